@@ -1,0 +1,146 @@
+"""The embedding pass against the published way: one row at a time, the states of all layers kept, logits computed.
+
+    python benchmarks/embed.py [--rows N] [--slow-rows N] [--rounds N] [--tiny-rows N] [--tokens-per-batch N ...]
+
+Both sides run on the same model and rows, in turns, so that whatever disturbs the machine disturbs both; each side's best round counts.
+The ceiling is the machine's own rate of matrix products of the model's shapes (torch.mm, best of many), and the share is the model's FLOPs
+over seconds and ceiling. Rows: random tokens with Alpaca's lengths (mean 214, at most 512) for a Llama of width 512 with 8 layers; the real
+pool for the TinyStories model, where ../shared/data holds both.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from diverseevol.config import EmbedConfig, PoolConfig, PromptConfig
+from diverseevol.embed import EmbedReport, embed_tokens, open_embeddings
+from diverseevol.prepare import prepare
+from diverseevol.progress import SILENT
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+class MadeTokens:
+    def __init__(self, n_rows: int, n_vocabulary: int) -> None:
+        rng = np.random.default_rng(0)
+        self.n_tokens = np.clip(rng.gamma(4.0, 55.0, n_rows).astype(np.int32), 40, 512)
+        self.rows = [rng.integers(3, n_vocabulary, n).astype(np.int32) for n in self.n_tokens]
+
+    def __len__(self) -> int:
+        return len(self.n_tokens)
+
+    def ids(self, row: int) -> np.ndarray:
+        return self.rows[row]
+
+    def mask(self, row: int) -> np.ndarray:
+        return np.ones(self.n_tokens[row], dtype=bool)
+
+
+class SomeRows:
+    """Every k-th row by length: a smaller pool of the same lengths."""
+
+    def __init__(self, tokens: MadeTokens, n_rows: int) -> None:
+        order = np.argsort(tokens.n_tokens, kind="stable")
+        self.tokens, self.rows = tokens, order[np.linspace(0, len(order) - 1, min(n_rows, len(order))).astype(int)]
+        self.n_tokens = tokens.n_tokens[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def ids(self, row: int) -> np.ndarray:
+        return self.tokens.ids(int(self.rows[row]))
+
+    def mask(self, row: int) -> np.ndarray:
+        return self.tokens.mask(int(self.rows[row]))
+
+
+def made_llama() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    sizes = dict(hidden_size=512, intermediate_size=1376, num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=8)
+    return LlamaForCausalLM(LlamaConfig(vocab_size=32_000, max_position_embeddings=512, **sizes)).eval()
+
+
+def published_way(model: LlamaForCausalLM, tokens: SomeRows) -> tuple[np.ndarray, float]:
+    vectors, started = [], time.perf_counter()
+    with torch.no_grad():
+        for row in range(len(tokens)):
+            ids_1T = torch.from_numpy(tokens.ids(row).astype(np.int64))[None]
+            vectors.append(model(input_ids=ids_1T, output_hidden_states=True).hidden_states[-1].float().mean(dim=1)[0].numpy())
+    return np.stack(vectors), int(tokens.n_tokens.sum()) / (time.perf_counter() - started)
+
+
+def our_way(model: LlamaForCausalLM, tokens: SomeRows, tokens_per_batch: int | str) -> tuple[np.ndarray, EmbedReport]:
+    with tempfile.TemporaryDirectory() as folder:
+        config = EmbedConfig(dtype="model", tokens_per_batch=tokens_per_batch)
+        report = embed_tokens(model, tokens, Path(folder), config, [str(row) for row in range(len(tokens))], "benchmark")
+        return np.array(open_embeddings(Path(folder))), report
+
+
+def product_rate(model: LlamaForCausalLM, dtype: torch.dtype) -> float:
+    """Best FLOP/s of torch.mm over one layer's shapes, 2,048 tokens."""
+    shapes = [tuple(module.weight.shape) for module in model.model.layers[0].modules() if isinstance(module, torch.nn.Linear)]
+    pairs = [(torch.randn(2048, n_in).to(dtype), torch.randn(n_in, n_out).to(dtype)) for n_out, n_in in shapes]
+    seconds = []
+    for _ in range(12):
+        started = time.perf_counter()
+        for left, right in pairs:
+            torch.mm(left, right)
+        seconds.append(time.perf_counter() - started)
+    return sum(2.0 * left.shape[0] * right.numel() for left, right in pairs) / min(seconds)
+
+
+def compare(name: str, model: LlamaForCausalLM, tokens: MadeTokens, options: argparse.Namespace, n_rows: int) -> None:
+    dtype = model.get_input_embeddings().weight.dtype
+    slow, fast = SomeRows(tokens, options.slow_rows), SomeRows(tokens, n_rows)
+    published, ceiling = 0.0, 0.0
+    ours: dict[int | str, list[EmbedReport]] = {size: [] for size in options.tokens_per_batch}
+    for _ in range(options.rounds):
+        expected_ND, rate = published_way(model, slow)
+        published, ceiling = max(published, rate), max(ceiling, product_rate(model, dtype))
+        for size, reports in ours.items():
+            reports.append(our_way(model, fast, size)[1])
+    found_ND = our_way(model, slow, "auto")[0]
+    error = np.abs(found_ND - expected_ND).max() / np.abs(expected_ND).max()
+    print(f"\n{name}, {str(dtype)[6:]}: {len(fast):,} rows, {fast.n_tokens.sum():,} tokens (mean {fast.n_tokens.mean():.0f})")
+    print(f"  torch.mm {ceiling / 1e9:,.0f} GFLOP/s; published way {published:,.0f} tokens/s; largest difference {error:.1e} of the largest value")
+    for size, reports in ours.items():
+        best = max(reports, key=lambda report: report.tokens_per_second)
+        rates = " ".join(f"{report.tokens_per_second:,.0f}" for report in reports)
+        share = best.flops / best.seconds / ceiling
+        print(f"  tokens_per_batch={size}: {best.tokens_per_second:,.0f} tokens/s ({rates}), {best.tokens_per_second / published:.2f} × published,")
+        print(f"    {share:.0%} of torch.mm, padding {best.n_padded_tokens / best.n_tokens_now - 1:.1%}, {best.n_workers} workers")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=300, help="rows of the width-512 model")
+    parser.add_argument("--slow-rows", type=int, default=40, help="rows of the published way")
+    parser.add_argument("--tiny-rows", type=int, default=8000, help="Alpaca rows of the TinyStories model; 52002 are all")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokens-per-batch", nargs="+", default=["auto"], type=lambda word: word if word == "auto" else int(word))
+    parser.add_argument("--only", choices=("float32", "bfloat16", "tinystories"))
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    made = MadeTokens(max(options.rows, 2000), 32_000)
+    for dtype in ("float32", "bfloat16"):
+        if options.only in (None, dtype):
+            compare("Llama 512 x 8", made_llama().to(getattr(torch, dtype)), made, options, options.rows)
+    if options.only not in (None, "tinystories"):
+        return
+    if not SHARED.is_dir():
+        print(f"\nTinyStories on Alpaca left out: {SHARED} is not there")
+        return
+    name = str(SHARED / "models" / "tinystories-656k")
+    with tempfile.TemporaryDirectory() as folder:
+        pool = PoolConfig(path=str(SHARED / "pools" / "alpaca_data.json"))
+        data = prepare(pool, PromptConfig(), AutoTokenizer.from_pretrained(name), Path(folder), 0, SILENT)
+        compare("TinyStories on Alpaca", AutoModelForCausalLM.from_pretrained(name).eval(), data.tokens, options, options.tiny_rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""`init`: a config file that explains every key it shows and runs as written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import ConfigError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: diverseevol init my.yaml --preset modern --pool pool.jsonl --model MODEL")(init)
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("diverseevol.yaml"),
+    preset: Annotated[str, typer.Option(help="paper, modern or thrifty.")] = "paper",
+    pool: Annotated[str, typer.Option(help="Instruction data to name in it.")] = "pool.jsonl",
+    model: Annotated[str, typer.Option(help="Base model to name in it.")] = "path/to/model",
+    out: Annotated[str, typer.Option(help="Run folder to name in it.")] = "runs/a",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+) -> None:
+    """Write a commented configuration."""
+    from ..files import write_text
+
+    if file.exists() and not force:
+        raise ConfigError(f"{file} is there already. Give another name, or --force to overwrite it.")
+    write_text(file, config_text(preset, {"pool.path": pool, "model": model, "out": out}))
+    typer.echo(f"Wrote {file}. Next: diverseevol run {file}")
+
+
+def config_text(preset: str, options: dict[str, Any]) -> str:
+    """A whole configuration as commented YAML, from the models' own descriptions."""
+    from ..config import load_config
+
+    config = load_config(preset=preset, options=options)
+    lines = [
+        f"# diverseevol, preset {preset}. Keys that are commented out show their default.",
+        "# Every key can also be given on the command line: diverseevol run FILE train.learning_rate=1e-4",
+        f"preset: {preset}",
+        "",
+    ]
+    return "\n".join(lines + _section(config, indent="")) + "\n"
+
+
+def _section(model: Any, indent: str) -> list[str]:  # noqa: ANN401 - a pydantic model
+    from pydantic import BaseModel
+
+    lines: list[str] = []
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        lines.append(f"{indent}# {field.description}")
+        if isinstance(value, BaseModel):
+            lines += [f"{indent}{name}:", *_section(value, indent + "  "), ""]
+        else:
+            is_shown = not (value is None or value in ((), {}))
+            shown = f"{name}: {_yaml(list(value) if isinstance(value, tuple) else value)}"
+            lines.append(f"{indent}{shown}" if is_shown else f"{indent}# {shown}")
+            lines += [""] if not indent else []
+    extra = model.model_extra or {}
+    if extra:
+        lines.append(f"{indent}# Further keys: passed on unchanged (here to TRL's SFTConfig).")
+        lines += [f"{indent}{name}: {_yaml(value)}" for name, value in extra.items()]
+    return lines
+
+
+def _yaml(value: Any) -> str:  # noqa: ANN401 - any YAML value
+    import yaml
+
+    return str(yaml.safe_dump(value, default_flow_style=True, width=1000)).removesuffix("...\n").strip()

@@ -1,0 +1,34 @@
+"""Options that several verbs share, and the way from them to a configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ..config import RunConfig, load_config
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="[CONFIG] [KEY=VALUE]…", help="A YAML file, and keys to override.")]
+PoolOption = Annotated[str | None, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Base model: folder or Hub id.")]
+OutOption = Annotated[str | None, typer.Option("--out", help="Run folder; the same command again resumes.")]
+PresetOption = Annotated[str | None, typer.Option("--preset", help="paper (default), modern or thrifty.")]
+StrategyOption = Annotated[str | None, typer.Option("--strategy", help="k_center (default), random, …")]
+RoundsOption = Annotated[int | None, typer.Option("--rounds", help="Rounds after round 0.")]
+InitOption = Annotated[int | None, typer.Option("--n-init", help="Samples of round 0.")]
+NewOption = Annotated[int | None, typer.Option("--n-new", help="Samples each round adds.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Fixes every random choice.")]
+
+
+def config_from(words: list[str] | None, preset: str | None, options: dict[str, Any]) -> RunConfig:
+    """Read the words `[CONFIG] key=value …` and the options that were given.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    words = words or []
+    files = [word for word in words if "=" not in word]
+    if len(files) > 1:
+        raise typer.BadParameter(f"one config file at most, found {files[0]!r} and {files[1]!r}")
+    given = {key: value for key, value in options.items() if value is not None}
+    return load_config(files[0] if files else None, [word for word in words if "=" in word], preset, given)

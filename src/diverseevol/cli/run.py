@@ -1,0 +1,94 @@
+"""`run`: the loop."""
+
+from __future__ import annotations
+
+import typer
+
+from ..config import RunConfig
+from ..progress import duration
+from . import options as o
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        epilog="Example: diverseevol run --pool pool.jsonl --model MODEL --rounds 3 --out runs/a train.learning_rate=1e-4"
+    )(run)
+
+
+def run(
+    words: o.Words = None,
+    pool: o.PoolOption = None,
+    model: o.ModelOption = None,
+    out: o.OutOption = None,
+    preset: o.PresetOption = None,
+    strategy: o.StrategyOption = None,
+    rounds: o.RoundsOption = None,
+    n_init: o.InitOption = None,
+    n_new: o.NewOption = None,
+    seed: o.SeedOption = None,
+    show_samples: int = typer.Option(0, "--show-samples", help="Print so many samples with what is trained on, and stop."),
+) -> None:
+    """Choose and tune, round by round; the same command again resumes."""
+    given = {
+        "pool.path": pool,
+        "model": model,
+        "out": out,
+        "selection.strategy": strategy,
+        "rounds": rounds,
+        "n_init": n_init,
+        "n_new": n_new,
+        "seed": seed,
+    }
+    config = o.config_from(words, preset, given)
+    if show_samples:
+        from .samples import print_samples
+
+        print_samples(config, show_samples)
+        return
+    run_loop(config)
+
+
+def run_loop(config: RunConfig) -> None:
+    """Run the loop, saying a line a round."""
+    from .. import dist
+    from .watch import open_watch
+
+    watch = open_watch()
+    dist.start()
+    quiet_libraries()
+    from ..loop import Round, evolve
+
+    last: Round | None = None
+    for last in evolve(config, watch):
+        watch.note(round_line(last.metrics))
+    if last is not None:
+        watch.note(f"Done: {last.n_chosen} samples in {last.subset_path}")
+        if last.model_dir.is_dir():
+            watch.note(f"Model: {last.model_dir}")
+    dist.barrier()
+
+
+def round_line(metrics: dict[str, object]) -> str:
+    """A finished round in a line: sizes, loss, where the seconds went."""
+    stages = metrics.get("stages")
+    stages = stages if isinstance(stages, dict) else {}
+    text = f"round {metrics['round']}: {metrics['n_new']:>5} new, {metrics['n_chosen']:>6} chosen"
+    train = stages.get("train", {})
+    if "loss_last" in train:
+        text += f", training loss {train['loss_first']:.3f} → {train['loss_last']:.3f}"
+    heldout = metrics.get("heldout")
+    if isinstance(heldout, dict):
+        text += f", held-out loss {heldout['loss']:.4f}"
+    seconds = ", ".join(f"{name} {duration(bill['seconds'])}" for name, bill in stages.items() if bill["seconds"] >= 0.05)
+    return f"{text} ({seconds})"
+
+
+def quiet_libraries() -> None:
+    """Turn the libraries' own bars and informational lines off; their errors stay."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

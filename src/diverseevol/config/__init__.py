@@ -1,0 +1,32 @@
+"""What a run is, how it is read and how it is checked, all without loading torch."""
+
+from .load import load_config, read_yaml, validate
+from .models import (
+    EmbedConfig,
+    HeldoutConfig,
+    PoolConfig,
+    PromptConfig,
+    RunConfig,
+    SelectionConfig,
+    SourceConfig,
+    TrainConfig,
+)
+from .presets import PRESETS
+from .schedule import round_sizes, split_budget
+
+__all__ = [
+    "PRESETS",
+    "EmbedConfig",
+    "HeldoutConfig",
+    "PoolConfig",
+    "PromptConfig",
+    "RunConfig",
+    "SelectionConfig",
+    "SourceConfig",
+    "TrainConfig",
+    "load_config",
+    "read_yaml",
+    "round_sizes",
+    "split_budget",
+    "validate",
+]

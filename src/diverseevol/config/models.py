@@ -1,0 +1,221 @@
+"""What a run is: one pydantic model a stage, explained field by field.
+
+The docstring under a field is the single source for `--help`, for `init`'s comments and for the docs. Unknown keys are
+errors that name the nearest right one. `train:` passes every key of TRL's `SFTConfig` through unchanged; their names are read
+from the installed source without importing it, so that a misspelt key is found in milliseconds and without torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .schedule import round_sizes
+from .train_keys import nearest, sft_keys
+
+
+class Stage(BaseModel):
+    """Base of every section: frozen, no unknown keys, docstrings as descriptions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class SourceConfig(Stage):
+    """One source of instruction data."""
+
+    path: str
+    """A file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
+    format: str = "auto"
+    """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Which of your columns plays which part, in LLaMA-Factory's words: prompt, query, response, system, history, messages, tools."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """How your dialogues name things, in LLaMA-Factory's words: role_tag, content_tag, user_tag, assistant_tag, system_tag, …"""
+    split: str = "train"
+    """Which split of a `datasets` folder or a Hub data set to read."""
+    weight: float | None = Field(default=None, gt=0)
+    """This source's share of the pool relative to the other sources' weights; as many rows as that allows are kept."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """At most so many rows of this source, drawn by the seed."""
+
+
+class PoolConfig(Stage):
+    """The instruction data to choose from."""
+
+    path: str | None = None
+    """The pool: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
+    sources: tuple[SourceConfig, ...] = ()
+    """Several sources instead of `path`, each with its own path, format, columns, weight and max_rows."""
+    format: str = "auto"
+    """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Which of your columns plays which part, in LLaMA-Factory's words: prompt, query, response, system, history, messages, tools."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """How your dialogues name things, in LLaMA-Factory's words: role_tag, content_tag, user_tag, assistant_tag, system_tag, …"""
+    split: str = "train"
+    """Which split of a `datasets` folder or a Hub data set to read."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """At most so many rows, drawn by the seed."""
+    max_bad: float = Field(default=0.05, ge=0, le=1)
+    """Largest share of bad rows that go to the quarantine and are left out; above it the run stops and shows the first five."""
+
+    def all_sources(self) -> tuple[SourceConfig, ...]:
+        """The sources, whether `path` or `sources` named them."""
+        if self.sources:
+            return self.sources
+        one = self.model_dump(include={"path", "format", "columns", "tags", "split", "max_rows"})
+        return (SourceConfig(**one),)
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> PoolConfig:
+        if self.path and self.sources:
+            raise ValueError("give either `path` or `sources`, not both")
+        return self
+
+
+class PromptConfig(Stage):
+    """How a sample becomes text and tokens."""
+
+    template: Literal["alpaca", "chat", "auto"] = "alpaca"
+    """alpaca: the paper's two templates; chat: the model's own chat template; auto: chat where the model has one, else alpaca."""
+    max_length: int = Field(default=512, ge=8)
+    """Tokens of a sample at most, prompt and response together; longer ones are cut at the right."""
+
+
+class EmbedConfig(Stage):
+    """The pass of the round's model over the pool."""
+
+    pooling: Literal["mean", "response", "last", "weighted"] = "mean"
+    """mean: over all tokens (the paper); response: over the trained tokens; last: the last token; weighted: later tokens weigh more."""
+    dtype: Literal["auto", "model", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
+    tokens_per_batch: int | Literal["auto"] = "auto"
+    """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
+
+
+class SelectionConfig(Stage):
+    """Which rows each round adds."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    strategy: str = "k_center"
+    """k_center, random, or any strategy that an installed package registers; further keys here are its options."""
+    seed_subset: str | None = None
+    """A file that gives round 0 instead of a random draw: a row number or id a line, a chosen.jsonl, or records of the pool."""
+    must_include: str | None = None
+    """A file of rows or ids (or records) that round 0 contains in any case."""
+    exclude: str | None = None
+    """A file of rows or ids (or records) that are never chosen."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The strategy's own options."""
+        return dict(self.model_extra or {})
+
+
+OWN_SFT_KEYS = {
+    "output_dir": "The round's folder is used.",
+    "seed": "Set `seed` of the run.",
+    "data_seed": "Set `seed` of the run.",
+    "max_length": "Set `prompt.max_length`.",
+    "dataset_kwargs": "The rows come tokenised.",
+    "resume_from_checkpoint": "A killed run resumes by itself.",
+    "push_to_hub": "Use `diverseevol export` or huggingface_hub on the finished model.",
+}
+
+
+class TrainConfig(Stage):
+    """How each round's model is tuned: our few keys, and every key of TRL's SFTConfig under its own name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    start: Literal["base", "previous"] = "base"
+    """base: every round tunes the base model afresh (the paper); previous: goes on from the last round's model."""
+    method: Literal["full", "lora", "qlora"] = "full"
+    """full fine-tuning, or an adapter by PEFT (qlora: over a base loaded in 4 bits, on a GPU)."""
+    lora: dict[str, Any] = Field(default_factory=dict)
+    """Keys of PEFT's LoraConfig, such as r, lora_alpha, target_modules."""
+    total_batch_size: int | None = Field(default=None, ge=1)
+    """Samples a step over all processes; gives gradient_accumulation_steps, unless that key is set itself."""
+    checkpoint_minutes: float = Field(default=10.0, ge=0)
+    """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
+    command: str | None = None
+    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
+    command_format: str = "alpaca"
+    """The format of {data} for `command`: alpaca, sharegpt, messages, prompt_completion, parquet or llamafactory."""
+
+    @property
+    def sft(self) -> dict[str, Any]:
+        """The keys that are passed to SFTConfig."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _known_keys(self) -> TrainConfig:
+        known = sft_keys()
+        for key in self.sft:
+            if key in OWN_SFT_KEYS:
+                raise ValueError(f"train.{key} is set by the run itself. {OWN_SFT_KEYS[key]}")
+            if known and key not in known:
+                hint = nearest(key, known | set(TrainConfig.model_fields))
+                raise ValueError(f"unknown key train.{key}: neither ours nor one of SFTConfig's. {hint}See `diverseevol init`.")
+        if self.command and ("{data}" not in self.command or "{out}" not in self.command):
+            raise ValueError(f"train.command must contain {{data}} and {{out}}, found {self.command!r}")
+        return self
+
+
+class HeldoutConfig(Stage):
+    """Held-out rows whose loss is measured after every round."""
+
+    path: str
+    """A file of rows in any of the pool's formats; none of them may be in the pool."""
+    group: str | None = None
+    """A column of those rows; the loss is also given per value of it."""
+
+
+class RunConfig(Stage):
+    """A whole run."""
+
+    pool: PoolConfig
+    """The instruction data to choose from."""
+    model: str
+    """The base model: a local folder or a Hub id that AutoModelForCausalLM loads."""
+    out: str
+    """The run folder; the same command with the same folder resumes."""
+    seed: int = 0
+    """Fixes the first draw, the training order, dropout and every random choice."""
+    rounds: int = Field(default=10, ge=0)
+    """Rounds of selection after round 0."""
+    n_init: int = Field(default=100, ge=1)
+    """Samples of round 0."""
+    n_new: int | tuple[int, ...] | Literal["geometric"] = 100
+    """Samples that each round adds: one number, one a round, or geometric (equal growth factor up to `budget`)."""
+    budget: int | str | None = None
+    """Largest size of the final subset: samples (1100) or tokens ("200000 tokens", counted as tokenised)."""
+    trust_remote_code: bool = False
+    """Let the model's own Python code run; off unless you have read that code."""
+    prompt: PromptConfig = PromptConfig()
+    """How a sample becomes text and tokens."""
+    train: TrainConfig = TrainConfig()
+    """How each round's model is tuned."""
+    embed: EmbedConfig = EmbedConfig()
+    """The pass of the round's model over the pool."""
+    selection: SelectionConfig = SelectionConfig()
+    """Which rows each round adds."""
+    heldout: HeldoutConfig | None = None
+    """Held-out rows whose loss is measured after every round."""
+    keep: Literal["all", "last", "best", "none"] = "last"
+    """Which rounds' weights stay: all, the last one's, the one's with the lowest held-out loss, or none."""
+    keep_signals: Literal["all", "last", "none"] = "last"
+    """Which rounds' embeddings stay."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RunConfig:
+        if self.keep == "best" and self.heldout is None:
+            raise ValueError("keep: best needs a yardstick: set heldout.path, or keep: last")
+        if self.keep == "none" and self.train.start == "previous":
+            raise ValueError("train.start: previous needs the last round's weights: set keep: last")
+        if not (self.pool.path or self.pool.sources):
+            raise ValueError("no pool: set pool.path (or --pool)")
+        round_sizes(self.rounds, self.n_init, self.n_new, self.budget)
+        return self

@@ -1,0 +1,54 @@
+"""Named sets of values that a config file, options and `key=value` then override.
+
+`paper` is METHOD's table (https://arxiv.org/abs/2311.08182, section 4.1 and the published training script's values); bf16 is not named here: it
+is switched on where the device has it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+PAPER: dict[str, Any] = {
+    "rounds": 10,
+    "n_init": 100,
+    "n_new": 100,
+    "prompt": {"template": "alpaca", "max_length": 512},
+    "train": {
+        "learning_rate": 2e-5,
+        "weight_decay": 0.0,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.03,
+        "num_train_epochs": 3,
+        "per_device_train_batch_size": 4,
+        # 4 GPUs, 4 samples each, 4 accumulated: one step sees 64 samples, on however many processes.
+        "total_batch_size": 64,
+    },
+    "embed": {"pooling": "mean"},
+    "selection": {"strategy": "k_center"},
+}
+
+MODERN: dict[str, Any] = {
+    **PAPER,
+    "prompt": {"template": "auto", "max_length": 2048},
+    "train": {
+        "method": "lora",
+        "lora": {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"},
+        "learning_rate": 2e-4,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.03,
+        "num_train_epochs": 3,
+        "per_device_train_batch_size": 4,
+        "total_batch_size": 64,
+    },
+    "embed": {"pooling": "response"},
+}
+
+THRIFTY: dict[str, Any] = {
+    **MODERN,
+    "rounds": 4,
+    "n_new": "geometric",
+    "budget": 1100,
+    "train": {**MODERN["train"], "start": "previous"},
+}
+
+PRESETS = {"paper": PAPER, "modern": MODERN, "thrifty": THRIFTY}

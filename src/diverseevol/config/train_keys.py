@@ -1,0 +1,47 @@
+"""The names of TRL's `SFTConfig` keys, read from the installed source so that checking a config loads no torch.
+
+Importing trl costs seconds and loads torch; a misspelt key should be an error in milliseconds. The classes' annotated
+fields are read with `ast` from the files of the installed trl and transformers, so the list is that of the installed
+versions and never a copy of ours.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+# (package, file, class): SFTConfig and the classes it inherits its fields from.
+_CLASSES = (
+    ("trl", "trainer/sft_config.py", "SFTConfig"),
+    ("trl", "trainer/base_config.py", "_BaseConfig"),
+    ("transformers", "training_args.py", "TrainingArguments"),
+)
+
+
+@cache
+def sft_keys() -> frozenset[str]:
+    """Every field of the installed `SFTConfig`; empty when trl is not installed or laid out in another way."""
+    return frozenset(name for where in _CLASSES for name in _fields(*where))
+
+
+def nearest(name: str, known: frozenset[str] | list[str]) -> str:
+    """`Did you mean 'x'? ` for the known name closest to `name`, or an empty string."""
+    close = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def _fields(package: str, file: str, class_name: str) -> list[str]:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return []
+    path = Path(spec.origin).parent / file
+    if not path.is_file():
+        return []
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            fields = (item for item in node.body if isinstance(item, ast.AnnAssign))
+            return [item.target.id for item in fields if isinstance(item.target, ast.Name)]
+    return []

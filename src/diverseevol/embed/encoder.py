@@ -1,0 +1,216 @@
+"""A model made ready for the pass, and left as it was: evaluation mode, no gradients, no cache, the pass's dtype, no LM head.
+
+The vector of a row is a weighted mean, in float32, of the decoder's `last_hidden_state`. In transformers that is the state
+after the final norm, and equal to `hidden_states[-1]` of a model that keeps all layers (`capture_outputs` ties the two; older
+classes append it themselves).
+
+Padding is on the right, so in a causal model no real position sees it, and the batch needs no attention mask: attention then
+takes its fast causal kernel. Whether the model is causal is tried, not believed: two rows that differ only in their tails must
+agree on their heads to the bit. Where they do not, batches with padding carry a mask.
+Cost: a copy of the weights in the pass's dtype if it is another than the model's; states of one batch, one layer at a time.
+Shape letters: B rows of a batch, T tokens, D embedding width.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..config import EmbedConfig
+from ..errors import EmbedError
+from .shards import Batch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PLAIN_DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16, torch.float64})
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Turns batches into vectors; made by `ready_encoder`."""
+
+    model: PreTrainedModel
+    decoder: PreTrainedModel
+    device: torch.device
+    dtype: torch.dtype
+    width: int
+    is_masked: bool
+    is_through_root: bool
+    """Call the whole model instead of its decoder: FSDP gathers the outermost weights only there."""
+    is_thread_safe: bool
+
+    def embed(self, batch: Batch) -> np.ndarray:
+        """The vectors of a batch, float32[B, D]."""
+        mask_BT = None
+        if self.is_masked and batch.is_padded:
+            mask_BT = (torch.arange(batch.ids_BT.shape[1]) < batch.lengths_B[:, None]).long().to(self.device)
+        # FSDP keeps what it gathers for the training that follows, and training refuses tensors made in inference mode.
+        with torch.no_grad() if self.is_through_root else torch.inference_mode():
+            hidden_BTD = _hidden(self, batch.ids_BT.to(self.device), mask_BT)
+            weights_BT1 = batch.weights_BT.to(hidden_BTD.device)[..., None]
+            # 0 × NaN is NaN: what a padded position holds must not reach the sum. No matrix product: a GPU may do it in TF32.
+            states_BTD = hidden_BTD.float()
+            if batch.is_padded:
+                states_BTD = states_BTD.masked_fill(weights_BT1 == 0, 0.0)
+            return (states_BTD * weights_BT1).sum(dim=1).cpu().numpy()
+
+    def try_embed(self, batch: Batch) -> np.ndarray | None:
+        """As `embed`, but None if memory runs out; returns after what the failed try held is free."""
+        try:
+            return self.embed(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: the GPU's allocator, cuBLAS's workspace, or the CPU's."""
+    phrases = ("not enough memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(phrase in str(error) for phrase in phrases)
+
+
+@contextmanager
+def ready_encoder(model: PreTrainedModel, config: EmbedConfig, probe_ids: np.ndarray, lockstep: bool) -> Iterator[Encoder]:
+    """Make a model ready; afterwards every module's mode and every weight are what they were.
+
+    `probe_ids` are some real tokens, on which the model's width and causality are found out.
+
+    Raises:
+        EmbedError: the decoder cannot be called alone, or not in the asked-for dtype.
+    """
+    decoder = find_decoder(model)
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with _in_dtype(model, config, lockstep) as dtype:
+            device = model.get_input_embeddings().weight.device
+            encoder = Encoder(model, decoder, device, dtype, 0, False, lockstep, _is_thread_safe(model, decoder))
+            width, is_causal = _probe(encoder, probe_ids)
+            yield Encoder(model, decoder, device, dtype, width, not is_causal, lockstep, encoder.is_thread_safe)
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def find_decoder(model: PreTrainedModel) -> PreTrainedModel:
+    """The transformer below the LM head; of a PEFT model the one with the active adapters inside.
+
+    Raises:
+        EmbedError: there is none to call, or the adapter is made of virtual tokens, which only the whole model prepends.
+    """
+    peft = sys.modules.get("peft")  # no adapter without it; importing it costs seconds
+    is_adapted = peft is not None and isinstance(model, peft.PeftModel)
+    if is_adapted and model.active_peft_config.is_prompt_learning:
+        kind = model.active_peft_config.peft_type.value
+        raise EmbedError(
+            f"cannot embed with a {kind} adapter: its virtual tokens live outside the decoder. Use LoRA or a merged model."
+        )
+    root = model.get_base_model() if is_adapted else model
+    decoder = root.get_decoder()
+    if decoder is root:
+        name = type(root).__name__
+        raise EmbedError(
+            f"cannot embed with {name}: its get_decoder() gives no part below an LM head. Load it as a causal language model."
+        )
+    return decoder
+
+
+def _hidden(encoder: Encoder, ids_BT: Tensor, mask_BT: Tensor | None) -> Tensor:
+    inputs: dict[str, Any] = {"input_ids": ids_BT, "use_cache": False, "return_dict": True}
+    if mask_BT is not None:
+        inputs["attention_mask"] = mask_BT
+    if not encoder.is_through_root:
+        return encoder.decoder(**inputs)[0]  # type: ignore[no-any-return]
+    if "logits_to_keep" in inspect.signature(encoder.model.forward).parameters:
+        inputs["logits_to_keep"] = 1
+    seen: list[Tensor] = []
+    handle = encoder.decoder.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))
+    try:
+        encoder.model(**inputs)
+    finally:
+        handle.remove()
+    return seen[0]
+
+
+def _probe(encoder: Encoder, probe_ids: np.ndarray) -> tuple[int, bool]:
+    """The width, and whether a change in a row's second half leaves its first half as it is."""
+    ids_T = torch.from_numpy(np.asarray(probe_ids[:64], dtype=np.int64))
+    half = (len(ids_T) + 1) // 2
+    other_T = torch.cat([ids_T[:half], torch.where(ids_T[half:] > 0, ids_T[half:] - 1, 1)])
+    try:
+        with torch.no_grad() if encoder.is_through_root else torch.inference_mode():
+            hidden_BTD = _hidden(encoder, torch.stack([ids_T, other_T]).to(encoder.device), None)
+            return hidden_BTD.shape[-1], torch.equal(hidden_BTD[0, :half], hidden_BTD[1, :half])
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise EmbedError(
+            "out of memory on a first trial of two short rows: the model alone fills the device. "
+            "Use a smaller embed.dtype (bfloat16), a smaller model or a larger device."
+        ) from error
+
+
+@contextmanager
+def _in_dtype(model: PreTrainedModel, config: EmbedConfig, lockstep: bool) -> Iterator[torch.dtype]:
+    """Hold the weights in the pass's dtype; buffers (rotary frequencies, …) stay as precise as they are.
+
+    Only weights of plain floating point are cast: quantised models compute in the dtype they were loaded for.
+    """
+    dtypes = {parameter.dtype for parameter in model.parameters()}
+    own = model.get_input_embeddings().weight.dtype
+    wanted = _wanted_dtype(config, model.get_input_embeddings(), lockstep)
+    if not dtypes <= PLAIN_DTYPES or wanted is None or dtypes == {wanted}:
+        yield own
+        return
+    if lockstep:
+        raise EmbedError(
+            f"cannot cast a sharded model from {_name(own)} to {_name(wanted)}. "
+            "Set embed.dtype=model, and the dtype where the model is sharded."
+        )
+    saved = [(parameter, parameter.data) for parameter in model.parameters() if parameter.dtype != wanted]
+    try:
+        for parameter, _ in saved:
+            parameter.data = parameter.data.to(wanted)
+        yield wanted
+    finally:
+        for parameter, data in saved:
+            parameter.data = data
+
+
+def _wanted_dtype(config: EmbedConfig, embedding: nn.Module, lockstep: bool) -> torch.dtype | None:
+    match config.dtype:
+        case "model":
+            return None
+        case "auto":
+            is_cuda = next(embedding.parameters()).device.type == "cuda"
+            return torch.bfloat16 if is_cuda and not lockstep and torch.cuda.is_bf16_supported() else None
+        case name:
+            return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _is_thread_safe(model: PreTrainedModel, decoder: PreTrainedModel) -> bool:
+    """Whether a forward pass changes nothing in the model.
+
+    Not so where rotary frequencies follow the length of the batch at hand, where weights come from disk piece by piece, and in
+    code that is not transformers' own.
+    """
+    ropes = [getattr(module, "rope_type", None) for module in model.modules()]
+    is_following = any("dynamic" in str(rope) or "longrope" in str(rope) for rope in ropes)
+    is_whole = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    return is_whole and not is_following and type(decoder).__module__.startswith("transformers.")

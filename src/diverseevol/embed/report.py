@@ -1,0 +1,64 @@
+"""What an embedding pass did and cost.
+
+FLOPs: 2 a token and parameter outside the embedding tables (ledger.py), plus the attention's two products, which a causal row
+of T tokens does for T²/2 pairs: 2·T²·D a layer. A mixture of experts is counted with all its experts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from ..ledger import forward_flops
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """The figures of one pass, over all ranks."""
+
+    n_rows: int
+    width: int
+    """Columns of embeddings.npy."""
+    n_tokens: int
+    """Tokens of the whole pool."""
+    n_tokens_now: int
+    """Tokens that this call embedded; fewer than `n_tokens` if it resumed."""
+    n_padded_tokens: int
+    """Positions that this call computed, padding included."""
+    seconds: float
+    flops: float
+    """Estimate for the whole pool."""
+    peak_memory_bytes: int
+    """Of the rank that needed most."""
+    tokens_per_batch: int
+    """The bound on a batch's padded tokens; lower than asked for if memory ran out."""
+    n_workers: int
+    """Threads of each rank that ran batches side by side."""
+    dtype: str
+    is_masked: bool
+    """Whether padded batches carried an attention mask: only for models in which a position sees later ones."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of this call over its seconds."""
+        return self.n_tokens_now / max(self.seconds, 1e-9)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def pass_flops(decoder: PreTrainedModel, n_tokens_N: np.ndarray) -> float:
+    """FLOPs of a decoder over rows of these lengths."""
+    in_tables = {id(module.weight) for module in decoder.modules() if isinstance(module, nn.Embedding)}
+    n_parameters = sum(parameter.numel() for parameter in decoder.parameters() if id(parameter) not in in_tables)
+    config = decoder.config.get_text_config()
+    lengths_N = n_tokens_N.astype(np.float64)
+    attention: float = 2.0 * config.num_hidden_layers * config.hidden_size * float(np.square(lengths_N).sum())
+    return forward_flops(n_parameters, int(n_tokens_N.sum())) + attention

@@ -1,0 +1,164 @@
+"""The batches of a rank's shards through the encoder, and what happens when memory runs out or a value is not finite.
+
+On a CPU, worker threads with one core each take a batch each: with 2,048 tokens a batch an operation is too small to be worth
+splitting over cores, and one core that is late holds up nobody (benchmarks/embed.py). On a GPU one worker computes while this
+thread reads and pads. A model that is sharded over ranks (FSDP) needs every rank in every forward pass: then ranks go in
+lockstep, and those that are done run on a single token until all are.
+Memory: `2 · n_workers` padded batches of ids beside the model's own needs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from .. import dist
+from ..errors import EmbedError
+from ..progress import Task
+from .encoder import Encoder
+from .shards import Batch, Ids, Pooling, Shard, TokenRows, batch_stop, collate
+from .store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    shard: Shard
+    batch: Batch
+    is_last: bool
+    """Whether the shard ends with this batch."""
+
+
+@dataclass
+class Work:
+    """One rank's part of the pass, and how far it is."""
+
+    encoder: Encoder
+    tokens: TokenRows
+    ids: Ids
+    pooling: Pooling
+    store: Store
+    budget: int
+    n_workers: int
+    n_tokens: int = 0
+    n_padded_tokens: int = 0
+    n_rows: int = 0
+    bad_rows: list[int] = field(default_factory=list)
+
+    def run(self, shards: Sequence[Shard], task: Task) -> None:
+        """Embed shards, several batches at a time; stop at the end of a batch when a rank has found values that are not finite.
+
+        Raises:
+            EmbedError: a single row does not fit in memory.
+        """
+        waiting: deque[tuple[_Step, Future[np.ndarray | None]]] = deque()
+        with _worker_threads(self.n_workers, self.encoder.device) as threads:
+
+            def embed_again(batch: Batch) -> np.ndarray | None:
+                wait([future for _, future in waiting])  # alone in memory
+                return threads.submit(self.encoder.try_embed, batch).result()
+
+            for step in self._steps(shards):
+                waiting.append((step, threads.submit(self.encoder.try_embed, step.batch)))
+                if len(waiting) > 2 * self.n_workers:
+                    self._settle(*_first(waiting), embed_again, task)
+            while waiting and not self.bad_rows:
+                self._settle(*_first(waiting), embed_again, task)
+
+    def run_lockstep(self, shards: Sequence[Shard], task: Task) -> None:
+        """As `run`, one batch at a time and the same number of forward passes on every rank.
+
+        Raises:
+            EmbedError: memory ran out; the other ranks cannot go back with us, so smaller batches take a new start.
+        """
+        steps = self._steps(shards)
+        idle = collate(self.tokens, np.array([int(np.argmin(self.tokens.n_tokens))]), "mean", self.ids)
+        while True:
+            step = next(steps, None)
+            if not any(dist.gather(step is not None)):
+                return
+            embeddings_BD = self.encoder.try_embed(step.batch if step else idle)
+            if step is None:
+                continue
+            if embeddings_BD is None:
+                n_padded = step.batch.ids_BT.numel()
+                raise EmbedError(f"{_out_of_memory(step.batch)} Set embed.tokens_per_batch below {n_padded} and run again.")
+            self._keep(step, embeddings_BD, task)
+
+    def _steps(self, shards: Sequence[Shard]) -> Iterator[_Step]:
+        for shard in shards:
+            start = 0
+            while start < len(shard.rows):
+                if self.bad_rows or self.store.is_stopped():
+                    return
+                stop = batch_stop(shard.rows, start, self.tokens.n_tokens, self.budget)
+                batch = collate(self.tokens, shard.rows[start:stop], self.pooling, self.ids)
+                start = stop
+                yield _Step(shard, batch, start == len(shard.rows))
+
+    def _settle(
+        self, step: _Step, future: Future[np.ndarray | None], embed_again: Callable[[Batch], np.ndarray | None], task: Task
+    ) -> None:
+        embeddings_BD = future.result()
+        if embeddings_BD is None:
+            embeddings_BD = self._in_halves(step.batch, embed_again)
+        self._keep(step, embeddings_BD, task)
+
+    def _in_halves(self, batch: Batch, embed_again: Callable[[Batch], np.ndarray | None]) -> np.ndarray:
+        """Embed a batch that did not fit; batches that are made from now on are half as large as the largest that failed."""
+        n_rows = len(batch.rows)
+        self.budget = max(1, min(self.budget, batch.ids_BT.numel() // 2))
+        parts = []
+        for rows in np.array_split(batch.rows, min(2, n_rows)):
+            half = collate(self.tokens, rows, self.pooling, self.ids)
+            embeddings_BD = embed_again(half)
+            if embeddings_BD is None and n_rows == 1:
+                raise EmbedError(f"{_out_of_memory(batch)} Lower prompt.max_length, or use embed.dtype=bfloat16 or more memory.")
+            parts.append(self._in_halves(half, embed_again) if embeddings_BD is None else embeddings_BD)
+        return np.concatenate(parts)
+
+    def _keep(self, step: _Step, embeddings_BD: np.ndarray, task: Task) -> None:
+        batch = step.batch
+        self.store.write(batch.rows, embeddings_BD)
+        self.n_tokens += batch.n_tokens
+        self.n_padded_tokens += batch.ids_BT.numel()
+        self.n_rows += len(batch.rows)
+        bad = ~np.isfinite(embeddings_BD).all(axis=1)
+        if bad.any():
+            self.bad_rows += batch.rows[bad].tolist()
+            self.store.ask_all_to_stop()
+        elif step.is_last:
+            self.store.finish(step.shard.index, self.budget)
+        task.advance(batch.n_tokens)
+
+
+def _first(waiting: deque[tuple[_Step, Future[np.ndarray | None]]]) -> tuple[_Step, Future[np.ndarray | None]]:
+    return waiting.popleft()
+
+
+def _out_of_memory(batch: Batch) -> str:
+    return f"out of memory embedding {len(batch.rows)} row(s) of up to {batch.ids_BT.shape[1]} tokens."
+
+
+def _start_thread(n_inner: int, device: torch.device) -> None:
+    torch.set_num_threads(n_inner)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # each thread has its own
+
+
+@contextmanager
+def _worker_threads(n_workers: int, device: torch.device) -> Iterator[ThreadPoolExecutor]:
+    """Threads that split no operation when there are several; torch's own number of threads is put back afterwards."""
+    n_before = torch.get_num_threads()
+    n_inner = 1 if n_workers > 1 or device.type != "cpu" else n_before
+    threads = ThreadPoolExecutor(n_workers, "embed", _start_thread, (n_inner, device))
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)
+        torch.set_num_threads(n_before)

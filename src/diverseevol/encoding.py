@@ -1,0 +1,242 @@
+"""From segments of text to token ids and the loss mask.
+
+A chunk of text is tokenised whole, never prompt and response apart, and the mask follows from the tokens' character offsets: a
+token is trained on if it holds at least one character of a trained segment, so one that straddles the border is. EOS is an
+id, not text; a new chunk begins behind it and at the segments that are to be kept apart. Ids are cut at the right to
+`max_length`, BOS and EOS included; a response that is cut has no EOS.
+
+Traps that this module answers:
+
+* The tokenizer's backend is copied: truncation, padding and post-processor are taken off the copy (a post-processor adds BOS,
+  some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever else the tokenizer puts in front, is added
+  as ids under the Alpaca template; a chat template writes its own.
+* Under the Alpaca template the text of special tokens in a record stays text (`encode_special_tokens`).
+* BPE models without an unknown token drop characters *and shift every later offset*. Such characters are taken out before,
+  which gives the same ids and true offsets (where a pre-tokenizer makes words first, the shift ends with the word; they stay).
+* SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised behind a newline,
+  whose ids are dropped again, so it gets none.
+
+Cost: the tokenizer's own batch call (all cores), plus two look-ups a trained segment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Tokenizer
+
+from .config import PromptConfig
+from .errors import PromptError
+from .pool.sample import Sample
+from .prompt import Prompter, Segment, make_prompter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PRIVATE_USE = "\ue123"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A row's tokens.
+
+    Attributes:
+        ids: Token ids, at most `max_length`; none if the row is refused.
+        spans: Half-open ranges of `ids` that the loss counts, in order.
+        n_full: How many ids there would be without a limit.
+        refused: Why the template or the tokenizer refuses the row, else None.
+    """
+
+    ids: list[int]
+    spans: tuple[tuple[int, int], ...]
+    n_full: int
+    refused: str | None = None
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Which of `ids` the loss counts."""
+        mask = np.zeros(len(self.ids), dtype=np.bool_)
+        for start, end in self.spans:
+            mask[start:end] = True
+        return mask
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Text that is tokenised at once, and what of it is trained on."""
+
+    text: str
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    goes_on: bool = False
+    has_eos: bool = False
+    is_eos_trained: bool = False
+
+
+class Encoder:
+    """A tokenizer and a template, ready to encode samples in batches.
+
+    Attributes:
+        prompter: The template that `prompt.template` stands for.
+        fingerprint: A text that differs wherever the same sample may give other ids or another mask.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig) -> None:
+        """Copy the tokenizer's backend and learn what it puts in front of a text.
+
+        Raises:
+            PromptError: the tokenizer has no EOS token, or no chat template where one is asked for.
+        """
+        if tokenizer.eos_token_id is None:
+            raise PromptError(
+                f"the tokenizer of {tokenizer.name_or_path!r} has no EOS token, so a model could not learn to stop. "
+                "Set its eos_token."
+            )
+        self.prompter: Prompter = make_prompter(prompt, tokenizer)
+        self._eos = int(tokenizer.eos_token_id)
+        self._max_length = prompt.max_length
+        written = tokenizer.backend_tokenizer.to_str()
+        self._backend = Tokenizer.from_str(written)
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._front = [] if self.prompter.writes_control_tokens else _front(self._backend)
+        self._backend.post_processor = None
+        self._backend.encode_special_tokens = not self.prompter.writes_control_tokens
+        self._newline = self._ids("\n")
+        self._goes_on_behind_newline = self._ids("\na")[len(self._newline) :] != self._ids("a")
+        splitter = self._backend.pre_tokenizer
+        is_unsplit = splitter is None or len(splitter.pre_tokenize_str("One (1), two\n_2.")) == 1
+        self._is_lossy = is_unsplit and self._is_dropped(PRIVATE_USE)
+        self._kept: set[str] = set()
+        self._dropped: set[str] = set()
+        template = str(tokenizer.chat_template) if self.prompter.writes_control_tokens else "alpaca"
+        self.fingerprint = json.dumps([written, template, tokenizer.special_tokens_map, prompt.max_length], default=str)
+
+    def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
+        """Encode samples, in order; a row that is refused has no ids and a reason."""
+        rows: list[list[_Chunk] | str] = [self._chunks_or_reason(sample) for sample in samples]
+        chunks = [chunk for row in rows if not isinstance(row, str) for chunk in row]
+        encodings = iter(self._backend.encode_batch([self._as_text(chunk) for chunk in chunks], add_special_tokens=False))
+        return [Encoded([], (), 0, row) if isinstance(row, str) else self._joined(row, encodings) for row in rows]
+
+    def encode_prompt(self, sample: Sample) -> list[int]:
+        """Encode what a model is asked to go on from, uncut: the ids in front of the sample's last trained answer.
+
+        They are the training ids up to the answer, except where one token holds the last character of the prompt and the
+        first of the answer.
+
+        Raises:
+            PromptError: the template or the tokenizer refuses the sample.
+        """
+        chunks = self._chunks(self.prompter.generation_segments(sample))
+        encodings = self._backend.encode_batch([self._as_text(chunk) for chunk in chunks], add_special_tokens=False)
+        return self._join(chunks, iter(encodings))[0]
+
+    def _chunks_or_reason(self, sample: Sample) -> list[_Chunk] | str:
+        try:
+            return self._chunks(self.prompter.segments(sample))
+        except PromptError as error:
+            return str(error)
+
+    def _chunks(self, segments: Sequence[Segment]) -> list[_Chunk]:
+        """Join segments up to the next EOS or border."""
+        chunks: list[_Chunk] = []
+        chunk: _Chunk | None = None
+        for segment in segments:
+            if chunk is None or segment.is_apart:
+                chunk = _Chunk("", goes_on=bool(chunks))
+                chunks.append(chunk)
+            text = self._checked(segment.text)
+            if segment.is_trained and text:
+                chunk.spans.append((len(chunk.text), len(chunk.text) + len(text)))
+            chunk.text += text
+            if segment.ends_turn:
+                chunk.has_eos, chunk.is_eos_trained = True, segment.is_trained
+                chunk = None
+        return chunks
+
+    def _checked(self, text: str) -> str:
+        """The text less the characters that the tokenizer would drop."""
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise PromptError("the text holds half a surrogate pair, which no tokenizer takes. Repair its encoding") from None
+        if self._is_lossy:
+            for character in set(text) - self._kept:
+                if character not in self._dropped:
+                    (self._dropped if self._is_dropped(character) else self._kept).add(character)
+                if character in self._dropped:
+                    text = text.replace(character, "")
+        return text
+
+    def _is_dropped(self, character: str) -> bool:
+        return self._ids(f"a{character}a") == self._ids("aa")
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def _as_text(self, chunk: _Chunk) -> str:
+        return "\n" + chunk.text if chunk.goes_on and self._goes_on_behind_newline else chunk.text
+
+    def _joined(self, chunks: list[_Chunk], encodings: Iterator[Encoding]) -> Encoded:
+        ids, spans = self._join(chunks, encodings)
+        limit = self._max_length
+        return Encoded(ids[:limit], tuple((start, min(end, limit)) for start, end in spans if start < limit), len(ids))
+
+    def _join(self, chunks: list[_Chunk], encodings: Iterator[Encoding]) -> tuple[list[int], list[tuple[int, int]]]:
+        """All ids of a row, and the ranges of them that are trained on."""
+        ids, spans = list(self._front), []
+        for chunk in chunks:
+            encoding = next(encodings)
+            # What the newline in front of a chunk that goes on became; characters shift by it.
+            n_lead = len(self._newline) if chunk.goes_on and self._goes_on_behind_newline else 0
+            shift = len(ids) - n_lead
+            n_before = 1 if n_lead else 0
+            for start, end in chunk.spans:
+                first, last = token_range(encoding, n_before + start, n_before + end if end < len(chunk.text) else None)
+                if first < last:
+                    spans.append((first + shift, last + shift))
+            ids += encoding.ids[n_lead:]
+            if chunk.has_eos:
+                ids.append(self._eos)
+                if chunk.is_eos_trained:
+                    spans.append((len(ids) - 1, len(ids)))
+        return ids, spans
+
+
+def token_range(encoding: Encoding, start: int, end: int | None) -> tuple[int, int]:
+    """Find the tokens that hold at least one of the characters `start` to `end` (exclusive), as a half-open range.
+
+    `end` is None where the range goes to the end of the text, which spares a slow look-up.
+    """
+    n_tokens = len(encoding)
+    first = _first_token(encoding, start, n_tokens)
+    if end is None:
+        return first, n_tokens
+    last = _first_token(encoding, end, n_tokens)
+    # The token found at `end` may itself begin before it, and several may share that character.
+    while last < n_tokens and encoding.token_to_chars(last)[0] < end:
+        last += 1
+    return first, last
+
+
+def _first_token(encoding: Encoding, character: int, n_tokens: int) -> int:
+    """The first token that ends behind a character."""
+    token = encoding.char_to_token(character)
+    if token is not None:
+        return int(token)
+    # No token holds this very character: a normalizer took it out, or it is the end of the text.
+    return next((number for number, (_, end) in enumerate(encoding.offsets) if end > character), n_tokens)
+
+
+def _front(backend: Tokenizer) -> list[int]:
+    """The ids that the tokenizer puts before any text: BOS, or nothing."""
+    probe = " the a"
+    text, whole = backend.encode(probe, add_special_tokens=False).ids, backend.encode(probe).ids
+    starts = (number for number in range(len(whole) - len(text) + 1) if whole[number : number + len(text)] == text)
+    return list(whole[: next(starts, 0)])

@@ -1,0 +1,1 @@
+"""Measures of a subset and of the models tuned on it."""

@@ -1,0 +1,90 @@
+"""Loss per token on held-out rows: the cheap yardstick that needs no judge.
+
+The loss counts the tokens that training counts (the responses and their EOS), summed over rows and divided by their number, so a long
+answer weighs by its tokens; per group of a column likewise.
+Cost: one forward pass with logits over the rows, in batches whose logits stay below 64 MB in float32.
+Shape letters: B rows of a batch, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from .. import dist
+from ..errors import NonFiniteError
+from ..progress import Watch
+from ..tokens import Tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LOGITS_A_BATCH = 1 << 24
+
+
+def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.ndarray:
+    """Summed loss over each row's trained tokens, float64[N], the same on every rank.
+
+    Raises:
+        NonFiniteError: a loss is NaN or infinite, with the rows.
+    """
+    sums = np.zeros(len(tokens))
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), watch.task("held-out loss", float(tokens.n_tokens.sum()), "tokens") as task:
+        for rows in _batches(tokens.n_tokens, model.get_input_embeddings().weight.shape[0])[dist.rank() :: dist.world_size()]:
+            sums[rows] = _row_losses(model, tokens, rows)
+            task.advance(float(tokens.n_tokens[rows].sum()))
+    model.train(was_training)
+    sums = np.stack(dist.gather(sums)).sum(axis=0)
+    if not np.isfinite(sums).all():
+        bad = np.flatnonzero(~np.isfinite(sums))
+        raise NonFiniteError(
+            f"the held-out loss of {bad.size} rows is not finite, first row {bad[0]}. Lower train.learning_rate or check the dtype."
+        )
+    return sums
+
+
+def loss_per_token(
+    sums: np.ndarray, n_trained: np.ndarray, groups: Sequence[str] | None = None
+) -> dict[str, float | dict[str, float]]:
+    """Mean loss a trained token: `loss` over all rows and, with `groups` (one name a row), `by_group`."""
+    result: dict[str, float | dict[str, float]] = {"loss": float(sums.sum() / n_trained.sum())}
+    if groups is not None:
+        names = np.asarray(groups)
+        result["by_group"] = {
+            str(name): float(sums[names == name].sum() / n_trained[names == name].sum()) for name in sorted(set(groups))
+        }
+    return result
+
+
+def _batches(n_tokens: np.ndarray, n_vocabulary: int) -> list[np.ndarray]:
+    """Rows in batches of like length, whose padded logits stay within the bound."""
+    order = np.argsort(-n_tokens, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        longest = int(n_tokens[order[start]])
+        stop = start + max(1, LOGITS_A_BATCH // (n_vocabulary * longest))
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
+def _row_losses(model: PreTrainedModel, tokens: Tokens, rows: np.ndarray) -> np.ndarray:
+    longest = int(tokens.n_tokens[rows].max())
+    ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
+    labels_BT = torch.full_like(ids_BT, -100)
+    attention_BT = torch.zeros_like(ids_BT)
+    for row_pos, row in enumerate(rows):
+        ids, mask = torch.from_numpy(tokens.ids(int(row)).astype(np.int64)), torch.from_numpy(np.array(tokens.mask(int(row))))
+        ids_BT[row_pos, : len(ids)] = ids
+        labels_BT[row_pos, : len(ids)] = torch.where(mask, ids, -100)
+        attention_BT[row_pos, : len(ids)] = 1
+    where = model.get_input_embeddings().weight.device
+    logits_BTV = model(input_ids=ids_BT.to(where), attention_mask=attention_BT.to(where), use_cache=False).logits
+    losses = cross_entropy(logits_BTV[:, :-1].float().transpose(1, 2), labels_BT[:, 1:].to(where), reduction="none")
+    return losses.sum(dim=1, dtype=torch.float64).cpu().numpy()

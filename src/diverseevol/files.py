@@ -1,0 +1,78 @@
+"""Atomic writes: a file is either the old one or the complete new one, whatever kills the process in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Hand out a temporary path beside `path`; on success its file or folder is synced and takes `path`'s place.
+
+    The name is fixed, not random: what a killed process left behind is overwritten by the next try instead of piling up.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    remove(partial)
+    try:
+        yield partial
+    except BaseException:
+        remove(partial)
+        raise
+    for file in [partial] if partial.is_file() else [item for item in partial.rglob("*") if item.is_file()]:
+        _sync(file)
+    if path.is_dir():
+        # A folder cannot be renamed over a full one; the old one steps aside first.
+        old = path.with_name(path.name + ".old")
+        remove(old)
+        path.rename(old)
+        partial.rename(path)
+        remove(old)
+    else:
+        partial.replace(path)
+    _sync(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    with replacing(path) as partial:
+        partial.write_text(text, "utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write a JSON file atomically; NaN is refused, for no other reader knows it."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+    """Read a JSON file."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,69 @@
+"""What a stage cost: seconds, tokens, floating-point operations, peak memory.
+
+FLOPs follow the usual count (Kaplan et al., 2020, https://arxiv.org/abs/2001.08361, section 2.1): a forward pass over T tokens costs
+2·P·T with P parameters outside the embeddings (the output head's product counted, whether tied or not), a training step three times
+that (twice with an adapter: the base's weights get no gradients). Peak memory is the process's resident set on a CPU, the allocator's peak on a GPU.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Cost:
+    """The bill of one stage; seconds and memory are filled in when the stage ends."""
+
+    seconds: float = 0.0
+    tokens: int = 0
+    flops: float = 0.0
+    peak_memory_bytes: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json."""
+        bill = {"seconds": round(self.seconds, 3), "peak_memory_bytes": self.peak_memory_bytes}
+        if self.tokens:
+            bill |= {
+                "tokens": self.tokens,
+                "flops": self.flops,
+                "tokens_per_second": round(self.tokens / max(self.seconds, 1e-9), 1),
+            }
+        return {**bill, **self.extra}
+
+
+@contextmanager
+def billed() -> Iterator[Cost]:
+    """Time the block and note the memory's peak at its end."""
+    cost = Cost()
+    started = time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost.seconds = time.perf_counter() - started
+        cost.peak_memory_bytes = peak_memory()
+
+
+def peak_memory() -> int:
+    """Peak bytes of this process so far: of the GPU's allocator if torch uses one, else the resident set."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def forward_flops(n_parameters: int, n_tokens: int) -> float:
+    """FLOPs of a forward pass: 2 a parameter and token."""
+    return 2.0 * n_parameters * n_tokens
+
+
+def training_flops(n_parameters: int, n_tokens: int, is_adapter: bool = False) -> float:
+    """FLOPs of forward and backward: three forward passes, or two where only an adapter's weights get gradients of their own."""
+    return (2.0 if is_adapter else 3.0) * forward_flops(n_parameters, n_tokens)

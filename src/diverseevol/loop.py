@@ -1,0 +1,77 @@
+"""The evolving loop: select, tune, embed, and again.
+
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3 and its algorithm. Names there and here: Z is the pool,
+P_t `subset`, S_t `picks`, M_t `model`. Every stage's result lies in the run folder before the next begins, so a killed run goes on where
+it was (stages.py does each thing once). Where we differ: docs/deviations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config import RunConfig
+from .ledger import billed
+from .opening import open_stages
+from .progress import SILENT, Watch
+from .run_folder import RunFolder, locked
+from .selection import make_strategy
+
+
+@dataclass(frozen=True)
+class Round:
+    """A finished round: what it chose and where everything lies."""
+
+    index: int
+    chosen_ids: tuple[str, ...]
+    """The round's new samples, in pick order."""
+    n_chosen: int
+    """Samples chosen so far."""
+    subset_path: Path
+    model_dir: Path
+    metrics: dict[str, Any]
+
+
+def evolve(config: RunConfig, watch: Watch = SILENT) -> Iterator[Round]:
+    """Alternate selection and tuning until every round is done; a finished round is never done twice.
+
+    Yields:
+        Each round as it is finished; a resumed loop yields the rounds that were finished earlier first.
+
+    Raises:
+        DiverseEvolError: see errors.py; whatever was finished stays.
+    """
+    strategy = make_strategy(config.selection.strategy, **config.selection.options)
+    with locked(Path(config.out)) as run:
+        stages = open_stages(run, config, strategy.needs, watch)
+        for index, n_new in enumerate(stages.sizes):
+            if not run.is_done(index):
+                chosen = run.chosen_before(index)  # P_{t-1}
+                with billed() as cost:
+                    picks = stages.saved_picks(index)
+                    if picks is None and index == 0:
+                        picks = stages.draw_first(n_new)
+                    elif picks is None:
+                        rng = np.random.default_rng([config.seed, index])
+                        picks = strategy.select(stages.signals(index - 1), np.array(chosen), n_new, rng)  # S_t from M_{t-1}
+                    picks = stages.within_budget(chosen, picks)
+                if len(picks.rows) == 0:
+                    return
+                subset = stages.save_picks(index, chosen, picks, cost)  # P_t = P_{t-1} ∪ S_t
+                model = stages.train(index, subset)  # M_t: the base model, tuned on P_t
+                stages.measure(index, model)
+                if index + 1 < len(stages.sizes):
+                    stages.embed(index, model)
+                stages.finish(index, model)
+            yield finished_round(run, index)
+
+
+def finished_round(run: RunFolder, index: int) -> Round:
+    """What the run folder says of a finished round."""
+    metrics = run.metrics(index)
+    ids = tuple(str(pick["id"]) for pick in run.picks(index))
+    return Round(index, ids, int(metrics["n_chosen"]), run.subset_file(index), run.model_dir(index), metrics)

@@ -1,0 +1,153 @@
+"""Loading, saving and trusting models: local folders or Hub ids, plain or PEFT adapters, weights from safetensors only.
+
+Padding: no token is added and no embedding is resized. Where a tokenizer has no padding token its EOS stands in; padded
+positions are masked, so the result is the same as with the published code's added `[PAD]` (docs/deviations.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder or Hub id, with a padding token and an EOS token.
+
+    Raises:
+        ModelError: it cannot be loaded, or it has no EOS token to end answers with.
+    """
+    from transformers import AutoTokenizer
+
+    folder = tokenizer_folder(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(f"cannot load the tokenizer of {name!r}: {_first_line(error)} {_where(name)}") from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"the tokenizer of {name!r} has no EOS token, so answers would never end. Set eos_token in its tokenizer_config.json."
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    name: str,
+    dtype: str | torch.dtype = "auto",
+    trust_remote_code: bool = False,
+    is_trainable: bool = False,
+    **kwargs: Any,  # noqa: ANN401 - handed to from_pretrained
+) -> PreTrainedModel:
+    """A causal language model from a model folder, an adapter folder or a Hub id, on this rank's device.
+
+    An adapter folder (PEFT) is loaded over the base model that it names; `is_trainable` keeps the adapter's weights trainable.
+
+    Raises:
+        ModelError: it cannot be loaded, or it has no safetensors weights.
+    """
+    from transformers import AutoModelForCausalLM
+
+    adapter = adapter_config(name)
+    base = str(adapter["base_model_name_or_path"]) if adapter else name
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True, **kwargs
+        )
+        if adapter:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)} {_where(name)}") from error
+    return model.to(device())
+
+
+def device() -> torch.device:
+    """This rank's device."""
+    import torch
+
+    from . import dist
+
+    return torch.device("cuda", dist.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def adapter_config(name: str) -> dict[str, Any] | None:
+    """The adapter's configuration if `name` is a folder that holds a PEFT adapter."""
+    file = Path(name) / "adapter_config.json"
+    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else None
+
+
+def tokenizer_folder(name: str) -> str:
+    """Where the tokenizer of `name` lies: an adapter folder without one of its own points to its base model."""
+    adapter = adapter_config(name)
+    if adapter and not (Path(name) / "tokenizer_config.json").is_file():
+        return str(adapter["base_model_name_or_path"])
+    return name
+
+
+def check_length(model_name: str, max_length: int, trust_remote_code: bool = False) -> None:
+    """Check, without loading weights, that a model reads `max_length` tokens.
+
+    Raises:
+        ModelError: there is no such model, or its positions end earlier.
+    """
+    from transformers import AutoConfig
+
+    name = str((adapter_config(model_name) or {}).get("base_model_name_or_path", model_name))
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(f"cannot load the model {model_name!r}: {_first_line(error)} {_where(model_name)}") from error
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if positions and max_length > positions:
+        raise ModelError(
+            f"prompt.max_length is {max_length}, but {model_name!r} reads {positions} tokens at most. Set prompt.max_length={positions} or less."
+        )
+
+
+def fingerprint(name: str) -> str:
+    """A short hash of a local model folder (its JSON files, and the size, head and tail of its weights), or the Hub id itself."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return name
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(folder.iterdir()):
+        if file.suffix not in {".json", ".safetensors", ".model", ".jinja", ".txt"}:
+            continue
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as handle:
+            digest.update(handle.read(1 << 20))
+            handle.seek(max(0, file.stat().st_size - (1 << 20)))
+            digest.update(handle.read())
+    return digest.hexdigest()
+
+
+def n_computing(model: PreTrainedModel) -> int:
+    """Parameters that cost products for each token: all but the token embeddings' look-up, the output head's counted even where it is tied."""
+    n_all: int = sum(parameter.numel() for parameter in model.parameters())
+    is_tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    return n_all if is_tied else n_all - int(model.get_input_embeddings().weight.numel())
+
+
+def _where(name: str) -> str:
+    path = Path(name)
+    if path.is_dir():
+        return f"The folder holds: {', '.join(sorted(item.name for item in path.iterdir())[:8]) or 'nothing'}."
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        return "There is no such folder."
+    return "It is no local folder; as a Hub id it needs the network (HF_TOKEN for gated models)."
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = line if len(line) <= 200 else line[:200] + "…"
+    return line if line.endswith((".", "?", "!")) else line + "."

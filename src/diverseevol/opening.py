@@ -1,0 +1,103 @@
+"""Opening a run: everything that can be wrong is found here, cheapest first, before a model's weights are loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from . import dist
+from .config import PoolConfig, RunConfig
+from .embed import EmbedReport, embed_tokens
+from .errors import ConfigError
+from .files import write_text
+from .models import check_length, load_model, load_tokenizer
+from .models import fingerprint as model_fingerprint
+from .pool import Pool, read_rows_file
+from .pool import fingerprint as pool_fingerprint
+from .prepare import prepare
+from .progress import Watch
+from .run_folder import RunFolder, locked
+from .selection import Signal
+from .stages import Stages, check_needs
+
+
+def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[Signal], watch: Watch) -> Stages:
+    """Check or start the run's record, make the pool ready, and read the user's lists.
+
+    Raises:
+        RunChangedError: the run was started with something else.
+        PoolError: the data cannot be used, or a list names rows that are not in it.
+        ModelError: the tokenizer cannot be loaded, or `prompt.max_length` is more than the model reads.
+        ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
+    """
+    fingerprint = dist.on_main(lambda: _open_record(run, config))
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    check_length(config.model, config.prompt.max_length, config.trust_remote_code)
+    data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
+    heldout = None
+    if config.heldout:
+        held = PoolConfig(path=config.heldout.path)
+        heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch)
+    lists = {name: _rows(getattr(config.selection, name), data.pool) for name in ("seed_subset", "must_include", "exclude")}
+    clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
+    if len(clash):
+        raise ConfigError(
+            f"{len(clash)} rows are to be included and excluded at once, first id {data.pool.id(int(clash[0]))}. Take them off one list."
+        )
+    if config.selection.seed_subset is None:
+        check_needs(config, len(data.pool), len(lists["exclude"]))
+    return Stages(
+        run=run,
+        config=config,
+        tokenizer=tokenizer,
+        data=data,
+        heldout=heldout,
+        needs=needs,
+        fingerprint=fingerprint,
+        watch=watch,
+        seed_rows=np.union1d(lists["seed_subset"], lists["must_include"]) if config.selection.seed_subset else None,
+        must_rows=lists["must_include"],
+        excluded_rows=lists["exclude"],
+    )
+
+
+def _open_record(run: RunFolder, config: RunConfig) -> str:
+    """Start or check config.yaml; return a short hash of what the run is made of."""
+    parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
+    if config.heldout:
+        parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
+    for name in ("seed_subset", "must_include", "exclude"):
+        file = getattr(config.selection, name)
+        if file:
+            if not Path(file).is_file():
+                raise ConfigError(f"selection.{name} is {file!r}: there is no such file.")
+            parts[f"{name} list"] = hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
+    run.open(config, parts)
+    return hashlib.blake2b(
+        json.dumps([parts, config.embed.pooling, config.prompt.model_dump()]).encode(), digest_size=8
+    ).hexdigest()
+
+
+def _rows(file: str | None, pool: Pool) -> np.ndarray:
+    return np.unique(read_rows_file(Path(file), pool)) if file else np.empty(0, dtype=np.int64)
+
+
+def embed_folder(config: RunConfig, watch: Watch) -> EmbedReport:
+    """Embed a pool with one model into `config.out`, without a run: embeddings.npy, ids.txt and the pool beside them.
+
+    Raises:
+        DiverseEvolError: as `open_stages`, and what the embedding pass raises.
+    """
+    out = Path(config.out)
+    with locked(out) as run:
+        fingerprint = dist.on_main(lambda: _open_record(run, config))
+        tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+        check_length(config.model, config.prompt.max_length, config.trust_remote_code)
+        data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
+        if dist.is_main():
+            write_text(out / "ids.txt", "".join(f"{sample_id}\n" for sample_id in data.pool.ids))
+        model = load_model(config.model, "auto", config.trust_remote_code)
+        return embed_tokens(model, data.tokens, out, config.embed, ids=data.pool.ids, fingerprint=fingerprint, watch=watch)

@@ -1,0 +1,13 @@
+"""Instruction data: from files, folders and the Hub to a pool of rows with ids that do not change.
+
+`read_pool` reads and checks, `finish_pool` says which rows can be chosen once their tokens are counted, `Pool` is the
+result. `Pool.read(path)` does both for data without a run. `export_rows` (in export) writes rows in other tools' forms.
+"""
+
+from .build import finish_pool, read_pool
+from .rows_file import read_rows_file
+from .sample import Sample, Turn
+from .sources import fingerprint
+from .store import Pool, Records
+
+__all__ = ["Pool", "Records", "Sample", "Turn", "fingerprint", "finish_pool", "read_pool", "read_rows_file"]

@@ -1,0 +1,223 @@
+"""Chosen rows in the form that another tool reads: a file, or a folder with the data and the settings that name it.
+
+Where all rows are of the asked form already, the user's own records go out unchanged; otherwise all are converted, so that a
+file has one schema. A folder's settings were written after the documentation of LLaMA-Factory (data/README), axolotl
+(dataset-formats/conversation) and TRL (dataset formats; the `datasets` section of its command line).
+Memory: the exported rows, which are a chosen subset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from ..config.train_keys import nearest
+from ..errors import ConfigError, PoolError
+from ..files import replacing, write_text
+from . import forms
+from .forms import LossError, Record
+from .store import Pool
+
+FILE_FORMATS = ("records", *forms.FORMS, "parquet")
+FOLDER_FORMATS = ("llamafactory", "axolotl", "trl")
+EXPORT_FORMATS = (*FILE_FORMATS, *FOLDER_FORMATS)
+NAME = "diverseevol"
+SHAREGPT_TAGS = {
+    "role_tag": "from",
+    "content_tag": "value",
+    "user_tag": "human",
+    "assistant_tag": "gpt",
+    "observation_tag": "observation",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote."""
+
+    n_rows: int
+    files: tuple[Path, ...]
+
+
+def export_rows(pool: Pool, rows: Sequence[int], format: str, out: Path) -> Exported:
+    """Write pool rows in another tool's form; every file takes its place whole, others in a folder are left alone.
+
+    Args:
+        pool: The pool.
+        rows: Its rows, in the order they are to be written.
+        format: records, alpaca, sharegpt, messages, prompt_completion (JSON lines, or an array where `out` ends in .json),
+            parquet, or a folder for llamafactory, axolotl or trl.
+        out: The file or folder.
+
+    Raises:
+        ConfigError: the format is unknown, or `out` does not suit it.
+        PoolError: a row would lose something, or does not fit a table; the message names its id.
+    """
+    check_export(format, out)
+    if format in FOLDER_FORMATS:
+        files = {"llamafactory": _llamafactory, "axolotl": _axolotl, "trl": _trl}[format](pool, rows, out)
+    elif format == "parquet":
+        files = (_write_parquet([pool.record(row) for row in rows], out),)
+    else:
+        lines = [pool.line(row) for row in rows] if format == "records" else _lines(pool, rows, format)
+        files = (_write_lines(lines, out),)
+    return Exported(len(rows), files)
+
+
+def check_export(format: str, out: Path) -> None:
+    """Check a format's name and that `out` suits it.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if format not in EXPORT_FORMATS:
+        raise ConfigError(
+            f"no export format is called {format!r}. {nearest(format, list(EXPORT_FORMATS))}Known: {', '.join(EXPORT_FORMATS)}."
+        )
+    if format in FOLDER_FORMATS:
+        if out.is_file() or out.suffix in (".json", ".jsonl", ".parquet"):
+            raise ConfigError(f"format {format} writes a folder, but {str(out)!r} is a file's name. Name a folder.")
+        return
+    endings = (".parquet",) if format == "parquet" else (".jsonl", ".json")
+    if out.suffix not in endings or out.is_dir():
+        raise ConfigError(
+            f"format {format} writes a file that ends in {' or '.join(endings)}, not {str(out)!r}. Name such a file."
+        )
+
+
+def _lines(pool: Pool, rows: Sequence[int], form: str) -> list[str]:
+    """The records as JSON texts: unchanged where all are of the form, else converted."""
+    if all(pool.format(row) == form for row in rows):
+        return [pool.line(row) for row in rows]
+    return _converted(pool, rows, forms.FORMS[form], form)
+
+
+def _converted(pool: Pool, rows: Sequence[int], convert: Callable[[Any], Record], form: str) -> list[str]:
+    lines = []
+    for row in rows:
+        try:
+            lines.append(json.dumps(convert(pool.sample(row)), ensure_ascii=False))
+        except LossError as error:
+            others = ", ".join(name for name in ("messages", "records") if name != form)
+            raise PoolError(
+                f"sample {pool.id(row)} cannot be written as {form}: {error}. Export as {others}, or leave it out."
+            ) from None
+    return lines
+
+
+def _write_lines(lines: Sequence[str], out: Path) -> Path:
+    if out.suffix == ".json":
+        write_text(out, "[\n" + ",\n".join(lines) + "\n]\n")
+    else:
+        write_text(out, "".join(f"{line}\n" for line in lines))
+    return out
+
+
+def _write_parquet(records: Sequence[Record], out: Path) -> Path:
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    try:
+        table = pa.table({column: [record.get(column) for record in records] for column in columns})
+        with replacing(out) as partial:
+            pq.write_table(table, partial)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise PoolError(f"the records do not fit one table: {error}. Export as records or messages to a .jsonl file.") from None
+    return out
+
+
+def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Any], Record]) -> bool:
+    """Whether all rows can be converted."""
+    try:
+        for row in rows:
+            convert(pool.sample(row))
+    except LossError:
+        return False
+    return True
+
+
+def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
+    """The data and a dataset_info.json beside it; for its options dataset_dir and dataset."""
+    if _fits(pool, rows, forms.to_alpaca):
+        lines = _lines(pool, rows, "alpaca")
+        has = {key for line in lines for key, value in json.loads(line).items() if value}
+        parts = {"prompt": "instruction", "query": "input", "response": "output", "system": "system", "history": "history"}
+        columns = {part: column for part, column in parts.items() if column in has or part in ("prompt", "response")}
+        info: Record = {"file_name": f"{NAME}.json", "formatting": "alpaca", "columns": columns}
+    else:
+        lines = _converted(pool, rows, _strict_sharegpt, "llamafactory")
+        columns = {"messages": "conversations"} | ({"tools": "tools"} if any('"tools"' in line for line in lines) else {})
+        info = {"file_name": f"{NAME}.json", "formatting": "sharegpt", "columns": columns, "tags": SHAREGPT_TAGS}
+    data = _write_lines(lines, folder / f"{NAME}.json")
+    write_text(folder / "dataset_info.json", json.dumps({NAME: info}, indent=2) + "\n")
+    return data, folder / "dataset_info.json"
+
+
+def _strict_sharegpt(sample: Any) -> Record:  # noqa: ANN401 - a Sample, as the other converters take
+    """ShareGPT as LLaMA-Factory reads it: questions and answers strictly in turn, every answer trained on."""
+    record = forms.to_sharegpt(sample)
+    turns = [turn for turn in sample.turns if turn.role != "system"]
+    answers = [turn.role == "assistant" for turn in turns]
+    if answers != [bool(number % 2) for number in range(len(turns))] or not answers[-1]:
+        raise LossError("LLaMA-Factory wants questions and answers strictly in turn, the last one answered")
+    if any("weight" in turn for turn in record["conversations"]):
+        raise LossError("LLaMA-Factory has no switch for an answer that is not trained on")
+    return record
+
+
+def _axolotl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
+    """The data and the datasets section of an axolotl configuration."""
+    data = folder / f"{NAME}.jsonl"
+    entry: Record = {"path": str(data.resolve()), "ds_type": "json"}
+    if _fits(pool, rows, _single_alpaca):
+        lines, entry = _lines(pool, rows, "alpaca"), {**entry, "type": "alpaca"}
+    else:
+        lines = _converted(pool, rows, forms.to_trained_messages, "axolotl")
+        entry |= {
+            "type": "chat_template",
+            "field_messages": "messages",
+            "message_property_mappings": {"role": "role", "content": "content"},
+            "roles_to_train": [],
+            "train_on_eos": "turn",
+            "message_field_training": "train",
+        }
+    _write_lines(lines, data)
+    return data, _write_yaml(folder / "axolotl.yaml", {"datasets": [entry]}, "Put this into your axolotl configuration.")
+
+
+def _single_alpaca(sample: Any) -> Record:  # noqa: ANN401 - a Sample, as the other converters take
+    record = forms.to_alpaca(sample)
+    if len(record) > 3:
+        raise LossError("axolotl's alpaca type has neither system nor history")
+    return record
+
+
+def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
+    """The data and a configuration for `trl sft --config`, in which the loss counts what it counts here."""
+    data = folder / f"{NAME}.jsonl"
+    settings: Record = {"datasets": [{"path": "json", "data_files": str(data.resolve()), "split": "train"}]}
+    if _fits(pool, rows, forms.to_prompt_completion):
+        lines, settings["completion_only_loss"] = _converted(pool, rows, forms.to_prompt_completion, "trl"), True
+    else:
+        lines, settings["assistant_only_loss"] = _converted(pool, rows, _all_trained, "trl"), True
+    _write_lines(lines, data)
+    hint = "trl sft --config sft.yaml --model_name_or_path MODEL --output_dir OUT"
+    return data, _write_yaml(folder / "sft.yaml", settings, hint)
+
+
+def _all_trained(sample: Any) -> Record:  # noqa: ANN401 - a Sample, as the other converters take
+    if not all(turn.is_trained for turn in sample.turns if turn.role == "assistant"):
+        raise LossError("TRL trains on every answer of a dialogue, and not all of this one's are to be trained on")
+    return forms.to_messages(sample)
+
+
+def _write_yaml(file: Path, values: Record, comment: str) -> Path:
+    write_text(file, f"# {comment}\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}")
+    return file

@@ -1,0 +1,187 @@
+"""The first pass over the sources: every row is read, checked and hashed; good ones go to a file, bad ones to the quarantine.
+
+A format or a mapping that fits none of a source's first thousand rows is given up there, not at the end of a long file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..config import SourceConfig
+from ..config.train_keys import nearest
+from ..errors import PoolError, UnknownFormatError
+from ..progress import Watch
+from .checks import N_SHOWN, RowError, UnknownRowError
+from .formats import Reader
+from .ids import content_hash
+from .row import Row, short
+from .sources import read_source
+
+BATCH_ROWS, BATCH_CHARACTERS = 4096, 1 << 23
+N_TRIED = 1000
+SCHEMA = pa.schema([("record", pa.large_string()), ("source", pa.int32()), ("source_row", pa.int64()), ("format", pa.int32())])
+KNOWN = (
+    "alpaca {instruction, input, output}, dolly {instruction, context, response}, sharegpt {conversations}, messages {messages}, "
+    "prompt_completion {prompt, completion} and pairs such as {question, answer}"
+)
+
+
+def bad_line(row: Row) -> str:
+    """A bad row as a line of the quarantine."""
+    shown = {"source": row.source, "row": row.number, "line": row.line, "reason": short(row.problem), "text": short(row.text)}
+    return json.dumps(shown, ensure_ascii=False) + "\n"
+
+
+@dataclass
+class FirstPass:
+    """What has been read so far; `hashes` and `groups` have an entry a good row, in the order of the file.
+
+    A source of the configuration is a group: a folder is one group, and each of its files a source by name.
+    """
+
+    writer: pa.ipc.RecordBatchWriter
+    bad_rows: TextIO
+    n_read: int = 0
+    n_bad: int = 0
+    first_bad: list[str] = field(default_factory=list)
+    hashes: list[NDArray[np.uint64]] = field(default_factory=list)
+    groups: list[NDArray[np.int32]] = field(default_factory=list)
+    sources: dict[str, int] = field(default_factory=dict)
+    group_of: dict[str, int] = field(default_factory=dict)
+    formats: dict[str, int] = field(default_factory=dict)
+    _batch: list[tuple[str, int, int, int, int]] = field(default_factory=list)
+    _n_characters: int = 0
+
+    def read(self, source: SourceConfig, reader: Reader, group: int, watch: Watch) -> None:
+        """Stream one source.
+
+        Raises:
+            PoolError: it cannot be read, or a mapped column is in none of its rows.
+            UnknownFormatError: none of its rows is of a known format.
+        """
+        seen, n_before = _Seen(source, reader), self.n_read
+        with watch.task("reading the pool", None, "rows") as task:
+            for row in read_source(source, watch):
+                self.n_read += 1
+                self._take(row, reader, group, seen)
+                if len(self._batch) >= BATCH_ROWS or self._n_characters >= BATCH_CHARACTERS:
+                    task.advance(len(self._batch))
+                    self._write(group)
+                if self.n_read - n_before == N_TRIED:
+                    seen.check(f"the first {N_TRIED:,} rows", is_all=False)
+            task.advance(len(self._batch))
+            self._write(group)
+        seen.check("the rows", is_all=True)
+
+    def _take(self, row: Row, reader: Reader, group: int, seen: _Seen) -> None:
+        problem, hashed, format_name = row.problem, 0, ""
+        if not problem:
+            try:
+                seen.look_at(row.record)
+                format_name, _ = reader.read(row.record)
+                hashed = _hash(row.record)
+            except RowError as error:
+                problem = str(error)
+                seen.n_unknown += isinstance(error, UnknownRowError)
+            except RecursionError:
+                problem = "nested too deeply"
+        if problem:
+            self._put_aside(row._replace(problem=problem))
+            return
+        source = self.sources.setdefault(row.source, len(self.sources))
+        self.group_of.setdefault(row.source, group)
+        format_code = self.formats.setdefault(format_name, len(self.formats))
+        self._batch.append((row.text, source, row.number, format_code, hashed))
+        self._n_characters += len(row.text)
+
+    def _put_aside(self, row: Row) -> None:
+        self.n_bad += 1
+        self.bad_rows.write(bad_line(row))
+        if len(self.first_bad) < N_SHOWN:
+            self.first_bad.append(f"{row.place()}: {row.problem}")
+
+    def _write(self, group: int) -> None:
+        if not self._batch:
+            return
+        *columns, hashes = zip(*self._batch, strict=True)
+        arrays = [pa.array(column, kind.type) for column, kind in zip(columns, SCHEMA, strict=True)]
+        self.writer.write_batch(pa.record_batch(arrays, schema=SCHEMA))
+        self.hashes.append(np.array(hashes, dtype=np.uint64))
+        self.groups.append(np.full(len(hashes), group, dtype=np.int32))
+        self._batch, self._n_characters = [], 0
+
+
+def _hash(record: dict[str, Any]) -> int:
+    try:
+        return content_hash(record)
+    except UnicodeEncodeError:
+        raise RowError("half of a surrogate pair, which is no character") from None
+    except ValueError as error:
+        raise RowError(f"a number that JSON cannot write: {error}") from None
+
+
+@dataclass
+class _Seen:
+    """Which keys a source's records have had, to notice a format or a mapping that fits none of them."""
+
+    source: SourceConfig
+    reader: Reader
+    n_objects: int = 0
+    n_unknown: int = 0
+    keys: dict[str, None] = field(default_factory=dict)
+    unseen: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        layout = self.reader.mapping.layout
+        self.unseen = {*self.source.columns.values(), *(layout.needed() if layout else ())}
+
+    def look_at(self, record: object) -> None:
+        if not isinstance(record, dict):
+            return
+        self.n_objects += 1
+        if self.unseen:
+            self.unseen -= record.keys()
+        if self.n_objects <= N_TRIED:
+            self.keys.update(dict.fromkeys(record))
+
+    def check(self, which: str, is_all: bool) -> None:
+        """Give up where nothing fits.
+
+        Raises:
+            UnknownFormatError: no record is of a known format.
+            PoolError: no record has a column that is needed or, after all rows, that is mapped.
+        """
+        if not self.n_objects:
+            return
+        where, found = self.source.path, ", ".join(list(self.keys)[:12]) or "none"
+        layout = self.reader.mapping.layout
+        missing = self.unseen if is_all or layout is None else self.unseen & set(layout.needed())
+        if missing:
+            column = min(missing)
+            part = next((part for part, name in self.source.columns.items() if name == column), None)
+            said = (
+                f"pool.columns maps {part} to {column!r}"
+                if part
+                else f"pool.format {self.source.format} needs a column {column!r}"
+            )
+            raise PoolError(
+                f"{said}, which none of {which} of {where} has. {nearest(column, list(self.keys))}Their keys: {found}."
+            )
+        if self.n_unknown == self.n_objects:
+            raise UnknownFormatError(
+                f"none of {which} of {where} is of a known format{self._why()}. Their keys: {found}. Known: {KNOWN}. "
+                "Say which column plays which part: pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
+            )
+
+    def _why(self) -> str:
+        if "chosen" in self.keys and "rejected" in self.keys:
+            return ": they look like preference data (chosen, rejected); map response to the chosen one to use it"
+        if "text" in self.keys:
+            return ": plain text does not tell the prompt from the response"
+        return ""

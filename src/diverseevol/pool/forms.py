@@ -1,0 +1,144 @@
+"""From a sample to the records of other tools; what a form cannot hold is refused, never dropped.
+
+A user turn's separate input follows its text on a new line where a form has no place for it, as in LLaMA-Factory. A turn
+that is not trained on gets `weight: 0` (OpenAI's name for it) in dialogues, and is refused by forms without such a switch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .sample import Sample, Turn
+
+Record = dict[str, Any]
+
+
+class LossError(Exception):
+    """What of a sample a form cannot hold; caught by the export, which knows the sample's id."""
+
+
+def to_alpaca(sample: Sample) -> Record:
+    """{instruction, input, output} and, where the sample has them, system and history.
+
+    Raises:
+        LossError: tools, an unanswered last turn, or an answer that is not trained on.
+    """
+    turns = list(sample.turns)
+    system = turns.pop(0).text if turns[0].role == "system" else ""
+    _refuse(bool(sample.tools) or any(turn.tool_calls or turn.role == "tool" for turn in turns), "it uses tools")
+    _refuse(turns[-1].role != "assistant", "its last turn is not answered")
+    _refuse(not all(turn.is_trained for turn in turns if turn.role == "assistant"), "one of its answers is not trained on")
+    *before, asked, answer = turns
+    record: Record = {"instruction": asked.text, "input": asked.input, "output": answer.text}
+    if system:
+        record["system"] = system
+    if before:
+        record["history"] = [[said(user), reply.text] for user, reply in zip(before[::2], before[1::2], strict=True)]
+    return record
+
+
+def to_sharegpt(sample: Sample) -> Record:
+    """{conversations: [{from, value}]} and, where the sample has them, tools.
+
+    Raises:
+        LossError: a turn both speaks and calls tools.
+    """
+    record: Record = {"conversations": [_sharegpt_turn(turn) for turn in sample.turns]}
+    if sample.tools:
+        record["tools"] = sample.tools
+    return record
+
+
+def to_messages(sample: Sample) -> Record:
+    """{messages: [{role, content, tool_calls?}]} and, where the sample has them, tools."""
+    record: Record = {"messages": [_message(turn) for turn in sample.turns]}
+    return _with_tools(record, sample)
+
+
+def to_trained_messages(sample: Sample) -> Record:
+    """As `to_messages`, with `train: true` or `false` in every turn instead of weights."""
+    messages = [{**_message(turn), "train": turn.is_trained} for turn in sample.turns]
+    for message in messages:
+        message.pop("weight", None)
+    return _with_tools({"messages": messages}, sample)
+
+
+def to_prompt_completion(sample: Sample) -> Record:
+    """{prompt: [messages], completion: [messages]}: everything up to the last user or tool turn, and the answer.
+
+    Raises:
+        LossError: an earlier answer is trained on too, or the last turn is no answer that is.
+    """
+    *before, answer = sample.turns
+    _refuse(answer.role != "assistant" or not answer.is_trained, "its last turn is not one that is trained on")
+    _refuse(any(turn.is_trained for turn in before), "an answer before the last is trained on too")
+    messages = [{key: value for key, value in _message(turn).items() if key != "weight"} for turn in before]
+    return _with_tools({"prompt": messages, "completion": [_message(answer)]}, sample)
+
+
+FORMS: dict[str, Callable[[Sample], Record]] = {
+    "alpaca": to_alpaca,
+    "sharegpt": to_sharegpt,
+    "messages": to_messages,
+    "prompt_completion": to_prompt_completion,
+}
+
+
+def said(turn: Turn) -> str:
+    """A turn's text with its separate input behind."""
+    return "\n".join(part for part in (turn.text, turn.input) if part)
+
+
+def _refuse(is_lost: bool, why: str) -> None:
+    if is_lost:
+        raise LossError(why)
+
+
+def _with_tools(record: Record, sample: Sample) -> Record:
+    if sample.tools:
+        record["tools"] = json.loads(sample.tools)
+    return record
+
+
+def _message(turn: Turn) -> Record:
+    message: Record = {"role": turn.role, "content": said(turn)}
+    if turn.tool_calls:
+        calls = json.loads(turn.tool_calls)
+        message["tool_calls"] = [_in_envelope(call) for call in (calls if isinstance(calls, list) else [calls])]
+    if turn.role == "assistant" and not turn.is_trained:
+        message["weight"] = 0
+    return message
+
+
+def _in_envelope(call: Any) -> Any:  # noqa: ANN401 - any JSON value
+    return call if isinstance(call, dict) and "function" in call else {"type": "function", "function": call}
+
+
+def _sharegpt_turn(turn: Turn) -> Record:
+    names = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
+    record: Record = {"from": names[turn.role], "value": said(turn)}
+    if turn.tool_calls:
+        _refuse(bool(turn.text), "one of its turns both speaks and calls tools")
+        record = {"from": "function_call", "value": _short_calls(turn.tool_calls)}
+    if turn.role == "assistant" and not turn.is_trained:
+        record["weight"] = 0
+    return record
+
+
+def _short_calls(text: str) -> str:
+    """Calls as {name, arguments}, one by itself or several as a list, as LLaMA-Factory writes them."""
+    value = json.loads(text)
+    calls = [_short_call(call) for call in (value if isinstance(value, list) else [value])]
+    return json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
+
+
+def _short_call(call: Any) -> Any:  # noqa: ANN401 - any JSON value
+    function = call.get("function", call) if isinstance(call, dict) else call
+    if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
+        return function
+    try:
+        return {**function, "arguments": json.loads(function["arguments"])}
+    except ValueError:
+        return function

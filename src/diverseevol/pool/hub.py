@@ -1,0 +1,51 @@
+"""Rows of a data set on the Hugging Face Hub, streamed through `datasets`; the only part of the pool that touches the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..errors import PoolError, SourceNotFoundError
+from .row import Row
+from .tables import made_row
+
+
+def hub_rows(name: str, split: str) -> Iterator[Row]:
+    """Stream one split of a data set; `owner/name:config` names one of its configurations.
+
+    HF_HOME, HF_TOKEN and HF_HUB_OFFLINE count as everywhere.
+
+    Raises:
+        SourceNotFoundError: no such path here, and no such data set there or no way to reach it.
+        PoolError: the data set is there, but not that split or configuration.
+    """
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError
+
+    owner_name, _, config_name = name.partition(":")
+    try:
+        data = datasets.load_dataset(owner_name, config_name or None, split=split, streaming=True)
+    except (datasets.exceptions.DatasetNotFoundError, OSError, HfHubHTTPError) as error:
+        # Offline and unreachable are OSErrors (ConnectionError) of several libraries.
+        raise SourceNotFoundError(
+            f"no pool at {name!r}: no file or folder of that name here, and the Hub gave {_said(error)}. "
+            "Correct pool.path; for the Hub, check the network, HF_TOKEN and HF_HUB_OFFLINE."
+        ) from None
+    except ValueError as error:
+        raise PoolError(
+            f"cannot read {name!r} from the Hub with split {split!r}: {_said(error)}. Set split, or name owner/name:config."
+        ) from None
+    return _rows(data, name)
+
+
+def _rows(data: Iterable[Any], name: str) -> Iterator[Row]:
+    try:
+        for number, record in enumerate(data):
+            yield made_row(dict(record), name, number)
+    except OSError as error:
+        raise PoolError(f"reading {name!r} from the Hub broke off: {_said(error)}. Try again, or download it.") from None
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -1,0 +1,102 @@
+"""One record as a source delivered it, before anybody has looked at what it means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+N_SHOWN = 200
+"""Characters of a bad row that are kept to recognise it by."""
+
+
+class Row(NamedTuple):
+    """A record and where it stands.
+
+    Attributes:
+        text: The record's JSON text: the user's own characters where the source is JSON, else made from the record.
+        record: What the text says; None where it says nothing readable.
+        source: The file, folder or Hub id it came from.
+        number: Its 0-based number among the source's records; headers and blank lines are not counted.
+        line: Its 1-based first line in a text file, else None.
+        problem: Why it cannot be used, empty where nothing is known against it.
+    """
+
+    text: str
+    record: Any
+    source: str
+    number: int
+    line: int | None = None
+    problem: str = ""
+
+    def place(self) -> str:
+        """Where it stands, for people."""
+        at = f" line {self.line}" if self.line is not None else ""
+        return f"{self.source}{at} (row {self.number})"
+
+
+class RecordDecoder:
+    """Reads JSON strictly: keys given twice, NaN and endless numbers are noted, not quietly accepted.
+
+    The standard library's decoder keeps the last of two equal keys and takes NaN and Infinity for numbers; other readers
+    of the same file would see something else. `problem` is about the last record read.
+    """
+
+    def __init__(self) -> None:
+        self.problem = ""
+        self._strict = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=self._constant)
+        self._long_numbers = json.JSONDecoder(
+            object_pairs_hook=self._object, parse_constant=self._constant, parse_int=self._integer
+        )
+
+    def decode(self, text: str) -> Any:  # noqa: ANN401 - any JSON value
+        """The value of a whole text.
+
+        Raises:
+            json.JSONDecodeError: the text is not JSON.
+            RecursionError: it is nested too deeply.
+        """
+        return self._with(lambda decoder: decoder.decode(text))
+
+    def decode_at(self, text: str, start: int) -> tuple[Any, int]:
+        """The value that begins at `start`, and where it ends.
+
+        Raises:
+            json.JSONDecodeError: no complete value begins there.
+            RecursionError: it is nested too deeply.
+        """
+        value: tuple[Any, int] = self._with(lambda decoder: decoder.raw_decode(text, start))
+        return value
+
+    def _with(self, work: Callable[[json.JSONDecoder], Any]) -> Any:  # noqa: ANN401 - any JSON value
+        self.problem = ""
+        try:
+            return work(self._strict)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            # int() refuses thousands of digits, and not as a JSON error: the text is JSON all the same.
+            self.problem = ""
+            return work(self._long_numbers)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            keys = [key for key, _ in pairs]
+            self.problem = self.problem or f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice"
+        return record
+
+    def _constant(self, name: str) -> None:
+        self.problem = self.problem or f"{name} is not JSON"
+
+    def _integer(self, digits: str) -> int:
+        try:
+            return int(digits)
+        except ValueError:
+            self.problem = self.problem or f"a number of {len(digits)} digits"
+            return 0
+
+
+def short(text: str) -> str:
+    """The first characters of a text, always writable as UTF-8."""
+    return text[:N_SHOWN].encode("utf-8", "backslashreplace").decode("utf-8")

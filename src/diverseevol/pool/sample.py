@@ -1,0 +1,35 @@
+"""What every format is turned into: a dialogue whose turns say who speaks and what is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a dialogue.
+
+    Attributes:
+        role: Who speaks; `tool` is the answer of a tool to an assistant's call.
+        text: What is said, exactly as the record has it.
+        input: A user turn's separate input, kept apart because the Alpaca template has a slot of its own for it.
+        is_trained: Whether the loss counts this turn; only ever true for an assistant's.
+        tool_calls: The calls an assistant turn makes, as JSON text; empty where there are none.
+    """
+
+    role: Role
+    text: str
+    input: str = ""
+    is_trained: bool = False
+    tool_calls: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A whole dialogue; `tools` is the JSON text of the tools on offer, empty where there are none."""
+
+    turns: tuple[Turn, ...]
+    tools: str = ""

@@ -1,0 +1,250 @@
+"""The pool as it lies in a folder: records with their ids, and which of them can be chosen. Read by memory map.
+
+    records.arrow     every good record: its JSON text, id, source, number in the source, format
+    index.arrow       the pool's rows 0 … N-1: position in records.arrow, id, tokens, trained tokens
+    quarantine.jsonl  every row that was left out, and why
+
+A row is a row of the pool everywhere outside this package; a position is a place in records.arrow. Opening a million rows
+takes milliseconds, and memory is the operating system's cache.
+Shape letters: N pool rows, R records.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ..config import PoolConfig, SourceConfig
+from ..errors import PoolError
+from ..progress import SILENT, Watch
+from .formats import Reader
+from .ids import OWN_ID
+from .layouts import Mapping
+from .sample import Sample
+
+RECORDS, INDEX, QUARANTINE = "records.arrow", "index.arrow", "quarantine.jsonl"
+META = b"diverseevol"
+# A line end in JSON text is always between tokens: inside a string it is written \n.
+LINE_ENDS = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
+
+
+@dataclass(frozen=True)
+class Records:
+    """The good records of all sources, in the order they were read; opened by `Records.open`.
+
+    Attributes:
+        table: Columns record, id, source, source_row, format.
+        n_read: Rows read, good and bad, before any were drawn.
+        n_bad: Bad rows among them.
+        readers: How to read the records of each source.
+    """
+
+    table: pa.Table
+    n_read: int
+    n_bad: int
+    readers: dict[str, Reader]
+
+    @classmethod
+    def open(cls, pool_dir: Path) -> Records:
+        """Open what `read_pool` wrote.
+
+        Raises:
+            PoolError: it is not there, or not whole.
+        """
+        table = open_table(pool_dir / RECORDS)
+        meta = json.loads(table.schema.metadata[META])
+        made = [Reader(Mapping.of(SourceConfig.model_validate({"path": "", **said}))) for said in meta["readers"]]
+        return cls(table, meta["n_read"], meta["n_bad"], {name: made[index] for name, index in meta["sources"].items()})
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def record_text(self, position: int) -> str:
+        """A record's JSON text, as its source had it."""
+        return str(self.table["record"][position].as_py())
+
+    def record(self, position: int) -> dict[str, Any]:
+        """A record's value."""
+        return dict(json.loads(self.record_text(position)))
+
+    def sample(self, position: int) -> Sample:
+        """A record as a sample."""
+        return self.samples(position, position + 1)[0]
+
+    def samples(self, start: int, stop: int) -> list[Sample]:
+        """The samples of the positions from `start` up to `stop`."""
+        part = self.table.slice(start, stop - start)
+        pairs = zip(part["record"].to_pylist(), part["source"].to_pylist(), strict=True)
+        return [self.readers[source].read(json.loads(text))[1] for text, source in pairs]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The rows that can be chosen; opened by `Pool.open`, or made from a path by `Pool.read`.
+
+    Attributes:
+        records: The records, of which the rows are some.
+        index: Columns position, id, n_tokens, n_trained.
+    """
+
+    records: Records
+    index: pa.Table
+
+    @classmethod
+    def open(cls, pool_dir: Path) -> Pool:
+        """Open what `finish_pool` wrote.
+
+        Raises:
+            PoolError: it is not there, or not whole.
+        """
+        return cls(Records.open(pool_dir), open_table(pool_dir / INDEX))
+
+    @classmethod
+    def read(cls, pool: str | Path | PoolConfig, seed: int = 0, pool_dir: Path | None = None, watch: Watch = SILENT) -> Pool:
+        """Read a pool without a run and without a tokenizer: `n_tokens` and `n_trained` are -1.
+
+        Args:
+            pool: A path or Hub id, or a whole configuration.
+            seed: Decides which rows stay where max_rows or weights are set.
+            pool_dir: Where the pool's files go; a temporary folder that vanishes by itself where none is given.
+            watch: Sees the progress.
+
+        Raises:
+            PoolError: the data cannot be used.
+        """
+        from .build import finish_pool, read_pool
+
+        config = pool if isinstance(pool, PoolConfig) else PoolConfig(path=str(pool))
+        if pool_dir is None:
+            # What is mapped stays readable after its name is gone.
+            with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
+                return cls.read(config, seed, Path(folder), watch)
+        unknown = np.full(len(read_pool(config, pool_dir, seed, watch)), -1, dtype=np.int32)
+        return finish_pool(pool_dir, unknown, unknown, config.max_bad)
+
+    def __len__(self) -> int:
+        return int(self.index.num_rows)
+
+    @cached_property
+    def ids(self) -> NDArray[np.str_]:
+        """The ids of all rows."""
+        return np.array(self.index["id"].to_pylist(), dtype=np.str_)
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """Each row's position among the records, ascending; int64[N]."""
+        return _numbers(self.index["position"], np.int64)
+
+    @cached_property
+    def n_tokens(self) -> NDArray[np.int32]:
+        """Each row's tokens; int32[N]."""
+        return _numbers(self.index["n_tokens"], np.int32)
+
+    @cached_property
+    def n_trained(self) -> NDArray[np.int32]:
+        """Each row's trained tokens; int32[N]."""
+        return _numbers(self.index["n_trained"], np.int32)
+
+    @cached_property
+    def source_rows(self) -> NDArray[np.int64]:
+        """Each row's record number in its source; int64[N]."""
+        return _numbers(self.records.table["source_row"], np.int64)[self.positions]
+
+    def id(self, row: int) -> str:
+        """A row's id."""
+        return str(self.index["id"][row].as_py())
+
+    def source(self, row: int) -> str:
+        """The file, folder or Hub id that a row comes from."""
+        return str(self.records.table["source"][self._position(row)].as_py())
+
+    def source_row(self, row: int) -> int:
+        """A row's record number in its source, from 0."""
+        return int(self.records.table["source_row"][self._position(row)].as_py())
+
+    def format(self, row: int) -> str:
+        """The name of the format that a row was read as."""
+        return str(self.records.table["format"][self._position(row)].as_py())
+
+    def record_text(self, row: int) -> str:
+        """A row's JSON text, as its source had it."""
+        return self.records.record_text(self._position(row))
+
+    def record(self, row: int) -> dict[str, Any]:
+        """A row's value."""
+        return self.records.record(self._position(row))
+
+    def sample(self, row: int) -> Sample:
+        """A row as a sample."""
+        return self.records.sample(self._position(row))
+
+    def line(self, row: int) -> str:
+        """A row's JSON text on one line, without the line's end; nothing but blanks between tokens is changed."""
+        return LINE_ENDS.sub(" ", self.record_text(row))
+
+    def line_with_id(self, row: int) -> str:
+        """A row as a line of JSONL, its own record unchanged and "_id" behind; an "_id" that it had gives way."""
+        text, name = self.line(row), json.dumps(self.id(row))
+        if f'"{OWN_ID}"' in text:
+            return json.dumps({**self.record(row), OWN_ID: self.id(row)}, ensure_ascii=False) + "\n"
+        return f'{text[:-1].rstrip()}, "{OWN_ID}": {name}}}\n'
+
+    def rows_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """The rows of ids, in their order.
+
+        Raises:
+            PoolError: some are not the pool's; the first is named.
+        """
+        asked = [str(name) for name in ids]
+        rows = pc.index_in(pa.array(asked, pa.string()), value_set=self.index["id"])
+        check_found(asked, rows.is_null().to_numpy(zero_copy_only=False), "id", len(self))
+        return _numbers(rows, np.int64)
+
+    def _position(self, row: int) -> int:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} is not in the pool: it has rows 0 to {len(self) - 1}")
+        return int(self.positions[row])
+
+
+def check_found(asked: Sequence[str], is_missing: NDArray[np.bool_], what: str, n_rows: int) -> None:
+    """Refuse names that are not in the pool.
+
+    Raises:
+        PoolError: naming the first, and how many more there are.
+    """
+    if is_missing.any():
+        first, n = asked[int(is_missing.argmax())], int(is_missing.sum())
+        more = f" and {n - 1:,} more" if n > 1 else ""
+        raise PoolError(
+            f"{what} {first}{more} of {len(asked):,} not found in the pool of {n_rows:,} rows. "
+            "Take the list from a run on the same data; rows in the quarantine are not in the pool."
+        )
+
+
+def open_table(file: Path) -> pa.Table:
+    """Map an Arrow file of ours.
+
+    Raises:
+        PoolError: it is not there, or not whole.
+    """
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    except FileNotFoundError:
+        raise PoolError(f"no pool in {file.parent}: there is no {file.name}. Give a folder that a run made.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise PoolError(f"{file} is damaged: {error}. Delete {file.parent} and run again.") from None
+
+
+def _numbers(column: pa.ChunkedArray | pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
+    return np.asarray(column.to_numpy(), dtype=dtype)

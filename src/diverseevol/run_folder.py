@@ -1,0 +1,248 @@
+"""The run folder: every path of a run, what is done and what is left, the lock, and whether a resumed run is still the same.
+
+The layout is DESIGN's contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
+folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import dist
+from .config import RunConfig, read_yaml
+from .errors import RunChangedError, RunFolderError, RunLockedError
+from .files import read_json, write_json, write_text
+
+# What a resumed run may change without changing what the finished rounds mean.
+CHANGEABLE = (
+    "rounds",
+    "n_new",
+    "budget",
+    "keep",
+    "keep_signals",
+    "embed.tokens_per_batch",
+    "train.report_to",
+    "train.logging_steps",
+)
+PACKAGES = ("diverseevol", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run below `root`."""
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration, the versions, the seed and the fingerprint."""
+        return self.root / "config.yaml"
+
+    @property
+    def pool_dir(self) -> Path:
+        """Records, index, tokens and quarantine."""
+        return self.root / "pool"
+
+    @property
+    def tokens_dir(self) -> Path:
+        """The tokenised pool."""
+        return self.pool_dir / "tokens"
+
+    @property
+    def heldout_dir(self) -> Path:
+        """The held-out rows, prepared like the pool."""
+        return self.root / "heldout"
+
+    def round_dir(self, index: int) -> Path:
+        """Everything of one round."""
+        return self.root / "rounds" / f"{index:02d}"
+
+    def chosen_file(self, index: int) -> Path:
+        """The round's picks, in pick order."""
+        return self.round_dir(index) / "chosen.jsonl"
+
+    def subset_file(self, index: int) -> Path:
+        """Everything chosen so far: the user's own records, in pool order."""
+        return self.round_dir(index) / "subset.jsonl"
+
+    def model_dir(self, index: int) -> Path:
+        """The round's tuned model or adapter."""
+        return self.round_dir(index) / "model"
+
+    def signals_dir(self, index: int) -> Path:
+        """What the round's model says about the pool."""
+        return self.round_dir(index) / "signals"
+
+    def checkpoints_dir(self, index: int) -> Path:
+        """Training checkpoints of an unfinished round."""
+        return self.round_dir(index) / "checkpoints"
+
+    def metrics_file(self, index: int) -> Path:
+        """What the round cost and how it went."""
+        return self.round_dir(index) / "metrics.json"
+
+    def rounds_done(self) -> list[int]:
+        """Finished rounds, in order."""
+        return sorted(int(file.parent.name) for file in self.root.glob("rounds/*/done") if file.parent.name.isdigit())
+
+    def is_done(self, index: int) -> bool:
+        """Whether a round is finished."""
+        return (self.round_dir(index) / "done").exists()
+
+    def finish(self, index: int) -> None:
+        """Mark a round as finished; the very last thing written of it."""
+        write_text(self.round_dir(index) / "done", "")
+
+    def metrics(self, index: int) -> dict[str, Any]:
+        """What is known of a round so far."""
+        file = self.metrics_file(index)
+        return dict(read_json(file)) if file.exists() else {"round": index}
+
+    def add_metrics(self, index: int, values: Mapping[str, Any]) -> None:
+        """Lay `values` over a round's metrics; stages and held-out losses are merged by name."""
+        if not dist.is_main():
+            return
+        known = self.metrics(index)
+        for key, value in values.items():
+            old = known.get(key)
+            known[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        write_json(self.metrics_file(index), known)
+
+    def picks(self, index: int) -> list[dict[str, Any]]:
+        """The lines of a round's chosen.jsonl.
+
+        Raises:
+            RunFolderError: the round has not chosen yet.
+        """
+        file = self.chosen_file(index)
+        if not file.exists():
+            done = self.rounds_done()
+            raise RunFolderError(f"round {index} of {self.root} has no chosen.jsonl; finished rounds: {done or 'none'}.")
+        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+    def save_picks(self, index: int, picks: list[dict[str, Any]]) -> None:
+        """Write a round's chosen.jsonl."""
+        lines = (json.dumps(pick, ensure_ascii=False, allow_nan=False) + "\n" for pick in picks)
+        write_text(self.chosen_file(index), "".join(lines))
+
+    def chosen_before(self, index: int) -> list[int]:
+        """Pool rows chosen in the rounds before `index`, in pick order."""
+        return [int(pick["row"]) for earlier in range(index) for pick in self.picks(earlier)]
+
+    def config(self) -> dict[str, Any]:
+        """The stored configuration, versions and fingerprint.
+
+        Raises:
+            RunFolderError: this is no run folder.
+        """
+        if not self.config_file.exists():
+            raise RunFolderError(f"{self.root} is not a run folder: it has no config.yaml. Give the folder named by --out.")
+        return read_yaml(self.config_file)
+
+    def open(self, config: RunConfig, fingerprint: Mapping[str, str]) -> None:
+        """Start the run's record, or check that this is the run that was started here.
+
+        Raises:
+            RunChangedError: a key that must not change, the pool, the model or the template differs.
+            RunFolderError: the folder holds something else.
+        """
+        now = json.loads(config.model_dump_json(exclude={"out"}))
+        if not self.config_file.exists():
+            others = [item.name for item in self.root.iterdir() if not item.name.startswith(".")]
+            if others:
+                raise RunFolderError(
+                    f"{self.root} is no run folder but holds {sorted(others)[0]!r}. Give --out a new or empty folder."
+                )
+        else:
+            self._compare(now, fingerprint)
+        record = {**now, "versions": versions(), "fingerprint": dict(fingerprint)}
+        write_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+
+    def _compare(self, now: dict[str, Any], fingerprint: Mapping[str, str]) -> None:
+        stored = self.config()
+        for what, value in fingerprint.items():
+            was = stored.get("fingerprint", {}).get(what)
+            if was != value:
+                raise RunChangedError(
+                    f"the {what} is not the one that {self.root} was started with ({was} then, {value} now). "
+                    "Put the old one back to go on, or give --out a new folder."
+                )
+        before = flat({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}})
+        after = flat(now)
+        changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+        fixed = [key for key in changed if not key.startswith(CHANGEABLE)]
+        if fixed:
+            lines = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5])
+            raise RunChangedError(
+                f"cannot resume {self.root} with another {lines}. A resumed run may change only {', '.join(CHANGEABLE)}; "
+                "give --out a new folder for the rest."
+            )
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[RunFolder]:
+    """Hold a run folder for this run alone; the lock goes with the process, however it ends.
+
+    Raises:
+        RunLockedError: another process holds it, on this machine or (where the file system passes locks on) on another.
+        RunFolderError: the folder cannot be made or written.
+    """
+    lock = dist.on_main(lambda: _take(root))
+    try:
+        yield RunFolder(root)
+    finally:
+        if lock >= 0:
+            os.close(lock)
+
+
+def _take(root: Path) -> int:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write in the run folder {root}: {error.strerror}. Give --out a folder you may write to."
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+        os.close(handle)
+        raise RunLockedError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    return handle
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result.update(flat(value, f"{prefix}{key}."))
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what a run computes."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

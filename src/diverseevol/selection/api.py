@@ -1,0 +1,49 @@
+"""Selection in one call, for people who have embeddings and want rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import SelectionError
+from .candidates import check_chosen_rows
+from .registry import make_strategy
+from .signals import Embeddings, Selection, Signals, Strategy
+
+
+def select(
+    embeddings: Embeddings,
+    chosen_rows: object,
+    n_new: int,
+    strategy: str | Strategy = "k_center",
+    seed: int = 0,
+    *,
+    selectable: np.ndarray | None = None,
+    **options: object,
+) -> Selection:
+    """Pick `n_new` new rows of `embeddings`, given the rows chosen so far.
+
+    Args:
+        embeddings: (N, D), a numpy array, a memory-mapped one or a torch tensor (CPU or GPU).
+        chosen_rows: the rows chosen so far, in any order; may be empty.
+        n_new: how many to pick.
+        strategy: a name (see `known_strategies`) or a strategy object.
+        seed: for strategies that draw; K-Center does not.
+        selectable: (N,) bool; rows that are False are never picked.
+        options: the named strategy's own options.
+
+    Returns:
+        The picks: `rows` (int64, in pick order) and `columns` (one value a pick; K-Center: distance, nearest_row).
+
+    Raises:
+        PoolExhaustedError: fewer than `n_new` selectable rows are left.
+        NonFiniteError: a row that matters holds NaN or infinite values.
+        UnknownStrategyError: nobody registered the strategy.
+        SelectionError: another argument is unusable; the message names it.
+    """
+    if not isinstance(strategy, str) and options:
+        raise SelectionError(
+            f"options go with a strategy's name; found {', '.join(options)} beside an object. Set them on the object."
+        )
+    chooser = make_strategy(strategy, **options) if isinstance(strategy, str) else strategy
+    signals = Signals(n_rows=embeddings.shape[0] if embeddings.ndim else 0, embeddings=embeddings, selectable=selectable)
+    return chooser.select(signals, check_chosen_rows(chosen_rows, signals.n_rows), n_new, np.random.default_rng(seed))

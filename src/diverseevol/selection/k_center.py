@@ -1,0 +1,131 @@
+"""Greedy K-Center: each pick is the row farthest from everything chosen so far.
+
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section on K-Center sampling; the greedy rule is
+Gonzalez's farthest-first traversal (1985). Differs from the published code in that distances cannot become NaN, near-ties are
+decided by direct differences in float64 and then by the lowest row, and no N × N matrix is built.
+The picks depend on the embeddings alone: not on the device, the blocks, the threads or the number of processes.
+Cost: one (N, C) matrix product and, per pick, only the few rows whose bound is still in the lead; O(N) memory beside the
+embeddings. Rows are shared out over the ranks, which exchange one candidate each per pick; every rank reads the whole array.
+Shape letters: N pool rows, C chosen rows, D embedding width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from .. import dist
+from ..errors import SelectionError
+from .candidates import candidate_rows, check_chosen_rows
+from .distances import upper_bounds
+from .first_row import farthest_from_mean
+from .lazy_distances import LazyDistances
+from .reader import RowReader
+from .signals import Embeddings, Selection, Signal, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class KCenter:
+    """Adds the rows that lie farthest from the current training set.
+
+    Attributes:
+        metric: euclidean, or cosine (1 - cos; the same as Euclidean on rows of unit length).
+        device: where the product runs: auto (the embeddings' own GPU, else this process's, else the CPU), cpu, cuda, cuda:0, …
+        block_rows: rows a block; None: as many as fit into 16 MB (a GPU: 256 MB). Changes memory and time, never the picks.
+    """
+
+    metric: Literal["euclidean", "cosine"] = "euclidean"
+    device: str = "auto"
+    block_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.metric not in ("euclidean", "cosine"):
+            raise SelectionError(f"metric must be 'euclidean' or 'cosine'; found {self.metric!r}.")
+        _device(self.device)
+        if self.block_rows is not None and (not isinstance(self.block_rows, int) or self.block_rows < 1):
+            raise SelectionError(f"block_rows must be a whole number of at least 1, or none; found {self.block_rows!r}.")
+
+    @property
+    def needs(self) -> frozenset[Signal]:
+        """The embeddings."""
+        return frozenset({Signal.EMBEDDING})
+
+    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+        """Pick `n_new` rows, farthest first; equal distances go to the lowest row. `rng` is not used.
+
+        With nothing chosen yet, the first pick is the row farthest from the mean of the rows that may be picked.
+
+        Returns:
+            The picks with the columns `distance` (float64: to the nearest row chosen before; for the first of all, to the mean)
+            and `nearest_row` (int64: that row, the lowest if several are as near; -1 for the first of all).
+
+        Raises:
+            PoolExhaustedError: fewer than `n_new` selectable rows are left.
+            NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
+            SelectionError: another argument is unusable.
+        """
+        if signals.embeddings is None:
+            raise SelectionError("k_center needs embeddings and got none. Give Signals(embeddings=…).")
+        centre_rows = check_chosen_rows(chosen_rows, signals.n_rows)
+        candidates = candidate_rows(signals, centre_rows, n_new)
+        reader = RowReader(signals.embeddings, is_unit=self.metric == "cosine")
+        picks: list[tuple[float, int, int]] = []
+        if not centre_rows.size:
+            picks.append(farthest_from_mean(reader, candidates))
+            centre_rows = np.array([picks[0][1]])
+            candidates = np.setdiff1d(candidates, centre_rows)
+        if len(picks) < n_new:
+            picks += self._traverse(reader, centre_rows, candidates, n_new - len(picks))
+        squared = np.array([pick[0] for pick in picks])
+        return Selection(
+            rows=np.array([pick[1] for pick in picks], dtype=np.int64),
+            columns={
+                "distance": squared / 2 if self.metric == "cosine" else np.sqrt(squared),
+                "nearest_row": np.array([pick[2] for pick in picks], dtype=np.int64),
+            },
+        )
+
+    def _traverse(
+        self, reader: RowReader, centre_rows: np.ndarray, candidates: np.ndarray, n_new: int
+    ) -> list[tuple[float, int, int]]:
+        """Farthest-first traversal from at least one centre: (squared distance, row, nearest row) a pick."""
+        shard = dist.shard(len(candidates))
+        rows = candidates[shard.start : shard.stop]
+        bounds = upper_bounds(reader, rows, centre_rows, _device(self.device, reader.embeddings), self.block_rows)
+        reader.check_finite(np.concatenate([rows[~np.isfinite(bounds)], centre_rows]))
+        distances = LazyDistances(reader, rows, centre_rows.tolist(), bounds)
+        picks = []
+        for _ in range(n_new):
+            pick = farthest_of(dist.gather(distances.farthest()))
+            distances.add_centre(pick[1])
+            picks.append(pick)
+        return picks
+
+
+def farthest_of(found: list[tuple[float, int, int]]) -> tuple[float, int, int]:
+    """Choose among the ranks' candidates (squared distance, row, nearest row): the farthest, of equals the lowest row.
+
+    Raises:
+        SelectionError: the distance is beyond what float64 can hold.
+    """
+    best = max(found, key=lambda pick: (pick[0], -pick[1]))
+    if best[0] == np.inf:
+        raise SelectionError(f"the distance of row {best[1]} is too large for float64. Scale the embeddings down.")
+    return best
+
+
+def _device(name: str, embeddings: Embeddings | None = None) -> torch.device:
+    if name != "auto":
+        try:
+            device = torch.device(name)
+        except RuntimeError as error:
+            raise SelectionError(f"device must be auto, cpu, cuda or cuda:NUMBER; found {name!r}.") from error
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise SelectionError(f"device is {name!r}, but torch sees no GPU here. Use device auto or cpu.")
+        return device
+    if isinstance(embeddings, torch.Tensor) and embeddings.device.type == "cuda":
+        return embeddings.device
+    return torch.device("cuda", dist.local_rank()) if torch.cuda.is_available() else torch.device("cpu")

@@ -1,0 +1,34 @@
+"""Random: a uniform draw from the rows that are still unchosen, the baseline every other strategy has to beat.
+
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), the random baseline.
+Cost: O(N) time and memory; nothing is exchanged, since every rank draws the same from equal generators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .candidates import candidate_rows, check_chosen_rows
+from .signals import Selection, Signal, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class RandomDraw:
+    """Adds rows drawn uniformly, without replacement, in random order."""
+
+    @property
+    def needs(self) -> frozenset[Signal]:
+        """Nothing: no model has to look at the pool."""
+        return frozenset()
+
+    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+        """Draw `n_new` rows with `rng`; the order of the picks is random too.
+
+        Raises:
+            PoolExhaustedError: fewer than `n_new` selectable rows are left.
+            SelectionError: `chosen_rows` or `n_new` is unusable.
+        """
+        candidates = candidate_rows(signals, check_chosen_rows(chosen_rows, signals.n_rows), n_new)
+        return Selection(rng.choice(candidates, size=n_new, replace=False))

@@ -1,0 +1,83 @@
+"""Rows of the embeddings in the two forms that selection computes with: float64 to decide, float32 to go fast.
+
+The array may be numpy, memory-mapped or a torch tensor on any device; only the rows asked for are ever read. Under the cosine
+metric rows are scaled to unit length, which turns it into the Euclidean one: 1 - cos = half the squared distance.
+
+Shape letters: N pool rows, M rows asked for, D embedding width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import dist
+from ..errors import NonFiniteError, SelectionError
+from .signals import Embeddings
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """Reads rows of `embeddings`, scaled to unit length if `is_unit`."""
+
+    embeddings: Embeddings
+    is_unit: bool = False
+
+    def __post_init__(self) -> None:
+        dtype = self.embeddings.dtype
+        is_real = dtype.kind in "fiu" if isinstance(dtype, np.dtype) else not dtype.is_complex and dtype is not torch.bool
+        if not is_real:
+            raise SelectionError(f"embeddings must be floating-point or integer numbers; found {dtype}. Convert them to float32.")
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self.embeddings.shape[1])
+
+    def float64(self, rows: np.ndarray) -> np.ndarray:
+        """Read `rows` as (M, D) float64; the same row has the same bits in whatever company it is read."""
+        values_MD = np.ascontiguousarray(self._take(rows), dtype=np.float64)
+        if self.is_unit:
+            with np.errstate(invalid="ignore"):  # a zero row has no direction and becomes NaN, which `check_finite` reports
+                values_MD = values_MD / np.abs(values_MD).max(axis=1, keepdims=True)  # first, so that no square can overflow
+                values_MD /= np.sqrt(np.square(values_MD).sum(axis=1, keepdims=True))
+        return values_MD
+
+    def float32_minus(self, rows: np.ndarray, shift_D: np.ndarray, device: torch.device) -> Tensor:
+        """Read `rows` as (M, D) float32 minus the float32 `shift_D`, each entry within one rounding of the true difference."""
+        if self.is_unit or self.embeddings.dtype not in (np.float16, np.float32, torch.float16, torch.bfloat16, torch.float32):
+            with np.errstate(over="ignore", invalid="ignore"):
+                return torch.from_numpy((self.float64(rows) - shift_D).astype(np.float32)).to(device)
+        if isinstance(self.embeddings, Tensor):
+            block_MD = self.embeddings.detach()[torch.from_numpy(rows).to(self.embeddings.device)].to(device, torch.float32)
+        else:
+            block_MD = torch.from_numpy(np.ascontiguousarray(self._take(rows), dtype=np.float32)).to(device)
+        return block_MD.sub_(torch.from_numpy(shift_D).to(device))  # a fresh copy: taking rows by number never gives a view
+
+    def check_finite(self, suspects: np.ndarray) -> None:
+        """Look at the rows that some rank found suspicious; every rank must call this.
+
+        Raises:
+            NonFiniteError: rows that hold NaN or infinite values, on every rank alike.
+            SelectionError: the metric is cosine and rows are zero.
+        """
+        bad = [rows[~np.isfinite(self.float64(rows)).all(axis=1)] for rows in np.split(suspects, range(256, len(suspects), 256))]
+        rows = np.unique(np.concatenate(dist.gather(np.concatenate(bad))))
+        if not rows.size:
+            return
+        shown = ", ".join(map(str, rows[:5].tolist())) + (", …" if len(rows) > 5 else "")
+        is_zero = [self.is_unit and not self._take(rows[i : i + 1]).any() for i in range(len(rows))]
+        if all(is_zero):
+            raise SelectionError(
+                f"{len(rows)} rows are all zeros and have no direction: {shown}. Exclude them, or take euclidean."
+            )
+        raise NonFiniteError(f"{len(rows)} rows of the embeddings hold NaN or infinite values: {shown}. Embed or exclude them.")
+
+    def _take(self, rows: np.ndarray) -> np.ndarray:
+        if isinstance(self.embeddings, Tensor):
+            taken = self.embeddings.detach()[torch.from_numpy(rows).to(self.embeddings.device)].cpu()
+            return (taken.float() if taken.dtype is torch.bfloat16 else taken).numpy()
+        return np.take(self.embeddings, rows, axis=0)

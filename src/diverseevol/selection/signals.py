@@ -1,0 +1,89 @@
+"""What a strategy is given and what it gives back: plain frozen values, and the protocol every strategy follows.
+
+Shape letters: N pool rows, D embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ..errors import SelectionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Embeddings: TypeAlias = "np.ndarray[Any, Any] | Tensor"
+
+
+class Signal(StrEnum):
+    """What a model can say about the pool's rows."""
+
+    EMBEDDING = "embedding"
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """What is known about the pool; a strategy reads what its `needs` name.
+
+    Attributes:
+        n_rows: N, the number of pool rows.
+        embeddings: (N, D) numbers of any floating or integer type, in memory, memory-mapped or a torch tensor on any device.
+        columns: further signals by name, one value a row.
+        selectable: (N,) bool; rows that are False are never picked, though chosen ones among them still count as chosen.
+            None: every row may be picked.
+
+    Raises:
+        SelectionError: a part does not have N rows, or is of the wrong kind.
+    """
+
+    n_rows: int
+    embeddings: Embeddings | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    selectable: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.embeddings is not None:
+            shape = tuple(self.embeddings.shape)
+            if len(shape) != 2 or shape[0] != self.n_rows or shape[1] == 0:
+                raise SelectionError(f"embeddings must be {self.n_rows} rows of one width, a 2-D array; found the shape {shape}.")
+        for name, column in self.columns.items():
+            if column.shape != (self.n_rows,):
+                raise SelectionError(
+                    f"the signal {name!r} must hold {self.n_rows} values, one a row; found the shape {column.shape}."
+                )
+        if self.selectable is not None and (self.selectable.shape != (self.n_rows,) or self.selectable.dtype != np.bool_):
+            found = f"{self.selectable.dtype} of the shape {self.selectable.shape}"
+            raise SelectionError(f"selectable must hold {self.n_rows} bools, one a row; found {found}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """A strategy's picks.
+
+    Attributes:
+        rows: int64 pool rows in pick order, each once.
+        columns: what the strategy knew, one value a pick, in the same order (K-Center: distance, nearest_row).
+    """
+
+    rows: np.ndarray
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Strategy(Protocol):
+    """A way to choose new rows; a third party's needs no base class, only these two members."""
+
+    @property
+    def needs(self) -> frozenset[Signal]:
+        """The signals that `select` reads."""
+
+    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+        """Pick `n_new` selectable rows that are not in `chosen_rows`; under several processes every rank returns the same.
+
+        Raises:
+            PoolExhaustedError: fewer than `n_new` selectable rows are left.
+        """

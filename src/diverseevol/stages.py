@@ -1,0 +1,276 @@
+"""The loop's stages over one run folder: each does its work once, and finds it done when the run is resumed.
+
+Everything about files, costs, ranks and the user's lists is here, so that the loop itself reads like the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import dist
+from .config import RunConfig, round_sizes, split_budget
+from .embed import embed_tokens, open_embeddings
+from .errors import ConfigError, PoolExhaustedError, RunFolderError
+from .evaluation.heldout import heldout_losses, loss_per_token
+from .files import remove, size_of, write_text
+from .ledger import Cost, billed
+from .models import load_model
+from .prepare import Prepared
+from .progress import Watch
+from .run_folder import RunFolder
+from .selection import Selection, Signal, Signals
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass
+class Tuned:
+    """A round's model: in memory as training left it, or on disk until somebody needs it."""
+
+    model_dir: Path
+    trust_remote_code: bool
+    in_memory: PreTrainedModel | None = None
+
+    def model(self) -> PreTrainedModel:
+        """The model, loaded if it is not in memory."""
+        if self.in_memory is None:
+            if not self.model_dir.is_dir():
+                raise RunFolderError(
+                    f"{self.model_dir} is needed to go on but was not kept. Set keep: last before such a run, or start again in a new folder."
+                )
+            self.in_memory = load_model(str(self.model_dir), "auto", self.trust_remote_code)
+        return self.in_memory
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        self.in_memory = None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """One run's stages, with what they share."""
+
+    run: RunFolder
+    config: RunConfig
+    tokenizer: PreTrainedTokenizerBase
+    data: Prepared
+    heldout: Prepared | None
+    needs: frozenset[Signal]
+    fingerprint: str
+    watch: Watch
+    seed_rows: np.ndarray | None = None
+    must_rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    excluded_rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows each round may add."""
+        config = self.config
+        sizes = round_sizes(config.rounds, config.n_init, config.n_new, config.budget)
+        return sizes if self.seed_rows is None else [len(self.seed_rows), *sizes[1:]]
+
+    # --- selection
+
+    def draw_first(self, n_init: int) -> Selection:
+        """Round 0's rows: the user's seed subset, or the rows that must be in and a uniform draw for the rest (METHOD: P_0)."""
+        if self.seed_rows is not None:
+            return Selection(rows=self.seed_rows, columns={})
+        free = np.setdiff1d(np.arange(len(self.data.pool)), np.concatenate([self.must_rows, self.excluded_rows]))
+        n_drawn = max(0, n_init - len(self.must_rows))
+        if n_drawn > len(free):
+            raise PoolExhaustedError(
+                f"cannot draw {n_drawn} rows for round 0: {len(free)} of {len(self.data.pool)} may be chosen. Lower n_init."
+            )
+        drawn = np.random.default_rng([self.config.seed, 0]).choice(free, n_drawn, replace=False)
+        return Selection(rows=np.concatenate([self.must_rows, drawn]), columns={})
+
+    def signals(self, index: int) -> Signals:
+        """What round `index`'s model says about the pool, for the next round's strategy."""
+        selectable = None
+        if len(self.excluded_rows):
+            selectable = np.ones(len(self.data.pool), dtype=bool)
+            selectable[self.excluded_rows] = False
+        embeddings = None
+        if Signal.EMBEDDING in self.needs:
+            self.embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
+            embeddings = open_embeddings(self.run.signals_dir(index))
+        return Signals(n_rows=len(self.data.pool), embeddings=embeddings, selectable=selectable)
+
+    def saved_picks(self, index: int) -> Selection | None:
+        """The picks of a round that was killed after choosing."""
+        if not self.run.chosen_file(index).exists():
+            return None
+        return Selection(rows=np.array([pick["row"] for pick in self.run.picks(index)], dtype=np.int64), columns={})
+
+    def within_budget(self, chosen: Sequence[int], picks: Selection) -> Selection:
+        """The picks, cut at the first that would exceed a budget in tokens."""
+        _, n_tokens = split_budget(self.config.budget)
+        if n_tokens is None:
+            return picks
+        spent = self.data.tokens.n_tokens[list(chosen)].sum() + np.cumsum(self.data.tokens.n_tokens[picks.rows])
+        n_kept = int(np.searchsorted(spent, n_tokens, side="right"))
+        return Selection(picks.rows[:n_kept], {name: column[:n_kept] for name, column in picks.columns.items()})
+
+    def save_picks(self, index: int, chosen: Sequence[int], picks: Selection, cost: Cost | None) -> list[int]:
+        """Write the round's chosen.jsonl and subset.jsonl; return all rows chosen so far, in pool order."""
+        subset = sorted([*chosen, *picks.rows.tolist()])
+        if dist.is_main():
+            if not self.run.subset_file(index).exists():
+                write_text(self.run.subset_file(index), "".join(self.data.pool.line_with_id(row) for row in subset))
+            if not self.run.chosen_file(index).exists():
+                self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(len(picks.rows))])
+        n_tokens = self.data.tokens.n_tokens
+        self.run.add_metrics(
+            index,
+            {
+                "n_new": len(picks.rows),
+                "n_chosen": len(subset),
+                "tokens_chosen": int(n_tokens[subset].sum()),
+                "stages": {"select": cost.as_dict()} if cost else {},
+            },
+        )
+        dist.barrier()
+        return subset
+
+    def _pick(self, index: int, picks: Selection, rank: int) -> dict[str, Any]:
+        pool, row = self.data.pool, int(picks.rows[rank])
+        pick: dict[str, Any] = {"id": pool.id(row), "row": row, "round": index, "rank": rank}
+        for name, column in picks.columns.items():
+            value = column[rank].item()
+            if name == "nearest_row":
+                pick["nearest_id"] = pool.id(value) if value >= 0 else None
+            else:
+                pick[name] = value
+        return {**pick, "source": pool.source(row), "source_row": pool.source_row(row)}
+
+    # --- tuning, measuring, embedding
+
+    def train(self, index: int, subset: Sequence[int]) -> Tuned:
+        """The round's model, tuned on `subset` from the base (or the previous round's model)."""
+        run, config = self.run, self.config
+        tuned = Tuned(run.model_dir(index), config.trust_remote_code)
+        if run.model_dir(index).is_dir() or (index + 1 < len(self.sizes) and self._is_embedded(index) and config.keep == "none"):
+            return tuned
+        start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
+        if config.train.command:
+            cost = self._train_by_command(index, start)
+        else:
+            from .train.sft import fit
+
+            fitted = fit(
+                start,
+                subset,
+                self.data.tokens,
+                self.tokenizer,
+                config.train,
+                run.model_dir(index),
+                run.checkpoints_dir(index),
+                seed=int(np.random.SeedSequence([config.seed, index]).generate_state(1)[0]) & 0x7FFFFFFF,
+                watch=self.watch,
+                trust_remote_code=config.trust_remote_code,
+            )
+            cost, tuned.in_memory = fitted.cost, fitted.model
+        run.add_metrics(index, {"stages": {"train": cost.as_dict()}})
+        return tuned
+
+    def _train_by_command(self, index: int, start: str) -> Cost:
+        from .pool.export import export_rows
+        from .train.command import run_command
+
+        run, config = self.run, self.config
+        folder = run.round_dir(index)
+        suffix = {"parquet": ".parquet", "llamafactory": ""}.get(config.train.command_format, ".json")
+        data = folder / f"train_data{suffix}"
+        rows = [int(row) for earlier in range(index + 1) for row in (pick["row"] for pick in run.picks(earlier))]
+        dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data) and None)
+        places = {"data": str(data.resolve()), "base": start, "round": str(index), "seed": str(config.seed)}
+        return run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch)
+
+    def measure(self, index: int, tuned: Tuned) -> None:
+        """Held-out loss of the round's model, if there are held-out rows."""
+        if self.heldout is None or self.config.heldout is None or "heldout" in self.run.metrics(index):
+            return
+        with billed() as cost:
+            sums = heldout_losses(tuned.model(), self.heldout.tokens, self.watch)
+        column = self.config.heldout.group
+        groups = [str(self.heldout.pool.record(row).get(column)) for row in range(len(self.heldout.pool))] if column else None
+        losses = loss_per_token(sums, self.heldout.tokens.n_trained, groups)
+        self.run.add_metrics(index, {"heldout": losses, "stages": {"heldout": cost.as_dict()}})
+
+    def embed(self, index: int, tuned: Tuned) -> None:
+        """The round's embeddings of the pool, if the strategy needs them and they are not there."""
+        if Signal.EMBEDDING not in self.needs or self._is_embedded(index):
+            return
+        with billed() as cost:
+            report = embed_tokens(
+                tuned.model(),
+                self.data.tokens,
+                self.run.signals_dir(index),
+                self.config.embed,
+                ids=self.data.pool.ids,
+                fingerprint=f"{self.fingerprint} round {index}",
+                watch=self.watch,
+            )
+        cost.tokens, cost.flops = report.n_tokens, report.flops
+        self.run.add_metrics(index, {"stages": {"embed": cost.as_dict()}})
+
+    def _is_embedded(self, index: int) -> bool:
+        return (self.run.signals_dir(index) / "embeddings.npy").exists()
+
+    # --- the end of a round
+
+    def finish(self, index: int, tuned: Tuned) -> None:
+        """Mark the round as done and delete what `keep` and `keep_signals` do not keep."""
+        tuned.forget()
+        dist.barrier()
+        if dist.is_main():
+            self.run.add_metrics(
+                index, {"bytes": {"model": size_of(tuned.model_dir), "signals": size_of(self.run.signals_dir(index))}}
+            )
+            self.run.finish(index)
+            remove(self.run.checkpoints_dir(index))
+            for old in self._unwanted(index):
+                remove(old)
+        dist.barrier()
+
+    def _unwanted(self, index: int) -> list[Path]:
+        """Folders of this and earlier rounds that need not stay."""
+        run, is_last = self.run, index == len(self.sizes) - 1
+        models, signals = {run.model_dir(i) for i in range(index + 1)}, {run.signals_dir(i) for i in range(index + 1)}
+        kept = {
+            "all": models,
+            "last": {run.model_dir(index)},
+            "best": {run.model_dir(self.best_round(index))} | (set() if is_last else {run.model_dir(index)}),
+            "none": set(),
+        }[self.config.keep]
+        kept_signals = {"all": signals, "last": {run.signals_dir(max(0, index - 1)), run.signals_dir(index)}, "none": set()}
+        needed = {run.signals_dir(index)}
+        return sorted((models - kept) | (signals - kept_signals[self.config.keep_signals] - (set() if is_last else needed)))
+
+    def best_round(self, last: int) -> int:
+        """The round, up to `last`, with the lowest held-out loss; `last` itself where none was measured."""
+        losses = {i: self.run.metrics(i).get("heldout", {}).get("loss") for i in range(last + 1)}
+        known = {i: loss for i, loss in losses.items() if loss is not None}
+        return min(known, key=lambda i: known[i]) if known else last
+
+
+def check_needs(config: RunConfig, n_pool: int, n_excluded: int) -> None:
+    """Check that the pool holds as many rows as the schedule wants, before any model is loaded.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    n_wanted = sum(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
+    n_free = n_pool - n_excluded
+    if n_wanted > n_free:
+        raise ConfigError(
+            f"the schedule chooses {n_wanted} rows, the pool has {n_free} good ones"
+            + (f" ({n_excluded} excluded)" if n_excluded else "")
+            + ". Lower rounds, n_new or n_init, or set budget."
+        )

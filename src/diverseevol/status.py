@@ -1,0 +1,156 @@
+"""What a run folder says about itself: where it stands, and why a sample was or was not chosen. Reads files only."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config import round_sizes
+from .errors import ConfigError, PoolError, RunFolderError
+from .files import size_of
+from .pool import Pool
+from .run_folder import RunFolder
+
+
+def run_status(root: Path) -> dict[str, Any]:
+    """The state of a run as plain values: finished rounds with their metrics, the stage under way, sizes.
+
+    Raises:
+        RunFolderError: `root` is no run folder.
+    """
+    run = RunFolder(root)
+    config = run.config()
+    new = config["n_new"]
+    sizes = round_sizes(config["rounds"], config["n_init"], tuple(new) if isinstance(new, list) else new, config["budget"])
+    done = run.rounds_done()
+    at = len(done)
+    is_ready = (run.pool_dir / "index.arrow").exists()
+    quarantine = run.pool_dir / "quarantine.jsonl"
+    holder = _holder(root)
+    is_finished = at >= len(sizes)
+    return {
+        "run": str(root),
+        "state": "finished" if is_finished else f"running ({holder})" if holder else "stopped; the same command goes on",
+        "strategy": config["selection"]["strategy"],
+        "n_pool": len(Pool.open(run.pool_dir)) if is_ready else 0,
+        "n_quarantined": len(quarantine.read_text("utf-8").splitlines()) if quarantine.exists() else 0,
+        "n_rounds": len(sizes),
+        "round": None if is_finished else at,
+        "stage": None if is_finished else _stage(run, at, is_ready),
+        "rounds": [run.metrics(index) for index in done],
+        "bytes": size_of(root),
+    }
+
+
+def explain_sample(root: Path, name: str) -> dict[str, Any]:
+    """Where a sample comes from and why it is, or is not, in the subset.
+
+    Args:
+        root: The run folder.
+        name: An id, or a pool row.
+
+    Raises:
+        PoolError: no such sample.
+        RunFolderError: `root` is no run folder, or its pool is not ready.
+    """
+    run = RunFolder(root)
+    run.config()
+    if not (run.pool_dir / "index.arrow").exists():
+        raise RunFolderError(f"the pool of {root} is not ready yet.")
+    pool = Pool.open(run.pool_dir)
+    row = int(name) if name.isdigit() and len(name) < 16 else int(pool.rows_of([name])[0])
+    if row >= len(pool):
+        raise PoolError(f"row {row} is not in the pool: it has rows 0 to {len(pool) - 1}.")
+    known = {
+        "id": pool.id(row),
+        "row": row,
+        "source": pool.source(row),
+        "source_row": pool.source_row(row),
+        "record": pool.record(row),
+    }
+    for index in run.rounds_done() or [0]:
+        for pick in run.picks(index) if run.chosen_file(index).exists() else []:
+            if pick["row"] == row:
+                return {**known, "why": _why(pick), "pick": pick, "nearest": _nearest(pool, pick.get("nearest_id"))}
+    return {**known, **_why_not(run, pool, row)}
+
+
+def round_named(run: RunFolder, name: str) -> int:
+    """The index of a round called by number, `last` or `best`.
+
+    Raises:
+        RunFolderError: there is no such finished round, or none has a held-out loss.
+        ConfigError: the name is none of these.
+    """
+    done = run.rounds_done()
+    if not done:
+        raise RunFolderError(f"{run.root} has no finished round yet.")
+    if name == "last":
+        return done[-1]
+    if name == "best":
+        losses = {index: run.metrics(index).get("heldout", {}).get("loss") for index in done}
+        known = {index: loss for index, loss in losses.items() if loss is not None}
+        if not known:
+            raise RunFolderError(
+                f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path."
+            )
+        return min(known, key=lambda index: known[index])
+    if not name.isdigit():
+        raise ConfigError(f"--round is {name!r}: give a round's number, last or best.")
+    if int(name) not in done:
+        raise RunFolderError(f"round {int(name)} of {run.root} is not finished; finished: {', '.join(map(str, done))}.")
+    return int(name)
+
+
+def _why(pick: dict[str, Any]) -> str:
+    text = f"chosen in round {pick['round']}, pick {pick['rank'] + 1} of that round"
+    if pick.get("distance") is not None and pick.get("nearest_id"):
+        return f"{text}: distance {pick['distance']:.6g} from its nearest chosen sample {pick['nearest_id']}"
+    return f"{text}: {'the first draw' if pick['round'] == 0 else 'by the strategy, which gives no distances'}"
+
+
+def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
+    """How near the nearest chosen sample lies, by the last embeddings that were kept."""
+    done = run.rounds_done()
+    kept = [index for index in done if (run.signals_dir(index) / "embeddings.npy").exists()]
+    if not kept:
+        return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are", "nearest": None}
+    embeddings_ND = np.load(run.signals_dir(kept[-1]) / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    chosen = np.array(run.chosen_before(done[-1] + 1))
+    distances = np.sqrt(((embeddings_ND[chosen].astype(np.float64) - embeddings_ND[row].astype(np.float64)) ** 2).sum(axis=1))
+    nearest = int(chosen[distances.argmin()])
+    why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by round {kept[-1]}'s embeddings"
+    return {"why": why, "nearest": _nearest(pool, pool.id(nearest)), "distance": float(distances.min())}
+
+
+def _nearest(pool: Pool, sample_id: str | None) -> dict[str, Any] | None:
+    if sample_id is None:
+        return None
+    return {"id": sample_id, "record": pool.record(int(pool.rows_of([sample_id])[0]))}
+
+
+def _stage(run: RunFolder, index: int, is_ready: bool) -> str:
+    """What an unfinished round has not done yet."""
+    if not is_ready:
+        return "pool"
+    if not run.chosen_file(index).exists():
+        return "select"
+    if not run.model_dir(index).exists():
+        return "train"
+    return "embed"
+
+
+def _holder(root: Path) -> str | None:
+    """Who holds the run's lock, if anybody does."""
+    lock = root / ".lock"
+    if not lock.exists():
+        return None
+    with lock.open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return handle.read(200).strip() or "another process"
+    return None

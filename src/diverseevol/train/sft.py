@@ -1,0 +1,307 @@
+"""Supervised fine-tuning of one round's model with TRL's SFTTrainer on rows that are already tokenised and masked.
+
+Source: DiverseEvol (https://arxiv.org/abs/2311.08182), section 4.1; values in configs/paper_*.yaml.
+Differs from the plain trainer in the order of the rows (order.py: the same samples a step on any number of processes), in checkpoints that
+count only once they are complete, and in reloading what was saved before it is trusted.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
+from trl import SFTConfig, SFTTrainer
+
+from .. import dist
+from ..config import TrainConfig
+from ..errors import ConfigError, ModelError, TrainError
+from ..files import replacing, write_text
+from ..ledger import Cost, billed, training_flops
+from ..models import load_model, n_computing
+from ..progress import Task, Watch
+from ..tokens import Tokens
+from .order import IGNORED, StepSampler, steps_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A tuned model, as it stands in memory and as it lies in its folder, with its bill."""
+
+    model: PreTrainedModel
+    cost: Cost
+
+
+def fit(
+    start: str,
+    rows: Sequence[int],
+    tokens: Tokens,
+    tokenizer: PreTrainedTokenizerBase,
+    config: TrainConfig,
+    model_dir: Path,
+    checkpoints_dir: Path,
+    seed: int,
+    watch: Watch,
+    trust_remote_code: bool = False,
+) -> Fitted:
+    """Tune the model `start` on the pool's `rows` and save it to `model_dir`.
+
+    Args:
+        start: Model folder, adapter folder or Hub id to start from.
+        rows: Pool rows to train on, in pool order.
+        checkpoints_dir: Where a killed training finds its last complete checkpoint again.
+        seed: Of the data order, dropout and adapter initialisation.
+
+    Raises:
+        TrainError: training failed or the loss is not finite.
+        ModelError: the model cannot be loaded, or what was saved does not give the same logits when loaded again.
+        ConfigError: SFTConfig refuses a value.
+    """
+    args = sft_config(config, checkpoints_dir, seed)
+    model, peft_config = _start_model(start, config, args, trust_remote_code)
+    dataset = _dataset(rows, tokens, tokenizer)
+    with billed() as cost, watch.task("train", None, "steps") as task:
+        trainer = _trainer(model, args, dataset, tokenizer, peft_config, n_rows=len(rows), config=config, task=task)
+        try:
+            trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints_dir))
+        except torch.OutOfMemoryError as error:
+            raise TrainError(
+                f"out of memory while training on {len(rows)} rows with per_device_train_batch_size {args.per_device_train_batch_size}. "
+                "Lower it, set train.activation_checkpointing=true, or train.method=lora."
+            ) from error
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if not losses or not all(map(_is_finite, losses)):
+        raise TrainError(f"the training loss is not finite: {losses[:5]}. Lower train.learning_rate or check the model's dtype.")
+    tuned = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    epochs = float(trainer.state.epoch or 0.0)
+    cost.tokens = round(int(tokens.n_tokens[list(rows)].sum()) * epochs)
+    cost.flops = training_flops(n_computing(tuned), cost.tokens, is_adapter=config.method != "full")
+    cost.extra = {"steps": trainer.state.global_step, "epochs": epochs, "loss_first": losses[0], "loss_last": losses[-1]}
+    _save(trainer, tuned, tokenizer, model_dir, dataset, trust_remote_code)
+    tuned.config.use_cache = False
+    del trainer, model
+    gc.collect()
+    return Fitted(tuned, cost)
+
+
+def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int) -> SFTConfig:
+    """The SFTConfig of a round: our defaults, the user's keys over them, and the keys that the run owns.
+
+    Raises:
+        ConfigError: SFTConfig refuses a value; its own words are in the message.
+    """
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    keys: dict[str, Any] = {
+        "bf16": has_bf16,
+        "tf32": has_bf16 or None,
+        "use_cpu": not torch.cuda.is_available(),
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "save_strategy": "no",
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "per_device_train_batch_size": 4,
+    }
+    keys |= config.sft
+    if "gradient_checkpointing" not in keys:  # the older name, which the newer one would silently overrule
+        keys.setdefault("activation_checkpointing", False)
+    if config.total_batch_size and "gradient_accumulation_steps" not in config.sft:
+        keys["gradient_accumulation_steps"] = steps_of(
+            config.total_batch_size, keys["per_device_train_batch_size"], dist.world_size()
+        )
+    is_packed = bool(keys.get("packing"))
+    keys |= {"output_dir": str(checkpoints_dir), "seed": seed, "data_seed": seed, "max_length": None}
+    if not is_packed:
+        keys["dataset_kwargs"] = {"skip_prepare_dataset": True}
+    try:
+        return SFTConfig(**keys)
+    except (TypeError, ValueError, ImportError) as error:
+        raise ConfigError(f"SFTConfig refuses a key of `train:`: {' '.join(str(error).split())}") from error
+
+
+def last_checkpoint(checkpoints_dir: Path) -> str | None:
+    """The newest checkpoint that was written to its end, if there is one."""
+    complete = [file.parent for file in checkpoints_dir.glob(f"checkpoint-*/{COMPLETE}")]
+    return str(max(complete, key=lambda folder: int(folder.name.split("-")[1]))) if complete else None
+
+
+def _start_model(start: str, config: TrainConfig, args: SFTConfig, trust_remote_code: bool) -> tuple[PreTrainedModel, Any]:
+    """The model to tune, and the adapter to put on it (None for full tuning or an adapter that is already there)."""
+    kwargs: dict[str, Any] = dict(args.model_init_kwargs or {})
+    args.model_init_kwargs = None
+    # Full tuning keeps float32 masters: at a learning rate of 2e-5 most updates vanish in bfloat16's 8 bits.
+    dtype = kwargs.pop("dtype", "float32" if config.method == "full" else "auto")
+    if config.method == "qlora":
+        from transformers import BitsAndBytesConfig
+
+        kwargs["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
+        )
+    is_adapter = (Path(start) / "adapter_config.json").is_file()
+    model = load_model(start, dtype, trust_remote_code, is_trainable=True, **kwargs)
+    if config.method == "full" or is_adapter:
+        return model, None
+    from peft import LoraConfig
+
+    try:
+        return model, LoraConfig(**{"task_type": "CAUSAL_LM", **config.lora})
+    except TypeError as error:
+        raise ConfigError(f"LoraConfig refuses a key of train.lora: {error}.") from error
+
+
+def _dataset(rows: Sequence[int], tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Input ids and labels of the rows, and one masked row at the end that fills up steps (order.py)."""
+    ids = [tokens.ids(row).tolist() for row in rows]
+    masks = [tokens.mask(row).tolist() for row in rows]
+    labels = [[token if is_on else IGNORED for token, is_on in zip(*pair, strict=True)] for pair in zip(ids, masks, strict=True)]
+    ids.append([tokenizer.eos_token_id] * 2)
+    labels.append([IGNORED] * 2)
+    return Dataset.from_dict({"input_ids": ids, "labels": labels})
+
+
+class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with our order of rows."""
+
+    step_sampler: StepSampler | None = None
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:  # noqa: ANN401 - as the base class has it
+        return self.step_sampler or super()._get_train_sampler(train_dataset)
+
+
+def _trainer(
+    model: PreTrainedModel,
+    args: SFTConfig,
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    peft_config: Any,  # noqa: ANN401 - a PEFT config or None
+    n_rows: int,
+    config: TrainConfig,
+    task: Task,
+) -> _RoundTrainer:
+    """A trainer on the dataset; only plain random order on unpacked rows is replaced by ours."""
+    # Each row stands in the loss once a step whatever the number of ranks: see order.py.
+    is_ours = not args.packing and args.train_sampling_strategy == "random"
+    trainer = _RoundTrainer(
+        model=model,
+        args=args,
+        train_dataset=dataset if is_ours else dataset.select(range(n_rows)),
+        processing_class=tokenizer,
+        peft_config=peft_config,
+        callbacks=[_Checkpoints(config.checkpoint_minutes if args.save_strategy == "no" else None), _Progress(task)],
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints dictionaries; the watch says the same
+    if is_ours:
+        width = args.per_device_train_batch_size * args.world_size
+        step = config.total_batch_size if "gradient_accumulation_steps" not in config.sft else None
+        trainer.step_sampler = StepSampler(n_rows, step or width * args.gradient_accumulation_steps, width, int(args.seed))
+    return trainer
+
+
+class _Progress(TrainerCallback):  # type: ignore[misc]
+    """Hands steps and losses to the watch."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+        self.task.total = state.max_steps
+        self.task.advance(state.global_step)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+        self.task.advance(1)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
+        if "loss" in kwargs.get("logs", {}):
+            self.task.say_about(f"loss {kwargs['logs']['loss']:.4f}")
+
+
+class _Checkpoints(TrainerCallback):  # type: ignore[misc]
+    """Asks for a checkpoint every so many minutes and marks a written one as complete.
+
+    A checkpoint of a 7B model holds 84 GB of weights and optimizer; one every epoch of a hundred rows would take longer than the epoch.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        self.minutes = minutes
+        self.last = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+        is_due = self.minutes is not None and time.monotonic() - self.last >= self.minutes * 60
+        if self.minutes is not None and state.global_step < state.max_steps and dist.broadcast(is_due):
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+        dist.barrier()
+        if dist.is_main():
+            write_text(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE, "")
+        self.last = time.monotonic()
+
+
+def _save(
+    trainer: SFTTrainer,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    model_dir: Path,
+    dataset: Dataset,
+    trust_remote_code: bool,
+) -> None:
+    """Save model and tokenizer, load them again, and let the folder take its name only if the logits are the same."""
+    batch = torch.tensor([dataset[0]["input_ids"]])
+    partial = model_dir.with_name(model_dir.name + ".partial")
+    model.eval()
+    with torch.inference_mode():
+        expected = model(input_ids=batch.to(next(model.parameters()).device)).logits.float().cpu()
+    if dist.is_main():
+        with replacing(model_dir) as partial:
+            _write(trainer, tokenizer, partial)
+            _check_saved(partial, model, batch, expected, trust_remote_code)
+    elif trainer.is_fsdp_enabled:
+        trainer.save_model(str(partial))
+    dist.barrier()
+
+
+def _write(trainer: SFTTrainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    trainer.save_model(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    # Hyper-parameters pickled by the Trainer: nobody needs them here, and no pickle leaves this program.
+    (folder / "training_args.bin").unlink(missing_ok=True)
+
+
+def _check_saved(
+    folder: Path, model: PreTrainedModel, batch: torch.Tensor, expected: torch.Tensor, trust_remote_code: bool
+) -> None:
+    """Load a saved folder and compare its logits on one row.
+
+    Raises:
+        ModelError: they differ by more than the dtype's rounding.
+    """
+    again = load_model(str(folder), next(model.parameters()).dtype, trust_remote_code).eval()
+    with torch.inference_mode():
+        logits = again(input_ids=batch.to(next(again.parameters()).device)).logits.float().cpu()
+    worst = float((logits - expected).abs().max())
+    scale = float(expected.abs().max())
+    tolerance = scale * (1e-4 if next(model.parameters()).dtype == torch.float32 else 2e-2)
+    if not worst <= tolerance:
+        raise ModelError(
+            f"the saved model differs from the trained one: logits by {worst:.3g} at a scale of {scale:.3g}. Nothing was kept of it."
+        )
+
+
+def _is_finite(value: float) -> bool:
+    return json.dumps(value) not in {"NaN", "Infinity", "-Infinity"}

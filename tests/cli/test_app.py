@@ -1,0 +1,184 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from diverseevol import load_config
+from diverseevol.cli.init import config_text
+
+QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=256")
+
+
+def call(*words, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "diverseevol", *map(str, words)], capture_output=True, text=True, timeout=120, **kwargs
+    )
+
+
+@pytest.fixture(scope="module")
+def run_dir(made_model, pool_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli") / "run"
+    ended = call(
+        "run", "--pool", pool_file, "--model", made_model, "--out", out, "--rounds", 1, "--n-init", 8, "--n-new", 4, *QUICK
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "round 1:     4 new,     12 chosen" in ended.stderr
+    return out
+
+
+def test_help_is_quick_and_every_verb_shows_an_example():
+    started = time.perf_counter()
+    text = call("--help").stdout
+    assert time.perf_counter() - started < 2.0  # 0.3 s on an idle machine
+    for verb in ("init", "run", "status", "embed", "export", "explain", "demo"):
+        assert verb in text
+        assert "Example: diverseevol" in call(verb, "--help").stdout
+
+
+def test_an_error_is_short_says_what_to_do_and_exits_with_1(tmp_path):
+    ended = call("run", "--pool", "x.jsonl", "--model", "m", "--out", tmp_path / "r", "train.learning_rte=1")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: unknown key train.learning_rte")
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) <= 2
+    assert not (tmp_path / "r").exists()
+
+
+def test_debug_shows_the_traceback():
+    ended = call("--debug", "run", "--pool", "x.jsonl", "--model", "m", "--out", "r", "rounds=-1")
+    assert "Traceback" in ended.stderr
+
+
+def test_wrong_usage_exits_with_2():
+    assert call("run", "--no-such-option").returncode == 2
+    assert call("run", "a.yaml", "b.yaml").returncode == 2
+    assert call("export", "runs/none").returncode == 2
+
+
+def test_init_writes_what_run_reads(tmp_path):
+    file = tmp_path / "my.yaml"
+    assert call("init", file, "--preset", "modern", "--pool", "p.jsonl", "--model", "m").returncode == 0
+    config = load_config(file)
+    assert config == load_config(preset="modern", options={"pool.path": "p.jsonl", "model": "m", "out": "runs/a"})
+    again = call("init", file)
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+
+@pytest.mark.parametrize("preset", ["paper", "modern", "thrifty"])
+def test_every_key_of_a_written_config_is_explained(preset):
+    lines = config_text(preset, {"pool.path": "p", "model": "m", "out": "o"}).splitlines()
+    for before, line in zip(lines, lines[1:], strict=False):
+        if line.startswith(("rounds:", "seed:", "pool:", "  max_bad:", "  pooling:", "keep:")):
+            assert before.strip().startswith("# ")
+            assert len(before) > 12
+
+
+def test_status_for_people_and_for_scripts(run_dir):
+    text = call("status", run_dir).stdout
+    assert "finished; k_center, pool 200 rows" in text
+    assert "2 of 2 rounds done" in text
+    state = json.loads(call("status", run_dir, "--json").stdout)
+    assert state["state"] == "finished"
+    assert [metrics["n_chosen"] for metrics in state["rounds"]] == [8, 12]
+
+
+def test_status_of_no_run(tmp_path):
+    ended = call("status", tmp_path)
+    assert ended.returncode == 1
+    assert "is not a run folder" in ended.stderr
+
+
+def test_explain_a_chosen_and_an_unchosen_sample(run_dir):
+    pick = json.loads((run_dir / "rounds/01/chosen.jsonl").read_text().splitlines()[2])
+    text = call("explain", run_dir, pick["id"]).stdout
+    assert (
+        f"chosen in round 1, pick 3 of that round: distance {pick['distance']:.6g} from its nearest chosen sample {pick['nearest_id']}"
+        in text
+    )
+    chosen = {
+        json.loads(line)["row"]
+        for index in (0, 1)
+        for line in (run_dir / f"rounds/{index:02d}/chosen.jsonl").read_text().splitlines()
+    }
+    other = next(row for row in range(200) if row not in chosen)
+    found = json.loads(call("explain", run_dir, other, "--json").stdout)
+    assert found["why"].startswith("not chosen: distance ")
+    assert found["nearest"]["id"]
+    ended = call("explain", run_dir, "ffffffffffffffff")
+    assert ended.returncode == 1
+    assert "ffffffffffffffff" in ended.stderr
+
+
+@pytest.mark.parametrize("format", ["records", "alpaca", "messages", "sharegpt"])
+def test_export_writes_the_subset(run_dir, tmp_path, format):
+    ended = call("export", run_dir, "--format", format, "--out", tmp_path / "x.jsonl", "--round", 0)
+    assert ended.returncode == 0, ended.stderr
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 8
+
+
+def test_export_of_a_round_that_is_not_there(run_dir, tmp_path):
+    for name, message in (("7", "round 7 of"), ("best", "no held-out losses"), ("newest", "give a round's number, last or best")):
+        ended = call("export", run_dir, "--format", "alpaca", "--out", tmp_path / "x.jsonl", "--round", name)
+        assert ended.returncode == 1
+        assert message in ended.stderr
+
+
+def test_show_samples_marks_what_is_trained_on(made_model, pool_file, tmp_path):
+    ended = call("run", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "r", "--show-samples", 2)
+    assert ended.returncode == 0, ended.stderr
+    first = json.loads(pool_file.read_text().splitlines()[0])
+    assert f"### Response:⟦{first['output']}" in ended.stdout.replace("\n", "").replace("⟧⟦", "") or "⟦" in ended.stdout
+    assert not (tmp_path / "r").exists()
+
+
+def test_embed_leaves_one_row_a_sample(made_model, pool_file, tmp_path):
+    import numpy as np
+
+    ended = call("embed", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "e")
+    assert ended.returncode == 0, ended.stderr
+    assert np.load(tmp_path / "e/embeddings.npy").shape == (200, 32)
+    assert len((tmp_path / "e/ids.txt").read_text().split()) == 200
+    assert "no signal is called 'los'" in call("embed", "--pool", "p", "--model", "m", "--out", "e", "--signals", "los").stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_says_how_to_go_on_and_exits_with_130(made_model, pool_file, tmp_path, number):
+    words = (
+        "run",
+        "--pool",
+        pool_file,
+        "--model",
+        made_model,
+        "--out",
+        tmp_path / "r",
+        "--rounds",
+        60,
+        "--n-init",
+        8,
+        "--n-new",
+        2,
+        *QUICK,
+    )
+    with subprocess.Popen([sys.executable, "-m", "diverseevol", *map(str, words)], stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "r/rounds/00/done").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command goes on from here" in said
+    assert "Traceback" not in said
+
+
+def test_two_runs_in_one_folder(made_model, pool_file, tmp_path):
+    from diverseevol.run_folder import locked
+
+    with locked(tmp_path / "r"):
+        ended = call("run", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "r")
+    assert ended.returncode == 1
+    assert f"is in use by process {os.getpid()}" in ended.stderr

@@ -1,0 +1,39 @@
+"""What the tests share: a tiny model made on the spot, a small pool, real data where it is there."""
+
+import json
+import os
+from pathlib import Path
+
+# One thread: with several, a machine that is busy elsewhere makes OpenMP's barriers many times slower than the work between them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real pools and models, read in place; they are not part of the repository."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real data at {folder}, which is not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_model(tmp_path_factory) -> Path:
+    """A random Llama of width 32 with the demo's tokenizer."""
+    from diverseevol.demo.model import made_model
+
+    return made_model(tmp_path_factory.mktemp("model") / "tiny", hidden_size=32, num_layers=1, vocab_size=512)
+
+
+@pytest.fixture(scope="session")
+def pool_file(tmp_path_factory) -> Path:
+    """Two hundred rows of the demo's pool as JSONL."""
+    from diverseevol.demo.pool import make_pool
+
+    file = tmp_path_factory.mktemp("pool") / "pool.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in make_pool(200, seed=1)))
+    return file

@@ -1,0 +1,82 @@
+"""Started by torchrun on three processes: `embed_on_ranks.py FOLDER` embeds one pool on three ranks, sharded by FSDP, and on two ranks."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.distributed.fsdp import fully_shard
+from transformers import LlamaForCausalLM
+
+from diverseevol import dist
+from diverseevol.config import EmbedConfig
+from diverseevol.embed import embed_tokens, shards
+from diverseevol.errors import NonFiniteError
+
+FOLDER = Path(sys.argv[1])
+shards.SHARD_TOKENS = 60
+
+
+class SavedTokens:
+    def __init__(self):
+        self.flat, self.n_tokens = np.load(FOLDER / "flat.npy"), np.load(FOLDER / "n_tokens.npy")
+        self.ends = np.cumsum(self.n_tokens)
+
+    def __len__(self):
+        return len(self.n_tokens)
+
+    def ids(self, row):
+        return self.flat[self.ends[row] - self.n_tokens[row] : self.ends[row]]
+
+
+def run(name, model, **options):
+    tokens = SavedTokens()
+    ids = [f"id-{row}" for row in range(len(tokens))]
+    return embed_tokens(model, tokens, FOLDER / name, EmbedConfig(tokens_per_batch=64), ids, "x", **options)
+
+
+def expect_nan(model):
+    model.model.embed_tokens.weight.data[9] = float("nan")  # in rows of every rank
+    try:
+        run("nan", model)
+    except NonFiniteError as error:
+        (FOLDER / f"nan-{dist.rank()}.txt").write_text(str(error))
+
+
+def with_two_ranks():
+    """Start again as a group of two; the third process leaves."""
+    port = dist.broadcast(free_port() if dist.is_main() else None)
+    dist.stop()
+    if int(os.environ["RANK"]) == 2:
+        return False
+    os.environ |= {"WORLD_SIZE": "2", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
+    return True
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+torch.set_num_threads(1)
+model = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
+report = run("three", model)
+(FOLDER / f"report-{dist.rank()}.txt").write_text(repr(report))
+sharded = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
+mesh = torch.distributed.init_device_mesh("cpu", (3,))
+for layer in sharded.model.layers:
+    fully_shard(layer, mesh=mesh)
+fully_shard(sharded, mesh=mesh)
+run("fsdp", sharded, lockstep=True)
+sharded.train()
+loss = sharded(input_ids=torch.arange(1, 9)[None], labels=torch.arange(1, 9)[None]).loss
+loss.backward()  # training goes on after the pass
+expect_nan(model)
+if with_two_ranks():
+    model = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
+    run("two", model)
+    dist.stop()

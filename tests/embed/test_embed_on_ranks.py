@@ -1,0 +1,27 @@
+"""Two and three processes write what one writes; FSDP in lockstep too; an error of one rank is every rank's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, small_shards, tmp_path):
+    tokens = make_tokens(n_rows=40)
+    np.save(tmp_path / "flat.npy", np.concatenate(tokens.rows))
+    np.save(tmp_path / "n_tokens.npy", tokens.n_tokens)
+    llama.save_pretrained(tmp_path / "model")
+    script = str(Path(__file__).with_name("embed_on_ranks.py"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", script, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    alone_ND, report = embed(llama, tokens, tmp_path / "one", tokens_per_batch=64)
+    for name in ("two", "three"):
+        np.testing.assert_array_equal(np.load(tmp_path / name / "embeddings.npy"), alone_ND)
+    np.testing.assert_allclose(np.load(tmp_path / "fsdp" / "embeddings.npy"), alone_ND, atol=1e-6)
+    reports = {(tmp_path / f"report-{rank}.txt").read_text() for rank in range(3)}
+    assert len(reports) == 1 and f"n_tokens_now={report.n_tokens}," in reports.pop()
+    messages = {(tmp_path / f"nan-{rank}.txt").read_text() for rank in range(3)}
+    assert len(messages) == 1 and "are NaN or infinite: ids id-" in messages.pop()
+    assert not (tmp_path / "nan" / "embeddings.npy").exists()

@@ -1,0 +1,52 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM
+
+from diverseevol.errors import NonFiniteError
+from diverseevol.evaluation import heldout
+from diverseevol.progress import SILENT
+
+ROWS = [np.random.default_rng(row).integers(5, 500, 6 + 3 * (row % 7)) for row in range(25)]
+MASKS = [np.arange(len(ids)) >= 3 for ids in ROWS]
+
+
+class Tokens:
+    n_tokens = np.array([len(ids) for ids in ROWS])
+    n_trained = np.array([int(mask.sum()) for mask in MASKS])
+    ids = staticmethod(ROWS.__getitem__)
+    mask = staticmethod(MASKS.__getitem__)
+
+    def __len__(self):
+        return len(ROWS)
+
+
+@pytest.mark.parametrize("bound", [1, 30_000, 1 << 24])
+def test_equals_one_row_at_a_time_whatever_the_batch(made_model, monkeypatch, bound):
+    monkeypatch.setattr(heldout, "LOGITS_A_BATCH", bound)
+    model = AutoModelForCausalLM.from_pretrained(made_model).train()
+    sums = heldout.heldout_losses(model, Tokens(), SILENT)
+    assert model.training
+    model.eval()
+    for row, (ids, mask) in enumerate(zip(ROWS, MASKS, strict=True)):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor(ids)[None]).logits[0]
+        losses = cross_entropy(logits[:-1], torch.tensor(ids)[1:], reduction="none")
+        assert sums[row] == pytest.approx(float(losses[torch.tensor(mask)[1:]].sum()), rel=1e-5)
+
+
+def test_a_token_weighs_as_a_token():
+    result = heldout.loss_per_token(np.array([2.0, 8.0, 6.0]), np.array([1, 3, 2]), ["b", "a", "b"])
+    assert result == {"loss": pytest.approx(16 / 6), "by_group": {"a": pytest.approx(8 / 3), "b": pytest.approx(8 / 3)}}
+    assert heldout.loss_per_token(np.array([2.0, 8.0]), np.array([1, 3])) == {"loss": 2.5}
+
+
+def test_losses_that_are_not_finite_name_the_row(made_model):
+    model = AutoModelForCausalLM.from_pretrained(made_model)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[int(ROWS[4][5])] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"held-out loss of \d+ rows is not finite, first row"):
+        heldout.heldout_losses(model, Tokens(), SimpleNamespace(task=SILENT.task))

@@ -1,0 +1,116 @@
+"""Imports go strictly downward, and some things happen in one place only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "diverseevol"
+
+# A unit is a file or folder right below the package; a unit imports only units of a lower level, or itself.
+LEVELS = {
+    "errors": 0,
+    "files": 1,
+    "progress": 1,
+    "dist": 1,
+    "ledger": 1,
+    "config": 2,
+    "run_folder": 3,
+    "pool": 3,
+    "models": 3,
+    "selection": 3,
+    "prompt": 4,
+    "chat_messages": 4,
+    "chat_template": 4,
+    "tokens": 5,
+    "prepare": 6,
+    "embed": 6,
+    "evaluation": 6,
+    "train": 6,
+    "stages": 7,
+    "status": 7,
+    "opening": 8,
+    "loop": 9,
+    "demo": 10,
+    "cli": 11,
+    "__init__": 12,
+    "__main__": 12,
+}
+SAME_LEVEL_ALLOWED = {("chat_template", "chat_messages"), ("chat_template", "prompt"), ("prompt", "chat_template")}
+
+
+def unit_of(file: Path) -> str:
+    return file.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports_of(file: Path) -> list[tuple[str, int]]:
+    """(absolute dotted name, line) of every import, also those inside functions, without those only for type checkers."""
+    package = ["diverseevol", *file.relative_to(SOURCE).parts[:-1]]
+    found = []
+    tree = ast.parse(file.read_text("utf-8"))
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            stem = ".".join(filter(None, [base, node.module or ""]))
+            found += [(f"{stem}.{alias.name}", node.lineno) for alias in node.names]
+    return found
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_imports_go_downward(file):
+    here = unit_of(file)
+    assert here in LEVELS, f"{here} has no level: give it one in {Path(__file__).name}"
+    for name, line in imports_of(file):
+        parts = name.split(".")
+        if parts[0] != "diverseevol" or len(parts) < 2 or parts[1] not in LEVELS:
+            continue
+        there = parts[1]
+        is_fine = there == here or LEVELS[there] < LEVELS[here] or (here, there) in SAME_LEVEL_ALLOWED
+        assert is_fine, f"{file.name}:{line}: {here} (level {LEVELS[here]}) imports {there} (level {LEVELS[there]})"
+
+
+def users_of(*names: str) -> set[str]:
+    return {unit_of(file) for file in FILES for name, _ in imports_of(file) if name.startswith(names)}
+
+
+def test_only_dist_calls_torch_distributed():
+    assert users_of("torch.distributed") <= {"dist"}
+
+
+def test_selection_knows_no_model_and_no_file():
+    units = {"train", "embed", "pool", "run_folder", "models", "tokens"}
+    selection = [name for file in FILES if unit_of(file) == "selection" for name, _ in imports_of(file)]
+    assert not [
+        name for name in selection if name.startswith("transformers") or (name.split(".")[1:2] and name.split(".")[1] in units)
+    ]
+
+
+def test_only_the_command_line_prints():
+    for file in FILES:
+        if unit_of(file) == "cli":
+            continue
+        calls = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        assert not [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], file
+
+
+def test_no_pickle_anywhere():
+    assert not users_of("pickle", "dill", "cloudpickle", "joblib")
+
+
+def test_sizes_stay_readable():
+    lines = {str(file.relative_to(SOURCE)): len(file.read_text("utf-8").splitlines()) for file in FILES}
+    assert {name: n for name, n in lines.items() if n > 400} == {}
+    assert sorted(lines.values())[len(lines) // 2] <= 150

@@ -1,0 +1,245 @@
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from diverseevol import evolve, load_config
+from diverseevol.errors import ConfigError, PoolError, RunChangedError, RunFolderError, UnknownStrategyError
+from diverseevol.pool import Pool
+
+QUICK = (
+    "train.learning_rate=1e-3",
+    "train.num_train_epochs=1",
+    "train.per_device_train_batch_size=8",
+    "train.total_batch_size=8",
+    "prompt.max_length=256",
+)
+
+
+def config(made_model, pool_file, out, *words, **options):
+    given = {
+        "pool.path": str(pool_file),
+        "model": str(made_model),
+        "out": str(out),
+        "rounds": 2,
+        "n_init": 10,
+        "n_new": 5,
+        **options,
+    }
+    return load_config(None, (*QUICK, *words), options=given)
+
+
+def ids_of(rounds):
+    return [round_.chosen_ids for round_ in rounds]
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(made_model, pool_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "a"
+    settings = config(made_model, pool_file, out, "keep=all", "keep_signals=all")
+    return out, list(evolve(settings)), settings
+
+
+def test_rounds_grow_by_new_samples_of_the_pool(finished):
+    out, rounds, _ = finished
+    assert [round_.n_chosen for round_ in rounds] == [10, 15, 20]
+    chosen = list(itertools.chain(*ids_of(rounds)))
+    assert len(set(chosen)) == 20
+    assert set(chosen) <= set(Pool.open(out / "pool").ids.tolist())
+
+
+def test_each_round_picks_the_farthest_in_the_last_models_embeddings(finished):
+    """The definition, word for word, in float64, on what the run folder holds."""
+    out, rounds, _ = finished
+    chosen = [line["row"] for line in lines(out / "rounds/00/chosen.jsonl")]
+    for index in (1, 2):
+        embeddings = np.load(out / f"rounds/{index - 1:02d}/signals/embeddings.npy").astype(np.float64)
+        for line in lines(out / f"rounds/{index:02d}/chosen.jsonl"):
+            distances = np.sqrt(((embeddings[:, None] - embeddings[chosen]) ** 2).sum(-1))
+            nearest = distances.min(1)
+            nearest[chosen] = -1
+            assert line["row"] == int(nearest.argmax())
+            assert line["distance"] == pytest.approx(nearest.max())
+            assert line["nearest_id"] == Pool.open(out / "pool").id(chosen[int(distances[line["row"]].argmin())])
+            chosen.append(line["row"])
+
+
+def test_the_embeddings_are_the_round_models_mean_over_all_tokens(finished):
+    import torch
+    from diverseevol.tokens import Tokens
+    from transformers import AutoModelForCausalLM
+
+    out, _, _ = finished
+    pool = Pool.open(out / "pool")
+    tokens = Tokens.open(out / "pool" / "tokens", pool.positions)
+    model = AutoModelForCausalLM.from_pretrained(out / "rounds/01/model").eval()
+    embeddings = np.load(out / "rounds/01/signals/embeddings.npy")
+    for row in (0, 17, 150):
+        with torch.no_grad():
+            states = model(
+                input_ids=torch.tensor(tokens.ids(row).astype(np.int64))[None], output_hidden_states=True
+            ).hidden_states[-1]
+        assert np.allclose(embeddings[row], states[0].mean(0).numpy(), atol=1e-5)
+
+
+def test_the_subset_is_the_users_records_in_pool_order(finished, pool_file):
+    out, rounds, _ = finished
+    subset, source = lines(out / "rounds/02/subset.jsonl"), lines(pool_file)
+    chosen = {line["id"]: line for index in range(3) for line in lines(out / f"rounds/{index:02d}/chosen.jsonl")}
+    assert [record.pop("_id") for record in subset] == [
+        line["id"] for line in sorted(chosen.values(), key=lambda line: line["row"])
+    ]
+    assert subset == [source[line["source_row"]] for line in sorted(chosen.values(), key=lambda line: line["row"])]
+
+
+def test_metrics_bill_every_stage(finished):
+    _, rounds, _ = finished
+    stages = rounds[1].metrics["stages"]
+    assert set(stages) == {"select", "train", "embed"}
+    assert stages["train"]["flops"] > 0
+    assert stages["embed"]["tokens"] > 1000
+    assert "embed" not in rounds[2].metrics["stages"]  # nothing reads the last round's embeddings
+
+
+def test_a_finished_run_is_not_done_again(finished):
+    out, rounds, settings = finished
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("rounds/*/*") if file.is_file()}
+    assert ids_of(evolve(settings)) == ids_of(rounds)
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_the_same_seed_repeats_and_another_does_not(finished, made_model, pool_file, tmp_path):
+    _, rounds, _ = finished
+    assert ids_of(evolve(config(made_model, pool_file, tmp_path / "b"))) == ids_of(rounds)
+    assert ids_of(evolve(config(made_model, pool_file, tmp_path / "c", "seed=1")))[0] != rounds[0].chosen_ids
+
+
+def test_strategies_start_from_the_same_samples(finished, made_model, pool_file, tmp_path):
+    _, rounds, _ = finished
+    random = list(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random")))
+    assert random[0].chosen_ids == rounds[0].chosen_ids
+    assert random[1].chosen_ids != rounds[1].chosen_ids
+    assert not (tmp_path / "b/rounds/00/signals").exists()  # random needs no embeddings, so none are paid for
+
+
+def test_stopped_between_rounds_and_extended(finished, made_model, pool_file, tmp_path):
+    _, rounds, _ = finished
+    loop = evolve(config(made_model, pool_file, tmp_path / "b", rounds=1))
+    next(loop)
+    loop.close()
+    assert ids_of(evolve(config(made_model, pool_file, tmp_path / "b", rounds=1))) == ids_of(rounds)[:2]
+    assert ids_of(evolve(config(made_model, pool_file, tmp_path / "b"))) == ids_of(rounds)
+
+
+@pytest.mark.parametrize(
+    ("keep", "models", "signals"),
+    [("all", [0, 1, 2], [1]), ("last", [2], [1]), ("none", [], [1])],
+)
+def test_keep_decides_which_weights_stay(made_model, pool_file, tmp_path, keep, models, signals):
+    list(evolve(config(made_model, pool_file, tmp_path / "b", f"keep={keep}")))
+    assert [i for i in range(3) if (tmp_path / f"b/rounds/{i:02d}/model").exists()] == models
+    assert [i for i in range(3) if (tmp_path / f"b/rounds/{i:02d}/signals").exists()] == signals
+    assert not list((tmp_path / "b").rglob("checkpoints"))
+
+
+def test_the_heldout_loss_and_the_best_round(made_model, pool_file, tmp_path):
+    from diverseevol.demo.pool import make_heldout
+
+    file = tmp_path / "heldout.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in make_heldout(1)))
+    words = (f"heldout.path={file}", "heldout.group=skill", "keep=best")
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+    losses = [round_.metrics["heldout"]["loss"] for round_ in rounds]
+    assert len(rounds[0].metrics["heldout"]["by_group"]) >= 25
+    assert (tmp_path / f"b/rounds/{int(np.argmin(losses)):02d}/model").exists()
+
+
+def test_lists_of_the_user(made_model, pool_file, tmp_path):
+    (tmp_path / "seeds.txt").write_text("3\n1\n4\n")
+    (tmp_path / "never.txt").write_text("\n".join(str(row) for row in range(5, 150)))
+    words = (f"selection.seed_subset={tmp_path / 'seeds.txt'}", f"selection.exclude={tmp_path / 'never.txt'}")
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+    rows = [line["row"] for index in range(3) for line in lines(tmp_path / f"b/rounds/{index:02d}/chosen.jsonl")]
+    assert sorted(rows[:3]) == [1, 3, 4]
+    assert [round_.n_chosen for round_ in rounds] == [3, 8, 13]
+    assert not set(rows) & set(range(5, 150))
+
+    words = (f"selection.must_include={tmp_path / 'seeds.txt'}",)
+    first = next(iter(evolve(config(made_model, pool_file, tmp_path / "c", *words))))
+    rows = [line["row"] for line in lines(tmp_path / "c/rounds/00/chosen.jsonl")]
+    assert {1, 3, 4} <= set(rows)
+    assert len(rows) == len(set(rows)) == first.n_chosen == 10
+
+
+def test_a_row_cannot_be_both_in_and_out(made_model, pool_file, tmp_path):
+    (tmp_path / "rows.txt").write_text("3\n")
+    words = (f"selection.must_include={tmp_path / 'rows.txt'}", f"selection.exclude={tmp_path / 'rows.txt'}")
+    with pytest.raises(ConfigError, match="1 rows are to be included and excluded at once"):
+        next(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+
+
+def test_a_budget_in_tokens_ends_the_run(made_model, pool_file, tmp_path):
+    rounds = list(
+        evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random", "budget=1200 tokens", rounds=9))
+    )
+    tokens = [round_.metrics["tokens_chosen"] for round_ in rounds]
+    assert 0 < len(rounds) < 10
+    assert tokens == sorted(tokens)
+    assert tokens[-1] <= 1200 < tokens[-1] + 128
+
+
+def test_previous_goes_on_from_the_last_model(made_model, pool_file, tmp_path):
+    base = list(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random")))
+    previous = list(evolve(config(made_model, pool_file, tmp_path / "c", "selection.strategy=random", "train.start=previous")))
+    loss = [rounds[2].metrics["stages"]["train"]["loss_first"] for rounds in (base, previous)]
+    assert loss[1] < loss[0] - 0.05
+
+
+def test_the_users_own_trainer(made_model, pool_file, tmp_path):
+    trainer = tmp_path / "trainer.sh"
+    trainer.write_text('test "$(head -c 1 "$1")" = "[" && cp "$2"/* "$3"/ && echo trained on "$1"\n')
+    words = (f"train.command=sh {trainer} {{data}} {{base}} {{out}}",)
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+    assert len(json.loads((tmp_path / "b/rounds/02/train_data.json").read_text())) == 20
+    assert "trained on" in (tmp_path / "b/rounds/01/train.log").read_text()
+    assert rounds[2].n_chosen == 20
+
+
+def test_what_is_wrong_is_found_before_a_model_is_loaded(made_model, pool_file, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("diverseevol.models.load_model", never)
+    cases = [
+        (("selection.strategy=k_centre",), UnknownStrategyError, "Did you mean 'k_center'"),
+        (("n_new=200",), ConfigError, "the schedule chooses 410 rows, the pool has 200 good ones"),
+        (("pool.path=nowhere.jsonl",), PoolError, "nowhere.jsonl"),
+        (("prompt.max_length=4096",), Exception, "reads 1024 tokens at most"),
+        (("model=nowhere/model/x",), Exception, "There is no such folder"),
+    ]
+    for index, (words, kind, message) in enumerate(cases):
+        with pytest.raises(kind, match=message):
+            next(evolve(config(made_model, pool_file, tmp_path / str(index), *words)))
+
+
+def test_a_changed_pool_or_config_is_named(made_model, pool_file, tmp_path):
+    file = tmp_path / "pool.jsonl"
+    shutil.copy(pool_file, file)
+    next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random")))
+    with pytest.raises(RunChangedError, match="another n_init"):
+        next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random", n_init=11)))
+    file.write_text(file.read_text() + json.dumps({"instruction": "new", "output": "row"}) + "\n")
+    with pytest.raises(RunChangedError, match="the pool is not the one"):
+        next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random")))
+
+
+def test_extending_without_weights_says_so(made_model, pool_file, tmp_path):
+    list(evolve(config(made_model, pool_file, tmp_path / "b", "keep=none", rounds=1)))
+    with pytest.raises(RunFolderError, match="is needed to go on but was not kept"):
+        list(evolve(config(made_model, pool_file, tmp_path / "b", "keep=none")))

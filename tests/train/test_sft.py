@@ -1,0 +1,188 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from diverseevol.config import load_config
+from diverseevol.errors import ConfigError, ModelError, TrainError
+from diverseevol.models import load_model, load_tokenizer
+from diverseevol.progress import SILENT
+from diverseevol.train import sft
+
+
+class FakeTokens:
+    """Rows of random ids; the first four tokens of each are masked."""
+
+    def __init__(self, n=20):
+        self.rows = [np.random.default_rng(row).integers(5, 300, 10 + row) for row in range(n)]
+        self.n_tokens = np.array([len(row) for row in self.rows])
+
+    def ids(self, row):
+        return self.rows[row]
+
+    def mask(self, row):
+        return np.arange(len(self.rows[row])) >= 4
+
+
+def train_config(*words):
+    words = ("train.learning_rate=1e-3", "train.total_batch_size=8", "train.per_device_train_batch_size=4", *words)
+    return load_config(None, words, options={"pool.path": "p", "model": "m", "out": "o"}).train
+
+
+def fit(tmp_path, made_model, *words, rows=range(20), name="a", seed=3):
+    tokens = FakeTokens()
+    folder = tmp_path / name
+    return sft.fit(
+        str(made_model),
+        list(rows),
+        tokens,
+        load_tokenizer(str(made_model)),
+        train_config(*words),
+        folder / "model",
+        folder / "checkpoints",
+        seed,
+        SILENT,
+    )
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def plain_training(made_model, seed, epochs=3, step=8):
+    """The definition: AdamW over seeded steps, mean loss over a step's trained tokens, cosine with 3 % warm-up."""
+    from torch.nn.functional import cross_entropy
+    from transformers import get_cosine_schedule_with_warmup
+
+    from diverseevol.train.order import StepSampler
+
+    model = AutoModelForCausalLM.from_pretrained(made_model, dtype=torch.float32)
+    tokens, sampler = FakeTokens(), StepSampler(20, step, step, seed)
+    n_steps = epochs * 3
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    schedule = get_cosine_schedule_with_warmup(optimizer, int(np.ceil(0.03 * n_steps)), n_steps)
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        order = [row for row in sampler if row < 20]
+        for start in range(0, 20, step):
+            total, n = 0.0, 0
+            for row in order[start : start + step]:
+                ids = torch.tensor(tokens.ids(row))[None]
+                losses = cross_entropy(model(input_ids=ids).logits[0, :-1], ids[0, 1:], reduction="none")
+                kept = torch.tensor(tokens.mask(row))[1:]
+                total, n = total + losses[kept].sum(), n + int(kept.sum())
+            (total / n).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    return model
+
+
+def test_training_equals_its_definition(tmp_path, made_model):
+    fitted = fit(tmp_path, made_model)
+    expected = plain_training(made_model, seed=3).state_dict()
+    for name, value in fitted.model.state_dict().items():
+        assert torch.allclose(value, expected[name], atol=2e-5), name
+    assert fitted.cost.extra["steps"] == 9
+    assert fitted.cost.tokens == 3 * FakeTokens().n_tokens.sum()
+
+
+def test_what_is_saved_is_what_is_in_memory(tmp_path, made_model):
+    fitted = fit(tmp_path, made_model)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "a" / "model")
+    assert same(weights(fitted.model), weights(again))
+    assert "training_args.bin" not in {file.name for file in (tmp_path / "a" / "model").iterdir()}
+
+
+def test_seeds_decide(tmp_path, made_model):
+    one, two, other = (fit(tmp_path, made_model, name=name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    assert same(weights(one.model), weights(two.model))
+    assert not same(weights(one.model), weights(other.model))
+
+
+def test_a_killed_training_ends_like_one_left_alone(tmp_path, made_model, monkeypatch):
+    whole = fit(tmp_path, made_model, "train.checkpoint_minutes=0")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(self, args, state, control, **_):
+        if state.global_step == 5:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sft._Progress, "on_step_end", kill)
+        with pytest.raises(Killed):
+            fit(tmp_path, made_model, "train.checkpoint_minutes=0", name="b")
+    last = sft.last_checkpoint(tmp_path / "b" / "checkpoints")
+    assert last and last.endswith("checkpoint-4")
+    (tmp_path / "b" / "checkpoints" / "checkpoint-7").mkdir()  # a checkpoint that was being written
+    assert sft.last_checkpoint(tmp_path / "b" / "checkpoints") == last
+    assert same(weights(fit(tmp_path, made_model, "train.checkpoint_minutes=0", name="b").model), weights(whole.model))
+
+
+def test_lora_trains_only_the_adapter_and_loads_again(tmp_path, made_model):
+    words = ("train.method=lora", "train.lora={r: 4, target_modules: all-linear}")
+    fitted = fit(tmp_path, made_model, *words)
+    folder = tmp_path / "a" / "model"
+    assert json.loads((folder / "adapter_config.json").read_text())["r"] == 4
+    batch = torch.tensor([[5, 6, 7, 8]])
+    again = load_model(str(folder)).eval()
+    assert torch.allclose(fitted.model(input_ids=batch).logits, again(input_ids=batch).logits, atol=1e-6)
+    base = AutoModelForCausalLM.from_pretrained(made_model)
+    assert not torch.allclose(again(input_ids=batch).logits, base(input_ids=batch).logits, atol=1e-4)
+
+
+def test_a_model_that_does_not_come_back_is_refused(tmp_path, made_model, monkeypatch):
+    real = sft.load_model
+
+    def damaged(name, *arguments, **kwargs):
+        model = real(name, *arguments, **kwargs)
+        if name.endswith(".partial"):
+            with torch.no_grad():
+                model.get_input_embeddings().weight[5:50] += 0.1
+        return model
+
+    monkeypatch.setattr(sft, "load_model", damaged)
+    with pytest.raises(ModelError, match="the saved model differs from the trained one"):
+        fit(tmp_path, made_model)
+    assert not (tmp_path / "a" / "model").exists()
+
+
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path, made_model):
+    with pytest.raises(TrainError, match="training loss is not finite"):
+        fit(tmp_path, made_model, "train.learning_rate=1e30", "train.max_grad_norm=0", "train.num_train_epochs=6")
+
+
+def test_values_that_sftconfig_refuses_are_config_errors(tmp_path, made_model):
+    with pytest.raises(ConfigError, match="SFTConfig refuses a key of `train:`.*lr_scheduler_type|SFTConfig refuses.*bogus"):
+        fit(tmp_path, made_model, "train.lr_scheduler_type=bogus")
+    with pytest.raises(ConfigError, match="LoraConfig refuses a key of train.lora: .*rank"):
+        fit(tmp_path, made_model, "train.method=lora", "train.lora={rank: 4}")
+
+
+def test_keys_pass_through_and_accumulation_follows_the_batch(tmp_path):
+    args = sft.sft_config(train_config("train.adam_beta2=0.95", "train.weight_decay=0.1"), tmp_path, 5)
+    assert (args.adam_beta2, args.weight_decay, args.seed, args.gradient_accumulation_steps) == (0.95, 0.1, 5, 2)
+    args = sft.sft_config(train_config("train.gradient_accumulation_steps=7"), tmp_path, 5)
+    assert args.gradient_accumulation_steps == 7
+
+
+def test_progress_hands_on_steps_and_losses():
+    said = []
+    task = SimpleNamespace(total=None, advance=lambda n=1: said.append(n), say_about=said.append)
+    callback = sft._Progress(task)
+    state = SimpleNamespace(max_steps=9, global_step=4)
+    callback.on_train_begin(None, state, None)
+    callback.on_step_end(None, state, None)
+    callback.on_log(None, state, None, logs={"loss": 1.25})
+    assert task.total == 9
+    assert said == [4, 1, "loss 1.2500"]
