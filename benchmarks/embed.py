@@ -5,12 +5,14 @@
 Both sides run on the same model and rows, in turns, so that whatever disturbs the machine disturbs both; each side's best round counts.
 The ceiling is the machine's own rate of matrix products of the model's shapes (torch.mm, best of many), and the share is the model's FLOPs
 over seconds and ceiling. Rows: random tokens with Alpaca's lengths (mean 214, at most 512) for a Llama of width 512 with 8 layers; the real
-pool for the TinyStories model, where ../shared/data holds both.
+pool for the TinyStories model, where ../shared/data holds both. --per-core is for a machine that is busy elsewhere: one thread everywhere,
+and processor seconds instead of the clock's.
 """
 
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from diverseevol.embed import EmbedReport, embed_tokens, open_embeddings
 from diverseevol.prepare import prepare
 from diverseevol.progress import SILENT
 
+clock = time.perf_counter
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -66,19 +69,20 @@ def made_llama() -> LlamaForCausalLM:
 
 
 def published_way(model: LlamaForCausalLM, tokens: SomeRows) -> tuple[np.ndarray, float]:
-    vectors, started = [], time.perf_counter()
+    vectors, started = [], clock()
     with torch.no_grad():
         for row in range(len(tokens)):
             ids_1T = torch.from_numpy(tokens.ids(row).astype(np.int64))[None]
             vectors.append(model(input_ids=ids_1T, output_hidden_states=True).hidden_states[-1].float().mean(dim=1)[0].numpy())
-    return np.stack(vectors), int(tokens.n_tokens.sum()) / (time.perf_counter() - started)
+    return np.stack(vectors), int(tokens.n_tokens.sum()) / (clock() - started)
 
 
 def our_way(model: LlamaForCausalLM, tokens: SomeRows, tokens_per_batch: int | str) -> tuple[np.ndarray, EmbedReport]:
+    started = clock()
     with tempfile.TemporaryDirectory() as folder:
         config = EmbedConfig(dtype="model", tokens_per_batch=tokens_per_batch)
         report = embed_tokens(model, tokens, Path(folder), config, [str(row) for row in range(len(tokens))], "benchmark")
-        return np.array(open_embeddings(Path(folder))), report
+        return np.array(open_embeddings(Path(folder))), replace(report, seconds=clock() - started)
 
 
 def product_rate(model: LlamaForCausalLM, dtype: torch.dtype) -> float:
@@ -87,10 +91,10 @@ def product_rate(model: LlamaForCausalLM, dtype: torch.dtype) -> float:
     pairs = [(torch.randn(2048, n_in).to(dtype), torch.randn(n_in, n_out).to(dtype)) for n_out, n_in in shapes]
     seconds = []
     for _ in range(12):
-        started = time.perf_counter()
+        started = clock()
         for left, right in pairs:
             torch.mm(left, right)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock() - started)
     return sum(2.0 * left.shape[0] * right.numel() for left, right in pairs) / min(seconds)
 
 
@@ -107,13 +111,19 @@ def compare(name: str, model: LlamaForCausalLM, tokens: MadeTokens, options: arg
     found_ND = our_way(model, slow, "auto")[0]
     error = np.abs(found_ND - expected_ND).max() / np.abs(expected_ND).max()
     print(f"\n{name}, {str(dtype)[6:]}: {len(fast):,} rows, {fast.n_tokens.sum():,} tokens (mean {fast.n_tokens.mean():.0f})")
-    print(f"  torch.mm {ceiling / 1e9:,.0f} GFLOP/s; published way {published:,.0f} tokens/s; largest difference {error:.1e} of the largest value")
+    print(
+        f"  torch.mm {ceiling / 1e9:,.0f} GFLOP/s; published way {published:,.0f} tokens/s; largest difference {error:.1e} of the largest value"
+    )
     for size, reports in ours.items():
         best = max(reports, key=lambda report: report.tokens_per_second)
         rates = " ".join(f"{report.tokens_per_second:,.0f}" for report in reports)
         share = best.flops / best.seconds / ceiling
-        print(f"  tokens_per_batch={size}: {best.tokens_per_second:,.0f} tokens/s ({rates}), {best.tokens_per_second / published:.2f} × published,")
-        print(f"    {share:.0%} of torch.mm, padding {best.n_padded_tokens / best.n_tokens_now - 1:.1%}, {best.n_workers} workers")
+        print(
+            f"  tokens_per_batch={size}: {best.tokens_per_second:,.0f} tokens/s ({rates}), {best.tokens_per_second / published:.2f} × published,"
+        )
+        print(
+            f"    {share:.0%} of torch.mm, padding {best.n_padded_tokens / best.n_tokens_now - 1:.1%}, {best.n_workers} workers"
+        )
 
 
 def main() -> None:
@@ -122,9 +132,16 @@ def main() -> None:
     parser.add_argument("--slow-rows", type=int, default=40, help="rows of the published way")
     parser.add_argument("--tiny-rows", type=int, default=8000, help="Alpaca rows of the TinyStories model; 52002 are all")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--tokens-per-batch", nargs="+", default=["auto"], type=lambda word: word if word == "auto" else int(word))
+    parser.add_argument(
+        "--tokens-per-batch", nargs="+", default=["auto"], type=lambda word: word if word == "auto" else int(word)
+    )
     parser.add_argument("--only", choices=("float32", "bfloat16", "tinystories"))
+    parser.add_argument("--per-core", action="store_true", help="one thread, processor seconds")
     options = parser.parse_args()
+    if options.per_core:
+        global clock
+        clock = time.process_time
+        torch.set_num_threads(1)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
     made = MadeTokens(max(options.rows, 2000), 32_000)
     for dtype in ("float32", "bfloat16"):
@@ -139,7 +156,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pool = PoolConfig(path=str(SHARED / "pools" / "alpaca_data.json"))
         data = prepare(pool, PromptConfig(), AutoTokenizer.from_pretrained(name), Path(folder), 0, SILENT)
-        compare("TinyStories on Alpaca", AutoModelForCausalLM.from_pretrained(name).eval(), data.tokens, options, options.tiny_rows)
+        compare(
+            "TinyStories on Alpaca", AutoModelForCausalLM.from_pretrained(name).eval(), data.tokens, options, options.tiny_rows
+        )
 
 
 if __name__ == "__main__":

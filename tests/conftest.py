@@ -6,6 +6,7 @@ from pathlib import Path
 
 # One thread: with several, a machine that is busy elsewhere makes OpenMP's barriers many times slower than the work between them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 

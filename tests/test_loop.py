@@ -72,8 +72,9 @@ def test_each_round_picks_the_farthest_in_the_last_models_embeddings(finished):
 
 def test_the_embeddings_are_the_round_models_mean_over_all_tokens(finished):
     import torch
-    from diverseevol.tokens import Tokens
     from transformers import AutoModelForCausalLM
+
+    from diverseevol.tokens import Tokens
 
     out, _, _ = finished
     pool = Pool.open(out / "pool")

@@ -31,7 +31,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from .chat_messages import CUT, EDGE, Message, Names, messages_of, names_of, tools_of, with_text_arguments
@@ -128,7 +127,7 @@ class ChatPrompter:
         messages, tools = messages_of(sample, self.special, self.control), tools_of(sample.tools, self.control)
         render, messages = self._renderer(messages, tools)
         rendering = _marked(render, messages)
-        _check_complete(rendering, messages, names_of(messages, tools))
+        _check_complete(rendering, messages, names_of(messages, tools), self.marks_generation)
         try:
             spans = [self._span(rendering, render, messages, number) for number in trained]
         except PromptError:
@@ -174,18 +173,19 @@ class ChatPrompter:
         text, first = rendering.text, rendering.first.get(number, len(rendering.text))
         before = _prefix(render, messages[:number])
         prompt = _prefix(render, messages[:number], is_asked=True)
-        if prompt and text.startswith(prompt) and len(prompt) <= first:
-            # A prompt that is no longer than what stands before it asks for nothing: behind it comes the role's header.
-            if number not in rendering.first or prompt != before or not text[len(prompt) : first].strip():
-                return len(prompt)
-        if number in rendering.first:
+        # A prompt that is no longer than what stands before it asks for nothing: behind it comes the role's header.
+        is_found = number in rendering.first
+        asks = prompt != before or ("tool_calls" in messages[number] if not is_found else not text[len(prompt) : first].strip())
+        if prompt and asks and text.startswith(prompt) and len(prompt) <= first:
+            return len(prompt)
+        if is_found:
             # A space before the content belongs to its first token; behind a prompt it would be a token of its own.
             return len(text[:first].rstrip(" "))
         return self._start_of_header(text, before, prompt, number)
 
     def _start_of_header(self, text: str, before: str, prompt: str, number: int) -> int:
         """What the generation prompt and the text have in common, up to the last newline or control token in it."""
-        common = commonprefix([text, prompt])
+        common = _common(text, prompt)
         borders = [common.rfind("\n") + 1, *(token.end() for token in self.control.finditer(common))]
         if not before or not text.startswith(before) or max(borders) <= len(before):
             raise PromptError(_UNCLEAR.format(number=number, what="begins"))
@@ -231,7 +231,7 @@ class ChatPrompter:
             inside, final = (text.partition(LAST)[2] for text in render([dialogue, dialogue[:2]]))
         except PromptError:
             return ""
-        common = commonprefix([inside, final])
+        common = _common(inside, final)
         stops = [stop.end() for stop in self.control.finditer(common)]
         if stops:
             return common[: stops[-1]]
@@ -263,30 +263,33 @@ _UNCLEAR = "cannot tell where the assistant's turn {number} {what}: the chat tem
 
 def _marked(render: Render, messages: list[Message]) -> Rendering:
     """Render plainly and with marked contents; marks that change the text elsewhere are not trusted."""
-    text, both = render([messages, _with_marks(messages, has_first=True)])
-    if MARKS.sub("", both) != text:
-        both = render([_with_marks(messages, has_first=False)])[0]
-    if MARKS.sub("", both) != text:
+    text, marked = render([messages, _with_marks(messages, has_first=True, is_inside=False)])
+    if MARKS.sub("", marked) != text:
+        # Blanks at the ends may be stripped.
+        marked = render([_with_marks(messages, has_first=True, is_inside=True)])[0]
+    if MARKS.sub("", marked) != text:
+        # How an answer begins may be looked at.
+        marked = render([_with_marks(messages, has_first=False, is_inside=True)])[0]
+    if MARKS.sub("", marked) != text:
         return Rendering(text, {}, {})
     found: dict[str, dict[int, int]] = {FIRST: {}, LAST: {}}
     n_before = 0
-    for mark in MARKS.finditer(both):
+    for mark in MARKS.finditer(marked):
         found[mark[1]][int(mark[2])] = mark.start() - n_before
         n_before += len(mark[0])
     return Rendering(text, found[FIRST], found[LAST])
 
 
-def _with_marks(messages: list[Message], has_first: bool) -> list[Message]:
-    """The assistants' contents with a numbered mark at both ends, blanks outside, where templates may strip them."""
+def _with_marks(messages: list[Message], has_first: bool, is_inside: bool) -> list[Message]:
+    """The assistants' contents with a numbered mark at both ends, `is_inside` the blanks there."""
     marked = []
     for number, message in enumerate(messages):
         content = message["content"]
         if message["role"] == "assistant" and (content.strip() or "tool_calls" not in message):
-            core = content.strip()
-            before, after = content[: len(content) - len(content.lstrip())], content[len(content.rstrip()) :]
+            core = content.strip() if is_inside else content
+            before, _, after = content.partition(core) if core else (content, "", "")
             first = f"{FIRST}{number}{EDGE}" if has_first else ""
-            # An all-blank content is its own `before`; taken twice it would be doubled.
-            message = {**message, "content": f"{before}{first}{core}{LAST}{number}{EDGE}{after if core else ''}"}
+            message = {**message, "content": f"{before}{first}{core}{LAST}{number}{EDGE}{after}"}
         marked.append(message)
     return marked
 
@@ -299,14 +302,21 @@ def _prefix(render: Render, messages: list[Message], is_asked: bool = False) -> 
         return ""
 
 
-def _check_complete(rendering: Rendering, messages: list[Message], names: Names) -> None:
-    """Refuse a rendering that leaves something out without a word."""
+def _common(one: str, other: str) -> str:
+    n_same = next((number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:n_same]
+
+
+def _check_complete(rendering: Rendering, messages: list[Message], names: Names, may_rewrite: bool) -> None:
+    """Refuse a rendering that leaves something out without a word; with markers of its own it may rewrite answers."""
     text = rendering.text
     for number, message in enumerate(messages):
         core = message["content"].strip()
+        if may_rewrite and message["role"] == "assistant":
+            continue
         # Some templates write a tool's answer as a JSON string.
         if not (number in rendering.last or core in text or json.dumps(core, ensure_ascii=False)[1:-1] in text):
-            raise PromptError(f"the chat template leaves out or rewrites turn {number}, a {message['role']}'s")
+            raise PromptError(f"the chat template leaves out or rewrites turn {number}, of role {message['role']}")
     for kind, name in names:
         if name not in text:
             raise PromptError(f"the chat template leaves out the {kind} {name!r}")

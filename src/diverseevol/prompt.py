@@ -102,19 +102,6 @@ class AlpacaPrompter:
 NOTHING_TRAINED = "no assistant turn of the sample is trained on, so its loss mask would be all zero"
 
 
-def make_prompter(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> Prompter:
-    """Make the template that `prompt.template` names for this tokenizer.
-
-    Raises:
-        PromptError: `chat` is asked for and the tokenizer has no chat template.
-    """
-    if resolve_template(prompt, tokenizer) == "alpaca":
-        return AlpacaPrompter()
-    from .chat_template import ChatPrompter
-
-    return ChatPrompter.of(tokenizer)
-
-
 def resolve_template(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> Literal["alpaca", "chat"]:
     """Say which template `auto` stands for: the model's own where it has one.
 

@@ -31,9 +31,12 @@ def run_dir(made_model, pool_file, tmp_path_factory):
 
 
 def test_help_is_quick_and_every_verb_shows_an_example():
-    started = time.perf_counter()
-    text = call("--help").stdout
-    assert time.perf_counter() - started < 2.0  # 0.3 s on an idle machine
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        text = call("--help").stdout
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 1.0  # 0.3 s on an idle machine
     for verb in ("init", "run", "status", "embed", "export", "explain", "demo"):
         assert verb in text
         assert "Example: diverseevol" in call(verb, "--help").stdout

@@ -11,7 +11,19 @@ import pytest
 def start(n, made_model, pool_file, out, *words):
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(n)] if n > 1 else []
     command = [
-        *(sys.executable, *launcher, "-m", "diverseevol", "run", "--pool", str(pool_file), "--model", str(made_model), "--out", str(out)),
+        *(
+            sys.executable,
+            *launcher,
+            "-m",
+            "diverseevol",
+            "run",
+            "--pool",
+            str(pool_file),
+            "--model",
+            str(made_model),
+            "--out",
+            str(out),
+        ),
         *("--rounds", "2", "--n-init", "12", "--n-new", "6", "prompt.max_length=256", "train.num_train_epochs=1"),
         *("train.learning_rate=1e-3", "train.total_batch_size=8", "train.per_device_train_batch_size=2", *words),
     ]
@@ -19,7 +31,11 @@ def start(n, made_model, pool_file, out, *words):
 
 
 def chosen(out):
-    return [json.loads(line)["id"] for index in range(3) for line in (out / f"rounds/{index:02d}/chosen.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line)["id"]
+        for index in range(3)
+        for line in (out / f"rounds/{index:02d}/chosen.jsonl").read_text().splitlines()
+    ]
 
 
 @pytest.fixture(scope="module")

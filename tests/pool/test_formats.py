@@ -293,7 +293,7 @@ def test_the_order_of_the_roles(roles, expected):
 
 def test_an_empty_turn_inside_is_named():
     assert reason(chat(("user", "q"), ("assistant", " "), ("user", "q"), ("assistant", "a"))) == "empty: turn 1, the assistant's"
-    assert reason(chat(("user", "q"), ("assistant", "a"), ("user", ""), ("assistant", "a"))) == "empty: turn 2, the user's"
+    assert reason(chat(("user", "q"), ("assistant", "a"), ("user", " \n"), ("assistant", "a"))) == "empty: turn 2, the user's"
 
 
 def test_unknown_formats_are_told_apart():

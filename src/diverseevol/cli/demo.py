@@ -42,9 +42,10 @@ def demo(
     console = Console()
     console.print(demo_table(table))
     console.print(
-        "Held-out loss and its mean over the rarest third of the skills: lower is better. Radius: distance of the pool's\n"
-        "worst-covered sample from the nearest chosen one, in the untuned model's embedding. One seed: differences between the two\n"
-        "strategies of the size of a seed's luck prove nothing; try --seed 1, 2, …",
+        "Held-out loss, and its mean over the rarest third of the skills: lower is better. "
+        "Skills: how many of the pool's are among the chosen. "
+        "Radius: how far the worst-covered sample of the pool is from its nearest chosen one, in the untuned model's embedding. "
+        "This is one seed: a difference of the size of a seed's luck proves nothing; try --seed 1, 2, …",
         style="dim",
         highlight=False,
     )
@@ -55,25 +56,27 @@ def demo(
 
 
 def demo_table(rows: list[DemoRow]) -> Table:
-    """The closing table: a line a round, both strategies side by side."""
+    """The closing table: two lines a round, one a strategy."""
     from rich.table import Table
 
-    table = Table(title="K-Center / random, from the same 100 samples")
-    headings = ("round", "samples", "held-out loss", "rare skills' loss", "skills covered", "radius", "seconds", "GFLOPs")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = Table(title="K-Center and random, from the same 100 samples")
+    for heading in ("round", "samples", "strategy", "held-out loss", "rare skills", "skills", "radius", "seconds", "GFLOPs"):
+        table.add_column(heading, justify="left" if heading == "strategy" else "right")
     half = len(rows) // 2
-    for ours, theirs in zip(rows[:half], rows[half:], strict=True):
-        table.add_row(
-            str(ours.round_index),
-            str(ours.n_chosen),
-            f"{ours.heldout_loss:.3f} / {theirs.heldout_loss:.3f}",
-            f"{ours.rare_loss:.3f} / {theirs.rare_loss:.3f}",
-            f"{ours.n_skills} / {theirs.n_skills}",
-            f"{ours.radius:.2f} / {theirs.radius:.2f}",
-            f"{ours.seconds:.1f} / {theirs.seconds:.1f}",
-            f"{ours.flops / 1e9:,.0f} / {theirs.flops / 1e9:,.0f}",
-        )
+    for pair in zip(rows[:half], rows[half:], strict=True):
+        for row in pair:
+            table.add_row(
+                str(row.round_index),
+                str(row.n_chosen),
+                row.strategy,
+                f"{row.heldout_loss:.3f}",
+                f"{row.rare_loss:.3f}",
+                str(row.n_skills),
+                f"{row.radius:.2f}",
+                f"{row.seconds:.1f}",
+                f"{row.flops / 1e9:,.0f}",
+            )
+        table.add_section()
     return table
 
 

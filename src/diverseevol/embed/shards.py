@@ -114,7 +114,8 @@ def _weights(tokens: TokenRows, row: int, length: int, pooling: Pooling) -> NDAr
         case "response":
             return tokens.mask(row)
         case "last":
-            return np.eye(1, length, length - 1)[0]
+            last: NDArray[np.bool_] = np.arange(length) == length - 1
+            return last
         # SGPT (Muennighoff, 2022, https://arxiv.org/abs/2202.08904): position i of S weighs i / (1 + … + S).
         case "weighted":
             return np.arange(1, length + 1)

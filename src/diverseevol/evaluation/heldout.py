@@ -40,7 +40,7 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
             sums[rows] = _row_losses(model, tokens, rows)
             task.advance(float(tokens.n_tokens[rows].sum()))
     model.train(was_training)
-    sums = np.stack(dist.gather(sums)).sum(axis=0)
+    sums = np.asarray(np.stack(dist.gather(sums)).sum(axis=0))
     if not np.isfinite(sums).all():
         bad = np.flatnonzero(~np.isfinite(sums))
         raise NonFiniteError(

@@ -1,45 +1,34 @@
-"""A pool's tokens: made once a run, kept in blocks of rows on disk, memory-mapped ever after.
+"""The blocks of tokens on disk: how they are written, checked and read.
 
-A block is one Arrow file (any Arrow reader opens it) with a row of the pool a row: `ids` (uint16 where the vocabulary allows, else
-uint32), `mask` (one bit an id, packed per row), `n_full` (ids before the cut at `max_length`), `n_trained` and `refused` (the
-reason, or null). Its metadata carry a stamp of everything that decides its content: tokenizer, template, `max_length`, number of
-rows, and the first, middle and last sample. Blocks are written atomically; one with the right stamp is never made again, so
-tokenising resumes where it was killed. Block b belongs to rank b modulo the number of ranks.
+A block is one Arrow file (any Arrow reader opens it) with a line a row: `ids` (uint16 where the vocabulary allows, else uint32),
+`mask` (one bit an id, packed per row), `n_full` (ids before the cut at `max_length`), `n_trained` and `refused` (the reason, or
+null). Its metadata carry a stamp of everything that decides its content. Reading maps the files into memory.
 
 Row numbers here are rows of the store, or of the pool where `positions` says which rows of the store are the pool's.
-Cost: the tokenizer's own batch call; memory of one block while making it, and twelve bytes a row while open.
+Cost: sixteen bytes of memory a row while open; a row's ids are copied when they are asked for, about 5 µs each.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from . import dist
-from .config import PromptConfig
-from .encoding import Encoded, Encoder
-from .errors import RunFolderError
-from .files import remove, replacing
-from .pool.sample import Sample
-from .progress import Task, Watch
+from ..errors import RunFolderError
+from ..files import replacing
+from .encoding import Encoded
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-FORMAT = 1
-ROWS_PER_BATCH = 1024
 STAMP = b"diverseevol.tokens"
+PERCENTILES = (50, 90, 95, 99, 100)
 Ints = npt.NDArray[np.int64]
-Samples = Callable[[int, int], Sequence[Sample]]
+Stamp = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -119,11 +108,11 @@ class Tokens:
         Raises:
             RunFolderError: the folder holds no tokens, or not all of them.
         """
-        stamp = _stamp_of(_block_file(tokens_dir, 0))
+        stamp = stamp_of(block_file(tokens_dir, 0))
         if stamp is None:
             raise RunFolderError(f"no tokens in {str(tokens_dir)!r}. Run the same command again to make them.")
-        files = [_block_file(tokens_dir, number) for number in range(_n_blocks(stamp["n_samples"], stamp["rows_per_block"]))]
-        missing = [file.name for file in files if _stamp_of(file) != stamp]
+        files = [block_file(tokens_dir, number) for number in range(count_blocks(stamp["n_samples"], stamp["rows_per_block"]))]
+        missing = [file.name for file in files if stamp_of(file) != stamp]
         if missing:
             raise RunFolderError(
                 f"the tokens in {str(tokens_dir)!r} are incomplete: {len(missing)} of {len(files)} blocks are missing or "
@@ -175,85 +164,8 @@ class Tokens:
         return self._blocks[number], place
 
 
-PERCENTILES = (50, 90, 95, 99, 100)
-
-
-def build_tokens(
-    samples: Samples,
-    n_samples: int,
-    tokenizer: PreTrainedTokenizerBase,
-    prompt: PromptConfig,
-    tokens_dir: Path,
-    watch: Watch,
-    rows_per_block: int = 65_536,
-) -> Tokens:
-    """Tokenise all samples into a folder, or find them there; every rank does its share and returns all of them.
-
-    A row that the template refuses has no ids, and one that has no trained token left within `max_length` a mask of zeros:
-    `n_trained` is 0 for both, so that the pool can put them aside.
-
-    Args:
-        samples: Gives the samples from one position up to another.
-        n_samples: How many there are.
-        tokenizer: A fast tokenizer; it is not changed.
-        prompt: The template and the limit.
-        tokens_dir: The folder; blocks that belong to something else are replaced.
-        watch: Shows progress.
-        rows_per_block: Rows a file.
-
-    Raises:
-        PromptError: the tokenizer cannot be used with this template at all.
-    """
-    encoder = Encoder(tokenizer, prompt)
-    stamp = _stamp(encoder, samples, n_samples, rows_per_block)
-    id_type = pa.uint16() if _highest_id(tokenizer) < 1 << 16 else pa.uint32()
-    n_blocks = _n_blocks(n_samples, rows_per_block)
-    mine = [number for number in range(dist.rank(), n_blocks, dist.world_size())]
-    mine = [number for number in mine if _stamp_of(_block_file(tokens_dir, number)) != stamp]
-    bounds = {number: range(number * rows_per_block, min((number + 1) * rows_per_block, n_samples)) for number in mine}
-    with watch.task("tokenise", sum(map(len, bounds.values())), "rows") as task:
-        for number, rows in bounds.items():
-            table = _encode_block(encoder, samples, rows, id_type, task)
-            _write(table.replace_schema_metadata({STAMP: json.dumps(stamp)}), _block_file(tokens_dir, number))
-    dist.barrier()
-    dist.on_main(lambda: _remove_others(tokens_dir, n_blocks))
-    return Tokens.open(tokens_dir)
-
-
-def describe(
-    ids: Sequence[int] | npt.NDArray[Any], mask: Sequence[bool] | npt.NDArray[np.bool_], tokenizer: PreTrainedTokenizerBase
-) -> list[tuple[str, bool]]:
-    """Decode a row into runs of trained and untrained text; joined they are the row's text, special tokens included.
-
-    A character whose tokens are on both sides of a border is shown behind it.
-    """
-    values = [int(value) for value in ids]
-    flags = np.asarray(mask, dtype=np.bool_)
-    if not values:
-        return []
-    borders = [*(np.flatnonzero(flags[1:] != flags[:-1]) + 1).tolist(), len(values)]
-    text = tokenizer.decode(values, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    pieces = []
-    start = 0
-    for border in borders:
-        before = tokenizer.decode(values[:border], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        # Half a character is decoded as U+FFFD.
-        end = len(text) if border == len(values) else max(start, len(before.rstrip("\ufffd")))
-        pieces.append((text[start:end], bool(flags[border - 1])))
-        start = end
-    return pieces
-
-
-def _encode_block(encoder: Encoder, samples: Samples, rows: range, id_type: pa.DataType, task: Task) -> pa.Table:
-    batches = []
-    for start in range(rows.start, rows.stop, ROWS_PER_BATCH):
-        stop = min(start + ROWS_PER_BATCH, rows.stop)
-        batches.append(_as_batch(encoder.encode(samples(start, stop)), id_type))
-        task.advance(stop - start)
-    return pa.Table.from_batches(batches or [_as_batch([], id_type)]).combine_chunks()
-
-
-def _as_batch(encoded: list[Encoded], id_type: pa.DataType) -> pa.RecordBatch:
+def as_batch(encoded: list[Encoded], id_type: pa.DataType) -> pa.RecordBatch:
+    """Put encoded rows into columns."""
     ids = np.fromiter(chain.from_iterable(row.ids for row in encoded), id_type.to_pandas_dtype())
     bits = [np.packbits(row.mask) for row in encoded]
     return pa.record_batch(
@@ -276,7 +188,9 @@ def _flat(array: pa.Array) -> npt.NDArray[Any]:
     return values
 
 
-def _write(table: pa.Table, file: Path) -> None:
+def write_block(table: pa.Table, stamp: Stamp, file: Path) -> None:
+    """Write a block's rows atomically, with their stamp."""
+    table = table.replace_schema_metadata({STAMP: json.dumps(stamp)})
     with replacing(file) as partial, pa.ipc.new_file(str(partial), table.schema) as writer:
         # One batch a file, so that every column is one stretch of memory.
         writer.write_table(table, max_chunksize=max(len(table), 1))
@@ -289,14 +203,8 @@ def _read(file: Path) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 
 
-def _stamp(encoder: Encoder, samples: Samples, n_samples: int, rows_per_block: int) -> dict[str, Any]:
-    """What decides the content of the blocks; three samples stand for all, the run folder checks the pool itself."""
-    probes = [repr(list(samples(row, row + 1))) for row in sorted({0, n_samples // 2, n_samples - 1}) if 0 <= row < n_samples]
-    content = hashlib.blake2b("\0".join([encoder.fingerprint, *probes]).encode("utf-8", "surrogatepass"), digest_size=16)
-    return {"format": FORMAT, "content": content.hexdigest(), "n_samples": n_samples, "rows_per_block": rows_per_block}
-
-
-def _stamp_of(file: Path) -> dict[str, Any] | None:
+def stamp_of(file: Path) -> Stamp | None:
+    """Read the stamp of a block; None where there is no readable block."""
     if not file.is_file():
         return None
     try:
@@ -304,24 +212,15 @@ def _stamp_of(file: Path) -> dict[str, Any] | None:
             metadata = pa.ipc.open_file(source).schema.metadata or {}
     except pa.ArrowInvalid:
         return None
-    stamp: dict[str, Any] | None = json.loads(metadata.get(STAMP, "null"))
+    stamp: Stamp | None = json.loads(metadata.get(STAMP, "null"))
     return stamp
 
 
-def _block_file(tokens_dir: Path, number: int) -> Path:
+def block_file(tokens_dir: Path, number: int) -> Path:
+    """Name a block's file."""
     return tokens_dir / f"block-{number:05d}.arrow"
 
 
-def _n_blocks(n_samples: int, rows_per_block: int) -> int:
+def count_blocks(n_samples: int, rows_per_block: int) -> int:
+    """Count the blocks of a store; an empty one has one, which says so."""
     return max(1, -(-n_samples // rows_per_block))
-
-
-def _remove_others(tokens_dir: Path, n_blocks: int) -> None:
-    ours = {_block_file(tokens_dir, number) for number in range(n_blocks)}
-    for file in tokens_dir.glob("block-*"):
-        if file not in ours:
-            remove(file)
-
-
-def _highest_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    return max(len(tokenizer), *tokenizer.get_vocab().values())

@@ -30,10 +30,11 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from .config import PromptConfig
-from .errors import PromptError
-from .pool.sample import Sample
-from .prompt import Prompter, Segment, make_prompter
+from ..chat_template import ChatPrompter
+from ..config import PromptConfig
+from ..errors import PromptError
+from ..pool.sample import Sample
+from ..prompt import AlpacaPrompter, Prompter, Segment, resolve_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -209,6 +210,15 @@ class Encoder:
         return ids, spans
 
 
+def make_prompter(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> Prompter:
+    """Make the template that `prompt.template` stands for with this tokenizer.
+
+    Raises:
+        PromptError: `chat` is asked for and the tokenizer has no chat template.
+    """
+    return ChatPrompter.of(tokenizer) if resolve_template(prompt, tokenizer) == "chat" else AlpacaPrompter()
+
+
 def token_range(encoding: Encoding, start: int, end: int | None) -> tuple[int, int]:
     """Find the tokens that hold at least one of the characters `start` to `end` (exclusive), as a half-open range.
 
@@ -220,7 +230,7 @@ def token_range(encoding: Encoding, start: int, end: int | None) -> tuple[int, i
         return first, n_tokens
     last = _first_token(encoding, end, n_tokens)
     # The token found at `end` may itself begin before it, and several may share that character.
-    while last < n_tokens and encoding.token_to_chars(last)[0] < end:
+    while last < n_tokens and (encoding.token_to_chars(last) or (end, end))[0] < end:
         last += 1
     return first, last
 
