@@ -203,7 +203,7 @@ def locked(root: Path) -> Iterator[RunFolder]:
     try:
         yield RunFolder(root)
     finally:
-        if lock >= 0:
+        if dist.is_main():  # the number is rank 0's file; elsewhere it may be any other
             os.close(lock)
 
 

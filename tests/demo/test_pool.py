@@ -2,10 +2,12 @@ import hashlib
 import json
 import re
 from collections import Counter
+from random import Random
 
 import pytest
 
-from diverseevol.demo.pool import make_heldout, make_pool, rare_skills, zipf_counts
+from diverseevol.demo.pool import _distinct, make_heldout, make_pool, rare_skills, zipf_counts
+from diverseevol.demo.skill import Skill
 from diverseevol.demo.skills import SKILLS
 
 
@@ -113,3 +115,14 @@ def test_rare_skills_are_the_rarest_third():
     pool = [{"skill": name} for name in "aaabbccccdee"]  # d 1; b, e 2; a 3; c 4
     assert rare_skills(pool) == {"d"}
     assert rare_skills([*pool, {"skill": "f"}, {"skill": "f"}]) == {"d", "b"}
+
+
+def test_a_skill_that_runs_out_of_questions_repeats_itself_in_other_words():
+    coin = Skill(
+        "coin", lambda rng: {"side": rng.choice(("heads", "tails"))}, ("Toss.", "Flip it."), "{side}", "It fell on {side}."
+    )
+    exercises = _distinct(coin, 40, Random(0), is_held_out=coin.exercise(Random(0)).is_held_out)
+    said = [exercise.instruction for exercise in exercises]
+    assert len(exercises) == 40
+    assert said.count("Toss.") == said.count("Flip it.") == 1
+    assert "Hello! Toss." in said

@@ -8,6 +8,7 @@ CORPUS = [
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.",
     "### Instruction: ### Input: ### Response: The cat sat on the mat, and then it said hello to the other cat.",
     "Grüße aus Köln, 中文字符, emoji 😀😃 and (brackets) in 1,234 places.",
+    "One.\n\n\n\nTwo.\n\nThree.\n",
 ]
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 

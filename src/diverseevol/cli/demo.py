@@ -42,7 +42,7 @@ def demo(
     console = Console()
     console.print(demo_table(table))
     console.print(
-        "Held-out loss, and its mean over the rarest third of the skills: lower is better. "
+        "Held-out loss, and (rare) its mean over the rarest third of the skills: lower is better. "
         "Skills: how many of the pool's are among the chosen. "
         "Radius: how far the worst-covered sample of the pool is from its nearest chosen one, in the untuned model's embedding. "
         "This is one seed: a difference of the size of a seed's luck proves nothing; try --seed 1, 2, …",
@@ -57,11 +57,12 @@ def demo(
 
 def demo_table(rows: list[DemoRow]) -> Table:
     """The closing table: two lines a round, one a strategy."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title="K-Center and random, from the same 100 samples")
-    for heading in ("round", "samples", "strategy", "held-out loss", "rare skills", "skills", "radius", "seconds", "GFLOPs"):
-        table.add_column(heading, justify="left" if heading == "strategy" else "right")
+    table = Table(title="K-Center and random, from the same 100 samples", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("rnd", "samples", "strategy", "held-out", "rare", "skills", "radius", "s", "GFLOPs"):
+        table.add_column(heading, justify="left" if heading == "strategy" else "right", no_wrap=True)
     half = len(rows) // 2
     for pair in zip(rows[:half], rows[half:], strict=True):
         for row in pair:

@@ -78,11 +78,11 @@ def build_tokens(
 
 
 def _encode_block(encoder: Encoder, samples: Samples, rows: range, id_type: pa.DataType, task: Task) -> pa.Table:
+    starts = range(rows.start, rows.stop, ROWS_PER_BATCH)
     batches = []
-    for start in range(rows.start, rows.stop, ROWS_PER_BATCH):
-        stop = min(start + ROWS_PER_BATCH, rows.stop)
-        batches.append(as_batch(encoder.encode(samples(start, stop)), id_type))
-        task.advance(stop - start)
+    for encoded in encoder.encode_batches(samples(start, min(start + ROWS_PER_BATCH, rows.stop)) for start in starts):
+        batches.append(as_batch(encoded, id_type))
+        task.advance(len(encoded))
     return pa.Table.from_batches(batches or [as_batch([], id_type)]).combine_chunks()
 
 

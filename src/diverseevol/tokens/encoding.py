@@ -13,8 +13,8 @@ Traps that this module answers:
 * Under the Alpaca template the text of special tokens in a record stays text (`encode_special_tokens`).
 * BPE models without an unknown token drop characters *and shift every later offset*. Such characters are taken out before,
   which gives the same ids and true offsets (where a pre-tokenizer makes words first, the shift ends with the word; they stay).
-* SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised behind a newline,
-  whose ids are dropped again, so it gets none.
+* SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised behind a newline (or
+  another character, where the newline melts into what follows), whose ids are dropped again, so it gets none.
 
 Cost: the tokenizer's own batch call (all cores), plus two look-ups a trained segment.
 """
@@ -22,7 +22,9 @@ Cost: the tokenizer's own batch call (all cores), plus two look-ups a trained se
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -119,10 +121,20 @@ class Encoder:
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Encode samples, in order; a row that is refused has no ids and a reason."""
-        rows: list[list[_Chunk] | str] = [self._chunks_or_reason(sample) for sample in samples]
-        chunks = [chunk for row in rows if not isinstance(row, str) for chunk in row]
-        encodings = iter(self._backend.encode_batch([self._as_text(chunk) for chunk in chunks], add_special_tokens=False))
-        return [Encoded([], (), 0, row) if isinstance(row, str) else self._joined(row, encodings) for row in rows]
+        return next(self.encode_batches([samples]))
+
+    def encode_batches(self, batches: Iterable[Sequence[Sample]]) -> Iterator[list[Encoded]]:
+        """Encode batch after batch as `encode` does; while the tokenizer is at one, the one before is made into rows."""
+        with ThreadPoolExecutor(1) as thread:
+            ahead: deque[tuple[list[list[_Chunk] | str], Future[list[Encoding]]]] = deque()
+            for samples in batches:
+                rows = [self._chunks_or_reason(sample) for sample in samples]
+                chunks = [chunk for row in rows if not isinstance(row, str) for chunk in row]
+                ahead.append((rows, thread.submit(self._encodings, chunks)))
+                if len(ahead) > 1:
+                    yield self._rows(*ahead.popleft())
+            while ahead:
+                yield self._rows(*ahead.popleft())
 
     def encode_prompt(self, sample: Sample) -> list[int]:
         """Encode what a model is asked to go on from, uncut: the ids in front of the sample's last trained answer.
@@ -134,8 +146,15 @@ class Encoder:
             PromptError: the template or the tokenizer refuses the sample.
         """
         chunks = self._chunks(self.prompter.generation_segments(sample))
-        encodings = self._backend.encode_batch([self._as_text(chunk) for chunk in chunks], add_special_tokens=False)
-        return self._join(chunks, iter(encodings))[0]
+        return self._join(chunks, iter(self._encodings(chunks)))[0]
+
+    def _encodings(self, chunks: list[_Chunk]) -> list[Encoding]:
+        texts = ["\n" + chunk.text if chunk.goes_on and self._goes_on_behind_newline else chunk.text for chunk in chunks]
+        return list(self._backend.encode_batch(texts, add_special_tokens=False))
+
+    def _rows(self, rows: list[list[_Chunk] | str], running: Future[list[Encoding]]) -> list[Encoded]:
+        encodings = iter(running.result())
+        return [Encoded([], (), 0, row) if isinstance(row, str) else self._joined(row, encodings) for row in rows]
 
     def _chunks_or_reason(self, sample: Sample) -> list[_Chunk] | str:
         try:
@@ -181,12 +200,11 @@ class Encoder:
     def _ids(self, text: str) -> list[int]:
         return list(self._backend.encode(text, add_special_tokens=False).ids)
 
-    def _as_text(self, chunk: _Chunk) -> str:
-        return "\n" + chunk.text if chunk.goes_on and self._goes_on_behind_newline else chunk.text
-
     def _joined(self, chunks: list[_Chunk], encodings: Iterator[Encoding]) -> Encoded:
         ids, spans = self._join(chunks, encodings)
         limit = self._max_length
+        if len(ids) <= limit:
+            return Encoded(ids, tuple(spans), len(ids))
         return Encoded(ids[:limit], tuple((start, min(end, limit)) for start, end in spans if start < limit), len(ids))
 
     def _join(self, chunks: list[_Chunk], encodings: Iterator[Encoding]) -> tuple[list[int], list[tuple[int, int]]]:
@@ -194,10 +212,11 @@ class Encoder:
         ids, spans = list(self._front), []
         for chunk in chunks:
             encoding = next(encodings)
-            # What the newline in front of a chunk that goes on became; characters shift by it.
             n_lead = len(self._newline) if chunk.goes_on and self._goes_on_behind_newline else 0
-            shift = len(ids) - n_lead
-            n_before = 1 if n_lead else 0
+            if n_lead and encoding.ids[:n_lead] != self._newline:
+                encoding, n_lead = self._gone_on(chunk.text)
+            # The ids and the one character in front of a chunk that goes on shift its own.
+            shift, n_before = len(ids) - n_lead, min(n_lead, 1)
             for start, end in chunk.spans:
                 first, last = token_range(encoding, n_before + start, n_before + end if end < len(chunk.text) else None)
                 if first < last:
@@ -208,6 +227,14 @@ class Encoder:
                 if chunk.is_eos_trained:
                     spans.append((len(ids) - 1, len(ids)))
         return ids, spans
+
+    def _gone_on(self, text: str) -> tuple[Encoding, int]:
+        """Tokenise behind a character that does not melt into the text; its number of ids, 0 if there is no such character."""
+        for lead in ":~x":
+            encoding, lead_ids = self._backend.encode(lead + text, add_special_tokens=False), self._ids(lead)
+            if lead_ids and encoding.ids[: len(lead_ids)] == lead_ids:
+                return encoding, len(lead_ids)
+        return self._backend.encode(text, add_special_tokens=False), 0
 
 
 def make_prompter(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> Prompter:

@@ -166,12 +166,17 @@ class Tokens:
 
 def as_batch(encoded: list[Encoded], id_type: pa.DataType) -> pa.RecordBatch:
     """Put encoded rows into columns."""
-    ids = np.fromiter(chain.from_iterable(row.ids for row in encoded), id_type.to_pandas_dtype())
-    bits = [np.packbits(row.mask) for row in encoded]
+    lengths = np.array([len(row.ids) for row in encoded], np.int64)
+    # Every row's bits begin in a byte of their own.
+    n_bytes = -(-lengths // 8)
+    flags = np.zeros(8 * n_bytes.sum(), np.bool_)
+    for row, first in zip(encoded, (8 * (np.cumsum(n_bytes) - n_bytes)).tolist(), strict=True):
+        for start, end in row.spans:
+            flags[first + start : first + end] = True
     return pa.record_batch(
         {
-            "ids": _lists(ids, [len(row.ids) for row in encoded]),
-            "mask": _lists(np.concatenate([*bits, np.empty(0, np.uint8)]), [len(row) for row in bits]),
+            "ids": _lists(np.fromiter(chain.from_iterable(row.ids for row in encoded), id_type.to_pandas_dtype()), lengths),
+            "mask": _lists(np.packbits(flags), n_bytes),
             "n_full": pa.array([row.n_full for row in encoded], pa.int32()),
             "n_trained": pa.array([sum(end - start for start, end in row.spans) for row in encoded], pa.int32()),
             "refused": pa.array([row.refused for row in encoded], pa.string()),
@@ -179,8 +184,8 @@ def as_batch(encoded: list[Encoded], id_type: pa.DataType) -> pa.RecordBatch:
     )
 
 
-def _lists(values: npt.NDArray[Any], lengths: list[int]) -> pa.Array:
-    return pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64), values)
+def _lists(values: npt.NDArray[Any], lengths: Ints) -> pa.Array:
+    return pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), values)
 
 
 def _flat(array: pa.Array) -> npt.NDArray[Any]:

@@ -115,6 +115,7 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int) -> SFTConf
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "report_to": "none",
+        "ddp_find_unused_parameters": False,
         "disable_tqdm": True,
         "per_device_train_batch_size": 4,
     }
