@@ -1,6 +1,6 @@
 """The run folder: every path of a run, what is done and what is left, the lock, and whether a resumed run is still the same.
 
-The layout is DESIGN's contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
+The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
 folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
 """
 

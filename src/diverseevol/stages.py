@@ -78,7 +78,7 @@ class Stages:
     # --- selection
 
     def draw_first(self, n_init: int) -> Selection:
-        """Round 0's rows: the user's seed subset, or the rows that must be in and a uniform draw for the rest (METHOD: P_0)."""
+        """Round 0's rows: the user's seed subset, or the rows that must be in and a uniform draw for the rest (the paper's P_0)."""
         if self.seed_rows is not None:
             return Selection(rows=self.seed_rows, columns={})
         free = np.setdiff1d(np.arange(len(self.data.pool)), np.concatenate([self.must_rows, self.excluded_rows]))

@@ -1,6 +1,6 @@
 """The program: its verbs, and what happens when one fails.
 
-Exit status (DESIGN): 0 done, 1 an error of ours in one or two lines (the traceback only with --debug), 2 wrong usage, 130 interrupted.
+Exit status: 0 done, 1 an error of ours in one or two lines (the traceback only with --debug), 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Named sets of values that a config file, options and `key=value` then override.
 
-`paper` is METHOD's table (https://arxiv.org/abs/2311.08182, section 4.1 and the published training script's values); bf16 is not named here: it
-is switched on where the device has it.
+`paper` holds the published values (https://arxiv.org/abs/2311.08182, section 4.1, and the published training script's values);
+bf16 is not named here: it is switched on where the device has it.
 """
 
 from __future__ import annotations
