@@ -26,6 +26,9 @@ ARCHITECTURES = {
     "gemma3_text": GROUPED | dict(head_dim=8, sliding_window=8),
     "phi": SIZES,
     "phi3": GROUPED | dict(pad_token_id=0),
+    "phi3 longrope": GROUPED  # other frequencies for rows of more than 16 tokens
+    | dict(pad_token_id=0, max_position_embeddings=64, original_max_position_embeddings=16)
+    | dict(rope_parameters=dict(rope_type="longrope", rope_theta=1e4, short_factor=[1.0, 1.0], long_factor=[3.0, 7.0])),
     "mistral": GROUPED | dict(sliding_window=8),
     "mixtral": GROUPED | dict(num_local_experts=4),
     "opt": dict(vocab_size=64, hidden_size=16, ffn_dim=24, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64)
@@ -41,7 +44,7 @@ ARCHITECTURES = {
 def test_equals_last_of_all_hidden_states_one_row_at_a_time(name, tokens, embed, one_row_at_a_time):
     torch.manual_seed(0)
     sizes = ARCHITECTURES[name] | dict(bos_token_id=1, eos_token_id=2, pad_token_id=0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **sizes))
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name.split()[0], **sizes))
     for parameter in model.parameters():  # away from the near-identity of a fresh model, so that attention matters
         torch.nn.init.normal_(parameter, std=0.3)
     expected_ND = one_row_at_a_time(model, tokens)

@@ -32,6 +32,7 @@ def test_a_batch_fills_the_budget_and_has_a_row_at_least():
     n_tokens_N, rows = np.array([10, 10, 9, 4, 4]), np.arange(5)
     assert [batch_stop(rows, 0, n_tokens_N, budget) for budget in (9, 10, 19, 20, 30, 1000)] == [1, 1, 1, 2, 3, 5]
     assert batch_stop(rows, 3, n_tokens_N, 8) == 5
+    assert [batch_stop(rows, start, n_tokens_N, 1000, is_length_bound=True) for start in (0, 1, 2, 3)] == [2, 2, 3, 5]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ after the final norm, and equal to `hidden_states[-1]` of a model that keeps all
 classes append it themselves).
 
 Padding is on the right, so in a causal model no real position sees it, and the batch needs no attention mask: attention then
-takes its fast causal kernel. Whether the model is causal is tried, not believed: two rows that differ only in their tails must
-agree on their heads to the bit. Where they do not, batches with padding carry a mask.
+takes its fast causal kernel. Whether the model is causal is tried, not believed: two rows that differ only in their second
+halves must have the same states in their first, to the bit. Where they do not, batches with padding carry a mask.
 Cost: a copy of the weights in the pass's dtype if it is another than the model's; states of one batch, one layer at a time.
 Shape letters: B rows of a batch, T tokens, D embedding width.
 """
@@ -17,7 +17,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,8 @@ class Encoder:
     is_masked: bool
     is_through_root: bool
     """Call the whole model instead of its decoder: FSDP gathers the outermost weights only there."""
+    is_length_bound: bool
+    """A row's states depend on the longest row beside it: only rows of one length may share a batch."""
     is_thread_safe: bool
 
     def embed(self, batch: Batch) -> np.ndarray:
@@ -96,9 +98,11 @@ def ready_encoder(model: PreTrainedModel, config: EmbedConfig, probe_ids: np.nda
     try:
         with _in_dtype(model, config, lockstep) as dtype:
             device = model.get_input_embeddings().weight.device
-            encoder = Encoder(model, decoder, device, dtype, 0, False, lockstep, _is_thread_safe(model, decoder))
+            is_length_bound = _is_length_bound(model)
+            is_safe = not is_length_bound and _is_thread_safe(model, decoder)
+            encoder = Encoder(model, decoder, device, dtype, 0, False, lockstep, is_length_bound, is_safe)
             width, is_causal = _probe(encoder, probe_ids)
-            yield Encoder(model, decoder, device, dtype, width, not is_causal, lockstep, encoder.is_thread_safe)
+            yield replace(encoder, width=width, is_masked=not is_causal)
     finally:
         for module, was_training in modes:
             module.training = was_training
@@ -205,12 +209,12 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _is_thread_safe(model: PreTrainedModel, decoder: PreTrainedModel) -> bool:
-    """Whether a forward pass changes nothing in the model.
-
-    Not so where rotary frequencies follow the length of the batch at hand, where weights come from disk piece by piece, and in
-    code that is not transformers' own.
-    """
-    ropes = [getattr(module, "rope_type", None) for module in model.modules()]
-    is_following = any("dynamic" in str(rope) or "longrope" in str(rope) for rope in ropes)
+    """Whether a forward pass changes nothing in the model: not so where weights are fetched piece by piece, nor sure in foreign code."""
     is_whole = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    return is_whole and not is_following and type(decoder).__module__.startswith("transformers.")
+    return is_whole and type(decoder).__module__.startswith("transformers.")
+
+
+def _is_length_bound(model: PreTrainedModel) -> bool:
+    """Whether rotary frequencies follow the length of the batch at hand; the model then also changes with every batch."""
+    ropes = [str(getattr(module, "rope_type", None)) for module in model.modules()]
+    return any("dynamic" in rope or "longrope" in rope for rope in ropes)

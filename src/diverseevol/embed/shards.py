@@ -78,10 +78,14 @@ def make_shards(n_tokens_N: np.ndarray) -> list[Shard]:
     return [Shard(i, rows, int(n_tokens_N[rows].sum())) for i, rows in enumerate(np.split(order_N, cuts))]
 
 
-def batch_stop(rows: np.ndarray, start: int, n_tokens_N: np.ndarray, budget: int) -> int:
-    """Where the batch that begins at `start` ends: as many rows as fit `budget` padded tokens, at least one."""
+def batch_stop(rows: np.ndarray, start: int, n_tokens_N: np.ndarray, budget: int, is_length_bound: bool = False) -> int:
+    """Where the batch that begins at `start` ends: as many rows as fit `budget` padded tokens, at least one.
+
+    With `is_length_bound` it also ends where shorter rows begin.
+    """
     longest = int(n_tokens_N[rows[start]])
-    return min(len(rows), start + max(1, budget // longest))
+    stop = min(len(rows), start + max(1, budget // longest))
+    return start + int((n_tokens_N[rows[start:stop]] == longest).sum()) if is_length_bound else stop
 
 
 def collate(tokens: TokenRows, rows: np.ndarray, pooling: Pooling, ids: Ids) -> Batch:

@@ -96,7 +96,7 @@ class Work:
             while start < len(shard.rows):
                 if self.bad_rows or self.store.is_stopped():
                     return
-                stop = batch_stop(shard.rows, start, self.tokens.n_tokens, self.budget)
+                stop = batch_stop(shard.rows, start, self.tokens.n_tokens, self.budget, self.encoder.is_length_bound)
                 batch = collate(self.tokens, shard.rows[start:stop], self.pooling, self.ids)
                 start = stop
                 yield _Step(shard, batch, start == len(shard.rows))
