@@ -102,7 +102,7 @@ def product_rate(model: LlamaForCausalLM, dtype: torch.dtype) -> float:
 
 def compare(name: str, model: LlamaForCausalLM, tokens: MadeTokens, options: argparse.Namespace, n_rows: int) -> None:
     dtype = model.get_input_embeddings().weight.dtype
-    slow, fast = SomeRows(tokens, options.slow_rows), SomeRows(tokens, n_rows, n_side=10)
+    slow, fast = SomeRows(tokens, options.slow_rows), SomeRows(tokens, n_rows, n_side=20)
     published, ceiling = 0.0, 0.0
     ours: dict[int | str, list[EmbedReport]] = {size: [] for size in options.tokens_per_batch}
     for _ in range(options.rounds):

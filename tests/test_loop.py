@@ -186,13 +186,44 @@ def test_a_row_cannot_be_both_in_and_out(made_model, pool_file, tmp_path):
 
 
 def test_a_budget_in_tokens_ends_the_run(made_model, pool_file, tmp_path):
-    rounds = list(
-        evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random", "budget=1200 tokens", rounds=9))
-    )
+    from diverseevol.status import run_status
+
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", "budget=2400 tokens", rounds=9)))
     tokens = [round_.metrics["tokens_chosen"] for round_ in rounds]
-    assert 0 < len(rounds) < 10
+    assert 1 < len(rounds) < 10
     assert tokens == sorted(tokens)
-    assert tokens[-1] <= 1200 < tokens[-1] + 128
+    assert tokens[-1] <= 2400 < tokens[-1] + 256
+    assert len(rounds[-1].chosen_ids) < 5  # cut, so that the end is known and the pool is not embedded once more
+    assert "embed" not in rounds[-1].metrics["stages"]
+    assert run_status(tmp_path / "b")["state"] == "finished"
+    assert ids_of(evolve(config(made_model, pool_file, tmp_path / "b", "budget=2400 tokens", rounds=9))) == ids_of(rounds)
+    more = list(evolve(config(made_model, pool_file, tmp_path / "b", "budget=3000 tokens", rounds=9)))
+    assert ids_of(more)[: len(rounds)] == ids_of(rounds)
+    assert len(more) > len(rounds)
+
+
+def test_a_budget_in_tokens_that_holds_no_further_sample(made_model, pool_file, tmp_path):
+    first = next(iter(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random", rounds=9))))
+    budget = f"budget={first.metrics['tokens_chosen'] + 1} tokens"
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "c", "selection.strategy=random", budget, rounds=9)))
+    assert [round_.n_chosen for round_ in rounds] == [10]
+    assert not (tmp_path / "c/rounds/01").exists()
+    with pytest.raises(ConfigError, match="budget is 3 tokens, but the first sample drawn has"):
+        next(evolve(config(made_model, pool_file, tmp_path / "d", "budget=3 tokens")))
+
+
+def test_heldout_rows_may_not_be_in_the_pool(made_model, pool_file, tmp_path):
+    held = [{"instruction": "Say", "output": "something else"}, json.loads(pool_file.read_text().splitlines()[7])]
+    (tmp_path / "held.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
+    with pytest.raises(ConfigError, match=r"1 of the 2 rows of heldout.path .* are also in the pool, first its row 1 \(id "):
+        next(evolve(config(made_model, pool_file, tmp_path / "b", f"heldout.path={tmp_path / 'held.jsonl'}")))
+
+
+def test_a_run_inside_its_pools_folder_is_refused(made_model, pool_file, tmp_path):
+    shutil.copy(pool_file, tmp_path / "pool.jsonl")
+    with pytest.raises(ConfigError, match="lies in the pool's own folder"):
+        next(evolve(config(made_model, tmp_path, tmp_path / "runs" / "b")))
+    assert not list((tmp_path / "runs/b").glob("[!.]*"))
 
 
 def test_previous_goes_on_from_the_last_model(made_model, pool_file, tmp_path):

@@ -66,6 +66,15 @@ def test_the_same_run_opens_again_and_another_does_not(tmp_path):
     assert run.config()["versions"]["torch"]
 
 
+def test_the_best_round_has_the_lowest_loss_and_comes_first(tmp_path):
+    run = RunFolder(tmp_path)
+    for index, loss in enumerate([2.0, 1.0, 1.0, 0.5]):
+        run.add_metrics(index, {"heldout": {"loss": loss}})
+    assert run.best_round(range(3)) == 1
+    assert run.best_round([0, 3]) == 3
+    assert run.best_round([7]) is None
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(RunFolderError, match="is no run folder but holds 'thesis.tex'"):

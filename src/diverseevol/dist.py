@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 T = TypeVar("T")
 
@@ -62,6 +65,15 @@ def stop() -> None:
 
         if group.is_initialized():
             group.destroy_process_group()
+
+
+def is_sharded(model: Module) -> bool:
+    """Whether FSDP keeps only a part of the weights on each rank, so that every rank must take part in every forward pass."""
+    if world_size() == 1:
+        return False
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+    return any(isinstance(module, (FSDPModule, FullyShardedDataParallel)) for module in model.modules())
 
 
 def barrier() -> None:

@@ -7,7 +7,7 @@ it was (stages.py does each thing once). Where we differ: docs/deviations.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from .ledger import billed
 from .opening import open_stages
 from .progress import SILENT, Watch
 from .run_folder import RunFolder, locked
-from .selection import make_strategy
+from .selection import Selection, Strategy, make_strategy
+from .stages import Stages
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,25 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Iterator[Round]:
             if not run.is_done(index):
                 chosen = run.chosen_before(index)  # P_{t-1}
                 with billed() as cost:
-                    picks = stages.saved_picks(index)
-                    if picks is None and index == 0:
-                        picks = stages.draw_first(n_new)
-                    elif picks is None:
-                        rng = np.random.default_rng([config.seed, index])
-                        picks = strategy.select(stages.signals(index - 1), np.array(chosen), n_new, rng)  # S_t from M_{t-1}
-                    picks = stages.within_budget(chosen, picks)
-                if len(picks.rows) == 0:
-                    return
+                    picks = stages.saved_picks(index) or choose(stages, strategy, index, chosen, n_new)  # S_t
                 subset = stages.save_picks(index, chosen, picks, cost)  # P_t = P_{t-1} ∪ S_t
+                if subset is None:  # not one pick fits into what a budget in tokens has left
+                    return
                 model = stages.train(index, subset)  # M_t: the base model, tuned on P_t
                 stages.measure(index, model)
-                if index + 1 < len(stages.sizes):
-                    stages.embed(index, model)
+                stages.embed(index, model)  # Z as M_t sees it
                 stages.finish(index, model)
             yield finished_round(run, index)
+            if stages.is_last(index):
+                return
+
+
+def choose(stages: Stages, strategy: Strategy, index: int, chosen: Sequence[int], n_new: int) -> Selection:
+    """S_t: drawn at random in round 0, then the strategy's choice from Q, the rest of Z, by what M_{t-1} sees in it."""
+    if index == 0:
+        return stages.draw_first(n_new)
+    rng = np.random.default_rng([stages.config.seed, index])
+    return strategy.select(stages.signals(index - 1), np.array(chosen), n_new, rng)
 
 
 def finished_round(run: RunFolder, index: int) -> Round:

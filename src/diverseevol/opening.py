@@ -20,11 +20,10 @@ from .pool import fingerprint as pool_fingerprint
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked
-from .selection import Signal
 from .stages import Stages, check_needs
 
 
-def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[Signal], watch: Watch) -> Stages:
+def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch: Watch) -> Stages:
     """Check or start the run's record, make the pool ready, and read the user's lists.
 
     Raises:
@@ -41,6 +40,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[Signal], wat
     if config.heldout:
         held = PoolConfig(path=config.heldout.path)
         heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch)
+        _check_apart(heldout.pool, data.pool, config.heldout.path)
     lists = {name: _rows(getattr(config.selection, name), data.pool) for name in ("seed_subset", "must_include", "exclude")}
     clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
     if len(clash):
@@ -66,6 +66,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[Signal], wat
 
 def _open_record(run: RunFolder, config: RunConfig) -> str:
     """Start or check config.yaml; return a short hash of what the run is made of."""
+    _check_outside(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
     if config.heldout:
         parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
@@ -79,6 +80,35 @@ def _open_record(run: RunFolder, config: RunConfig) -> str:
     return hashlib.blake2b(
         json.dumps([parts, config.embed.pooling, config.prompt.model_dump()]).encode(), digest_size=8
     ).hexdigest()
+
+
+def _check_apart(heldout: Pool, pool: Pool, path: str) -> None:
+    """Check that no held-out row can be trained on.
+
+    Raises:
+        ConfigError: rows of `path` are in the pool.
+    """
+    both = heldout.rows_also_in(pool)
+    if len(both):
+        raise ConfigError(
+            f"{len(both)} of the {len(heldout)} rows of heldout.path {path!r} are also in the pool, first its row {both[0]} "
+            f"(id {heldout.id(int(both[0]))}). Take them out of one of the two: a loss on trained rows proves nothing."
+        )
+
+
+def _check_outside(config: RunConfig) -> None:
+    """Check that the run does not write into a folder that it reads its pool from.
+
+    Raises:
+        ConfigError: it would, and read its own files as data when it is resumed.
+    """
+    out = Path(config.out).resolve()
+    for source in config.pool.all_sources():
+        folder = Path(source.path).expanduser()
+        if folder.is_dir() and out.is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"--out {config.out} lies in the pool's own folder {source.path}, whose files are all read as data. Give --out another place."
+            )
 
 
 def _rows(file: str | None, pool: Pool) -> np.ndarray:

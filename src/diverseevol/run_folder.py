@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -119,6 +119,12 @@ class RunFolder:
             old = known.get(key)
             known[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
         write_json(self.metrics_file(index), known)
+
+    def best_round(self, rounds: Iterable[int]) -> int | None:
+        """The round with the lowest held-out loss, of equals the first; None where none was measured."""
+        losses = {index: self.metrics(index).get("heldout", {}).get("loss") for index in rounds}
+        known = {index: loss for index, loss in losses.items() if loss is not None}
+        return min(known, key=lambda index: known[index]) if known else None
 
     def picks(self, index: int) -> list[dict[str, Any]]:
         """The lines of a round's chosen.jsonl.

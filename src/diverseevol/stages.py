@@ -61,7 +61,7 @@ class Stages:
     tokenizer: PreTrainedTokenizerBase
     data: Prepared
     heldout: Prepared | None
-    needs: frozenset[Signal]
+    needs: frozenset[str]
     fingerprint: str
     watch: Watch
     seed_rows: np.ndarray | None = None
@@ -98,7 +98,7 @@ class Stages:
             selectable[self.excluded_rows] = False
         embeddings = None
         if Signal.EMBEDDING in self.needs:
-            self.embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
+            self._embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
             embeddings = open_embeddings(self.run.signals_dir(index))
         return Signals(n_rows=len(self.data.pool), embeddings=embeddings, selectable=selectable)
 
@@ -108,35 +108,54 @@ class Stages:
             return None
         return Selection(rows=np.array([pick["row"] for pick in self.run.picks(index)], dtype=np.int64), columns={})
 
-    def within_budget(self, chosen: Sequence[int], picks: Selection) -> Selection:
-        """The picks, cut at the first that would exceed a budget in tokens."""
-        _, n_tokens = split_budget(self.config.budget)
-        if n_tokens is None:
-            return picks
-        spent = self.data.tokens.n_tokens[list(chosen)].sum() + np.cumsum(self.data.tokens.n_tokens[picks.rows])
-        n_kept = int(np.searchsorted(spent, n_tokens, side="right"))
-        return Selection(picks.rows[:n_kept], {name: column[:n_kept] for name, column in picks.columns.items()})
+    def save_picks(self, index: int, chosen: Sequence[int], picks: Selection, cost: Cost) -> list[int] | None:
+        """Write the round's chosen.jsonl and subset.jsonl; return all rows chosen so far, in pool order.
 
-    def save_picks(self, index: int, chosen: Sequence[int], picks: Selection, cost: Cost | None) -> list[int]:
-        """Write the round's chosen.jsonl and subset.jsonl; return all rows chosen so far, in pool order."""
-        subset = sorted([*chosen, *picks.rows.tolist()])
+        A budget in tokens cuts the picks at the first that exceeds it; None if that is the first of all.
+        """
+        n_tokens = self.data.tokens.n_tokens
+        n_kept = self._n_within_budget(chosen, picks)
+        if n_kept < len(picks.rows):
+            self.run.add_metrics(max(0, index - (n_kept == 0)), {"budget_spent": self.config.budget})
+        if n_kept == 0:
+            return None
+        subset = sorted([*chosen, *picks.rows[:n_kept].tolist()])
         if dist.is_main():
             if not self.run.subset_file(index).exists():
                 write_text(self.run.subset_file(index), "".join(self.data.pool.line_with_id(row) for row in subset))
             if not self.run.chosen_file(index).exists():
-                self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(len(picks.rows))])
-        n_tokens = self.data.tokens.n_tokens
+                self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(n_kept)])
         self.run.add_metrics(
             index,
             {
-                "n_new": len(picks.rows),
+                "n_new": n_kept,
                 "n_chosen": len(subset),
                 "tokens_chosen": int(n_tokens[subset].sum()),
-                "stages": {"select": cost.as_dict()} if cost else {},
+                "stages": {"select": cost.as_dict()},
             },
         )
         dist.barrier()
         return subset
+
+    def _n_within_budget(self, chosen: Sequence[int], picks: Selection) -> int:
+        """How many of the picks fit into a budget in tokens.
+
+        Raises:
+            ConfigError: not even the first sample of round 0 does.
+        """
+        _, budget = split_budget(self.config.budget)
+        if budget is None:
+            return len(picks.rows)
+        n_tokens = self.data.tokens.n_tokens
+        spent = n_tokens[list(chosen)].sum() + np.cumsum(n_tokens[picks.rows])
+        if not chosen and spent[0] > budget:
+            raise ConfigError(f"budget is {budget} tokens, but the first sample drawn has {spent[0]}. Raise budget.")
+        return int(np.searchsorted(spent, budget, side="right"))
+
+    def is_last(self, index: int) -> bool:
+        """Whether no round follows: the schedule ends, or the budget in tokens is spent."""
+        spent = self.run.metrics(index).get("budget_spent")
+        return index + 1 >= len(self.sizes) or (spent is not None and spent == self.config.budget)
 
     def _pick(self, index: int, picks: Selection, rank: int) -> dict[str, Any]:
         pool, row = self.data.pool, int(picks.rows[rank])
@@ -155,7 +174,7 @@ class Stages:
         """The round's model, tuned on `subset` from the base (or the previous round's model)."""
         run, config = self.run, self.config
         tuned = Tuned(run.model_dir(index), config.trust_remote_code)
-        if run.model_dir(index).is_dir() or (index + 1 < len(self.sizes) and self._is_embedded(index) and config.keep == "none"):
+        if run.model_dir(index).is_dir() or (not self.is_last(index) and self._is_embedded(index) and config.keep == "none"):
             return tuned
         start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
         if config.train.command:
@@ -204,7 +223,11 @@ class Stages:
         self.run.add_metrics(index, {"heldout": losses, "stages": {"heldout": cost.as_dict()}})
 
     def embed(self, index: int, tuned: Tuned) -> None:
-        """The round's embeddings of the pool, if the strategy needs them and they are not there."""
+        """The round's embeddings of the pool, if a next round needs them and they are not there."""
+        if not self.is_last(index):
+            self._embed(index, tuned)
+
+    def _embed(self, index: int, tuned: Tuned) -> None:
         if Signal.EMBEDDING not in self.needs or self._is_embedded(index):
             return
         with billed() as cost:
@@ -216,6 +239,7 @@ class Stages:
                 ids=self.data.pool.ids,
                 fingerprint=f"{self.fingerprint} round {index}",
                 watch=self.watch,
+                lockstep=dist.is_sharded(tuned.model()),
             )
         cost.tokens, cost.flops = report.n_tokens, report.flops
         self.run.add_metrics(index, {"stages": {"embed": cost.as_dict()}})
@@ -241,23 +265,18 @@ class Stages:
 
     def _unwanted(self, index: int) -> list[Path]:
         """Folders of this and earlier rounds that need not stay."""
-        run, is_last = self.run, index == len(self.sizes) - 1
+        run, is_last = self.run, self.is_last(index)
         models, signals = {run.model_dir(i) for i in range(index + 1)}, {run.signals_dir(i) for i in range(index + 1)}
+        best = run.best_round(range(index + 1))
         kept = {
             "all": models,
             "last": {run.model_dir(index)},
-            "best": {run.model_dir(self.best_round(index))} | (set() if is_last else {run.model_dir(index)}),
+            "best": {run.model_dir(index if best is None else best)} | (set() if is_last else {run.model_dir(index)}),
             "none": set(),
         }[self.config.keep]
         kept_signals = {"all": signals, "last": {run.signals_dir(max(0, index - 1)), run.signals_dir(index)}, "none": set()}
         needed = {run.signals_dir(index)}
         return sorted((models - kept) | (signals - kept_signals[self.config.keep_signals] - (set() if is_last else needed)))
-
-    def best_round(self, last: int) -> int:
-        """The round, up to `last`, with the lowest held-out loss; `last` itself where none was measured."""
-        losses = {i: self.run.metrics(i).get("heldout", {}).get("loss") for i in range(last + 1)}
-        known = {i: loss for i, loss in losses.items() if loss is not None}
-        return min(known, key=lambda i: known[i]) if known else last
 
 
 def check_needs(config: RunConfig, n_pool: int, n_excluded: int) -> None:

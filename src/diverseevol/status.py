@@ -30,7 +30,8 @@ def run_status(root: Path) -> dict[str, Any]:
     is_ready = (run.pool_dir / "index.arrow").exists()
     quarantine = run.pool_dir / "quarantine.jsonl"
     holder = _holder(root)
-    is_finished = at >= len(sizes)
+    spent = run.metrics(done[-1]).get("budget_spent") if done else None
+    is_finished = at >= len(sizes) or (spent is not None and spent == config["budget"])
     return {
         "run": str(root),
         "state": "finished" if is_finished else f"running ({holder})" if holder else "stopped; the same command goes on",
@@ -91,13 +92,12 @@ def round_named(run: RunFolder, name: str) -> int:
     if name == "last":
         return done[-1]
     if name == "best":
-        losses = {index: run.metrics(index).get("heldout", {}).get("loss") for index in done}
-        known = {index: loss for index, loss in losses.items() if loss is not None}
-        if not known:
+        best = run.best_round(done)
+        if best is None:
             raise RunFolderError(
                 f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path."
             )
-        return min(known, key=lambda index: known[index])
+        return best
     if not name.isdigit():
         raise ConfigError(f"--round is {name!r}: give a round's number, last or best.")
     if int(name) not in done:

@@ -13,9 +13,13 @@ from diverseevol import dist
 from diverseevol.config import EmbedConfig
 from diverseevol.embed import embed_tokens, shards
 from diverseevol.errors import NonFiniteError
+from diverseevol.evaluation import heldout
+from diverseevol.evaluation.heldout import heldout_losses
+from diverseevol.progress import SILENT
 
 FOLDER = Path(sys.argv[1])
 shards.SHARD_TOKENS = 60
+heldout.LOGITS_A_BATCH = 1 << 14  # several batches, and not a multiple of the ranks
 
 
 class SavedTokens:
@@ -28,6 +32,9 @@ class SavedTokens:
 
     def ids(self, row):
         return self.flat[self.ends[row] - self.n_tokens[row] : self.ends[row]]
+
+    def mask(self, row):
+        return np.arange(self.n_tokens[row]) > 1
 
 
 def run(name, model, **options):
@@ -71,7 +78,10 @@ mesh = torch.distributed.init_device_mesh("cpu", (3,))
 for layer in sharded.model.layers:
     fully_shard(layer, mesh=mesh)
 fully_shard(sharded, mesh=mesh)
+assert dist.is_sharded(sharded) and not dist.is_sharded(model)
 run("fsdp", sharded, lockstep=True)
+for name, one in (("plain", model), ("fsdp", sharded)):
+    np.save(FOLDER / f"losses-{name}-{dist.rank()}.npy", heldout_losses(one, SavedTokens(), SILENT))
 sharded.train()
 loss = sharded(input_ids=torch.arange(1, 9)[None], labels=torch.arange(1, 9)[None]).loss
 loss.backward()  # training goes on after the pass

@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from diverseevol.evaluation.heldout import heldout_losses
+from diverseevol.progress import SILENT
 
 
 def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, small_shards, tmp_path):
@@ -20,6 +24,10 @@ def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, sm
     for name in ("two", "three"):
         np.testing.assert_array_equal(np.load(tmp_path / name / "embeddings.npy"), alone_ND)
     np.testing.assert_allclose(np.load(tmp_path / "fsdp" / "embeddings.npy"), alone_ND, atol=1e-6)
+    saved = {(name, rank): np.load(tmp_path / f"losses-{name}-{rank}.npy") for name in ("plain", "fsdp") for rank in range(3)}
+    tokens.mask = lambda row: np.arange(tokens.n_tokens[row]) > 1
+    expected = heldout_losses(llama, tokens, SILENT)
+    assert all(losses == pytest.approx(expected, rel=1e-5) for losses in saved.values())
     reports = {(tmp_path / f"report-{rank}.txt").read_text() for rank in range(3)}
     assert len(reports) == 1 and f"n_tokens_now={report.n_tokens}," in reports.pop()
     messages = {(tmp_path / f"nan-{rank}.txt").read_text() for rank in range(3)}

@@ -54,8 +54,9 @@ for module in (init, run, demo, inspect, embed):
 
 def main() -> NoReturn:
     """Run the program with the process's arguments and end the process."""
-    # Waiting threads sleep instead of spinning: on a machine that is busy elsewhere, spinning makes training many times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Waiting threads spin for some 20 µs, then sleep: to spin for long, libgomp's default, makes training many times slower where
+    # the machine is busy elsewhere; to sleep at once costs a fifth where it is not (benchmarks/loop.py).
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     is_debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, _terminated)

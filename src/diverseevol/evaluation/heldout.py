@@ -35,10 +35,16 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
     sums = np.zeros(len(tokens))
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), watch.task("held-out loss", float(tokens.n_tokens.sum()), "tokens") as task:
-        for rows in _batches(tokens.n_tokens, model.get_input_embeddings().weight.shape[0])[dist.rank() :: dist.world_size()]:
-            sums[rows] = _row_losses(model, tokens, rows)
-            task.advance(float(tokens.n_tokens[rows].sum()))
+    # FSDP keeps what it gathers for the training that follows, and training refuses tensors made in inference mode.
+    with torch.no_grad(), watch.task("held-out loss", float(tokens.n_tokens.sum()), "tokens") as task:
+        batches = _batches(tokens.n_tokens, model.get_input_embeddings().weight.shape[0])
+        for start in range(0, len(batches), dist.world_size()):
+            # A rank left over at the end computes the last batch along: a sharded model needs every rank in every pass.
+            rows = batches[min(start + dist.rank(), len(batches) - 1)]
+            losses = _row_losses(model, tokens, rows)
+            if start + dist.rank() < len(batches):
+                sums[rows] = losses
+            task.advance(float(tokens.n_tokens[rows].sum()) * dist.world_size())
     model.train(was_training)
     sums = np.asarray(np.stack(dist.gather(sums)).sum(axis=0))
     if not np.isfinite(sums).all():

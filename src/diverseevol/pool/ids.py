@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 OWN_ID = "_id"
+N_HASH = 16
+"""Characters of an id that tell the content; the counter of equal records follows them."""
 GOLDEN = 0x9E3779B97F4A7C15
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 

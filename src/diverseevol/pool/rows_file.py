@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import PoolError
 from .files_in import open_text
 from .formats import looks_like_record
-from .ids import OWN_ID, content_hash
+from .ids import N_HASH, OWN_ID, content_hash
 from .json_files import json_rows
 from .row import Row
 from .store import Pool, check_found
@@ -119,7 +119,7 @@ class _Finder:
         return rows
 
     def _by_content(self, hashes: list[str], where: str) -> list[int]:
-        own = pc.utf8_slice_codeunits(self.pool.index["id"], 0, 16)
+        own = pc.utf8_slice_codeunits(self.pool.index["id"], 0, N_HASH)
         copies: dict[str, list[int]] = defaultdict(list)
         for row in np.flatnonzero(
             pc.is_in(own, value_set=pa.array(set(hashes), pa.string())).to_numpy(zero_copy_only=False)

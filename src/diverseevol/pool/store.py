@@ -29,7 +29,7 @@ from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError
 from ..progress import SILENT, Watch
 from .formats import Reader
-from .ids import OWN_ID
+from .ids import N_HASH, OWN_ID
 from .layouts import Mapping
 from .sample import Sample
 
@@ -210,6 +210,13 @@ class Pool:
         rows = pc.index_in(pa.array(asked, pa.string()), value_set=self.index["id"])
         check_found(asked, rows.is_null().to_numpy(zero_copy_only=False), "id", len(self))
         return _numbers(rows, np.int64)
+
+    def rows_also_in(self, other: Pool) -> NDArray[np.int64]:
+        """The rows whose content is also a row of `other`."""
+        own, others = (pc.utf8_slice_codeunits(pool.index["id"], 0, N_HASH) for pool in (self, other))
+        shared = others.filter(pc.is_in(others, value_set=own.combine_chunks()))
+        found: NDArray[np.int64] = np.flatnonzero(pc.is_in(own, value_set=shared.combine_chunks()).to_numpy())
+        return found
 
     def _position(self, row: int) -> int:
         if not 0 <= row < len(self):
