@@ -3,28 +3,23 @@ import pytest
 import torch
 
 from diverseevol.selection import distances
-from diverseevol.selection.distances import blocks, nearest_centres, product_error, squared_of_pairs, upper_bounds
+from diverseevol.selection.distances import Centres, blocks, product_error, squared_of_pairs
 from diverseevol.selection.reader import RowReader
-
-CPU = torch.device("cpu")
-KINDS = ["plain", "duplicates", "near_duplicates", "huge_offset", "huge_scale", "lattice"]
 
 
 def exact_squared(x, c):
     return np.stack([np.square(x - centre).sum(axis=1) for centre in c], axis=1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("width", "centre_numbers"), [(1, 2**27), (30, 300), (3000, 2**27)])
-def test_upper_bounds_hold_and_are_tight(kind, width, centre_numbers, make_points, monkeypatch):
-    monkeypatch.setattr(distances, "CENTRE_NUMBERS", centre_numbers)
-    points = make_points(kind, 120, width, np.random.default_rng(0))
-    rows, centre_rows = np.arange(40, 120), np.arange(40)
-    bounds = upper_bounds(RowReader(points), rows, centre_rows, CPU)
-    exact = exact_squared(points[rows].astype(np.float64), points[centre_rows].astype(np.float64)).min(axis=1)
-    assert (bounds >= exact).all()
-    scale = np.square(points.astype(np.float64) - points[:40].astype(np.float64).mean(axis=0)).sum(axis=1).max()
-    assert (bounds <= exact + 10 * product_error(width, CPU) * scale + 1e-30).all()
+def centres_of(c, centre_rows):
+    """Centres at `c`, known under the given pool rows."""
+    points = np.zeros((int(centre_rows.max()) + 1, c.shape[1]))
+    points[centre_rows] = c
+    return Centres(RowReader(points), centre_rows)
+
+
+def nearest_centres(x, c, centre_rows, limits):
+    return centres_of(c, centre_rows).nearest(x, 0, len(c), limits)
 
 
 def test_nearest_centres_are_exact_and_respect_limits(make_points):
@@ -39,16 +34,34 @@ def test_nearest_centres_are_exact_and_respect_limits(make_points):
     assert limited.tolist() == np.where(table.min(axis=1) <= 1, table.min(axis=1), np.inf).tolist()
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e8, 1e19, 1e150])
 @pytest.mark.parametrize("small_product", [0, 10**9])
-def test_nearest_centres_where_a_float64_product_is_too_coarse(small_product, monkeypatch):
+def test_nearest_centres_where_a_product_is_too_coarse(small_product, scale, monkeypatch):
     monkeypatch.setattr(distances, "SMALL_PRODUCT", small_product)
     rng = np.random.default_rng(2)
-    c = rng.normal(size=(30, 8)) + 1e8 * rng.choice([-1, 1], size=(30, 1))  # two far groups: |x|² rounds at about 1
+    c = rng.normal(size=(30, 8)) + scale * rng.choice([-1, 1], size=(30, 1))  # two far groups: |x|² rounds at about 1
     x = c[rng.integers(0, 30, 60)] + 0.01 * rng.normal(size=(60, 8))
     table = exact_squared(x, c)
     squared, nearest = nearest_centres(x, c, np.arange(30), np.full(60, np.inf))
     assert squared.tolist() == table.min(axis=1).tolist()
     assert nearest.tolist() == table.argmin(axis=1).tolist()
+
+
+@pytest.mark.parametrize("kept", [0, 60, 2**24])
+def test_centres_come_back_whether_they_are_kept_or_read_again(kept, monkeypatch):
+    monkeypatch.setattr(distances, "KEPT_NUMBERS", kept)
+    monkeypatch.setattr(distances, "BLOCK_NUMBERS", 20)
+    points = np.random.default_rng(4).normal(size=(40, 5))
+    centres = Centres(RowReader(points), np.arange(0, 30, 2))
+    for row in (3, 39, 1):
+        centres.add(np.array([row]))
+    rows = [*range(0, 30, 2), 3, 39, 1]
+    assert centres.rows == rows
+    for start, stop in ((0, 18), (4, 5), (14, 18)):
+        part = centres.part(start, stop)
+        assert part.exact_CD.tolist() == points[rows[start:stop]].tolist()
+        assert np.allclose(part.shifted_CD - part.shifted_CD[0], part.exact_CD - part.exact_CD[0], atol=1e-6)
+        assert np.allclose(part.norms_C, np.square(part.shifted_CD).sum(axis=1))
 
 
 def test_a_pair_has_the_same_bits_in_any_company():
@@ -63,14 +76,14 @@ def test_a_pair_has_the_same_bits_in_any_company():
 
 def test_error_covers_the_products_that_a_training_program_may_have_allowed():
     before = torch.get_float32_matmul_precision()
-    exact = product_error(100, CPU)
+    exact = product_error(100, np.float32)
     try:
         torch.set_float32_matmul_precision("medium")
-        assert product_error(100, CPU) > 2 * 2.0**-8 > exact
-        assert product_error(100, torch.device("cuda")) > 2 * 2.0**-8
+        assert product_error(100, np.float32) > 2 * 2.0**-8 > exact
+        assert product_error(100, np.float64) < 1e-12
     finally:
         torch.set_float32_matmul_precision(before)
-    assert 100 * 2.0**-24 < exact == product_error(100, CPU)
+    assert 100 * 2.0**-24 < exact == product_error(100, np.float32)
 
 
 def test_blocks_cover_everything_once():

@@ -64,7 +64,7 @@ def test_near_ties_are_decided_in_float64(dtype, width, oracle, as_triples):
 def test_a_few_centres_among_many_are_as_near_as_float32_can_tell(n_centres, oracle, make_points, as_triples, monkeypatch):
     from diverseevol.selection import distances
 
-    monkeypatch.setattr(distances, "CENTRE_NUMBERS", 3000)
+    monkeypatch.setattr(distances, "KEPT_NUMBERS", 3000)
     monkeypatch.setattr(distances, "BLOCK_NUMBERS", 5000)
     monkeypatch.setattr(distances, "SMALL_PRODUCT", 2000)
     rng = np.random.default_rng(2)

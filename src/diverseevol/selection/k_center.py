@@ -20,7 +20,8 @@ import torch
 from .. import dist
 from ..errors import SelectionError
 from .candidates import candidate_rows, check_chosen_rows
-from .distances import upper_bounds
+from .distances import Centres
+from .first_bounds import first_bounds
 from .first_row import farthest_from_mean
 from .lazy_distances import LazyDistances
 from .reader import RowReader
@@ -49,7 +50,7 @@ class KCenter:
             raise SelectionError(f"block_rows must be a whole number of at least 1, or none; found {self.block_rows!r}.")
 
     @property
-    def needs(self) -> frozenset[Signal]:
+    def needs(self) -> frozenset[str]:
         """The embeddings."""
         return frozenset({Signal.EMBEDDING})
 
@@ -94,9 +95,9 @@ class KCenter:
         """Farthest-first traversal from at least one centre: (squared distance, row, nearest row) a pick."""
         shard = dist.shard(len(candidates))
         rows = candidates[shard.start : shard.stop]
-        bounds = upper_bounds(reader, rows, centre_rows, _device(self.device, reader.embeddings), self.block_rows)
+        bounds = first_bounds(reader, rows, centre_rows, _device(self.device, reader.embeddings), self.block_rows)
         reader.check_finite(np.concatenate([rows[~np.isfinite(bounds)], centre_rows]))
-        distances = LazyDistances(reader, rows, centre_rows.tolist(), bounds)
+        distances = LazyDistances(rows, Centres(reader, centre_rows), bounds)
         picks = []
         for _ in range(n_new):
             pick = farthest_of(dist.gather(distances.farthest()))
@@ -105,16 +106,19 @@ class KCenter:
         return picks
 
 
-def farthest_of(found: list[tuple[float, int, int]]) -> tuple[float, int, int]:
-    """Choose among the ranks' candidates (squared distance, row, nearest row): the farthest, of equals the lowest row.
+def farthest_of(found: list[tuple[float, float, int, int]]) -> tuple[float, int, int]:
+    """Choose among the ranks' candidates (weighted squared distance, squared distance, row, nearest row): the farthest, else the lowest.
+
+    Returns:
+        (squared distance, row, nearest row).
 
     Raises:
         SelectionError: the distance is beyond what float64 can hold.
     """
-    best = max(found, key=lambda pick: (pick[0], -pick[1]))
+    best = max(found, key=lambda pick: (pick[0], -pick[2]))
     if best[0] == np.inf:
-        raise SelectionError(f"the distance of row {best[1]} is too large for float64. Scale the embeddings down.")
-    return best
+        raise SelectionError(f"the distance of row {best[2]} is too large for float64. Scale the embeddings down.")
+    return best[1:]
 
 
 def _device(name: str, embeddings: Embeddings | None = None) -> torch.device:

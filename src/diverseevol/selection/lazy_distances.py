@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .distances import BLOCK_NUMBERS, NO_ROW, blocks, nearest_centres
-from .reader import RowReader
+from .distances import BLOCK_NUMBERS, NO_ROW, Centres, blocks
 
-N_AHEAD = 64  # rows settled for the first time at once
+N_AHEAD = 256  # rows settled for the first time at once, at most
 GONE = -np.inf  # as a bound: picked
 
 
@@ -27,16 +26,17 @@ class LazyDistances:
     """The rows of one rank with bounds on their squared distances to the centres.
 
     Attributes:
-        reader: where rows and centres are read.
         rows: (M,) pool rows, ascending.
-        centre_rows: pool rows of all centres so far, in the order they came.
-        bounds: (M,) upper bounds on the squared distances, at first to all of `centre_rows`.
+        centres: all centres so far, in the order they came; where rows are read, too.
+        bounds: (M,) upper bounds on the squared distances, at first to the nearest of `centres`.
+        weights: (M,) factors ≥ 0 on the squared distances, if the rows do not count alike: the farthest row is that of the largest
+            product.
     """
 
-    reader: RowReader
     rows: np.ndarray
-    centre_rows: list[int]
+    centres: Centres
     bounds: np.ndarray
+    weights: np.ndarray | None = None
     n_seen: np.ndarray = field(init=False)  # over how many centres the bound is exact
     nearest: np.ndarray = field(init=False)
     front: np.ndarray = field(init=False)
@@ -49,71 +49,88 @@ class LazyDistances:
 
     def add_centre(self, row: int) -> None:
         """Count `row` as a centre from now on, and no longer as a row to be found."""
-        self.centre_rows.append(row)
+        self.centres.add(np.array([row]))
         pos = int(np.searchsorted(self.rows, row))
         if pos < len(self.rows) and self.rows[pos] == row:
             self.bounds[pos] = GONE
 
-    def farthest(self) -> tuple[float, int, int]:
-        """Find the row farthest from its nearest centre: (squared distance, row, nearest centre's row).
+    def farthest(self) -> tuple[float, float, int, int]:
+        """Find the row farthest from its nearest centre: (weighted squared distance, squared distance, row, nearest centre's row).
 
         Equal distances go to the lowest row; with no row left the distance is -inf.
         """
         n_at_once = 2
         while True:
-            bounds = self.bounds[self.front]
-            is_settled = self.n_seen[self.front] == len(self.centre_rows)
-            best = bounds[is_settled].max(initial=GONE)
-            leaders = self.front[~is_settled & (bounds >= best) & (bounds > GONE)]
-            if leaders.size:
-                self._settle(self._next(leaders, n_at_once))
+            scores = self._scores(self.front)
+            is_settled = self._is_settled(self.front)
+            best = scores[is_settled].max(initial=GONE)
+            is_leader = ~is_settled & (scores >= best) & (scores > GONE)
+            if is_leader.any():
+                self._settle(self._next(self.front[is_leader], scores[is_leader], n_at_once))
                 n_at_once *= 2
             elif best > self.floor or self.floor == GONE:
                 return self._winner(best)
             else:
                 self._draw_front()
 
-    def _next(self, leaders: np.ndarray, n_at_once: int) -> np.ndarray:
+    def _scores(self, positions: np.ndarray | slice) -> np.ndarray:
+        bounds: np.ndarray = self.bounds[positions]
+        if self.weights is None:
+            return bounds
+        with np.errstate(invalid="ignore"):  # 0 × inf is NaN: a row of no weight counts nothing, however far it may be
+            weighted = np.where(self.weights[positions] == 0, 0.0, bounds * self.weights[positions])
+        scores: np.ndarray = np.where(bounds == GONE, GONE, weighted)
+        return scores
+
+    def _is_settled(self, positions: np.ndarray) -> np.ndarray:
+        """Whether the bound is exact over all centres; a row known to lie on a centre stays at 0 whatever comes."""
+        n_seen = self.n_seen[positions]
+        return (n_seen == len(self.centres.rows)) | ((n_seen > 0) & (self.bounds[positions] == 0))
+
+    def _next(self, leaders: np.ndarray, scores: np.ndarray, n_at_once: int) -> np.ndarray:
         """The first few leaders; a row never settled has to read all centres, and brings along the like of it behind them."""
-        order = leaders[np.argsort(-self.bounds[leaders], kind="stable")]
+        order = leaders[np.argsort(-scores, kind="stable")]
         if self.n_seen[order[:n_at_once]].all():
             return order[:n_at_once]
-        ahead = order[n_at_once:N_AHEAD]
+        ahead = order[n_at_once : min(N_AHEAD, 16 * n_at_once)]
         return np.concatenate([order[:n_at_once], ahead[self.n_seen[ahead] == 0]])
 
-    def _winner(self, best: float) -> tuple[float, int, int]:
+    def _winner(self, best: float) -> tuple[float, float, int, int]:
         if best == GONE:
-            return GONE, NO_ROW, -1
-        pos = self.front[(self.bounds[self.front] == best) & (self.n_seen[self.front] == len(self.centre_rows))].min()
-        return float(best), int(self.rows[pos]), int(self.nearest[pos])
+            return GONE, GONE, NO_ROW, -1
+        is_best = (self._scores(self.front) == best) & self._is_settled(self.front)
+        pos = self.front[is_best].min()
+        if self.n_seen[pos] < len(self.centres.rows):  # on a centre already, but a later one there may be the lowest
+            self._settle(np.array([pos]))
+        return float(best), float(self.bounds[pos]), int(self.rows[pos]), int(self.nearest[pos])
 
     def _draw_front(self) -> None:
         n_front = max(1024, len(self.rows) // 64)
         if len(self.rows) <= n_front:
             self.front, self.floor = np.arange(len(self.rows)), GONE
             return
-        lowest = np.partition(self.bounds, -n_front)[-n_front]
-        is_front = self.bounds >= lowest  # all rows of equal bound, so that the floor lies strictly below
+        scores = self._scores(slice(None))
+        lowest = np.partition(scores, -n_front)[-n_front]
+        is_front = scores >= lowest  # all rows of equal bound, so that the floor lies strictly below
         self.front = np.flatnonzero(is_front)
-        self.floor = float(self.bounds[~is_front].max(initial=GONE))
+        self.floor = float(scores[~is_front].max(initial=GONE))
 
     def _settle(self, positions: np.ndarray) -> None:
         """Make the bounds at `positions` exact; rows never settled have the most to catch up and go separately."""
         is_new = self.n_seen[positions] == 0
         for group in (positions[is_new], positions[~is_new]):
-            for block in blocks(len(group), BLOCK_NUMBERS // (4 * self.reader.width)):
+            for block in blocks(len(group), BLOCK_NUMBERS // (4 * self.centres.reader.width)):
                 self._compare(group[block], int(self.n_seen[group[block]].min()))
 
     def _compare(self, positions: np.ndarray, start: int) -> None:
         """Compare rows with the centres from number `start` on."""
-        x_MD = self.reader.float64(self.rows[positions])
-        centre_rows = np.array(self.centre_rows[start:], dtype=np.int64)
-        for part in blocks(len(centre_rows), BLOCK_NUMBERS // (2 * self.reader.width + 4 * len(positions))):
-            c_CD = self.reader.float64(centre_rows[part])
+        reader, n_centres = self.centres.reader, len(self.centres.rows)
+        x_MD = reader.float64(self.rows[positions])
+        for part in blocks(n_centres - start, BLOCK_NUMBERS // (2 * reader.width + 4 * len(positions))):
             bounds, known = self.bounds[positions], self.nearest[positions]
-            squared, nearest = nearest_centres(x_MD, c_CD, centre_rows[part], bounds)
+            squared, nearest = self.centres.nearest(x_MD, start + part.start, start + part.stop, bounds)
             is_nearer = (squared < bounds) | ((squared == bounds) & (nearest < known))
             self.bounds[positions] = np.where(is_nearer, squared, bounds)
             self.nearest[positions] = np.where(is_nearer, nearest, known)
         assert (self.nearest[positions] != NO_ROW).all(), "an upper bound was below the exact distance"
-        self.n_seen[positions] = len(self.centre_rows)
+        self.n_seen[positions] = n_centres

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .candidates import candidate_rows, check_chosen_rows
-from .signals import Selection, Signal, Signals
+from .signals import Selection, Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class RandomDraw:
     """Adds rows drawn uniformly, without replacement, in random order."""
 
     @property
-    def needs(self) -> frozenset[Signal]:
+    def needs(self) -> frozenset[str]:
         """Nothing: no model has to look at the pool."""
         return frozenset()
 

@@ -1,7 +1,8 @@
 """Rows of the embeddings in the two forms that selection computes with: float64 to decide, float32 to go fast.
 
-The array may be numpy, memory-mapped or a torch tensor on any device; only the rows asked for are ever read. Under the cosine
-metric rows are scaled to unit length, which turns it into the Euclidean one: 1 - cos = half the squared distance.
+The array may be numpy, memory-mapped, a torch tensor on any device, or anything that reads its rows on demand (`Vectors`); only the
+rows asked for are ever read. Under the cosine metric rows are scaled to unit length, which turns it into the Euclidean one:
+1 - cos = half the squared distance.
 
 Shape letters: N pool rows, M rows asked for, D embedding width.
 """
@@ -17,6 +18,9 @@ from torch import Tensor
 from .. import dist
 from ..errors import NonFiniteError, SelectionError
 from .signals import Embeddings
+
+EXACT = (np.float16, np.float32, np.int8, np.uint8, np.int16, torch.float16, torch.bfloat16, torch.float32, torch.int8)
+"""Types whose numbers float32 holds exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +41,28 @@ class RowReader:
         """D."""
         return int(self.embeddings.shape[1])
 
+    @property
+    def is_exact_in_float32(self) -> bool:
+        """Whether `float32` gives the rows as they are, without rounding."""
+        return not self.is_unit and self.embeddings.dtype in EXACT
+
     def float64(self, rows: np.ndarray) -> np.ndarray:
         """Read `rows` as (M, D) float64; the same row has the same bits in whatever company it is read."""
-        values_MD = np.ascontiguousarray(self._take(rows), dtype=np.float64)
-        if self.is_unit:
-            with np.errstate(invalid="ignore"):  # a zero row has no direction and becomes NaN, which `check_finite` reports
-                values_MD = values_MD / np.abs(values_MD).max(axis=1, keepdims=True)  # first, so that no square can overflow
-                values_MD /= np.sqrt(np.square(values_MD).sum(axis=1, keepdims=True))
-        return values_MD
+        return self._float64(self._take(rows))
 
-    def float32_minus(self, rows: np.ndarray, shift_D: np.ndarray, device: torch.device) -> Tensor:
-        """Read `rows` as (M, D) float32 minus the float32 `shift_D`, each entry within one rounding of the true difference."""
-        if self.is_unit or self.embeddings.dtype not in (np.float16, np.float32, torch.float16, torch.bfloat16, torch.float32):
-            with np.errstate(over="ignore", invalid="ignore"):
-                return torch.from_numpy((self.float64(rows) - shift_D).astype(np.float32)).to(device)
+    def float32(self, rows: np.ndarray, device: torch.device) -> Tensor:
+        """Read `rows` as (M, D) float32 on `device`; do not write into it."""
+        if isinstance(self.embeddings, Tensor) and not self.is_unit:
+            return self.embeddings.detach()[torch.from_numpy(rows).to(self.embeddings.device)].to(device, torch.float32)
+        return self._float32(self._take(rows), device)
+
+    def float32_between(self, start: int, stop: int, device: torch.device) -> Tensor:
+        """Read the rows from `start` up to `stop` as float32 on `device`, without a copy where there is none to make."""
+        if isinstance(self.embeddings, Tensor) and not self.is_unit:
+            return self.embeddings.detach()[start:stop].to(device, torch.float32)
         if isinstance(self.embeddings, Tensor):
-            block_MD = self.embeddings.detach()[torch.from_numpy(rows).to(self.embeddings.device)].to(device, torch.float32)
-        else:
-            block_MD = torch.from_numpy(np.ascontiguousarray(self._take(rows), dtype=np.float32)).to(device)
-        return block_MD.sub_(torch.from_numpy(shift_D).to(device))  # a fresh copy: taking rows by number never gives a view
+            return self._float32(self._take(np.arange(start, stop)), device)
+        return self._float32(self.embeddings[start:stop], device)
 
     def check_finite(self, suspects: np.ndarray) -> None:
         """Look at the rows that some rank found suspicious; every rank must call this.
@@ -76,8 +83,25 @@ class RowReader:
             )
         raise NonFiniteError(f"{len(rows)} rows of the embeddings hold NaN or infinite values: {shown}. Embed or exclude them.")
 
+    def _float64(self, values_MD: np.ndarray) -> np.ndarray:
+        values_MD = np.ascontiguousarray(values_MD, dtype=np.float64)
+        if self.is_unit:
+            with np.errstate(invalid="ignore"):  # a zero row has no direction and becomes NaN, which `check_finite` reports
+                values_MD = values_MD / np.abs(values_MD).max(axis=1, keepdims=True)  # first, so that no square can overflow
+                values_MD /= np.sqrt(np.square(values_MD).sum(axis=1, keepdims=True))
+        return values_MD
+
+    def _float32(self, values_MD: np.ndarray, device: torch.device) -> Tensor:
+        if self.is_unit:
+            values_MD = self._float64(values_MD)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values_MD = np.ascontiguousarray(values_MD, dtype=np.float32)
+        if not values_MD.flags.writeable:  # torch warns of memory that it may not write
+            values_MD = values_MD.copy()
+        return torch.from_numpy(values_MD).to(device)
+
     def _take(self, rows: np.ndarray) -> np.ndarray:
         if isinstance(self.embeddings, Tensor):
             taken = self.embeddings.detach()[torch.from_numpy(rows).to(self.embeddings.device)].cpu()
             return (taken.float() if taken.dtype is torch.bfloat16 else taken).numpy()
-        return np.take(self.embeddings, rows, axis=0)
+        return np.asarray(self.embeddings[rows])

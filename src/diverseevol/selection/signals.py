@@ -21,9 +21,26 @@ Embeddings: TypeAlias = "np.ndarray[Any, Any] | Tensor"
 
 
 class Signal(StrEnum):
-    """What a model can say about the pool's rows."""
+    """What a model can say about the pool's rows: the embedding, or one number a row."""
 
     EMBEDDING = "embedding"
+    """(N, D): the pooled states of the last layer."""
+    PAPER_CONFIDENCE = "paper_confidence"
+    """Mean over all positions of the largest raw logit."""
+    PAPER_MARGIN = "paper_margin"
+    """Mean over all positions of the difference of the two largest raw logits."""
+    PAPER_ENTROPY = "paper_entropy"
+    """Mean over all positions of the entropy of the next token, in nats."""
+    CONFIDENCE = "confidence"
+    """Mean over the trained tokens of the largest probability at the position that predicts them."""
+    MARGIN = "margin"
+    """Mean over the trained tokens of the difference of the two largest probabilities."""
+    ENTROPY = "entropy"
+    """Mean over the trained tokens of the entropy of the prediction, in nats."""
+    LOSS = "loss"
+    """Mean over the trained tokens of their negative log-likelihood, in nats."""
+    ANSWER_LOSS = "answer_loss"
+    """The same of the trained tokens alone, without the prompt before them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +50,7 @@ class Signals:
     Attributes:
         n_rows: N, the number of pool rows.
         embeddings: (N, D) numbers of any floating or integer type, in memory, memory-mapped or a torch tensor on any device.
-        columns: further signals by name, one value a row.
+        columns: further signals, and columns of the pool's own records, by name: one value a row.
         selectable: (N,) bool; rows that are False are never picked, though chosen ones among them still count as chosen.
             None: every row may be picked.
 
@@ -68,18 +85,20 @@ class Selection:
     Attributes:
         rows: int64 pool rows in pick order, each once.
         columns: what the strategy knew, one value a pick, in the same order (K-Center: distance, nearest_row).
+        skipped: rows that a guard kept out although they could have been picked, by the guard's name.
     """
 
     rows: np.ndarray
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+    skipped: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Strategy(Protocol):
     """A way to choose new rows; a third party's needs no base class, only these two members."""
 
     @property
-    def needs(self) -> frozenset[Signal]:
-        """The signals that `select` reads."""
+    def needs(self) -> frozenset[str]:
+        """What `select` reads: signals, and names of columns of the pool's own records."""
 
     def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
         """Pick `n_new` selectable rows that are not in `chosen_rows`; under several processes every rank returns the same.
