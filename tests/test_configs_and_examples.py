@@ -1,10 +1,12 @@
 """The configurations and examples that people copy: they load, they run, and the paper's holds the paper's values."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from diverseevol import load_config
@@ -53,3 +55,37 @@ def test_external_trainer(made_model, pool_file, tmp_path, format):
     said = call("bash", script, pool_file, made_model, tmp_path / "run", *words, TRAINER=check, FORMAT=format).stderr
     assert ("dataset_info.json" in said) is (format == "llamafactory")
     assert "12 samples in" in said
+
+
+def test_custom_strategy(tmp_path):
+    points = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float16)
+    np.save(tmp_path / "x.npy", points)
+    said = call(sys.executable, ROOT / "examples/custom_strategy.py", tmp_path / "x.npy", 7).stdout
+    to_mean = np.square(points.astype(np.float64) - points.astype(np.float64).mean(axis=0)).sum(axis=1)
+    assert [int(row) for row in said.split()] == np.argsort(to_mean, kind="stable")[:7].tolist()
+
+
+def test_custom_strategy_by_name(tmp_path):
+    """As the example's last lines say: in a package, with an entry point."""
+    example = (ROOT / "examples/custom_strategy.py").read_text()
+    (tmp_path / "your_package.py").write_text(example[: example.index("\npicks = ")])
+    (tmp_path / "your_package-1.dist-info").mkdir()
+    lines = [line.strip() for line in example.splitlines() if line.strip().startswith(("[project.entry", "typical ="))]
+    entry = f"[{lines[0].split(chr(34))[1]}]\n{lines[1].replace(chr(34), '')}\n"
+    (tmp_path / "your_package-1.dist-info/entry_points.txt").write_text(entry)
+    (tmp_path / "your_package-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: your-package\nVersion: 1\n")
+    np.save(tmp_path / "x.npy", np.array([[0.0], [1], [2], [9]]))
+    words = (
+        "--embeddings",
+        tmp_path / "x.npy",
+        "--n",
+        "2",
+        "--out",
+        tmp_path / "picks.jsonl",
+        "--strategy",
+        "typical",
+        "power=1",
+    )
+    call(sys.executable, "-m", "diverseevol", "select", *words, PYTHONPATH=str(tmp_path))
+    picks = [json.loads(line) for line in (tmp_path / "picks.jsonl").read_text().splitlines()]
+    assert [(pick["row"], pick["distance"]) for pick in picks] == [(2, 1.0), (1, 2.0)]

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from diverseevol import evolve, load_config
-from diverseevol.errors import ConfigError, PoolError, RunChangedError, RunFolderError, UnknownStrategyError
+from diverseevol.errors import (
+    ConfigError,
+    PoolError,
+    RunChangedError,
+    RunFolderError,
+    SelectionError,
+    TrainError,
+    UnknownStrategyError,
+)
 from diverseevol.pool import Pool
 
 QUICK = (
@@ -275,3 +283,128 @@ def test_extending_without_weights_says_so(made_model, pool_file, tmp_path):
     list(evolve(config(made_model, pool_file, tmp_path / "b", "keep=none", rounds=1)))
     with pytest.raises(RunFolderError, match="is needed to go on but was not kept"):
         list(evolve(config(made_model, pool_file, tmp_path / "b", "keep=none")))
+
+
+def test_a_share_of_the_pool_is_embedded_and_picked_from(made_model, pool_file, tmp_path):
+    from diverseevol.status import explain_sample
+
+    words = ("selection.candidates=0.2", "keep_signals=all")
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+    assert [round_.n_chosen for round_ in rounds] == [10, 15, 20]
+    seen = [np.load(tmp_path / f"b/rounds/{index:02d}/signals/rows.npy") for index in (0, 1)]
+    assert [len(rows) for rows in seen] == [10 + 38, 15 + 37]  # the chosen, and a fifth of the others
+    assert set(seen[0]) != set(seen[1])
+    chosen = [line["row"] for line in lines(tmp_path / "b/rounds/00/chosen.jsonl")]
+    for index in (1, 2):  # the definition, on what was seen
+        rows = seen[index - 1]
+        embeddings = np.load(tmp_path / f"b/rounds/{index - 1:02d}/signals/embeddings.npy").astype(np.float64)
+        assert len(embeddings) == len(rows)
+        for line in lines(tmp_path / f"b/rounds/{index:02d}/chosen.jsonl"):
+            distances = np.sqrt(((embeddings[:, None] - embeddings[np.searchsorted(rows, chosen)]) ** 2).sum(-1))
+            nearest = distances.min(1)
+            nearest[np.searchsorted(rows, chosen)] = -1
+            assert line["row"] == rows[nearest.argmax()]
+            assert line["nearest_id"] == Pool.open(tmp_path / "b/pool").id(chosen[int(distances[nearest.argmax()].argmin())])
+            chosen.append(line["row"])
+    assert rounds[0].metrics["stages"]["embed"]["tokens"] < 0.5 * Pool.open(tmp_path / "b/pool").n_tokens.sum()
+    unseen = next(row for row in range(200) if row not in seen[1])
+    assert "was not among the candidates that round 1's model looked at" in explain_sample(tmp_path / "b", str(unseen))["why"]
+    other = next(row for row in seen[1] if row not in chosen)
+    assert explain_sample(tmp_path / "b", str(other))["why"].startswith("not chosen: distance ")
+
+
+def test_scores_of_the_model_choose(made_model, pool_file, tmp_path):
+    import pyarrow.parquet as pq
+
+    list(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=least_confidence", "keep_signals=all")))
+    assert not (tmp_path / "b/rounds/00/signals/embeddings.npy").exists()  # nobody needs them
+    table = pq.read_table(tmp_path / "b/rounds/00/signals/signals.parquet").to_pydict()
+    assert table["id"] == Pool.open(tmp_path / "b/pool").ids.tolist()
+    scores = np.array(table["paper_confidence"])
+    first = [line["row"] for line in lines(tmp_path / "b/rounds/00/chosen.jsonl")]
+    picks = lines(tmp_path / "b/rounds/01/chosen.jsonl")
+    scores[first] = np.inf
+    assert [line["row"] for line in picks] == np.argsort(scores, kind="stable")[:5].tolist()
+    assert [line["score"] for line in picks] == sorted(line["score"] for line in picks)
+
+
+def test_guards_and_quotas_read_the_records_and_say_what_they_skipped(made_model, pool_file, tmp_path):
+    words = ("selection.quota={by: skill, shares: equal}", "selection.outliers={share: 0.05, by: isolation}")
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+    picks = lines(tmp_path / "b/rounds/01/chosen.jsonl")
+    pool = Pool.open(tmp_path / "b/pool")
+    assert [line["group"] for line in picks] == [pool.record(line["row"])["skill"] for line in picks]
+    assert len({line["group"] for line in picks}) == 5
+    skipped = lines(tmp_path / "b/rounds/01/skipped.jsonl")
+    assert {line["guard"] for line in skipped} == {"outliers"}
+    assert not {line["row"] for line in skipped} & {line["row"] for line in picks}
+    assert rounds[2].n_chosen == 20
+    with pytest.raises(SelectionError, match=r"needs a column 'skil', which no record of the pool has. They have: source, "):
+        next(evolve(config(made_model, pool_file, tmp_path / "c", "selection.quota={by: skil, shares: equal}")))
+
+
+def test_a_start_that_failed_may_be_mended(made_model, tmp_path):
+    from diverseevol.errors import BadRowsError
+
+    rows = [json.dumps({"instruction": f"Say {number}", "output": str(number)}) for number in range(30)]
+    (tmp_path / "pool.jsonl").write_text("\n".join([*rows, *["not JSON"] * 10]))
+    words = ("selection.strategy=random", "train.command=false {data} {out}")
+    with pytest.raises(BadRowsError, match=r"10 of 40 rows are bad \(25.0%\).*"):
+        next(evolve(config(made_model, tmp_path / "pool.jsonl", tmp_path / "b", *words)))
+    with pytest.raises(TrainError, match="ended with status 1"):  # allowed now, but the command fails
+        next(evolve(config(made_model, tmp_path / "pool.jsonl", tmp_path / "b", *words, "pool.max_bad=0.5")))
+    (tmp_path / "pool.jsonl").write_text("\n".join(rows))
+    rounds = list(evolve(config(made_model, tmp_path / "pool.jsonl", tmp_path / "b", "selection.strategy=random", rounds=1)))
+    assert [round_.n_chosen for round_ in rounds] == [10, 15]
+    assert len(Pool.open(tmp_path / "b/pool")) == 30
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_new": [5, 7]}, r"round 2 of .* added 5 samples, the schedule says 7"),
+        ({"rounds": 1}, r"has 3 finished rounds, the schedule only 2"),
+        ({"budget": 17}, r"round 2 of .* added 5 samples, the schedule says 2"),
+    ],
+)
+def test_a_schedule_that_contradicts_what_is_done(finished, options, message, made_model, pool_file):
+    out, _, _ = finished
+    with pytest.raises(RunChangedError, match=message):
+        next(evolve(config(made_model, pool_file, out, "keep=all", "keep_signals=all", **options)))
+
+
+def test_heldout_rows_of_the_pool_that_are_excluded_are_fine(made_model, pool_file, tmp_path):
+    (tmp_path / "held.jsonl").write_text("\n".join(pool_file.read_text().splitlines()[5:9]))
+    words = (f"heldout={tmp_path / 'held.jsonl'}", f"selection.exclude={tmp_path / 'held.jsonl'}", "selection.strategy=random")
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words, rounds=1)))
+    assert rounds[1].metrics["heldout"]["loss"] > 0
+    with pytest.raises(ConfigError, match=r"heldout.path cannot be used: no pool at 'nope.jsonl'.*Correct heldout.path"):
+        next(evolve(config(made_model, pool_file, tmp_path / "c", "heldout=nope.jsonl")))
+
+
+def test_why_a_template_refuses_rows_is_said(made_model, tmp_path):
+    from transformers import AutoTokenizer
+
+    from diverseevol.errors import BadRowsError
+
+    model = shutil.copytree(made_model, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{{ m.role }}: {{ m.content }}{{ eos_token if m.role == 'assistant' }}\n{% endfor %}"
+    )
+    tokenizer.save_pretrained(model)
+    rows = [{"system": "Be brief." if number < 2 else "", "instruction": f"Say {number}", "output": "x"} for number in range(40)]
+    (tmp_path / "pool.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("prompt.template=chat", "selection.strategy=random")
+    rounds = list(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "b", *words, rounds=0)))
+    assert rounds[0].n_chosen == 10
+    reasons = [line["reason"] for line in lines(tmp_path / "b/pool/quarantine.jsonl")]
+    assert len(reasons) == 2
+    assert all("System role not supported" in reason for reason in reasons)
+    with pytest.raises(BadRowsError, match=r"2 of 40 rows are bad \(5.0%\)(.|\n)*System role not supported"):
+        next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "c", *words, "pool.max_bad=0.01", rounds=0)))
+    tokenizer.chat_template = "{{ messages[0].contents.nothing.at_all }}"
+    tokenizer.save_pretrained(model)
+    with pytest.raises(BadRowsError, match=r"not one of 40 rows is good(.|\n)*the chat template"):
+        next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "d", *words, rounds=0)))

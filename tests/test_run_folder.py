@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from diverseevol.config import load_config
@@ -56,6 +57,11 @@ def test_the_same_run_opens_again_and_another_does_not(tmp_path):
     run.open(config(), {"pool": "abc"})
     run.open(config(), {"pool": "abc"})
     run.open(config("rounds=12", "keep=all"), {"pool": "abc"})  # these two may change
+    (tmp_path / "pool").mkdir()
+    run.open(config("rounds=12", "keep=all", "seed=3"), {"pool": "abd"})  # no round is done: a start may be mended
+    assert not (tmp_path / "pool").exists()
+    run.open(config("rounds=12", "keep=all"), {"pool": "abc"})
+    run.finish(0)
     with pytest.raises(RunChangedError, match=r"another seed \(0 then, 1 now\).*may change only rounds"):
         run.open(config("rounds=12", "keep=all", "seed=1"), {"pool": "abc"})
     with pytest.raises(RunChangedError, match=r"train.learning_rate \(2e-05 then, 0.1 now\)"):
@@ -73,6 +79,14 @@ def test_the_best_round_has_the_lowest_loss_and_comes_first(tmp_path):
     assert run.best_round(range(3)) == 1
     assert run.best_round([0, 3]) == 3
     assert run.best_round([7]) is None
+
+
+def test_the_rows_that_signals_are_about_come_back(tmp_path):
+    run = RunFolder(tmp_path)
+    run.save_seen_rows(0, None)
+    assert run.seen_rows(0) is None
+    run.save_seen_rows(0, np.array([4, 9]))
+    assert run.seen_rows(0).tolist() == [4, 9]
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

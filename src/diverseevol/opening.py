@@ -11,16 +11,18 @@ import numpy as np
 from . import dist
 from .config import PoolConfig, RunConfig
 from .embed import EmbedReport, embed_tokens
-from .errors import ConfigError
+from .errors import ConfigError, PoolError
 from .files import write_text
-from .models import check_length, load_model, load_tokenizer
+from .models import check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, read_rows_file
 from .pool import fingerprint as pool_fingerprint
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked
-from .stages import Stages, check_needs
+from .seen import pool_columns
+from .selection import Signal
+from .stages import Stages, check_finished, check_needs
 
 
 def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch: Watch) -> Stages:
@@ -34,14 +36,18 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
     """
     fingerprint = dist.on_main(lambda: _open_record(run, config))
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-    check_length(config.model, config.prompt.max_length, config.trust_remote_code)
+    check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
     heldout = None
     if config.heldout:
         held = PoolConfig(path=config.heldout.path)
-        heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch)
-        _check_apart(heldout.pool, data.pool, config.heldout.path)
+        try:
+            heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch)
+        except PoolError as error:
+            raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
     lists = {name: _rows(getattr(config.selection, name), data.pool) for name in ("seed_subset", "must_include", "exclude")}
+    if heldout and config.heldout:
+        _check_apart(heldout.pool, data.pool, lists["exclude"], config.heldout.path)
     clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
     if len(clash):
         raise ConfigError(
@@ -49,19 +55,22 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         )
     if config.selection.seed_subset is None:
         check_needs(config, len(data.pool), len(lists["exclude"]))
-    return Stages(
+    stages = Stages(
         run=run,
         config=config,
         tokenizer=tokenizer,
         data=data,
         heldout=heldout,
         needs=needs,
+        columns=pool_columns(data.pool, sorted(needs - frozenset(Signal))),
         fingerprint=fingerprint,
         watch=watch,
         seed_rows=np.union1d(lists["seed_subset"], lists["must_include"]) if config.selection.seed_subset else None,
         must_rows=lists["must_include"],
         excluded_rows=lists["exclude"],
     )
+    check_finished(run, stages.sizes)
+    return stages
 
 
 def _open_record(run: RunFolder, config: RunConfig) -> str:
@@ -69,7 +78,10 @@ def _open_record(run: RunFolder, config: RunConfig) -> str:
     _check_outside(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
     if config.heldout:
-        parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
+        try:
+            parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
+        except PoolError as error:
+            raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
     for name in ("seed_subset", "must_include", "exclude"):
         file = getattr(config.selection, name)
         if file:
@@ -82,17 +94,19 @@ def _open_record(run: RunFolder, config: RunConfig) -> str:
     ).hexdigest()
 
 
-def _check_apart(heldout: Pool, pool: Pool, path: str) -> None:
+def _check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str) -> None:
     """Check that no held-out row can be trained on.
 
     Raises:
-        ConfigError: rows of `path` are in the pool.
+        ConfigError: rows of `path` are in the pool and not excluded.
     """
+    if not len(np.setdiff1d(pool.rows_also_in(heldout), excluded_rows)):
+        return
     both = heldout.rows_also_in(pool)
     if len(both):
         raise ConfigError(
             f"{len(both)} of the {len(heldout)} rows of heldout.path {path!r} are also in the pool, first its row {both[0]} "
-            f"(id {heldout.id(int(both[0]))}). Take them out of one of the two: a loss on trained rows proves nothing."
+            f"(id {heldout.id(int(both[0]))}). Take them out of the pool, or list them in selection.exclude: a loss on trained rows proves nothing."
         )
 
 
@@ -125,7 +139,7 @@ def embed_folder(config: RunConfig, watch: Watch) -> EmbedReport:
     with locked(out) as run:
         fingerprint = dist.on_main(lambda: _open_record(run, config))
         tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-        check_length(config.model, config.prompt.max_length, config.trust_remote_code)
+        check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
         data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
         if dist.is_main():
             write_text(out / "ids.txt", "".join(f"{sample_id}\n" for sample_id in data.pool.ids))

@@ -13,7 +13,7 @@ from . import dist
 from .config import PoolConfig, PromptConfig
 from .pool import Pool, Records, finish_pool, read_pool
 from .progress import Watch
-from .tokens import Tokens, build_tokens
+from .tokens import Encoder, Tokens, build_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,6 +40,30 @@ def prepare(
     if not (pool_dir / "index.arrow").exists():
         records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(pool_dir)
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
-        dist.on_main(lambda: finish_pool(pool_dir, tokens.n_tokens, tokens.n_trained, config.max_bad) and None)
+        dist.on_main(lambda: _finish(pool_dir, records, tokens, Encoder(tokenizer, prompt), config.max_bad))
+        watch.note(_summary(records, tokens, prompt.max_length, pool_dir))
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
+
+
+def _finish(pool_dir: Path, records: Records, tokens: Tokens, encoder: Encoder, max_bad: float) -> None:
+    def why_refused(position: int) -> str:
+        (encoded,) = next(encoder.encode_batches([records.samples(position, position + 1)]))
+        return encoded.refused or "it has no token"
+
+    finish_pool(pool_dir, tokens.n_tokens, tokens.n_trained, max_bad, why_refused)
+
+
+def _summary(records: Records, tokens: Tokens, max_length: int, pool_dir: Path) -> str:
+    """What became of the rows that were read, in a line."""
+    n_refused = int((tokens.n_tokens == 0).sum())
+    n_too_long = int((tokens.n_trained == 0).sum()) - n_refused
+    text = f"pool: {len(records) - n_refused - n_too_long:,} rows"
+    if records.n_bad + n_refused:
+        text += f"; {records.n_bad + n_refused:,} bad ones put aside"
+    if n_too_long:
+        share = n_too_long / len(records)
+        text += (
+            f"; {n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} (raise it to use them)"
+        )
+    return f"{text}; see {pool_dir / 'quarantine.jsonl'}" if ";" in text else text

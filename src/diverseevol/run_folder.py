@@ -18,12 +18,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from . import dist
 from .config import RunConfig, read_yaml
 from .errors import RunChangedError, RunFolderError, RunLockedError
-from .files import read_json, write_json, write_text
+from .files import read_json, remove, replacing, write_json, write_text
 
 # What a resumed run may change without changing what the finished rounds mean.
 CHANGEABLE = (
@@ -73,6 +75,10 @@ class RunFolder:
         """The round's picks, in pick order."""
         return self.round_dir(index) / "chosen.jsonl"
 
+    def skipped_file(self, index: int) -> Path:
+        """The rows that guards kept out of the round's picks."""
+        return self.round_dir(index) / "skipped.jsonl"
+
     def subset_file(self, index: int) -> Path:
         """Everything chosen so far: the user's own records, in pool order."""
         return self.round_dir(index) / "subset.jsonl"
@@ -84,6 +90,18 @@ class RunFolder:
     def signals_dir(self, index: int) -> Path:
         """What the round's model says about the pool."""
         return self.round_dir(index) / "signals"
+
+    def save_seen_rows(self, index: int, rows: NDArray[np.int64] | None) -> None:
+        """Note which pool rows the round's signals are about; nothing where it is all of them."""
+        file = self.signals_dir(index) / "rows.npy"
+        if rows is not None and not file.exists():
+            with replacing(file) as partial, partial.open("wb") as out:
+                np.save(out, rows, allow_pickle=False)
+
+    def seen_rows(self, index: int) -> NDArray[np.int64] | None:
+        """The pool rows that the round's signals are about, ascending; None: all."""
+        file = self.signals_dir(index) / "rows.npy"
+        return np.load(file, allow_pickle=False) if file.exists() else None
 
     def checkpoints_dir(self, index: int) -> Path:
         """Training checkpoints of an unfinished round."""
@@ -158,10 +176,10 @@ class RunFolder:
         return read_yaml(self.config_file)
 
     def open(self, config: RunConfig, fingerprint: Mapping[str, str]) -> None:
-        """Start the run's record, or check that this is the run that was started here.
+        """Start the run's record, or check that this is the run that was started here; one without a finished round may change.
 
         Raises:
-            RunChangedError: a key that must not change, the pool, the model or the template differs.
+            RunChangedError: a round is done, and a key that must not change, the pool, the model or the template differs.
             RunFolderError: the folder holds something else.
         """
         now = json.loads(config.model_dump_json(exclude={"out"}))
@@ -172,7 +190,14 @@ class RunFolder:
                     f"{self.root} is no run folder but holds {sorted(others)[0]!r}. Give --out a new or empty folder."
                 )
         else:
-            self._compare(now, fingerprint)
+            try:
+                self._compare(now, fingerprint)
+            except RunChangedError:
+                if self.rounds_done():
+                    raise
+                # No round is done, so nothing is lost: a start that failed may be mended and made again.
+                for part in (self.pool_dir, self.heldout_dir, self.root / "rounds"):
+                    remove(part)
         record = {**now, "versions": versions(), "fingerprint": dict(fingerprint)}
         write_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
 

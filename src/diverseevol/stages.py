@@ -5,7 +5,8 @@ Everything about files, costs, ranks and the user's lists is here, so that the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ import numpy as np
 
 from . import dist
 from .config import RunConfig, round_sizes, split_budget
-from .embed import embed_tokens, open_embeddings
-from .errors import ConfigError, PoolExhaustedError, RunFolderError
+from .embed import embed_tokens, open_embeddings, open_signals
+from .errors import ConfigError, PoolExhaustedError, RunChangedError, RunFolderError
 from .evaluation.heldout import heldout_losses, loss_per_token
 from .files import remove, size_of, write_text
 from .ledger import Cost, billed
@@ -23,10 +24,15 @@ from .models import load_model
 from .prepare import Prepared
 from .progress import Watch
 from .run_folder import RunFolder
+from .seen import Seen, SomeTokens, draw_candidates
 from .selection import Selection, Signal, Signals
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+CANDIDATES = 1
+"""Tells the generator of a round's candidates from that of its picks."""
 
 
 @dataclass
@@ -62,6 +68,9 @@ class Stages:
     data: Prepared
     heldout: Prepared | None
     needs: frozenset[str]
+    """What the strategy reads: signals of the model, and columns of the records."""
+    columns: Mapping[str, np.ndarray]
+    """The latter, one value a pool row."""
     fingerprint: str
     watch: Watch
     seed_rows: np.ndarray | None = None
@@ -90,17 +99,32 @@ class Stages:
         drawn = np.random.default_rng([self.config.seed, 0]).choice(free, n_drawn, replace=False)
         return Selection(rows=np.concatenate([self.must_rows, drawn]), columns={})
 
-    def signals(self, index: int) -> Signals:
+    def seen(self, index: int) -> Seen:
         """What round `index`'s model says about the pool, for the next round's strategy."""
-        selectable = None
-        if len(self.excluded_rows):
-            selectable = np.ones(len(self.data.pool), dtype=bool)
-            selectable[self.excluded_rows] = False
-        embeddings = None
-        if Signal.EMBEDDING in self.needs:
+        rows, folder = None, self.run.signals_dir(index)
+        if self.model_signals:
             self._embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
-            embeddings = open_embeddings(self.run.signals_dir(index))
-        return Signals(n_rows=len(self.data.pool), embeddings=embeddings, selectable=selectable)
+            rows = self.run.seen_rows(index)
+        n_rows = len(self.data.pool)
+        selectable = np.ones(n_rows, dtype=bool)
+        selectable[self.excluded_rows] = False
+        some: slice | np.ndarray = slice(None) if rows is None else rows
+        columns = {name: column[some] for name, column in self.columns.items()}
+        if self.model_signals - {Signal.EMBEDDING}:
+            columns |= open_signals(folder)
+        signals = Signals(
+            n_rows=n_rows if rows is None else len(rows),
+            embeddings=open_embeddings(folder) if Signal.EMBEDDING in self.needs else None,
+            columns=columns,
+            selectable=selectable[some] if len(self.excluded_rows) else None,
+            watch=self.watch,
+        )
+        return Seen(signals, rows)
+
+    @property
+    def model_signals(self) -> frozenset[Signal]:
+        """What of the strategy's needs a pass of the model over the pool gives."""
+        return frozenset(signal for signal in Signal if signal in self.needs)
 
     def saved_picks(self, index: int) -> Selection | None:
         """The picks of a round that was killed after choosing."""
@@ -124,6 +148,7 @@ class Stages:
             if not self.run.subset_file(index).exists():
                 write_text(self.run.subset_file(index), "".join(self.data.pool.line_with_id(row) for row in subset))
             if not self.run.chosen_file(index).exists():
+                self._save_skipped(index, picks)
                 self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(n_kept)])
         self.run.add_metrics(
             index,
@@ -136,6 +161,14 @@ class Stages:
         )
         dist.barrier()
         return subset
+
+    def _save_skipped(self, index: int, picks: Selection) -> None:
+        """Write which rows the guards kept out, if any."""
+        pool = self.data.pool
+        pairs = [(guard, int(row)) for guard, rows in picks.skipped.items() for row in rows]
+        if pairs:
+            lines = ({"id": pool.id(row), "row": row, "round": index, "guard": guard} for guard, row in pairs)
+            write_text(self.run.skipped_file(index), "".join(json.dumps(line) + "\n" for line in lines))
 
     def _n_within_budget(self, chosen: Sequence[int], picks: Selection) -> int:
         """How many of the picks fit into a budget in tokens.
@@ -208,7 +241,8 @@ class Stages:
         data = folder / f"train_data{suffix}"
         rows = [int(row) for earlier in range(index + 1) for row in (pick["row"] for pick in run.picks(earlier))]
         dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data) and None)
-        places = {"data": str(data.resolve()), "base": start, "round": str(index), "seed": str(config.seed)}
+        base = str(Path(start).resolve()) if Path(start).is_dir() else start
+        places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
         return run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch)
 
     def measure(self, index: int, tuned: Tuned) -> None:
@@ -228,24 +262,39 @@ class Stages:
             self._embed(index, tuned)
 
     def _embed(self, index: int, tuned: Tuned) -> None:
-        if Signal.EMBEDDING not in self.needs or self._is_embedded(index):
+        if not self.model_signals or self._is_embedded(index):
             return
+        folder, tokens, ids = self.run.signals_dir(index), self.data.tokens, self.data.pool.ids
+        rows = self._candidates(index)
+        dist.on_main(lambda: self.run.save_seen_rows(index, rows))
         with billed() as cost:
             report = embed_tokens(
                 tuned.model(),
-                self.data.tokens,
-                self.run.signals_dir(index),
+                tokens if rows is None else SomeTokens(tokens, rows),
+                folder,
                 self.config.embed,
-                ids=self.data.pool.ids,
+                ids=ids if rows is None else ids[rows],
                 fingerprint=f"{self.fingerprint} round {index}",
                 watch=self.watch,
                 lockstep=dist.is_sharded(tuned.model()),
+                signals=self.model_signals,
             )
         cost.tokens, cost.flops = report.n_tokens, report.flops
         self.run.add_metrics(index, {"stages": {"embed": cost.as_dict()}})
 
+    def _candidates(self, index: int) -> np.ndarray | None:
+        """The rows that the round after `index` looks at; None: all."""
+        chosen = self.run.chosen_before(index + 1)
+        n_new = self.sizes[index + 1] if index + 1 < len(self.sizes) else 1
+        rng = np.random.default_rng([self.config.seed, index, CANDIDATES])
+        share = self.config.selection.candidates
+        return draw_candidates(len(self.data.pool), chosen, self.excluded_rows, share, n_new, rng)
+
     def _is_embedded(self, index: int) -> bool:
-        return (self.run.signals_dir(index) / "embeddings.npy").exists()
+        folder = self.run.signals_dir(index)
+        files = {"embeddings.npy"} if Signal.EMBEDDING in self.needs else set()
+        files |= {"signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
+        return all((folder / file).exists() for file in files)
 
     # --- the end of a round
 
@@ -277,6 +326,27 @@ class Stages:
         kept_signals = {"all": signals, "last": {run.signals_dir(max(0, index - 1)), run.signals_dir(index)}, "none": set()}
         needed = {run.signals_dir(index)}
         return sorted((models - kept) | (signals - kept_signals[self.config.keep_signals] - (set() if is_last else needed)))
+
+
+def check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
+    """Check that a resumed run's schedule agrees with the rounds that are done.
+
+    Raises:
+        RunChangedError: it has fewer rounds, or other sizes.
+    """
+    done = run.rounds_done()
+    if len(done) > len(sizes):
+        raise RunChangedError(
+            f"{run.root} has {len(done)} finished rounds, the schedule only {len(sizes)} (round 0 counted). Raise rounds or budget, or give "
+            "--out a new folder."
+        )
+    for index in done:
+        metrics = run.metrics(index)
+        if index > 0 and metrics["n_new"] != sizes[index] and "budget_spent" not in metrics:
+            raise RunChangedError(
+                f"round {index} of {run.root} added {metrics['n_new']} samples, the schedule says {sizes[index]}. Give n_new (a list) and budget "
+                "that agree with the finished rounds, or give --out a new folder."
+            )
 
 
 def check_needs(config: RunConfig, n_pool: int, n_excluded: int) -> None:

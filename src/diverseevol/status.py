@@ -118,9 +118,20 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     kept = [index for index in done if (run.signals_dir(index) / "embeddings.npy").exists()]
     if not kept:
         return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are", "nearest": None}
+    rows = run.seen_rows(kept[-1])
     embeddings_ND = np.load(run.signals_dir(kept[-1]) / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-    chosen = np.array(run.chosen_before(done[-1] + 1))
-    distances = np.sqrt(((embeddings_ND[chosen].astype(np.float64) - embeddings_ND[row].astype(np.float64)) ** 2).sum(axis=1))
+    chosen, at = np.array(run.chosen_before(done[-1] + 1)), row
+    at_chosen = chosen
+    if rows is not None:
+        if row not in rows:
+            return {
+                "why": f"not chosen: it was not among the candidates that round {kept[-1]}'s model looked at",
+                "nearest": None,
+            }
+        chosen = np.intersect1d(chosen, rows)
+        at, at_chosen = int(np.searchsorted(rows, row)), np.searchsorted(rows, chosen)
+    differences = embeddings_ND[at_chosen].astype(np.float64) - embeddings_ND[at].astype(np.float64)
+    distances = np.sqrt(np.square(differences).sum(axis=1))
     nearest = int(chosen[distances.argmin()])
     why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by round {kept[-1]}'s embeddings"
     return {"why": why, "nearest": _nearest(pool, pool.id(nearest)), "distance": float(distances.min())}

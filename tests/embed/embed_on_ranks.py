@@ -16,6 +16,7 @@ from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.heldout import heldout_losses
 from diverseevol.progress import SILENT
+from diverseevol.selection import Signal
 
 FOLDER = Path(sys.argv[1])
 shards.SHARD_TOKENS = 60
@@ -37,8 +38,17 @@ class SavedTokens:
         return np.arange(self.n_tokens[row]) > 1
 
 
-def run(name, model, **options):
-    tokens = SavedTokens()
+class LongRows(SavedTokens):
+    """A view: the rows that have a trained token behind one that is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = np.flatnonzero(self.n_tokens > 2)
+        self.n_tokens, self.ends = self.n_tokens[self.rows], self.ends[self.rows]
+
+
+def run(name, model, tokens=None, **options):
+    tokens = tokens or SavedTokens()
     ids = [f"id-{row}" for row in range(len(tokens))]
     return embed_tokens(model, tokens, FOLDER / name, EmbedConfig(tokens_per_batch=64), ids, "x", **options)
 
@@ -73,6 +83,7 @@ torch.set_num_threads(1)
 model = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
 report = run("three", model)
 (FOLDER / f"report-{dist.rank()}.txt").write_text(repr(report))
+run("three-signals", model, LongRows(), signals=frozenset(Signal))
 sharded = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
 mesh = torch.distributed.init_device_mesh("cpu", (3,))
 for layer in sharded.model.layers:
@@ -89,4 +100,5 @@ expect_nan(model)
 if with_two_ranks():
     model = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
     run("two", model)
+    run("two-signals", model, LongRows(), signals=frozenset(Signal))
     dist.stop()

@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from diverseevol.embed import open_embeddings, open_signals
 from diverseevol.evaluation.heldout import heldout_losses
 from diverseevol.progress import SILENT
+from diverseevol.selection import Signal
 
 
-def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, small_shards, tmp_path):
+def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, signals_of, small_shards, tmp_path):
     tokens = make_tokens(n_rows=40)
     np.save(tmp_path / "flat.npy", np.concatenate(tokens.rows))
     np.save(tmp_path / "n_tokens.npy", tokens.n_tokens)
@@ -23,6 +26,7 @@ def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, sm
     alone_ND, report = embed(llama, tokens, tmp_path / "one", tokens_per_batch=64)
     for name in ("two", "three"):
         np.testing.assert_array_equal(np.load(tmp_path / name / "embeddings.npy"), alone_ND)
+        assert_signals_equal(tmp_path / f"{name}-signals", llama, tokens, signals_of)
     np.testing.assert_allclose(np.load(tmp_path / "fsdp" / "embeddings.npy"), alone_ND, atol=1e-6)
     saved = {(name, rank): np.load(tmp_path / f"losses-{name}-{rank}.npy") for name in ("plain", "fsdp") for rank in range(3)}
     tokens.mask = lambda row: np.arange(tokens.n_tokens[row]) > 1
@@ -33,3 +37,16 @@ def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, sm
     messages = {(tmp_path / f"nan-{rank}.txt").read_text() for rank in range(3)}
     assert len(messages) == 1 and "are NaN or infinite: ids id-" in messages.pop()
     assert not (tmp_path / "nan" / "embeddings.npy").exists()
+
+
+def assert_signals_equal(folder, llama, tokens, signals_of):
+    some = copy(tokens)
+    some.rows = [row for row in tokens.rows if len(row) > 2]
+    some.__post_init__()
+    some.mask = lambda row: np.arange(some.n_tokens[row]) > 1
+    alone, _ = signals_of(llama, some, folder / "alone", tokens_per_batch=64, signals=frozenset(Signal))
+    found = open_signals(folder)
+    assert list(found) == list(alone) == [signal.value for signal in Signal if signal is not Signal.EMBEDDING]
+    for name, values in alone.items():
+        np.testing.assert_array_equal(found[name], values)
+    np.testing.assert_array_equal(open_embeddings(folder), open_embeddings(folder / "alone"))

@@ -45,11 +45,30 @@ def test_the_nearest_centre_is_guessed_where_the_landmarks_span_the_data():
     assert bounds == pytest.approx(exact_squared(points[30:], centres).min(axis=1), rel=1e-4)
 
 
-def test_far_landmarks_are_taken_from_many_centres(monkeypatch):
-    monkeypatch.setattr(unit, "N_LANDMARKS", 2)
-    centres = torch.zeros(50, 3)
-    centres[7, 0], centres[33, 1] = 5.0, -4.0
-    assert unit._spread(centres).tolist() == [[5.0, 0.0, 0.0], [0.0, -4.0, 0.0]]
+def test_points_that_lie_far_from_each_other():
+    points = torch.zeros(50, 3)
+    points[7, 0], points[33, 1], points[20, 2] = 5.0, -4.0, -3.0
+    assert unit.spread_rows(points, 3).tolist() == [7, 33, 20]
+    assert len(unit.spread_rows(points[:2], 5)) == 2
+
+
+@pytest.mark.parametrize("kind", ["clustered", "plain"])
+def test_scouts_are_sent_where_they_pay(kind, monkeypatch):
+    monkeypatch.setattr(unit, "N_SCOUTS", 200)
+    monkeypatch.setattr(unit, "N_LANDMARKS", 8)
+    rng = np.random.default_rng(5)
+    middles = rng.normal(size=(100, 60)).astype(np.float32)
+    points = rng.normal(size=(3000, 60)).astype(np.float32)
+    if kind == "clustered":
+        points = middles[rng.integers(0, 100, 3000)] + points / 50
+    reader, rows, centre_rows = RowReader(points), np.arange(40, 3000), np.arange(40)
+    space = unit.Space.of(reader, centre_rows, CPU)
+    assert (unit.find_scouts(reader, rows, space, CPU) is not None) is (kind == "clustered")
+    exact = exact_squared(points[rows], points[centre_rows]).min(axis=1)
+    bounds = first_bounds(reader, rows, centre_rows, CPU)
+    assert (bounds >= exact).all()
+    if kind == "clustered":
+        assert (bounds <= exact * 1.01).mean() > 0.9
 
 
 @pytest.mark.parametrize("gap", [1, 3])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import ConfigError
 from . import options as o
 
-KNOWN_SIGNALS = ("embedding",)
+if TYPE_CHECKING:
+    from ..selection import Signal
+
+SIGNALS_HELP = (
+    "What to compute, with commas between: embedding, loss, answer_loss (loss without the prompt), confidence, margin, entropy "
+    "(over the response), paper_confidence, paper_margin, paper_entropy (raw logits, over all positions). Numbers go to signals.parquet."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,15 +28,13 @@ def embed(
     pool: Annotated[str, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")],
     model: Annotated[str, typer.Option("--model", help="Model or adapter: folder or Hub id.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.npy (N × D, float32), ids.txt and the pool's index.")],
-    signals: Annotated[str, typer.Option("--signals", help="What to compute: embedding.")] = "embedding",
+    signals: Annotated[str, typer.Option("--signals", help=SIGNALS_HELP)] = "embedding",
     words: o.Words = None,
     preset: o.PresetOption = None,
     seed: o.SeedOption = None,
 ) -> None:
     """Embed a pool; the same command again resumes."""
-    unknown = [name for name in signals.split(",") if name not in KNOWN_SIGNALS]
-    if unknown:
-        raise ConfigError(f"no signal is called {unknown[0]!r}. Known: {', '.join(KNOWN_SIGNALS)}.")
+    asked = asked_signals(signals)
     config = o.config_from(words, preset, {"pool.path": pool, "model": model, "out": str(out), "seed": seed, "rounds": 0})
     from .. import dist
     from .run import quiet_libraries
@@ -41,5 +45,23 @@ def embed(
     quiet_libraries()
     from ..opening import embed_folder
 
-    report = embed_folder(config, watch)
-    watch.note(f"Done: {out / 'embeddings.npy'}, {report.n_rows:,} × {report.width}, {report.tokens_per_second:,.0f} tokens/s")
+    report = embed_folder(config, watch) if asked == {"embedding"} else embed_folder(config, watch, asked)  # type: ignore[call-arg]
+    shapes = {"embeddings.npy": f"{report.n_rows:,} × {report.width}", "signals.parquet": f"{report.n_rows:,} rows"}
+    written = [name for name, is_asked in zip(shapes, ("embedding" in asked, asked != {"embedding"}), strict=True) if is_asked]
+    files = ", ".join(f"{out / name} ({shapes[name]})" for name in written)
+    watch.note(f"Done: {files}, {report.tokens_per_second:,.0f} tokens/s")
+
+
+def asked_signals(words: str) -> frozenset[Signal]:
+    """The signals that `--signals` names.
+
+    Raises:
+        ConfigError: there is none of a name.
+    """
+    from ..selection import Signal
+
+    names = [name.strip() for name in words.split(",")]
+    unknown = [name for name in names if name not in set(Signal)]
+    if unknown:
+        raise ConfigError(f"no signal is called {unknown[0]!r}. Known: {', '.join(Signal)}.")
+    return frozenset(map(Signal, names))

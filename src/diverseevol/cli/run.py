@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import typer
 
 from ..config import RunConfig
@@ -27,7 +29,7 @@ def run(
     n_init: o.InitOption = None,
     n_new: o.NewOption = None,
     seed: o.SeedOption = None,
-    show_samples: int = typer.Option(0, "--show-samples", help="Print so many samples with what is trained on, and stop."),
+    show_samples: int = typer.Option(0, "--show-samples", min=0, help="Print so many samples with what is trained on, and stop."),
 ) -> None:
     """Choose and tune, round by round; the same command again resumes."""
     given = {
@@ -40,6 +42,8 @@ def run(
         "n_new": n_new,
         "seed": seed,
     }
+    if show_samples and out is None:
+        given["out"] = "unused"  # nothing is written
     config = o.config_from(words, preset, given)
     if show_samples:
         from .samples import print_samples
@@ -81,7 +85,7 @@ def round_line(metrics: dict[str, object]) -> str:
     if isinstance(heldout, dict):
         text += f", held-out loss {heldout['loss']:.4f}"
     seconds = ", ".join(f"{name} {duration(bill['seconds'])}" for name, bill in stages.items() if bill["seconds"] >= 0.05)
-    return f"{text} ({seconds})"
+    return f"{text} ({seconds})" if seconds else text
 
 
 def quiet_libraries() -> None:
@@ -89,6 +93,9 @@ def quiet_libraries() -> None:
     import datasets
     import transformers
 
+    # PEFT asks transformers for a setting by its older name, and for GPT-2 corrects one of its own; nobody here can act on either.
+    warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+    warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

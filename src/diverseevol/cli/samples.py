@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -24,12 +26,22 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(config.pool, config.prompt, tokenizer, Path(folder), config.seed, SILENT)
+        _print_left_out(Path(folder) / "quarantine.jsonl", console)
         for row in range(min(n_samples, len(data.pool))):
             ids, mask = data.tokens.ids(row), data.tokens.mask(row)
-            console.rule(f"row {row} · id {data.pool.id(row)} · {len(ids)} tokens, {int(mask.sum())} trained on", style="dim")
+            cut = " (cut)" if len(ids) == config.prompt.max_length else ""
+            title = f"row {row} · id {data.pool.id(row)} · {len(ids)} tokens{cut}, {int(mask.sum())} trained on"
+            console.rule(title, style="dim")
             text = Text()
             for piece, is_trained in describe(ids, mask, tokenizer):
                 mark = piece if console.is_terminal or not is_trained else f"⟦{piece}⟧"
                 text.append(mark, style="bold green" if is_trained else "dim")
             console.print(text, highlight=False, soft_wrap=True)
     console.rule("green (or ⟦ ⟧): trained on · dim: read, never trained on", style="dim")
+
+
+def _print_left_out(quarantine: Path, console: Console) -> None:
+    """Say how many rows are left out, and why: the five commonest reasons."""
+    reasons = [json.loads(line)["reason"] for line in quarantine.read_text("utf-8").splitlines()]
+    for reason, n in Counter(reasons).most_common(5):
+        console.print(f"{n:,} left out: {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -78,4 +78,4 @@ class BarWatch:
 
     def note(self, text: str) -> None:
         """Say one line."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

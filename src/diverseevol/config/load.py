@@ -49,7 +49,9 @@ def load_config(
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise ConfigError(f"override {word!r} is not of the form key=value, such as train.learning_rate=1e-4.")
-        put(values, key.strip(), parse_yaml(text, f"the value of {key}"))
+        # A shell command is full of what YAML would take apart.
+        value = text if key.strip() == "train.command" else parse_yaml(text, f"the value of {key}")
+        put(values, key.strip(), value)
     return validate(values)
 
 

@@ -7,9 +7,9 @@ from the installed source without importing it, so that a misspelt key is found 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from .schedule import round_sizes
 from .train_keys import nearest, sft_keys
@@ -19,6 +19,11 @@ class Stage(BaseModel):
     """Base of every section: frozen, no unknown keys, docstrings as descriptions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+def _from_path(value: object) -> object:
+    """A bare path stands for the section with that path."""
+    return {"path": value} if isinstance(value, str) else value
 
 
 class SourceConfig(Stage):
@@ -45,8 +50,8 @@ class PoolConfig(Stage):
 
     path: str | None = None
     """The pool: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
-    sources: tuple[SourceConfig, ...] = ()
-    """Several sources instead of `path`, each with its own path, format, columns, weight and max_rows."""
+    sources: tuple[Annotated[SourceConfig, BeforeValidator(_from_path)], ...] = ()
+    """Several sources instead of `path`: a path each, or {path: a.jsonl, format: …, columns: …, weight: 2, max_rows: 5000}."""
     format: str = "auto"
     """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
     columns: dict[str, str] = Field(default_factory=dict)
@@ -58,7 +63,7 @@ class PoolConfig(Stage):
     max_rows: int | None = Field(default=None, ge=1)
     """At most so many rows, drawn by the seed."""
     max_bad: float = Field(default=0.05, ge=0, le=1)
-    """Largest share of bad rows that go to the quarantine and are left out; above it the run stops and shows the first five."""
+    """Largest share of bad rows to leave out; above it the run stops. (Rows too long for prompt.max_length do not count here.)"""
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
         """The sources, whether `path` or `sources` named them."""
@@ -101,6 +106,8 @@ class SelectionConfig(Stage):
 
     strategy: str = "k_center"
     """k_center, random, or any strategy that an installed package registers; further keys here are its options."""
+    candidates: float = Field(default=1.0, gt=0, le=1)
+    """Share of the unchosen rows, drawn anew each round, that the model embeds and the strategy considers; 0.1 costs a tenth."""
     seed_subset: str | None = None
     """A file that gives round 0 instead of a random draw: a row number or id a line, a chosen.jsonl, or records of the pool."""
     must_include: str | None = None
@@ -142,8 +149,10 @@ class TrainConfig(Stage):
     """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
     command: str | None = None
     """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
-    command_format: str = "alpaca"
-    """The format of {data} for `command`: alpaca, sharegpt, messages, prompt_completion, parquet or llamafactory."""
+    command_format: Literal["records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"] = (
+        "alpaca"
+    )
+    """The format of {data} for `command`; llamafactory is a folder with its dataset_info.json."""
 
     @property
     def sft(self) -> dict[str, Any]:
@@ -176,8 +185,8 @@ class HeldoutConfig(Stage):
 class RunConfig(Stage):
     """A whole run."""
 
-    pool: PoolConfig
-    """The instruction data to choose from."""
+    pool: Annotated[PoolConfig, BeforeValidator(_from_path)]
+    """The instruction data to choose from: a path, or a section."""
     model: str
     """The base model: a local folder or a Hub id that AutoModelForCausalLM loads."""
     out: str
@@ -202,8 +211,8 @@ class RunConfig(Stage):
     """The pass of the round's model over the pool."""
     selection: SelectionConfig = SelectionConfig()
     """Which rows each round adds."""
-    heldout: HeldoutConfig | None = None
-    """Held-out rows whose loss is measured after every round."""
+    heldout: Annotated[HeldoutConfig | None, BeforeValidator(_from_path)] = None
+    """Held-out rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a column}."""
     keep: Literal["all", "last", "best", "none"] = "last"
     """Which rounds' weights stay: all, the last one's, the one's with the lowest held-out loss, or none."""
     keep_signals: Literal["all", "last", "none"] = "last"

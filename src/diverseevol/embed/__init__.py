@@ -1,15 +1,18 @@
-"""The embedding pass: one forward pass of a model over the pool, one float32 vector a row.
+"""The embedding pass: one forward pass of a model over the pool, one float32 vector a row, and further numbers a row.
 
-- api: embed_tokens, embed_pool, open_embeddings: what other units call
+- api: embed_tokens, embed_pool: what other units call
 - shards: the pool in pieces by length, the pieces in batches, how large a batch may be
 - encoder: a model made ready for the pass: the decoder without its head, in evaluation mode, in the pass's dtype
+- head, statistics, formulas: the signals that need logits, from the same states, a part of the vocabulary at a time
+- answers: the rows without their prompts
 - workers: the batches through the encoder: worker threads or lockstep, halving when memory runs out
-- store: the file under way, its finished pieces, the finished file
+- store, rows_file, columns: the files under way, their finished pieces, the finished files
 - report: what the pass did and cost
 """
 
 from .api import embed_pool, embed_tokens, open_embeddings
+from .columns import open_signals
 from .report import EmbedReport
 from .shards import TokenRows
 
-__all__ = ["EmbedReport", "TokenRows", "embed_pool", "embed_tokens", "open_embeddings"]
+__all__ = ["EmbedReport", "TokenRows", "embed_pool", "embed_tokens", "open_embeddings", "open_signals"]

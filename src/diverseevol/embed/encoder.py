@@ -1,4 +1,4 @@
-"""A model made ready for the pass, and left as it was: evaluation mode, no gradients, no cache, the pass's dtype, no LM head.
+"""A model made ready for the pass, and left as it was: evaluation mode, no gradients, no cache, the pass's dtype.
 
 The vector of a row is a weighted mean, in float32, of the decoder's `last_hidden_state`. In transformers that is the state
 after the final norm, and equal to `hidden_states[-1]` of a model that keeps all layers (`capture_outputs` ties the two; older
@@ -7,6 +7,7 @@ classes append it themselves).
 Padding is on the right, so in a causal model no real position sees it, and the batch needs no attention mask: attention then
 takes its fast causal kernel. Whether the model is causal is tried, not believed: two rows that differ only in their second
 halves must have the same states in their first, to the bit. Where they do not, batches with padding carry a mask.
+The LM head is not called; signals that need logits read its weights (head.py).
 Cost: a copy of the weights in the pass's dtype if it is another than the model's; states of one batch, one layer at a time.
 Shape letters: B rows of a batch, T tokens, D embedding width.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ from torch import Tensor, nn
 
 from ..config import EmbedConfig
 from ..errors import EmbedError
+from ..selection import Signal
+from .formulas import columns_of, row_signals
+from .head import PROBE_TOKENS, Head, find_head
 from .shards import Batch
 
 if TYPE_CHECKING:
@@ -35,8 +39,31 @@ PLAIN_DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16, torch.fl
 
 
 @dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the pass computed for some rows; None for what was not asked."""
+
+    embeddings_BD: np.ndarray | None
+    """float32"""
+    columns_BS: np.ndarray | None
+    """float64, the signals in the order of `columns_of`."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outputs]) -> Outputs:
+        """The outputs of several batches as those of one."""
+        embeddings = [part.embeddings_BD for part in parts if part.embeddings_BD is not None]
+        columns = [part.columns_BS for part in parts if part.columns_BS is not None]
+        return cls(np.concatenate(embeddings) if embeddings else None, np.concatenate(columns) if columns else None)
+
+    def is_finite_B(self) -> np.ndarray:
+        """Which rows hold neither NaN nor infinity."""
+        arrays = [array for array in (self.embeddings_BD, self.columns_BS) if array is not None]
+        finite: np.ndarray = np.logical_and.reduce([np.isfinite(array).all(axis=1) for array in arrays])
+        return finite
+
+
+@dataclass(frozen=True, slots=True)
 class Encoder:
-    """Turns batches into vectors; made by `ready_encoder`."""
+    """Turns batches into vectors and signals; made by `ready_encoder`."""
 
     model: PreTrainedModel
     decoder: PreTrainedModel
@@ -49,26 +76,26 @@ class Encoder:
     is_length_bound: bool
     """A row's states depend on the longest row beside it: only rows of one length may share a batch."""
     is_thread_safe: bool
+    head: Head | None = None
+    """Only where a signal needs logits."""
 
-    def embed(self, batch: Batch) -> np.ndarray:
-        """The vectors of a batch, float32[B, D]."""
+    def compute(self, batch: Batch, signals: frozenset[Signal]) -> Outputs:
+        """The vectors of a batch, float32[B, D], and its signals, float64[B, S]: what is asked for, in one forward pass."""
         mask_BT = None
         if self.is_masked and batch.is_padded:
             mask_BT = (torch.arange(batch.ids_BT.shape[1]) < batch.lengths_B[:, None]).long().to(self.device)
         # FSDP keeps what it gathers for the training that follows, and training refuses tensors made in inference mode.
         with torch.no_grad() if self.is_through_root else torch.inference_mode():
             hidden_BTD = _hidden(self, batch.ids_BT.to(self.device), mask_BT)
-            weights_BT1 = batch.weights_BT.to(hidden_BTD.device)[..., None]
-            # 0 × NaN is NaN: what a padded position holds must not reach the sum. No matrix product: a GPU may do it in TF32.
-            states_BTD = hidden_BTD.float()
-            if batch.is_padded:
-                states_BTD = states_BTD.masked_fill(weights_BT1 == 0, 0.0)
-            return (states_BTD * weights_BT1).sum(dim=1).cpu().numpy()
+            embeddings_BD = _pooled(hidden_BTD, batch) if Signal.EMBEDDING in signals else None
+            if self.head is None or not columns_of(signals):
+                return Outputs(embeddings_BD, None)
+            return Outputs(embeddings_BD, row_signals(self.head, hidden_BTD, batch, signals))
 
-    def try_embed(self, batch: Batch) -> np.ndarray | None:
-        """As `embed`, but None if memory runs out; returns after what the failed try held is free."""
+    def try_compute(self, batch: Batch, signals: frozenset[Signal]) -> Outputs | None:
+        """As `compute`, but None if memory runs out; returns after what the failed try held is free."""
         try:
-            return self.embed(batch)
+            return self.compute(batch, signals)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -84,13 +111,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def ready_encoder(model: PreTrainedModel, config: EmbedConfig, probe_ids: np.ndarray, lockstep: bool) -> Iterator[Encoder]:
+def ready_encoder(
+    model: PreTrainedModel, config: EmbedConfig, probe_ids: np.ndarray, lockstep: bool, with_head: bool = False
+) -> Iterator[Encoder]:
     """Make a model ready; afterwards every module's mode and every weight are what they were.
 
-    `probe_ids` are some real tokens, on which the model's width and causality are found out.
+    `probe_ids` are some real tokens, on which the model's width and causality are found out, and `with_head` its head.
 
     Raises:
-        EmbedError: the decoder cannot be called alone, or not in the asked-for dtype.
+        EmbedError: the decoder cannot be called alone, or not in the asked-for dtype, or its head is not a plain one.
     """
     decoder = find_decoder(model)
     modes = [(module, module.training) for module in model.modules()]
@@ -102,7 +131,8 @@ def ready_encoder(model: PreTrainedModel, config: EmbedConfig, probe_ids: np.nda
             is_safe = not is_length_bound and _is_thread_safe(model, decoder)
             encoder = Encoder(model, decoder, device, dtype, 0, False, lockstep, is_length_bound, is_safe)
             width, is_causal = _probe(encoder, probe_ids)
-            yield replace(encoder, width=width, is_masked=not is_causal)
+            head = _probe_head(encoder, probe_ids[:PROBE_TOKENS]) if with_head else None
+            yield replace(encoder, width=width, is_masked=not is_causal, head=head)
     finally:
         for module, was_training in modes:
             module.training = was_training
@@ -164,6 +194,25 @@ def _probe(encoder: Encoder, probe_ids: np.ndarray) -> tuple[int, bool]:
             "out of memory on a first trial of two short rows: the model alone fills the device. "
             "Use a smaller embed.dtype (bfloat16), a smaller model or a larger device."
         ) from error
+
+
+def _probe_head(encoder: Encoder, probe_ids: np.ndarray) -> Head:
+    ids_1T = torch.from_numpy(np.asarray(probe_ids, dtype=np.int64))[None].to(encoder.device)
+    with torch.inference_mode():
+        hidden_TD = _hidden(encoder, ids_1T, None)[0]
+        logits_TV = encoder.model(input_ids=ids_1T, use_cache=False, return_dict=True).logits[0]
+        settings = encoder.decoder.config.get_text_config().to_dict()
+        return find_head(encoder.model.get_output_embeddings(), settings, hidden_TD, logits_TV)
+
+
+def _pooled(hidden_BTD: Tensor, batch: Batch) -> np.ndarray:
+    weights_BT1 = batch.weights_BT.to(hidden_BTD.device)[..., None]
+    # 0 × NaN is NaN: what a padded position holds must not reach the sum. No matrix product: a GPU may do it in TF32.
+    states_BTD = hidden_BTD.float()
+    if batch.is_padded:
+        states_BTD = states_BTD.masked_fill(weights_BT1 == 0, 0.0)
+    pooled: np.ndarray = (states_BTD * weights_BT1).sum(dim=1).cpu().numpy()
+    return pooled
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What an embedding pass did and cost.
 
 FLOPs: 2 a token and parameter outside the embedding tables (ledger.py), plus the attention's two products, which a causal row
-of T tokens does for T²/2 pairs: 2·T²·D a layer. A mixture of experts is counted with all its experts.
+of T tokens does for T²/2 pairs: 2·T²·D a layer. A mixture of experts is counted with all its experts. Where a signal needs logits
+the head adds 2·V·D a token, counted at every token, also where only the positions before trained tokens are read.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from ..ledger import forward_flops
 
@@ -24,11 +25,11 @@ class EmbedReport:
 
     n_rows: int
     width: int
-    """Columns of embeddings.npy."""
+    """Columns of embeddings.npy, or what they would be."""
     n_tokens: int
-    """Tokens of the whole pool."""
+    """Tokens of the whole pool; those of the answers once more if they had a pass of their own."""
     n_tokens_now: int
-    """Tokens that this call embedded; fewer than `n_tokens` if it resumed."""
+    """Tokens that this call computed; fewer than `n_tokens` if it resumed."""
     n_padded_tokens: int
     """Positions that this call computed, padding included."""
     seconds: float
@@ -62,3 +63,8 @@ def pass_flops(decoder: PreTrainedModel, n_tokens_N: np.ndarray) -> float:
     lengths_N = n_tokens_N.astype(np.float64)
     attention: float = 2.0 * config.num_hidden_layers * config.hidden_size * float(np.square(lengths_N).sum())
     return forward_flops(n_parameters, int(n_tokens_N.sum())) + attention
+
+
+def head_flops(weight_VD: Tensor, n_tokens_N: np.ndarray) -> float:
+    """FLOPs of the LM head at every token of rows of these lengths."""
+    return forward_flops(weight_VD.numel(), int(n_tokens_N.sum()))

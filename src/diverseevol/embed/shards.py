@@ -26,13 +26,15 @@ Ids = Sequence[str] | NDArray[np.str_]
 # A killed pass repeats at most one shard a rank: seconds on a GPU, a minute or two on a few cores.
 SHARD_TOKENS = 1 << 18
 MAX_SHARDS = 4096
+NO_TARGET = -1
 
 
 class TokenRows(Protocol):
     """The tokenised pool, as far as the pass reads it."""
 
-    n_tokens: NDArray[np.int32]
-    """int32[N]"""
+    @property
+    def n_tokens(self) -> NDArray[np.int32]:
+        """Tokens of each row, int32[N]."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -62,6 +64,8 @@ class Batch:
     weights_BT: torch.Tensor
     lengths_B: torch.Tensor
     n_tokens: int
+    targets_BT: torch.Tensor | None = None
+    """The trained token that each position predicts, or NO_TARGET; None if nobody reads it."""
 
     @property
     def is_padded(self) -> bool:
@@ -88,11 +92,11 @@ def batch_stop(rows: np.ndarray, start: int, n_tokens_N: np.ndarray, budget: int
     return start + int((n_tokens_N[rows[start:stop]] == longest).sum()) if is_length_bound else stop
 
 
-def collate(tokens: TokenRows, rows: np.ndarray, pooling: Pooling, ids: Ids) -> Batch:
+def collate(tokens: TokenRows, rows: np.ndarray, pooling: Pooling, ids: Ids, with_targets: bool = False) -> Batch:
     """Read rows and pad them on the right.
 
     Raises:
-        EmbedError: a row has no token to average over.
+        EmbedError: a row has no token to average over, or `with_targets` no trained token that a position predicts.
     """
     texts = [tokens.ids(int(row)) for row in rows]
     lengths_B = np.array([len(text) for text in texts])
@@ -108,7 +112,22 @@ def collate(tokens: TokenRows, rows: np.ndarray, pooling: Pooling, ids: Ids) -> 
             f"cannot embed row {row} (id {ids[row]}): it has no trained token. Leave it out, or set embed.pooling=mean."
         )
     weights_BT = (weights_BT / sums_B[:, None]).astype(np.float32)
-    return Batch(rows, torch.from_numpy(ids_BT), torch.from_numpy(weights_BT), torch.from_numpy(lengths_B), int(lengths_B.sum()))
+    targets_BT = torch.from_numpy(_targets(tokens, rows, ids_BT, ids)) if with_targets else None
+    ids_pt, weights_pt, lengths_pt = (torch.from_numpy(array) for array in (ids_BT, weights_BT, lengths_B))
+    return Batch(rows, ids_pt, weights_pt, lengths_pt, int(lengths_B.sum()), targets_BT)
+
+
+def _targets(tokens: TokenRows, rows: np.ndarray, ids_BT: np.ndarray, ids: Ids) -> np.ndarray:
+    targets_BT = np.full_like(ids_BT, NO_TARGET)
+    for row_pos, row in enumerate(rows):
+        trained = np.flatnonzero(tokens.mask(int(row))[1:])
+        if not trained.size:
+            raise EmbedError(
+                f"cannot compute signals of row {row} (id {ids[row]}): it has no trained token behind its first token. Leave it out, "
+                "or ask for paper_* signals alone, which look at every position."
+            )
+        targets_BT[row_pos, trained] = ids_BT[row_pos, trained + 1]
+    return targets_BT
 
 
 def _weights(tokens: TokenRows, row: int, length: int, pooling: Pooling) -> NDArray[Any]:

@@ -1,17 +1,20 @@
-"""The embeddings' file under way: its finished shards survive a kill, and it gets its name when it is whole.
+"""The pass's files under way: finished shards survive a kill, and the files get their names when they are whole.
 
-    embeddings.npy.partial   the file, written row by row at its place by every rank
+    embeddings.npy.partial   float32 (N, D), written row by row at its place by every rank
+    signals.npy.partial      float64 (N, S), likewise
     embeddings.progress/     a line a finished shard, one file a rank; the first line says which pass the shards belong to
-    embeddings.npy           the finished file; embeddings.json beside it says of which pass, and the report
+    embeddings.npy           the finished vectors
+    signals.parquet          the finished signals: `id` and a column each
+    embeddings.json          of which pass the finished files are, and the last report
 
-Rows are written with pwrite, not through a memory map: two machines that change neighbouring rows of one page through maps of a
-network file would overwrite each other. A shard's line is written after its rows are on the disk (fsync), so a line can be
-trusted.
+Of the two kinds of files there is what was asked for. Rows are written with pwrite, not through a memory map: two machines that
+change neighbouring rows of one page through maps of a network file would overwrite each other. A shard's line is written after
+its rows are on the disk (fsync), so a line can be trusted.
+Shape letters: N pool rows, D embedding width, S signals.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from dataclasses import dataclass, field
@@ -21,43 +24,43 @@ from typing import Any
 import numpy as np
 
 from .. import dist
-from ..errors import EmbedError
 from ..files import read_json, remove, write_json, write_text
+from ..selection import Signal
+from .columns import available_columns, write_columns
+from .encoder import Outputs
+from .formulas import columns_of
 from .report import EmbedReport
+from .rows_file import RowsFile
+from .shards import Ids
 
 
 @dataclass
 class Store:
-    """One rank's hand on the file; made by `open_store`."""
+    """One rank's hand on the files; made by `open_store`."""
 
     out_dir: Path
     header: dict[str, Any]
-    """What the pass is made of; a shard of another header is not trusted."""
+    """What the pass is made of, with the signals that it computes; a shard of another header is not trusted."""
+    embeddings: RowsFile | None
+    columns: RowsFile | None
     done: dict[int, int] = field(default_factory=dict)
     """Finished shards of earlier calls, and the batch bound that each ended with."""
-    _file: int = -1
-    _offset: int = 0
 
-    def write(self, rows: np.ndarray, embeddings_BD: np.ndarray) -> None:
-        """Put vectors at their rows.
+    def write(self, rows: np.ndarray, outputs: Outputs, first_column: int = 0) -> None:
+        """Put vectors and signals at their rows, the signals from `first_column` on.
 
         Raises:
             EmbedError: the disk is full or not writable.
         """
-        try:
-            for row, vector in zip(rows, np.ascontiguousarray(embeddings_BD, dtype=np.float32), strict=True):
-                if os.pwrite(self._file, vector.data, self._offset + int(row) * vector.nbytes) < vector.nbytes:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            n_bytes = self.header["n_rows"] * self.header["width"] * 4
-            raise EmbedError(
-                f"cannot write {_partial(self.out_dir)} ({n_bytes:,} bytes when whole): {error.strerror}. "
-                "Make room and run again; what is finished is kept."
-            ) from error
+        if self.embeddings is not None and outputs.embeddings_BD is not None:
+            self.embeddings.write(rows, outputs.embeddings_BD)
+        if self.columns is not None and outputs.columns_BS is not None:
+            self.columns.write(rows, outputs.columns_BS, first_column)
 
     def finish(self, shard: int, budget: int) -> None:
         """Note a shard as finished, once its rows are on the disk."""
-        os.fsync(self._file)
+        for file in self._files():
+            file.sync()
         line_file = _progress_dir(self.out_dir) / f"rank-{dist.rank()}.jsonl"
         with line_file.open("a", encoding="utf-8") as lines:
             if lines.tell() == 0:
@@ -74,51 +77,66 @@ class Store:
         """Whether some rank has failed."""
         return (_progress_dir(self.out_dir) / "failed").exists()
 
-    def complete(self, report: EmbedReport) -> None:
-        """Give the finished file its name; called on every rank, done by rank 0 after all are here."""
+    def complete(self, report: EmbedReport, ids: Ids) -> None:
+        """Give the finished files their names; called on every rank, done by rank 0 after all are here."""
         dist.barrier()
-        dist.on_main(lambda: self._complete(report))
+        dist.on_main(lambda: self._complete(report, ids))
 
-    def _complete(self, report: EmbedReport) -> None:
-        # The JSON first: a kill in between leaves all shards finished and no embeddings.npy, which the next call puts right.
-        write_json(self.out_dir / "embeddings.json", {"header": self.header, "report": report.as_dict()})
-        _partial(self.out_dir).replace(self.out_dir / "embeddings.npy")
+    def _complete(self, report: EmbedReport, ids: Ids) -> None:
+        # The JSON first and embeddings.npy last: a kill in between never leaves an embeddings.npy beside which something is missing.
+        write_json(self.out_dir / "embeddings.json", {"header": _without_signals(self.header), "report": report.as_dict()})
+        if self.columns is not None:
+            write_columns(self.out_dir, ids, columns_of(self.header["signals"]), np.load(self.columns.path, mmap_mode="r"))
+        if self.embeddings is not None:
+            self.embeddings.path.replace(self.out_dir / "embeddings.npy")
+        remove(_columns_partial(self.out_dir))
         remove(_progress_dir(self.out_dir))
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        """Let go of the files."""
+        for file in self._files():
+            file.close()
+
+    def _files(self) -> list[RowsFile]:
+        return [file for file in (self.embeddings, self.columns) if file is not None]
 
 
 def open_store(out_dir: Path, header: dict[str, Any]) -> Store:
-    """Make the file, or find it with the shards that an earlier call of the same header finished."""
+    """Make the files, or find them with the shards that an earlier call of the same header finished."""
     done = dist.on_main(lambda: _prepare(out_dir, header))
-    offset = np.load(_partial(out_dir), mmap_mode="r").offset
-    return Store(out_dir, header, done, os.open(_partial(out_dir), os.O_RDWR), offset)
+    files = {path: RowsFile.open(path) for path in _shapes(out_dir, header)}
+    return Store(out_dir, header, files.get(_partial(out_dir)), files.get(_columns_partial(out_dir)), done)
 
 
-def finished_report(out_dir: Path, header: dict[str, Any]) -> EmbedReport | None:
-    """The report of the finished file, if `out_dir` holds one of the same header."""
-    if not (out_dir / "embeddings.npy").exists() or not (out_dir / "embeddings.json").exists():
-        return None
-    record = read_json(out_dir / "embeddings.json")
-    return EmbedReport(**record["report"]) if record["header"] == header else None
+def finished_signals(out_dir: Path, header: dict[str, Any]) -> frozenset[Signal]:
+    """What `out_dir` holds already of a pass of this header, whatever else that pass was asked for."""
+    record_file = out_dir / "embeddings.json"
+    if not record_file.exists() or read_json(record_file)["header"] != _without_signals(header):
+        return frozenset()
+    embedding = {Signal.EMBEDDING} if (out_dir / "embeddings.npy").exists() else set()
+    return frozenset(embedding | set(available_columns(out_dir)))
+
+
+def finished_report(out_dir: Path) -> EmbedReport:
+    """The report of the last pass that finished here."""
+    return EmbedReport(**read_json(out_dir / "embeddings.json")["report"])
 
 
 def _prepare(out_dir: Path, header: dict[str, Any]) -> dict[int, int]:
-    progress_dir, shape = _progress_dir(out_dir), (header["n_rows"], header["width"])
+    progress_dir, shapes = _progress_dir(out_dir), _shapes(out_dir, header)
     progress_dir.mkdir(parents=True, exist_ok=True)
     remove(progress_dir / "failed")
-    remove(out_dir / "embeddings.npy")  # of another pass, or it would not be made again; never to be mistaken for this one's
+    if not finished_signals(out_dir, header):  # of another pass: never to be mistaken for this one's
+        for name in ("embeddings.npy", "signals.parquet", "embeddings.json"):
+            remove(out_dir / name)
     done: dict[int, int] = {}
-    for line_file in sorted(progress_dir.glob("*.jsonl")) if _partial(out_dir).exists() else []:
+    for line_file in sorted(progress_dir.glob("*.jsonl")) if all(path.exists() for path in shapes) else []:
         first, *shards = line_file.read_text("utf-8").split("\n")[:-1] or [""]  # a line without its end was cut off by the kill
         if first == json.dumps(header):
             done |= dict(map(json.loads, shards))
     if not done:
-        np.lib.format.open_memmap(_partial(out_dir), mode="w+", dtype=np.float32, shape=shape)
+        for path, (dtype, shape) in shapes.items():
+            np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     lines = [header, *map(list, sorted(done.items()))]
     write_text(progress_dir / "all.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     for line_file in progress_dir.glob("rank-*.jsonl"):
@@ -126,8 +144,27 @@ def _prepare(out_dir: Path, header: dict[str, Any]) -> dict[int, int]:
     return done
 
 
+def _shapes(out_dir: Path, header: dict[str, Any]) -> dict[Path, tuple[type[np.floating[Any]], tuple[int, int]]]:
+    """The files under way that a pass of this header writes."""
+    n_columns = len(columns_of(header["signals"]))
+    shapes: dict[Path, tuple[type[np.floating[Any]], tuple[int, int]]] = {}
+    if Signal.EMBEDDING in header["signals"]:
+        shapes[_partial(out_dir)] = (np.float32, (header["n_rows"], header["width"]))
+    if n_columns:
+        shapes[_columns_partial(out_dir)] = (np.float64, (header["n_rows"], n_columns))
+    return shapes
+
+
+def _without_signals(header: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in header.items() if key != "signals"}
+
+
 def _partial(out_dir: Path) -> Path:
     return out_dir / "embeddings.npy.partial"
+
+
+def _columns_partial(out_dir: Path) -> Path:
+    return out_dir / "signals.npy.partial"
 
 
 def _progress_dir(out_dir: Path) -> Path:

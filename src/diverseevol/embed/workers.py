@@ -21,7 +21,9 @@ import torch
 from .. import dist
 from ..errors import EmbedError
 from ..progress import Task
-from .encoder import Encoder
+from ..selection import Signal
+from .encoder import Encoder, Outputs
+from .formulas import need_targets
 from .shards import Batch, Ids, Pooling, Shard, TokenRows, batch_stop, collate
 from .store import Store
 
@@ -45,6 +47,9 @@ class Work:
     store: Store
     budget: int
     n_workers: int
+    signals: frozenset[Signal]
+    first_column: int = 0
+    """Where the signals stand among the store's columns."""
     n_tokens: int = 0
     n_padded_tokens: int = 0
     n_rows: int = 0
@@ -56,19 +61,19 @@ class Work:
         Raises:
             EmbedError: a single row does not fit in memory.
         """
-        waiting: deque[tuple[_Step, Future[np.ndarray | None]]] = deque()
+        waiting: deque[tuple[_Step, Future[Outputs | None]]] = deque()
         with _worker_threads(self.n_workers, self.encoder.device) as threads:
 
-            def embed_again(batch: Batch) -> np.ndarray | None:
+            def try_again(batch: Batch) -> Outputs | None:
                 wait([future for _, future in waiting])  # alone in memory
-                return threads.submit(self.encoder.try_embed, batch).result()
+                return threads.submit(self.encoder.try_compute, batch, self.signals).result()
 
             for step in self._steps(shards):
-                waiting.append((step, threads.submit(self.encoder.try_embed, step.batch)))
+                waiting.append((step, threads.submit(self.encoder.try_compute, step.batch, self.signals)))
                 if len(waiting) > 2 * self.n_workers:
-                    self._settle(*_first(waiting), embed_again, task)
+                    self._settle(*waiting.popleft(), try_again, task)
             while waiting and not self.bad_rows:
-                self._settle(*_first(waiting), embed_again, task)
+                self._settle(*waiting.popleft(), try_again, task)
 
     def run_lockstep(self, shards: Sequence[Shard], task: Task) -> None:
         """As `run`, one batch at a time and the same number of forward passes on every rank.
@@ -82,13 +87,13 @@ class Work:
             step = next(steps, None)
             if not any(dist.gather(step is not None)):
                 return
-            embeddings_BD = self.encoder.try_embed(step.batch if step else idle)
+            outputs = self.encoder.try_compute(step.batch if step else idle, self.signals)
             if step is None:
                 continue
-            if embeddings_BD is None:
+            if outputs is None:
                 n_padded = step.batch.ids_BT.numel()
                 raise EmbedError(f"{_out_of_memory(step.batch)} Set embed.tokens_per_batch below {n_padded} and run again.")
-            self._keep(step, embeddings_BD, task)
+            self._keep(step, outputs, task)
 
     def _steps(self, shards: Sequence[Shard]) -> Iterator[_Step]:
         for shard in shards:
@@ -97,48 +102,45 @@ class Work:
                 if self.bad_rows or self.store.is_stopped():
                     return
                 stop = batch_stop(shard.rows, start, self.tokens.n_tokens, self.budget, self.encoder.is_length_bound)
-                batch = collate(self.tokens, shard.rows[start:stop], self.pooling, self.ids)
+                batch = self._collate(shard.rows[start:stop])
                 start = stop
                 yield _Step(shard, batch, start == len(shard.rows))
 
-    def _settle(
-        self, step: _Step, future: Future[np.ndarray | None], embed_again: Callable[[Batch], np.ndarray | None], task: Task
-    ) -> None:
-        embeddings_BD = future.result()
-        if embeddings_BD is None:
-            embeddings_BD = self._in_halves(step.batch, embed_again)
-        self._keep(step, embeddings_BD, task)
+    def _collate(self, rows: np.ndarray) -> Batch:
+        return collate(self.tokens, rows, self.pooling, self.ids, need_targets(self.signals))
 
-    def _in_halves(self, batch: Batch, embed_again: Callable[[Batch], np.ndarray | None]) -> np.ndarray:
-        """Embed a batch that did not fit; batches that are made from now on are half as large as the largest that failed."""
+    def _settle(
+        self, step: _Step, future: Future[Outputs | None], try_again: Callable[[Batch], Outputs | None], task: Task
+    ) -> None:
+        outputs = future.result()
+        self._keep(step, self._in_halves(step.batch, try_again) if outputs is None else outputs, task)
+
+    def _in_halves(self, batch: Batch, try_again: Callable[[Batch], Outputs | None]) -> Outputs:
+        """Compute a batch that did not fit; batches that are made from now on are half as large as the largest that failed."""
         n_rows = len(batch.rows)
         self.budget = max(1, min(self.budget, batch.ids_BT.numel() // 2))
         parts = []
         for rows in np.array_split(batch.rows, min(2, n_rows)):
-            half = collate(self.tokens, rows, self.pooling, self.ids)
-            embeddings_BD = embed_again(half)
-            if embeddings_BD is None and n_rows == 1:
+            half = self._collate(rows)
+            outputs = try_again(half)
+            if outputs is None and n_rows == 1:
                 raise EmbedError(f"{_out_of_memory(batch)} Lower prompt.max_length, or use embed.dtype=bfloat16 or more memory.")
-            parts.append(self._in_halves(half, embed_again) if embeddings_BD is None else embeddings_BD)
-        return np.concatenate(parts)
+            parts.append(self._in_halves(half, try_again) if outputs is None else outputs)
+        return Outputs.joined(parts)
 
-    def _keep(self, step: _Step, embeddings_BD: np.ndarray, task: Task) -> None:
+    def _keep(self, step: _Step, outputs: Outputs, task: Task) -> None:
         batch = step.batch
-        self.store.write(batch.rows, embeddings_BD)
+        self.store.write(batch.rows, outputs, self.first_column)
         self.n_tokens += batch.n_tokens
         self.n_padded_tokens += batch.ids_BT.numel()
         self.n_rows += len(batch.rows)
-        bad = ~np.isfinite(embeddings_BD).all(axis=1)
+        bad = ~outputs.is_finite_B()
         if bad.any():
             self.bad_rows += batch.rows[bad].tolist()
             self.store.ask_all_to_stop()
         elif step.is_last:
             self.store.finish(step.shard.index, self.budget)
         task.advance(batch.n_tokens)
-
-
-def _first(waiting: deque[tuple[_Step, Future[np.ndarray | None]]]) -> tuple[_Step, Future[np.ndarray | None]]:
-    return waiting.popleft()
 
 
 def _out_of_memory(batch: Batch) -> str:

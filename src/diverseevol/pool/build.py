@@ -9,7 +9,7 @@ Memory: some 60 bytes a row, and one batch of records. Shape letters: R records.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..config import PoolConfig
-from ..errors import PoolError
+from ..errors import BadRowsError, PoolError
 from ..files import remove, replacing
 from ..progress import Watch
-from .checks import N_SHOWN, check_share
+from .checks import check_share
 from .first_pass import SCHEMA, FirstPass, bad_line
 from .formats import Reader
 from .ids import counters, draw, id_texts, priorities
@@ -41,7 +41,10 @@ INDEX_SCHEMA = pa.schema([("position", pa.int64()), ("id", pa.string()), ("n_tok
 INDEX_ROWS = 1 << 20
 VERSION = 1
 """Of the records' file; another one is read anew."""
-LONGER = "raise prompt.max_length, "
+TOO_LONG = "no token left to train on at max_length"
+REFUSED = "the prompt template refuses it"
+MAX_TOO_LONG = 0.5
+"""Rows that are too long are nobody's mistake and no sign of a misread file, until they are most of them."""
 
 
 def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Records:
@@ -81,38 +84,53 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Re
         if not first.n_read:
             raise PoolError(f"the pool is empty: no row in {', '.join(source.path for source in sources)}. Correct pool.path.")
         limit = config.max_bad if first.n_bad < first.n_read else -1
-        check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad)
+        check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad, pool_dir / QUARANTINE)
         _second_pass(first_file, pool_dir / RECORDS, first, config, seed, made_of)
     finally:
         remove(first_file)
     return Records.open(pool_dir)
 
 
-def finish_pool(pool_dir: Path, n_tokens: NDArray[np.int32], n_trained: NDArray[np.int32], max_bad: float) -> Pool:
+def finish_pool(
+    pool_dir: Path,
+    n_tokens: NDArray[np.int32],
+    n_trained: NDArray[np.int32],
+    max_bad: float = 1.0,
+    why_refused: Callable[[int], str] = lambda position: REFUSED,
+) -> Pool:
     """Leave out the records without a trained token, and write the index of the pool's rows.
 
     Args:
         pool_dir: Where `read_pool` wrote.
         n_tokens: Tokens of each record; int32[R].
         n_trained: Trained tokens of each record; int32[R].
-        max_bad: The largest share of bad rows, those of `read_pool` included.
+        max_bad: The largest share of bad rows: those of `read_pool`, and those without any token, which the template refuses.
+        why_refused: Says why the template refuses the record at a position.
 
     Raises:
-        BadRowsError: more rows are bad than that.
-        PoolError: no row is left, or the numbers are not this pool's.
+        BadRowsError: more rows are bad than that, or most records are too long.
+        PoolError: the numbers are not this pool's.
     """
     records = Records.open(pool_dir)
     if not len(records) == len(n_tokens) == len(n_trained):
         raise PoolError(
             f"{pool_dir} has {len(records)} records, but {len(n_tokens)} were tokenised. Delete {pool_dir} and run again."
         )
-    rows = [_untrained(records, int(position)) for position in np.flatnonzero(n_trained == 0)]
-    _add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, rows)
+    refused = [_left_out(records, int(at), why_refused(int(at))) for at in np.flatnonzero(n_tokens == 0)]
+    too_long = [_left_out(records, int(at), TOO_LONG) for at in np.flatnonzero((n_trained == 0) & (n_tokens != 0))]
+    _add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, [*refused, *too_long])
     # Where rows were drawn, the tokenised ones stand for all.
     share_read = records.n_bad / records.n_read
-    share = share_read + (1 - share_read) * len(rows) / len(records)
-    first = [f"{row.place()}: {row.problem}" for row in rows[:N_SHOWN]]
-    check_share(len(rows) + records.n_bad, records.n_read, share, max_bad if len(rows) < len(records) else -1, first, LONGER)
+    share = share_read + (1 - share_read) * len(refused) / len(records)
+    first = [f"{row.place()}: {row.problem}" for row in refused]
+    if refused:
+        limit = max_bad if len(refused) < len(records) else -1
+        check_share(len(refused) + records.n_bad, records.n_read, share, limit, first, pool_dir / QUARANTINE)
+    if len(too_long) > MAX_TOO_LONG * len(records):
+        raise BadRowsError(
+            f"{len(too_long):,} of {len(records):,} rows have no token left to train on: their prompts fill prompt.max_length. "
+            f"Raise prompt.max_length; the first is {too_long[0].place()}."
+        )
     positions = np.flatnonzero(n_trained != 0)
     with replacing(pool_dir / INDEX) as file, pa.OSFile(str(file), "wb") as out, pa.ipc.new_file(out, INDEX_SCHEMA) as writer:
         # In parts: a column of names may not hold more than 2 GB in one piece.
@@ -158,10 +176,10 @@ def _second_pass(first_file: Path, file: Path, first: FirstPass, config: PoolCon
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
-def _untrained(records: Records, position: int) -> Row:
+def _left_out(records: Records, position: int, why: str) -> Row:
     table = records.table
     source, number = table["source"][position].as_py(), table["source_row"][position].as_py()
-    return Row(records.record_text(position), None, source, number, problem="no token left to train on at max_length")
+    return Row(records.record_text(position), None, source, number, problem=why)
 
 
 def _add_to_quarantine(file: Path, n_before: int, rows: Sequence[Row]) -> None:

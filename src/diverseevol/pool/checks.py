@@ -9,6 +9,7 @@ never trained on, so it does no harm where an earlier one is trained.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import BadRowsError
 from .sample import Sample, Turn
@@ -70,16 +71,16 @@ def _order(turn: Turn, number: int, before: str) -> str:
     return f"role order: turn {number} is the {turn.role}'s behind {last}"
 
 
-def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], hint: str = "") -> None:
+def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], file: Path) -> None:
     """Stop where the share of bad rows is larger than allowed.
 
     Args:
         n_bad: Bad rows.
         n_read: Rows in all.
         share: Their share.
-        max_bad: `pool.max_bad`.
+        max_bad: `pool.max_bad`; below 0 where no row is good.
         first: The first bad rows, each with place and reason; five are shown.
-        hint: What else the user may do.
+        file: Where all of them are written.
 
     Raises:
         BadRowsError: with the count, the share, the first five and what to do.
@@ -88,7 +89,11 @@ def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Se
         return
     lines = "".join(f"\n  {line}" for line in first[:N_SHOWN])
     shown = "The first five" if n_bad > N_SHOWN else "They are"
+    if max_bad < 0:
+        raise BadRowsError(
+            f"not one of {n_read:,} rows is good. {shown}:{lines}\nRepair them, or set pool.format or pool.columns."
+        )
     raise BadRowsError(
         f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. {shown}:{lines}\n"
-        f"Repair or remove them, {hint}or raise pool.max_bad; all of them are in quarantine.jsonl."
+        f"Repair or remove them, or raise pool.max_bad; all of them are in {file}."
     )

@@ -131,7 +131,7 @@ class Pool:
             with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
                 return cls.read(config, seed, Path(folder), watch)
         unknown = np.full(len(read_pool(config, pool_dir, seed, watch)), -1, dtype=np.int32)
-        return finish_pool(pool_dir, unknown, unknown, config.max_bad)
+        return finish_pool(pool_dir, unknown, unknown)
 
     def __len__(self) -> int:
         return int(self.index.num_rows)

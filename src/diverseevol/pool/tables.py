@@ -88,8 +88,8 @@ def _with_first(first: str, file: Iterable[str]) -> Iterator[str]:
 def _delimiter(path: Path, header: str) -> str:
     if kind_of(path) == ".tsv":
         return "\t"
-    # Spreadsheets of half the world write semicolons.
-    return ";" if header.count(";") > header.count(",") else ","
+    # Spreadsheets of half the world write semicolons, and some write tabs.
+    return max(",;\t", key=header.count)
 
 
 def _check_header(header: list[str], name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..errors import SelectionError
@@ -18,6 +20,7 @@ def select(
     seed: int = 0,
     *,
     selectable: np.ndarray | None = None,
+    columns: Mapping[str, np.ndarray] | None = None,
     **options: object,
 ) -> Selection:
     """Pick `n_new` new rows of `embeddings`, given the rows chosen so far.
@@ -29,6 +32,7 @@ def select(
         strategy: a name (see `known_strategies`) or a strategy object.
         seed: for strategies that draw; K-Center does not.
         selectable: (N,) bool; rows that are False are never picked.
+        columns: further signals and columns by name, one value a row, for strategies that read them (quality, loss, …).
         options: the named strategy's own options.
 
     Returns:
@@ -45,5 +49,6 @@ def select(
             f"options go with a strategy's name; found {', '.join(options)} beside an object. Set them on the object."
         )
     chooser = make_strategy(strategy, **options) if isinstance(strategy, str) else strategy
-    signals = Signals(n_rows=embeddings.shape[0] if embeddings.ndim else 0, embeddings=embeddings, selectable=selectable)
+    n_rows = embeddings.shape[0] if embeddings.ndim else 0
+    signals = Signals(n_rows=n_rows, embeddings=embeddings, columns=columns or {}, selectable=selectable)
     return chooser.select(signals, check_chosen_rows(chosen_rows, signals.n_rows), n_new, np.random.default_rng(seed))

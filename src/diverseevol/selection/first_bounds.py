@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..progress import SILENT, Watch
 from .distances import BLOCK_NUMBERS, GPU_BLOCK_NUMBERS, blocks
 from .reader import RowReader
 
@@ -122,7 +123,12 @@ def find_scouts(reader: RowReader, rows: np.ndarray, space: Space, device: torch
 
 
 def first_bounds(
-    reader: RowReader, rows: np.ndarray, centre_rows: np.ndarray, device: torch.device, block_rows: int | None = None
+    reader: RowReader,
+    rows: np.ndarray,
+    centre_rows: np.ndarray,
+    device: torch.device,
+    block_rows: int | None = None,
+    watch: Watch = SILENT,
 ) -> np.ndarray:
     """Bound each row's squared distance to its nearest centre from above, float64[M]; +inf where float32 overflows.
 
@@ -147,13 +153,15 @@ def first_bounds(
     n_numbers = GPU_BLOCK_NUMBERS if device.type == "cuda" else BLOCK_NUMBERS
     n_at_once = block_rows or n_numbers // (reader.width + len(space.centres_CD) + N_SCOUTS)
     bounds_M = np.empty(len(rows))
-    for block in blocks(len(rows), n_at_once):
-        part = rows[block]
-        first, stop = int(part[0]), int(part[-1]) + 1
-        if stop - first <= 2 * len(part):  # reading the few rows in between, too, is faster than gathering the others
-            bounds_M[block] = bounds_of(reader.float32_between(first, stop, device))[part - first]
-        else:
-            bounds_M[block] = bounds_of(reader.float32(part, device))
+    with watch.task("distances to the chosen", len(rows), "rows") as task:
+        for block in blocks(len(rows), n_at_once):
+            part = rows[block]
+            first, stop = int(part[0]), int(part[-1]) + 1
+            if stop - first <= 2 * len(part):  # reading the few rows in between, too, is faster than gathering the others
+                bounds_M[block] = bounds_of(reader.float32_between(first, stop, device))[part - first]
+            else:
+                bounds_M[block] = bounds_of(reader.float32(part, device))
+            task.advance(len(part))
     return bounds_M
 
 

@@ -4,8 +4,9 @@ Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section
 Gonzalez's farthest-first traversal (1985). Differs from the published code in that distances cannot become NaN, near-ties are
 decided by direct differences in float64 and then by the lowest row, and no N × N matrix is built.
 The picks depend on the embeddings alone: not on the device, the blocks, the threads or the number of processes.
-Cost: one (N, C) matrix product and, per pick, only the few rows whose bound is still in the lead; O(N) memory beside the
-embeddings. Rows are shared out over the ranks, which exchange one candidate each per pick; every rank reads the whole array.
+Cost: one pass over the rows (first_bounds.py) and, per pick, only the few rows whose bound is still in the lead; some 40 bytes a row
+beside the embeddings. Rows are shared out over the ranks, which exchange 32 bytes each per pick; every rank reads the rows that it needs
+from the whole array.
 Shape letters: N pool rows, C chosen rows, D embedding width.
 """
 
@@ -20,12 +21,10 @@ import torch
 from .. import dist
 from ..errors import SelectionError
 from .candidates import candidate_rows, check_chosen_rows
-from .distances import Centres
-from .first_bounds import first_bounds
 from .first_row import farthest_from_mean
-from .lazy_distances import LazyDistances
 from .reader import RowReader
 from .signals import Embeddings, Selection, Signal, Signals
+from .traversal import farthest_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,10 @@ class KCenter:
             centre_rows = np.array([picks[0][1]])
             candidates = np.setdiff1d(candidates, centre_rows)
         if len(picks) < n_new:
-            picks += self._traverse(reader, centre_rows, candidates, n_new - len(picks))
+            device = _device(self.device, reader.embeddings)
+            picks += farthest_first(
+                reader, centre_rows, candidates, n_new - len(picks), device, self.block_rows, watch=signals.watch
+            )
         squared = np.array([pick[0] for pick in picks])
         return Selection(
             rows=np.array([pick[1] for pick in picks], dtype=np.int64),
@@ -88,37 +90,6 @@ class KCenter:
                 "nearest_row": np.array([pick[2] for pick in picks], dtype=np.int64),
             },
         )
-
-    def _traverse(
-        self, reader: RowReader, centre_rows: np.ndarray, candidates: np.ndarray, n_new: int
-    ) -> list[tuple[float, int, int]]:
-        """Farthest-first traversal from at least one centre: (squared distance, row, nearest row) a pick."""
-        shard = dist.shard(len(candidates))
-        rows = candidates[shard.start : shard.stop]
-        bounds = first_bounds(reader, rows, centre_rows, _device(self.device, reader.embeddings), self.block_rows)
-        reader.check_finite(np.concatenate([rows[~np.isfinite(bounds)], centre_rows]))
-        distances = LazyDistances(rows, Centres(reader, centre_rows), bounds)
-        picks = []
-        for _ in range(n_new):
-            pick = farthest_of(dist.gather(distances.farthest()))
-            distances.add_centre(pick[1])
-            picks.append(pick)
-        return picks
-
-
-def farthest_of(found: list[tuple[float, float, int, int]]) -> tuple[float, int, int]:
-    """Choose among the ranks' candidates (weighted squared distance, squared distance, row, nearest row): the farthest, else the lowest.
-
-    Returns:
-        (squared distance, row, nearest row).
-
-    Raises:
-        SelectionError: the distance is beyond what float64 can hold.
-    """
-    best = max(found, key=lambda pick: (pick[0], -pick[2]))
-    if best[0] == np.inf:
-        raise SelectionError(f"the distance of row {best[2]} is too large for float64. Scale the embeddings down.")
-    return best[1:]
 
 
 def _device(name: str, embeddings: Embeddings | None = None) -> torch.device:

@@ -18,6 +18,7 @@ import numpy as np
 from .distances import BLOCK_NUMBERS, NO_ROW, Centres, blocks
 
 N_AHEAD = 256  # rows settled for the first time at once, at most
+MAX_FRONT = 2**14  # rows looked at for each pick; all rows are looked at when a new front is drawn
 GONE = -np.inf  # as a bound: picked
 
 
@@ -85,7 +86,8 @@ class LazyDistances:
     def _is_settled(self, positions: np.ndarray) -> np.ndarray:
         """Whether the bound is exact over all centres; a row known to lie on a centre stays at 0 whatever comes."""
         n_seen = self.n_seen[positions]
-        return (n_seen == len(self.centres.rows)) | ((n_seen > 0) & (self.bounds[positions] == 0))
+        is_settled: np.ndarray = (n_seen == len(self.centres.rows)) | ((n_seen > 0) & (self.bounds[positions] == 0))
+        return is_settled
 
     def _next(self, leaders: np.ndarray, scores: np.ndarray, n_at_once: int) -> np.ndarray:
         """The first few leaders; a row never settled has to read all centres, and brings along the like of it behind them."""
@@ -105,7 +107,7 @@ class LazyDistances:
         return float(best), float(self.bounds[pos]), int(self.rows[pos]), int(self.nearest[pos])
 
     def _draw_front(self) -> None:
-        n_front = max(1024, len(self.rows) // 64)
+        n_front = min(max(1024, len(self.rows) // 64), MAX_FRONT)
         if len(self.rows) <= n_front:
             self.front, self.floor = np.arange(len(self.rows)), GONE
             return

@@ -16,7 +16,26 @@ from ..errors import SelectionError, UnknownStrategyError
 from .signals import Strategy
 
 GROUP = "diverseevol.strategies"
-BUILT_IN = {"k_center": ("k_center", "KCenter"), "random": ("random_draw", "RandomDraw")}
+BUILT_IN = {
+    "entropy": ("scores", "entropy"),
+    "facility_location": ("facility_location", "FacilityLocation"),
+    "ifd": ("scores", "ifd"),
+    "k_center": ("k_center", "KCenter"),
+    "k_means": ("k_means", "KMeans"),
+    "least_confidence": ("scores", "least_confidence"),
+    "loss": ("scores", "loss"),
+    "margin": ("scores", "margin"),
+    "quality_diversity": ("weighted", "QualityDiversity"),
+    "random": ("random_draw", "RandomDraw"),
+    "vendi": ("vendi_sampling", "VendiSampling"),
+}
+COMMON = {
+    "quota": ("quotas", "Quota"),
+    "whiten": ("whitening", "Whitened"),
+    "outliers": ("guards", "Outliers"),
+    "minimum": ("guards", "Minimum"),
+}
+"""Options of every strategy, from the innermost to the outermost: each wraps the strategy, and is called with it and the option's value."""
 
 
 def known_strategies() -> list[str]:
@@ -43,7 +62,7 @@ def make_strategy(name: str, **options: object) -> Strategy:
 
     Args:
         name: a built-in or registered name.
-        options: the strategy's own options.
+        options: the strategy's own options, and those of every strategy: quota, whiten, outliers, minimum.
 
     Raises:
         UnknownStrategyError: nobody registered the name.
@@ -52,18 +71,25 @@ def make_strategy(name: str, **options: object) -> Strategy:
     check_strategy(name)
     make = _factory(name)
     parameters = inspect.signature(make).parameters.values()
+    own = {parameter.name for parameter in parameters}
+    common = {option: options.pop(option) for option in COMMON if option in options and option not in own}
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        unknown = sorted(set(options) - {parameter.name for parameter in parameters})
+        unknown = sorted(set(options) - own)
         if unknown:
             known = [parameter.name for parameter in parameters]
             found = f"its options are {', '.join(known)}" if known else "it has no options"
-            hint = _nearest(unknown[0], known)
-            raise SelectionError(f"the strategy {name!r} has no option {unknown[0]!r}: {found}. {hint}".strip())
+            hint = _nearest(unknown[0], [*known, *COMMON])
+            raise SelectionError(
+                f"the strategy {name!r} has no option {unknown[0]!r}: {found}. {hint}Every strategy also takes {', '.join(COMMON)}."
+            )
     required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     missing = [option for option in required if option not in options]
     if missing:
         raise SelectionError(f"the strategy {name!r} needs the option {missing[0]!r}. Give it a value.")
-    return make(**options)
+    strategy = make(**options)
+    for option, setting in common.items():
+        strategy = _load(*COMMON[option])(strategy, setting)
+    return strategy
 
 
 def _registered() -> dict[str, EntryPoint]:
@@ -72,11 +98,14 @@ def _registered() -> dict[str, EntryPoint]:
 
 def _factory(name: str) -> Callable[..., Strategy]:
     if name in BUILT_IN:
-        module, attribute = BUILT_IN[name]
-        make: Callable[..., Strategy] = getattr(import_module(f".{module}", __package__), attribute)
-        return make
+        return _load(*BUILT_IN[name])
     loaded: Callable[..., Strategy] = _registered()[name].load()
     return loaded
+
+
+def _load(module: str, attribute: str) -> Callable[..., Strategy]:
+    make: Callable[..., Strategy] = getattr(import_module(f".{module}", __package__), attribute)
+    return make
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

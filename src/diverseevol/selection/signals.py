@@ -13,11 +13,33 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from ..errors import SelectionError
+from ..progress import SILENT, Watch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Embeddings: TypeAlias = "np.ndarray[Any, Any] | Tensor"
+
+class Vectors(Protocol):
+    """(N, D) numbers whose rows are read on demand, such as `diverseevol.vectors.open_vectors` gives."""
+
+    ndim: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, D)."""
+
+    @property
+    def dtype(self) -> Any:  # noqa: ANN401 - a numpy or a torch type
+        """The numbers' type, numpy's or torch's."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Read rows in the order asked for, as a new array; bfloat16 as float32."""
+
+
+Embeddings: TypeAlias = "np.ndarray[Any, Any] | Tensor | Vectors"
 
 
 class Signal(StrEnum):
@@ -49,10 +71,11 @@ class Signals:
 
     Attributes:
         n_rows: N, the number of pool rows.
-        embeddings: (N, D) numbers of any floating or integer type, in memory, memory-mapped or a torch tensor on any device.
+        embeddings: (N, D) numbers of any floating or integer type: in memory, memory-mapped, a torch tensor on any device, or `Vectors`.
         columns: further signals, and columns of the pool's own records, by name: one value a row.
         selectable: (N,) bool; rows that are False are never picked, though chosen ones among them still count as chosen.
             None: every row may be picked.
+        watch: is shown how far a long selection has come.
 
     Raises:
         SelectionError: a part does not have N rows, or is of the wrong kind.
@@ -62,6 +85,7 @@ class Signals:
     embeddings: Embeddings | None = None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     selectable: np.ndarray | None = None
+    watch: Watch = SILENT
 
     def __post_init__(self) -> None:
         if self.embeddings is not None:

@@ -48,7 +48,7 @@ def run_command(command: str, places: Mapping[str, str], model_dir: Path, log_fi
     def work() -> None:
         with replacing(model_dir) as out:
             out.mkdir(parents=True)
-            line = _filled(command, {**places, "out": str(out)})
+            line = _filled(command, {**places, "out": str(out.resolve())})
             watch.note(f"$ {line}")
             _call(line, log_file, watch)
             if not any((out / name).is_file() for name in ("config.json", "adapter_config.json")):

@@ -162,7 +162,7 @@ def _start_model(start: str, config: TrainConfig, args: SFTConfig, trust_remote_
 
     try:
         return model, LoraConfig(**{"task_type": "CAUSAL_LM", **config.lora})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"LoraConfig refuses a key of train.lora: {error}.") from error
 
 
@@ -198,14 +198,22 @@ def _trainer(
     """A trainer on the dataset; only plain random order on unpacked rows is replaced by ours."""
     # Each row stands in the loss once a step whatever the number of ranks: see order.py.
     is_ours = not args.packing and args.train_sampling_strategy == "random"
-    trainer = _RoundTrainer(
-        model=model,
-        args=args,
-        train_dataset=dataset if is_ours else dataset.select(range(n_rows)),
-        processing_class=tokenizer,
-        peft_config=peft_config,
-        callbacks=[_Checkpoints(config.checkpoint_minutes if args.save_strategy == "no" else None), _Progress(task)],
-    )
+    try:
+        trainer = _RoundTrainer(
+            model=model,
+            args=args,
+            train_dataset=dataset if is_ours else dataset.select(range(n_rows)),
+            processing_class=tokenizer,
+            peft_config=peft_config,
+            callbacks=[_Checkpoints(config.checkpoint_minutes if args.save_strategy == "no" else None), _Progress(task)],
+        )
+    except ValueError as error:
+        if peft_config is None:
+            raise
+        raise ConfigError(
+            f"PEFT cannot put this adapter on {type(model).__name__}: {' '.join(str(error).split())} "
+            "Set train.lora={target_modules: all-linear}, or name modules of this model."
+        ) from error
     trainer.remove_callback(PrinterCallback)  # it prints dictionaries; the watch says the same
     if is_ours:
         width = args.per_device_train_batch_size * args.world_size

@@ -1,7 +1,6 @@
 """K-Center against the plain incremental loop, in the same run on the same data: seconds, extra memory, and whether the picks agree.
 
-    python benchmarks/select.py [--rows 52002] [--width 4096] [--chosen 500] [--picks 100] [--data clustered,isotropic,decaying] [--peers fps]
-    python benchmarks/select.py --out-of-core --rows 2000000 --width 512
+    python benchmarks/selection.py [--rows 52002] [--width 4096] [--chosen 500] [--picks 100] [--data clustered,isotropic,decaying] [--peers fps]
 
 Plain: one product of all rows with the chosen ones, then one matrix-vector product a pick, all in float32, as people write it.
 fps: scikit-matter's farthest point sampling, where it is installed; it starts from the chosen rows one after the other.
@@ -9,10 +8,6 @@ Data: clustered (1,000 tight clusters), isotropic (Gaussian), decaying (a spectr
 have it), equal (all rows the same), and real (--real FILE.npy).
 The picks are also compared with a float64 brute force on the rows that could have won (--brute-force: on all rows, which takes minutes).
 """
-
-import sys
-
-sys.path.pop(0)  # this folder: the script's own name hides a module of the standard library
 
 import argparse
 import resource

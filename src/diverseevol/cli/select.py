@@ -1,0 +1,204 @@
+"""`select`: rows of vectors in files, without a run and without the vectors in memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ..errors import ConfigError, NonFiniteError, PoolExhaustedError, SelectionError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..selection import Selection, Signals, Strategy
+    from .select_files import Ids
+
+EXAMPLE = "Example: diverseevol select --embeddings X.npy --chosen chosen.txt --n 100 --out picks.jsonl metric=cosine"
+KINDS = ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
+COUNT = "How many to pick. Under torchrun --n-new alone works: it takes --n for an option of its own."
+LINES = "Chosen so far: a row number or an id a line, or JSONL with row or id. With none, k_center begins at the row farthest from the mean."
+RECORDS = "JSONL, CSV or Parquet, a record a row, for strategies that read columns; a signals.parquet beside the vectors is read by itself."
+BESIDE = "Their ids, one a line; if not given, ids.txt beside the vectors, where there is one."
+UNITS = {"B": 1} | {f"{letter}{i}B": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("", "i")}
+N_SCOUTS = 1024  # rows that k_center compares each row of a block with, beside the chosen ones
+N_SHOWN = 5
+BLOCK_ROWS = 4096
+
+Embeddings = Annotated[str, typer.Option("--embeddings", help=f"The vectors: {KINDS}")]
+Number = Annotated[int, typer.Option("--n", "--n-new", min=1, help=COUNT)]
+Out = Annotated[Path, typer.Option("--out", help="JSONL, a line a pick: id, row, rank, and what the strategy knew of it.")]
+Chosen = Annotated[Path | None, typer.Option("--chosen", help=LINES)]
+Name = Annotated[str, typer.Option("--strategy", help="Which one; the list is below.")]
+IdsFile = Annotated[Path | None, typer.Option("--ids", help=BESIDE)]
+Columns = Annotated[Path | None, typer.Option("--columns", help=RECORDS)]
+Seed = Annotated[int, typer.Option("--seed", help="For strategies that draw.")]
+Memory = Annotated[str | None, typer.Option("--memory", help="Bounds the blocks worked on at once, such as 1GB, 512MB, 2GiB.")]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="The strategy's options.")]
+
+
+class _Select(TyperCommand):
+    """Looks up which strategies there are when its help is shown, not whenever the program starts."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - whose click it is depends on typer's version
+        from ..selection import known_strategies
+
+        self.epilog = f"Strategies: {', '.join(known_strategies())}. {EXAMPLE}"
+        super().format_help(ctx, formatter)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(cls=_Select)(select)
+
+
+def select(
+    embeddings: Embeddings,
+    n: Number,
+    out: Out,
+    chosen: Chosen = None,
+    strategy: Name = "k_center",
+    ids: IdsFile = None,
+    columns: Columns = None,
+    seed: Seed = 0,
+    memory: Memory = None,
+    words: Words = None,
+) -> None:
+    """Pick rows of embeddings in files, which may be larger than the memory."""
+    from ..selection import Signal, Signals, make_strategy
+
+    options = _options(words or [])
+    chooser = make_strategy(strategy, **options)
+    n_bytes = None if memory is None else _size(memory)
+    folder = _writable_folder(out)
+    from .. import dist
+    from ..vectors import open_vectors
+    from .select_files import open_ids, read_chosen, read_columns
+    from .watch import open_watch
+
+    started, watch = time.perf_counter(), open_watch()
+    dist.start()
+    vectors = open_vectors(embeddings, folder, watch)
+    n_rows, width = vectors.shape
+    names = open_ids(ids, vectors.folder, n_rows)
+    chosen_rows = read_chosen(chosen, n_rows, names)
+    if n > n_rows - len(chosen_rows):
+        left = f"{n_rows - len(chosen_rows)} of the {n_rows} rows of {embeddings} are still unchosen"
+        raise PoolExhaustedError(f"cannot select {n} rows: {left}. Lower --n.")
+    if n_bytes is not None:
+        chooser = _within(n_bytes, width + len(chosen_rows) + N_SCOUTS, strategy, options)
+    table = read_columns(columns, vectors.folder, chooser.needs - {Signal.EMBEDDING}, n_rows)
+    picks = _picks(chooser, Signals(n_rows, vectors, table, watch=watch), chosen_rows, n, seed, names)
+    dist.on_main(lambda: _write(out, picks, names))
+    seconds = time.perf_counter() - started
+    watch.note(f"Done: {strategy} picked {n:,} of {n_rows:,} × {width:,} in {embeddings} into {out}, {seconds:.1f} s")
+
+
+def _options(words: Sequence[str]) -> dict[str, Any]:
+    from ..config.load import parse_yaml, put
+
+    options: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{word!r} is not of the form key=value, such as metric=cosine")
+        put(options, key.strip(), parse_yaml(text, f"the value of {key}"))
+    return options
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    if not match or match[2] not in UNITS or not float(match[1]):
+        raise ConfigError(f"--memory is {text!r}: give a number and a unit such as 1GB, 512MB or 2GiB.")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def _writable_folder(out: Path) -> Path:
+    """The folder that `out` is in or, until it is made, the one that it will be made in."""
+    if out.is_dir():
+        raise ConfigError(f"--out {out} is a folder. Give a file, such as {out / 'picks.jsonl'}.")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be written: {folder}: {error.strerror}. Give another place.") from None
+    return folder
+
+
+def _within(n_bytes: int, numbers_a_row: int, strategy: str, options: Mapping[str, Any]) -> Strategy:
+    """The strategy with blocks that take a quarter of the memory, if it works in blocks: four float32 copies of a row's numbers."""
+    from ..selection import make_strategy
+
+    block_rows = max(1, n_bytes // 4 // (4 * 4 * numbers_a_row))
+    try:
+        return make_strategy(strategy, **{"block_rows": block_rows, **options})
+    except SelectionError:  # it has no such option; the others were accepted before
+        return make_strategy(strategy, **options)
+
+
+def _picks(chooser: Strategy, signals: Signals, chosen_rows: np.ndarray, n: int, seed: int, names: Ids | None) -> Selection:
+    """Select; where the vectors hold NaN, look for the first such rows once more and name their ids."""
+    import numpy as np
+
+    try:
+        return chooser.select(signals, chosen_rows, n, np.random.default_rng(seed))
+    except NonFiniteError:
+        rows = _first_nonfinite(signals) if names else []
+        if not rows or names is None:  # no ids to name, or it was a column that held them
+            raise
+        ids = names.of_rows(rows)
+        shown = ", ".join(f"{ids[row]} (row {row})" for row in rows)
+        raise NonFiniteError(
+            f"NaN or infinite values in the embeddings of {shown}. Embed these anew, or leave them out."
+        ) from None
+
+
+def _first_nonfinite(signals: Signals) -> list[int]:
+    import numpy as np
+
+    rows: list[int] = []
+    for start in range(0, signals.n_rows, BLOCK_ROWS):
+        if signals.embeddings is not None and len(rows) < N_SHOWN:
+            is_finite = np.isfinite(np.asarray(signals.embeddings[start : start + BLOCK_ROWS])).all(axis=1)
+            rows += (start + np.flatnonzero(~is_finite)).tolist()
+    return rows[:N_SHOWN]
+
+
+def _write(out: Path, picks: Selection, names: Ids | None) -> None:
+    """Write the picks, and beside them the rows that guards kept out, if any."""
+    from ..files import remove, write_text
+
+    nearest = picks.columns["nearest_row"].tolist() if "nearest_row" in picks.columns else []
+    skipped = [(guard, row) for guard, rows in picks.skipped.items() for row in rows.tolist()]
+    ids = names.of_rows({*picks.rows.tolist(), *nearest, *(row for _, row in skipped)}) if names else {}
+
+    def named(row: int) -> dict[str, Any]:
+        return {"id": ids[row], "row": row} if names else {"row": row}
+
+    lines = []
+    for rank, row in enumerate(picks.rows.tolist()):
+        line = {**named(row), "rank": rank} | {name: _plain(column[rank].item()) for name, column in picks.columns.items()}
+        if names and nearest:
+            line["nearest_id"] = ids.get(nearest[rank])
+        lines.append(line)
+    write_text(out, _jsonl(lines))
+    skipped_file = out.with_suffix(".skipped.jsonl")
+    remove(skipped_file)
+    if skipped:
+        write_text(skipped_file, _jsonl([{**named(row), "guard": guard} for guard, row in skipped]))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a number, a text or a bool
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _jsonl(lines: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

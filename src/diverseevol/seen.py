@@ -1,0 +1,110 @@
+"""What a round's model sees of the pool: all of it, or (`selection.candidates`) a random part and everything chosen so far.
+
+With a tenth of the pool a round, embedding costs a tenth; the best of a random tenth is nearly as far away as the best of all, and over
+the rounds every row gets its chance. A strategy sees positions in the part; this module is where they become pool rows again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .embed import TokenRows
+from .errors import SelectionError
+from .pool import Pool
+from .selection import Selection, Signals
+
+SOURCE = "source"
+"""The column that every pool has: the file, folder or Hub id of a row."""
+
+
+@dataclass(frozen=True)
+class SomeTokens:
+    """Some rows of a tokenised pool, as a pool of their own."""
+
+    tokens: TokenRows
+    rows: NDArray[np.int64]
+
+    @property
+    def n_tokens(self) -> NDArray[np.int32]:
+        """int32[number of rows]."""
+        return self.tokens.n_tokens[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def ids(self, position: int) -> NDArray[Any]:
+        """The token ids of a position's row."""
+        return self.tokens.ids(int(self.rows[position]))
+
+    def mask(self, position: int) -> NDArray[np.bool_]:
+        """Which of them are trained on."""
+        return self.tokens.mask(int(self.rows[position]))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Signals of some rows of the pool; `rows` None: of all rows."""
+
+    signals: Signals
+    rows: NDArray[np.int64] | None = None
+
+    def positions_of(self, chosen_rows: Sequence[int]) -> NDArray[np.int64]:
+        """Where the chosen rows, all of which are seen, stand among the seen ones."""
+        chosen = np.array(chosen_rows, dtype=np.int64)
+        return chosen if self.rows is None else np.searchsorted(self.rows, chosen)
+
+    def in_pool(self, picks: Selection) -> Selection:
+        """A selection of positions as one of pool rows."""
+        if self.rows is None:
+            return picks
+        columns = dict(picks.columns)
+        if "nearest_row" in columns:
+            nearest = columns["nearest_row"]
+            columns["nearest_row"] = np.where(nearest < 0, nearest, self.rows[nearest])
+        skipped = {guard: self.rows[positions] for guard, positions in picks.skipped.items()}
+        return Selection(self.rows[picks.rows], columns, skipped)
+
+
+def draw_candidates(
+    n_rows: int, chosen_rows: Sequence[int], excluded_rows: NDArray[np.int64], share: float, n_new: int, rng: np.random.Generator
+) -> NDArray[np.int64] | None:
+    """The rows that a round looks at, ascending: the chosen ones and a random share of the others, at least `n_new`; None: all."""
+    if share >= 1:
+        return None
+    chosen = np.array(chosen_rows, dtype=np.int64)
+    free = np.setdiff1d(np.arange(n_rows), np.concatenate([chosen, excluded_rows]))
+    drawn = rng.choice(free, min(len(free), max(n_new, math.ceil(share * len(free)))), replace=False)
+    return np.sort(np.concatenate([chosen, drawn]))
+
+
+def pool_columns(pool: Pool, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of the pool's own records, by name: float64[N] where every value is a number (NaN: none), else text.
+
+    Raises:
+        SelectionError: no record has such a column.
+    """
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    keys: dict[str, None] = {SOURCE: None}
+    for row in range(len(pool) if names else 0):
+        record = pool.record(row)
+        keys.update(dict.fromkeys(record))
+        for name, values in found.items():
+            values.append(pool.source(row) if name == SOURCE and SOURCE not in record else record.get(name))
+    for name, values in found.items():
+        if all(value is None for value in values):
+            raise SelectionError(
+                f"the strategy needs a column {name!r}, which no record of the pool has. They have: {', '.join(keys)}."
+            )
+    return {name: _column(values) for name, values in found.items()}
+
+
+def _column(values: list[Any]) -> NDArray[Any]:
+    if all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values):
+        return np.array([np.nan if value is None else float(value) for value in values])
+    return np.array(["" if value is None else str(value) for value in values])

@@ -1,0 +1,72 @@
+"""Farthest-first traversal over all ranks, exact: the engine of K-Center and of whatever weighs the distances.
+
+Source: Gonzalez, 1985 (the greedy rule); Minoux, 1978 (lazy evaluation). Each rank holds a share of the rows and offers its farthest;
+the ranks exchange 32 bytes each a pick, and each reads the picked row itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from .. import dist
+from ..errors import SelectionError
+from ..progress import SILENT, Watch
+from .distances import Centres
+from .first_bounds import first_bounds
+from .lazy_distances import LazyDistances
+from .reader import RowReader
+
+
+def farthest_first(
+    reader: RowReader,
+    centre_rows: np.ndarray,
+    candidates: np.ndarray,
+    n_new: int,
+    device: torch.device,
+    block_rows: int | None = None,
+    weights: np.ndarray | None = None,
+    watch: Watch = SILENT,
+) -> Iterator[tuple[float, int, int]]:
+    """Pick `n_new` of the candidates, each the farthest from all centres and earlier picks; equal ones go to the lowest row.
+
+    Args:
+        reader: where rows are read.
+        centre_rows: (C,) the centres at the start, at least one.
+        candidates: (M,) rows that may be picked, ascending, at least `n_new`.
+        n_new: how many to pick.
+        device: where the first pass computes.
+        block_rows: rows a block of that pass; None: a block of 16 MB.
+        weights: (M,) factors ≥ 0 on the squared distances; the farthest row is that of the largest product.
+        watch: shows how far it is.
+
+    Yields:
+        (squared distance, row, nearest centre's row), as they are found: a traversal from the centres and the picks so far goes on alike.
+
+    Raises:
+        NonFiniteError: a row holds NaN or infinite values.
+        SelectionError: a distance is beyond what float64 can hold.
+    """
+    shard = dist.shard(len(candidates))
+    mine = slice(shard.start, shard.stop)
+    bounds = first_bounds(reader, candidates[mine], centre_rows, device, block_rows, watch)
+    reader.check_finite(np.concatenate([candidates[mine][~np.isfinite(bounds)], centre_rows]))
+    centres = Centres(reader, centre_rows)
+    distances = LazyDistances(candidates[mine], centres, bounds, None if weights is None else weights[mine])
+    with watch.task("select", n_new, "picks") as task:
+        for _ in range(n_new):
+            squared, row, nearest_row = _farthest_of_all(distances.farthest())
+            distances.add_centre(row)
+            task.advance()
+            yield squared, row, nearest_row
+
+
+def _farthest_of_all(mine: tuple[float, float, int, int]) -> tuple[float, int, int]:
+    """Of all ranks' offers (weighted squared distance, squared distance, row, nearest row) the farthest, else the lowest row."""
+    found = dist.gather_numbers(np.array(mine, dtype=np.float64))  # which holds row numbers up to 2**53 exactly
+    score, squared, row, nearest_row = max(found.tolist(), key=lambda offer: (offer[0], -offer[2]))
+    if score == np.inf:
+        raise SelectionError(f"the distance of row {int(row)} is too large for float64. Scale the embeddings down.")
+    return squared, int(row), int(nearest_row)
