@@ -129,8 +129,8 @@ def _rows(file: str | None, pool: Pool) -> np.ndarray:
     return np.unique(read_rows_file(Path(file), pool)) if file else np.empty(0, dtype=np.int64)
 
 
-def embed_folder(config: RunConfig, watch: Watch) -> EmbedReport:
-    """Embed a pool with one model into `config.out`, without a run: embeddings.npy, ids.txt and the pool beside them.
+def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = frozenset({Signal.EMBEDDING})) -> EmbedReport:
+    """Run one model over a pool into `config.out`, without a run: embeddings.npy, signals.parquet, ids.txt and the pool beside them.
 
     Raises:
         DiverseEvolError: as `open_stages`, and what the embedding pass raises.
@@ -144,4 +144,5 @@ def embed_folder(config: RunConfig, watch: Watch) -> EmbedReport:
         if dist.is_main():
             write_text(out / "ids.txt", "".join(f"{sample_id}\n" for sample_id in data.pool.ids))
         model = load_model(config.model, "auto", config.trust_remote_code)
-        return embed_tokens(model, data.tokens, out, config.embed, ids=data.pool.ids, fingerprint=fingerprint, watch=watch)
+        ids = data.pool.ids
+        return embed_tokens(model, data.tokens, out, config.embed, ids=ids, fingerprint=fingerprint, watch=watch, signals=signals)

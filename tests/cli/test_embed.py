@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from diverseevol.cli.embed import SIGNALS_HELP, asked_signals
+from diverseevol.embed import open_signals
 from diverseevol.errors import ConfigError
 from diverseevol.selection import Signal
 
@@ -16,6 +17,20 @@ def test_signals_by_name():
         asked_signals("loss,los")
     with pytest.raises(ConfigError, match="no signal is called ''"):
         asked_signals("loss,")
+
+
+def test_signals_go_to_a_file_beside_the_embeddings(made_model, pool_file, tmp_path):
+    command = [sys.executable, "-m", "diverseevol", "embed", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "e"]
+    for signals, files in (
+        ("loss,paper_margin", ["signals.parquet"]),
+        ("embedding,answer_loss", ["embeddings.npy", "signals.parquet"]),
+    ):
+        ended = subprocess.run([*map(str, command), "--signals", signals], capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        assert all(name in (ended.stdout + ended.stderr).replace("\n", "") for name in files)
+        assert (tmp_path / "e" / "embeddings.npy").exists() == ("embeddings.npy" in files)
+    assert list(open_signals(tmp_path / "e")) == ["paper_margin", "loss", "answer_loss"]
+    assert [len(values) for values in open_signals(tmp_path / "e").values()] == [200] * 3
 
 
 def test_the_help_names_every_signal():

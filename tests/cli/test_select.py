@@ -218,6 +218,7 @@ MISTAKES = {
     "twice": (dict(chosen=lines(4, 9, "", 4)), SelectionError, "chosen.txt line 4: row 4 is chosen already in line 1"),
     "unknown id": (dict(chosen=lines(IDS[0], "x"), ids=lines(*IDS)), SelectionError, "line 2: the id 'x' is not in ids.txt"),
     "id without ids": (dict(chosen=lines("x")), SelectionError, "line 1: the id 'x' is no row number, and no ids are known"),
+    "JSON id without ids": (dict(chosen='{"id": "x"}'), SelectionError, "line 1: the id 'x' is no row number, and no ids are known"),
     "unknown JSON id": (
         dict(chosen='{"id": "x", "row": 3}', ids=lines(*IDS)), SelectionError, "line 1: the id 'x' is not in ids.txt",
     ),
@@ -265,7 +266,8 @@ def test_a_word_without_equals_is_wrong_usage(tmp_path, points):
     assert CliRunner().invoke(app, [*words[:4], "0", *words[5:]]).exit_code == 2
 
 
-def test_rows_of_nan_are_named_by_id_where_ids_are_known(call, points, tmp_path):
+def test_rows_of_nan_are_named_by_id_where_ids_are_known(call, points, tmp_path, monkeypatch):
+    monkeypatch.setattr("diverseevol.cli.select.BLOCK_ROWS", 16)
     points[[7, 40], [0, 3]] = np.nan, np.inf
     np.save(tmp_path / "x.npy", points)
     with pytest.raises(NonFiniteError, match=r"2 rows of the embeddings hold NaN or infinite values: 7, 40\."):
@@ -304,6 +306,13 @@ def test_memory_sets_the_blocks_of_strategies_that_have_some():
     assert _within(10, 1000, "k_center", {"metric": "cosine"}).block_rows == 1
     assert _within(10**9, 1000, "k_center", {"block_rows": 7}).block_rows == 7
     assert _within(10**9, 1000, "random", {}) == registry.make_strategy("random")
+
+
+def test_memory_reaches_the_strategy(call, monkeypatch):
+    seen = []
+    monkeypatch.setattr("diverseevol.cli.select._within", lambda *given: seen.append(given) or registry.make_strategy("random"))
+    call("--memory", "2MB", "metric=cosine")
+    assert seen == [(2 * 10**6, 6 + 0 + 1024, "k_center", {"metric": "cosine"})]
 
 
 def test_help_lists_the_strategies_without_loading_torch():

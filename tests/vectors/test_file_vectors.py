@@ -60,6 +60,10 @@ def test_a_part_is_one_read_a_shard_and_near_rows_are_read_together(shards, monk
     vectors[np.array([60, 50, 51, 390])]
     assert reads == [11, 1]
     assert vectors.bytes_read == 20 * (1000 + 341 + sum(reads))
+    reads.clear()
+    monkeypatch.setattr(file_vectors, "SPAN_BYTES", 100 * 20)
+    vectors[np.arange(410, 770, 2)]
+    assert reads == [89, 99, 99, 69]  # never more than a span at once
 
 
 def test_a_read_that_stops_half_way_goes_on(shards, monkeypatch):

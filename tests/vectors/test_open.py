@@ -112,6 +112,7 @@ def test_a_parquet_file_is_copied_to_the_scratch_folder_and_leaves_nothing(rows,
 def test_an_embedding_folder_is_its_matrix_and_not_its_signals(rows, tmp_path):
     npy(tmp_path / "embeddings.npy", rows)
     parquet(tmp_path / "signals.parquet", rows)
+    npy(tmp_path / ".half-written.npy", rows)
     vectors = open_vectors(tmp_path)
     assert vectors.folder == tmp_path
     assert np.array_equal(vectors[:], rows)

@@ -45,7 +45,7 @@ def embed(
     quiet_libraries()
     from ..opening import embed_folder
 
-    report = embed_folder(config, watch) if asked == {"embedding"} else embed_folder(config, watch, asked)  # type: ignore[call-arg]
+    report = embed_folder(config, watch, asked)
     shapes = {"embeddings.npy": f"{report.n_rows:,} × {report.width}", "signals.parquet": f"{report.n_rows:,} rows"}
     written = [name for name, is_asked in zip(shapes, ("embedding" in asked, asked != {"embedding"}), strict=True) if is_asked]
     files = ", ".join(f"{out / name} ({shapes[name]})" for name in written)

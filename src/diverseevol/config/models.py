@@ -105,7 +105,7 @@ class SelectionConfig(Stage):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     strategy: str = "k_center"
-    """k_center, random, or any strategy that an installed package registers; further keys here are its options."""
+    """k_center, random, … (docs/strategies.md), or one that an installed package registers; further keys here are its options."""
     candidates: float = Field(default=1.0, gt=0, le=1)
     """Share of the unchosen rows, drawn anew each round, that the model embeds and the strategy considers; 0.1 costs a tenth."""
     seed_subset: str | None = None

@@ -42,19 +42,19 @@ class FileVectors:
     ndim = 2
 
     def __init__(self, layouts: Sequence[Layout], folder: Path) -> None:
-        self._layouts = [layout for layout in layouts if layout.n_rows]
-        self._starts = list(accumulate((layout.n_rows for layout in self._layouts), initial=0))
-        self._row_bytes = self._layouts[0].row_bytes
+        self._layouts = layouts
+        self._starts = list(accumulate((layout.n_rows for layout in layouts), initial=0))
+        self._row_bytes = layouts[0].row_bytes
         self._handles: list[int] = []
         weakref.finalize(self, _close, self._handles)
-        for layout in self._layouts:
+        for layout in layouts:
             try:
                 self._handles.append(os.open(layout.path, os.O_RDONLY | os.O_CLOEXEC))
             except OSError as error:
                 raise EmbedError(f"cannot open {layout.path}: {error.strerror}. Make it readable (or raise ulimit -n).") from None
         self.folder = folder
-        self.shape = (self._starts[-1], self._layouts[0].width)
-        self.dtype = _dtype(self._layouts[0])
+        self.shape = (self._starts[-1], layouts[0].width)
+        self.dtype = _dtype(layouts[0])
         self.bytes_read = 0
 
     def __len__(self) -> int:
