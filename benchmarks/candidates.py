@@ -31,10 +31,11 @@ def radius(embeddings: np.ndarray, share: float, rounds: int, n_new: int, seed: 
     chosen = np.random.default_rng(seed).choice(len(embeddings), n_new, replace=False)
     for index in range(rounds):
         rows = draw_candidates(len(embeddings), chosen.tolist(), NOBODY, share, n_new, np.random.default_rng([seed, index]))
-        if rows is None:
-            picks = select(embeddings, chosen, n_new).rows
-        else:
-            picks = rows[select(embeddings[rows], np.searchsorted(rows, chosen), n_new).rows]
+        picks = (
+            select(embeddings, chosen, n_new).rows
+            if rows is None
+            else rows[select(embeddings[rows], np.searchsorted(rows, chosen), n_new).rows]
+        )
         chosen = np.concatenate([chosen, picks])
     return covering_radius(embeddings, chosen)
 

@@ -68,7 +68,7 @@ def test_a_row_that_lies_on_a_centre_is_not_compared_again_until_it_wins(monkeyp
     monkeypatch.setattr(
         LazyDistances,
         "_compare",
-        lambda self, positions, start: n_compared.append(len(positions)) or compare(self, positions, start),
+        lambda self, positions, *which: n_compared.append(len(positions)) or compare(self, positions, *which),
     )
     distances = on_a_line(np.zeros(500), np.full(500, 1e-9))
     for row in range(500):

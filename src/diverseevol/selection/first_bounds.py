@@ -118,7 +118,7 @@ def find_scouts(reader: RowReader, rows: np.ndarray, space: Space, device: torch
     scout_rows = some_rows[found.cpu().numpy()]
     parts = [space.nearest(reader.float32(scout_rows[part], device)) for part in blocks(len(scout_rows), step)]
     scouts = Scouts(-2 * seen_SP[found].T, seen_SP[found].square().sum(dim=1), torch.cat(parts))
-    second_B = torch.minimum(first_B, space.distances(probe_BD, scouts.nearest(seen_BP)).square())
+    second_B = space.distances(probe_BD, scouts.nearest(seen_BP)).square()
     return scouts if (second_B - truth_B).sum() < (first_B - truth_B).sum() / 2 else None
 
 
@@ -144,9 +144,8 @@ def first_bounds(
 
     def bounds_of(rows_BD: Tensor) -> np.ndarray:
         seen_BP = space.seen(rows_BD)
-        distance_B = space.distances(rows_BD, space.looks_nearest(seen_BP))
-        if scouts:
-            distance_B = torch.minimum(distance_B, space.distances(rows_BD, scouts.nearest(seen_BP)))
+        guess_B = scouts.nearest(seen_BP) if scouts else space.looks_nearest(seen_BP)
+        distance_B = space.distances(rows_BD, guess_B)
         bound_B = distance_B.square() * (1 + 2.0**-50) + reader.width * TINY
         return torch.where(bound_B.isfinite(), bound_B, torch.inf).cpu().numpy()
 

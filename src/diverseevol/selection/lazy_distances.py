@@ -2,8 +2,9 @@
 
 Source: the lazy evaluation of greedy algorithms (Minoux, 1978), here with blocks of leaders, a front and rigorous first bounds.
 A row is settled when its value is exact over all centres so far. To find the farthest row, settle only rows whose bound is not
-below the best settled value; mostly these are a handful. The search looks at a front of the rows with the highest bounds; the
-floor, the highest bound outside, tells when the front has to be drawn anew.
+below the best settled value; mostly these are a handful. Before a row is compared with all centres of the start, it is compared with
+those that came since, which are few and often nearer. The search looks at a front of the rows with the highest bounds; the floor, the
+highest bound outside, tells when the front has to be drawn anew.
 
 Cost: O(M) memory; per pick a product of the few leaders with the centres they have not seen.
 Shape letters: M rows of this rank, D embedding width.
@@ -11,6 +12,7 @@ Shape letters: M rows of this rank, D embedding width.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,13 +40,17 @@ class LazyDistances:
     centres: Centres
     bounds: np.ndarray
     weights: np.ndarray | None = None
-    n_seen: np.ndarray = field(init=False)  # over how many centres the bound is exact
+    n_first: int = field(init=False)  # centres of the start, which the first bounds are about
+    n_seen: np.ndarray = field(init=False)  # over how many centres the bound is one
+    is_exact: np.ndarray = field(init=False)  # whether it is exact over them
     nearest: np.ndarray = field(init=False)
     front: np.ndarray = field(init=False)
     floor: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.n_seen = np.zeros(len(self.rows), dtype=np.int64)
+        self.n_first = len(self.centres.rows)
+        self.n_seen = np.full(len(self.rows), self.n_first)
+        self.is_exact = np.zeros(len(self.rows), dtype=bool)
         self.nearest = np.full(len(self.rows), NO_ROW)
         self._draw_front()
 
@@ -67,8 +73,9 @@ class LazyDistances:
             best = scores[is_settled].max(initial=GONE)
             is_leader = ~is_settled & (scores >= best) & (scores > GONE)
             if is_leader.any():
-                self._settle(self._next(self.front[is_leader], scores[is_leader], n_at_once))
-                n_at_once *= 2
+                order = np.argsort(-scores[is_leader], kind="stable")
+                self._work_on(self.front[is_leader][order], n_at_once)
+                n_at_once = min(2 * n_at_once, N_AHEAD)
             elif best > self.floor or self.floor == GONE:
                 return self._winner(best)
             else:
@@ -85,17 +92,17 @@ class LazyDistances:
 
     def _is_settled(self, positions: np.ndarray) -> np.ndarray:
         """Whether the bound is exact over all centres; a row known to lie on a centre stays at 0 whatever comes."""
-        n_seen = self.n_seen[positions]
-        is_settled: np.ndarray = (n_seen == len(self.centres.rows)) | ((n_seen > 0) & (self.bounds[positions] == 0))
+        is_whole = (self.n_seen[positions] == len(self.centres.rows)) | (self.bounds[positions] == 0)
+        is_settled: np.ndarray = self.is_exact[positions] & is_whole
         return is_settled
 
-    def _next(self, leaders: np.ndarray, scores: np.ndarray, n_at_once: int) -> np.ndarray:
-        """The first few leaders; a row never settled has to read all centres, and brings along the like of it behind them."""
-        order = leaders[np.argsort(-scores, kind="stable")]
-        if self.n_seen[order[:n_at_once]].all():
-            return order[:n_at_once]
-        ahead = order[n_at_once : min(N_AHEAD, 16 * n_at_once)]
-        return np.concatenate([order[:n_at_once], ahead[self.n_seen[ahead] == 0]])
+    def _work_on(self, leaders: np.ndarray, n_at_once: int) -> None:
+        """Bring the first few leaders further: up to the newest centre, or over all centres of the start, with the like of them behind."""
+        is_behind = self.n_seen[leaders] < len(self.centres.rows)
+        if is_behind[:n_at_once].any():
+            self._catch_up(leaders[:n_at_once][is_behind[:n_at_once]])
+        else:
+            self._settle(leaders[: min(N_AHEAD, 16 * n_at_once)])
 
     def _winner(self, best: float) -> tuple[float, float, int, int]:
         if best == GONE:
@@ -103,7 +110,7 @@ class LazyDistances:
         is_best = (self._scores(self.front) == best) & self._is_settled(self.front)
         pos = self.front[is_best].min()
         if self.n_seen[pos] < len(self.centres.rows):  # on a centre already, but a later one there may be the lowest
-            self._settle(np.array([pos]))
+            self._catch_up(np.array([pos]))
         return float(best), float(self.bounds[pos]), int(self.rows[pos]), int(self.nearest[pos])
 
     def _draw_front(self) -> None:
@@ -117,22 +124,29 @@ class LazyDistances:
         self.front = np.flatnonzero(is_front)
         self.floor = float(scores[~is_front].max(initial=GONE))
 
-    def _settle(self, positions: np.ndarray) -> None:
-        """Make the bounds at `positions` exact; rows never settled have the most to catch up and go separately."""
-        is_new = self.n_seen[positions] == 0
-        for group in (positions[is_new], positions[~is_new]):
-            for block in blocks(len(group), BLOCK_NUMBERS // (4 * self.centres.reader.width)):
-                self._compare(group[block], int(self.n_seen[group[block]].min()))
+    def _catch_up(self, positions: np.ndarray) -> None:
+        """Compare the rows with the centres that came since they were last looked at."""
+        for block in self._blocks(positions):
+            self._compare(block, int(self.n_seen[block].min()), len(self.centres.rows))
+            self.n_seen[block] = len(self.centres.rows)
 
-    def _compare(self, positions: np.ndarray, start: int) -> None:
-        """Compare rows with the centres from number `start` on."""
-        reader, n_centres = self.centres.reader, len(self.centres.rows)
+    def _settle(self, positions: np.ndarray) -> None:
+        """Compare the rows with the centres of the start, which makes their bounds exact."""
+        for block in self._blocks(positions):
+            self._compare(block, 0, self.n_first)
+            assert (self.nearest[block] != NO_ROW).all(), "an upper bound was below the exact distance"
+            self.is_exact[block] = True
+
+    def _blocks(self, positions: np.ndarray) -> Iterator[np.ndarray]:
+        return (positions[part] for part in blocks(len(positions), BLOCK_NUMBERS // (4 * self.centres.reader.width)))
+
+    def _compare(self, positions: np.ndarray, start: int, stop: int) -> None:
+        """Lower the bounds by the exact distances to the centres from number `start` up to `stop`."""
+        reader = self.centres.reader
         x_MD = reader.float64(self.rows[positions])
-        for part in blocks(n_centres - start, BLOCK_NUMBERS // (2 * reader.width + 4 * len(positions))):
+        for part in blocks(stop - start, BLOCK_NUMBERS // (2 * reader.width + 4 * len(positions))):
             bounds, known = self.bounds[positions], self.nearest[positions]
             squared, nearest = self.centres.nearest(x_MD, start + part.start, start + part.stop, bounds)
             is_nearer = (squared < bounds) | ((squared == bounds) & (nearest < known))
             self.bounds[positions] = np.where(is_nearer, squared, bounds)
             self.nearest[positions] = np.where(is_nearer, nearest, known)
-        assert (self.nearest[positions] != NO_ROW).all(), "an upper bound was below the exact distance"
-        self.n_seen[positions] = n_centres
