@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .loop import Round, evolve
     from .pool import Pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
+    from .vectors import open_vectors
 
 _HOMES = {
     "DiverseEvolError": "errors",
@@ -32,6 +33,7 @@ _HOMES = {
     "evolve": "loop",
     "load_config": "config",
     "make_strategy": "selection",
+    "open_vectors": "vectors",
     "select": "selection",
     "vendi_score": "evaluation.diversity",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "evolve",
     "load_config",
     "make_strategy",
+    "open_vectors",
     "select",
     "vendi_score",
 ]
