@@ -36,7 +36,13 @@ def test_help_is_quick_and_every_verb_shows_an_example():
         started = time.perf_counter()
         text = call("--help").stdout
         seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 1.0  # 0.3 s on an idle machine
+    assert min(seconds) < 2.0  # 0.3 s on an idle machine; the suite keeps every core busy
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "diverseevol", "--help"], capture_output=True, text=True
+    ).stderr
+    modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
+    assert "diverseevol.cli.select" in modules
+    assert not modules & {"torch", "numpy", "transformers", "pyarrow", "diverseevol.config"}
     for verb in ("init", "run", "status", "embed", "export", "explain", "demo"):
         assert verb in text
         assert "Example: diverseevol" in call(verb, "--help").stdout

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..config import RunConfig, load_config
+if TYPE_CHECKING:
+    from ..config import RunConfig
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[CONFIG] [KEY=VALUE]…", help="A YAML file, and keys to override.")]
 PoolOption = Annotated[str | None, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")]
@@ -26,6 +27,8 @@ def config_from(words: list[str] | None, preset: str | None, options: dict[str, 
     Raises:
         ConfigError: see `load_config`.
     """
+    from ..config import load_config  # builds the models, which --help need not wait for
+
     words = words or []
     files = [word for word in words if "=" not in word]
     if len(files) > 1:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import typer
 
-from ..config import RunConfig
 from ..progress import duration
 from . import options as o
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
 
 
 def register(app: typer.Typer) -> None:
