@@ -91,8 +91,12 @@ def notices(fault: Fault, folder: Path) -> bool:
     file.write_text(sound.replace(fault.old, fault.new, 1), "utf-8")
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", *fault.tests.split()]
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True)
-    file.write_text(sound, "utf-8")
+    try:
+        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        return True  # an endless loop is noticed by whoever waits for it
+    finally:
+        file.write_text(sound, "utf-8")
     assert ended.returncode in (0, 1), ended.stdout.decode()[-2000:]
     return ended.returncode == 1
 
