@@ -61,6 +61,11 @@ def test_the_same_run_opens_again_and_another_does_not(tmp_path):
     run.open(config("rounds=12", "keep=all", "seed=3"), {"pool": "abd"})  # no round is done: a start may be mended
     assert not (tmp_path / "pool").exists()
     run.open(config("rounds=12", "keep=all"), {"pool": "abc"})
+    checkpoint = run.checkpoints_dir(0) / "checkpoint-7"
+    checkpoint.mkdir(parents=True)
+    with pytest.raises(RunChangedError, match=r"another seed"):  # hours of training may lie in it
+        run.open(config("rounds=12", "keep=all", "seed=3"), {"pool": "abc"})
+    assert checkpoint.is_dir()
     run.finish(0)
     with pytest.raises(RunChangedError, match=r"another seed \(0 then, 1 now\).*may change only rounds"):
         run.open(config("rounds=12", "keep=all", "seed=1"), {"pool": "abc"})

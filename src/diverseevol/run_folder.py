@@ -138,6 +138,10 @@ class RunFolder:
             known[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
         write_json(self.metrics_file(index), known)
 
+    def is_budget_spent(self, index: int, budget: int | str | None) -> bool:
+        """Whether a round's picks were cut because they reached this budget in tokens."""
+        return budget is not None and self.metrics(index).get("budget_spent") == budget
+
     def best_round(self, rounds: Iterable[int]) -> int | None:
         """The round with the lowest held-out loss, of equals the first; None where none was measured."""
         losses = {index: self.metrics(index).get("heldout", {}).get("loss") for index in rounds}
@@ -176,10 +180,10 @@ class RunFolder:
         return read_yaml(self.config_file)
 
     def open(self, config: RunConfig, fingerprint: Mapping[str, str]) -> None:
-        """Start the run's record, or check that this is the run that was started here; one without a finished round may change.
+        """Start the run's record, or check that this is the run that was started here; one that has trained nothing yet may change.
 
         Raises:
-            RunChangedError: a round is done, and a key that must not change, the pool, the model or the template differs.
+            RunChangedError: something is trained, and a key that must not change, the pool, the model or the template differs.
             RunFolderError: the folder holds something else.
         """
         now = json.loads(config.model_dump_json(exclude={"out"}))
@@ -193,9 +197,9 @@ class RunFolder:
             try:
                 self._compare(now, fingerprint)
             except RunChangedError:
-                if self.rounds_done():
+                if self.rounds_done() or self.model_dir(0).exists() or any(self.checkpoints_dir(0).glob("checkpoint-*")):
                     raise
-                # No round is done, so nothing is lost: a start that failed may be mended and made again.
+                # Nothing is trained, so nothing is lost: a start that failed may be mended and made again.
                 for part in (self.pool_dir, self.heldout_dir, self.root / "rounds"):
                     remove(part)
         record = {**now, "versions": versions(), "fingerprint": dict(fingerprint)}

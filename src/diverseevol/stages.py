@@ -187,8 +187,7 @@ class Stages:
 
     def is_last(self, index: int) -> bool:
         """Whether no round follows: the schedule ends, or the budget in tokens is spent."""
-        spent = self.run.metrics(index).get("budget_spent")
-        return index + 1 >= len(self.sizes) or (spent is not None and spent == self.config.budget)
+        return index + 1 >= len(self.sizes) or self.run.is_budget_spent(index, self.config.budget)
 
     def _pick(self, index: int, picks: Selection, rank: int) -> dict[str, Any]:
         pool, row = self.data.pool, int(picks.rows[rank])
@@ -265,8 +264,8 @@ class Stages:
         if not self.model_signals or self._is_embedded(index):
             return
         folder, tokens, ids = self.run.signals_dir(index), self.data.tokens, self.data.pool.ids
-        rows = self._candidates(index)
-        dist.on_main(lambda: self.run.save_seen_rows(index, rows))
+        dist.on_main(lambda: self.run.save_seen_rows(index, self._candidates(index)))
+        rows = self.run.seen_rows(index)  # those of a killed pass, if there was one: its vectors are theirs
         with billed() as cost:
             report = embed_tokens(
                 tuned.model(),

@@ -30,8 +30,7 @@ def run_status(root: Path) -> dict[str, Any]:
     is_ready = (run.pool_dir / "index.arrow").exists()
     quarantine = run.pool_dir / "quarantine.jsonl"
     holder = _holder(root)
-    spent = run.metrics(done[-1]).get("budget_spent") if done else None
-    is_finished = at >= len(sizes) or (spent is not None and spent == config["budget"])
+    is_finished = at >= len(sizes) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
     return {
         "run": str(root),
         "state": "finished" if is_finished else f"running ({holder})" if holder else "stopped; the same command goes on",

@@ -1,14 +1,14 @@
 """A first upper bound on each row's distance to its nearest centre, without the product of all rows with all centres.
 
 Any centre bounds the distance to the nearest one from above; the art is to guess a near one cheaply. A few centres that lie far
-apart (landmarks) span a space of few dimensions in which everything is compared. Two guesses are made there for each row: the centre
-that looks nearest, exact for landmarks and rough for the others; and the nearest centre of the row's nearest scout, scouts being some
-rows that were compared with all centres, which finds the way where rows lie in clusters. The distances to the guessed centres are then
-computed directly, so a bad guess costs work later on, and never a wrong pick.
+apart (landmarks) span a space of few dimensions in which everything is compared. There a row's guess is the centre that looks nearest,
+exact for landmarks and rough for the others; or, where a trial shows that it is better, the nearest centre of the row's nearest scout,
+scouts being some rows that were compared with all centres, which finds the way where rows lie in clusters. The distance to the guessed
+centre is then computed directly, so a bad guess costs work later on, and never a wrong pick.
 
 The bound is rigorous: differences of float32 numbers and a sum of squares have a relative error of at most (D + 4) u (Higham,
 Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and rows that float32 does not hold exactly add u (|x| + |c|).
-Cost: products of (N, D, P), (N, P, C), (N, P, S) and (S, D, C), and two gathered centres a row.
+Cost: products of (N, D, P) and of (N, P, C) or (N, P, S), of (S, D, C), and one gathered centre a row.
 Shape letters: N rows, C centres, P landmarks, S scouts, D embedding width, B rows of a block.
 """
 
