@@ -101,10 +101,11 @@ def pool_columns(pool: Pool, names: Sequence[str]) -> dict[str, NDArray[Any]]:
             raise SelectionError(
                 f"the strategy needs a column {name!r}, which no record of the pool has. They have: {', '.join(keys)}."
             )
-    return {name: _column(values) for name, values in found.items()}
+    return {name: as_column(values) for name, values in found.items()}
 
 
-def _column(values: list[Any]) -> NDArray[Any]:
+def as_column(values: list[Any]) -> NDArray[Any]:
+    """Values of records as float64[N] where every one is a number (None: NaN), else as text."""
     if all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values):
         return np.array([np.nan if value is None else float(value) for value in values])
     return np.array(["" if value is None else str(value) for value in values])

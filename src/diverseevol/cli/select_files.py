@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import SelectionError
 from ..pool.files_in import kind_of, open_text
+from ..seen import as_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,4 @@ def _from_values(values: list[Any], is_text: bool) -> np.ndarray:
             return np.array([float(value) if value else np.nan for value in values])
         except ValueError:
             pass
-    if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
-        return np.array([np.nan if value is None else float(value) for value in values])
-    return np.array(["" if value is None else str(value) for value in values])
+    return as_column(values)
