@@ -85,7 +85,7 @@ LOOP = [
 
 
 def outcome(fault: Fault, folder: Path) -> str:
-    """noticed, NOT NOTICED, or endless: the tests did not end in half an hour, which whoever waits for them notices."""
+    """noticed, NOT NOTICED, or endless: the tests did not end in a quarter of an hour, which whoever waits for them notices."""
     file = folder / "src" / "diverseevol" / fault.file
     sound = file.read_text("utf-8")
     assert sound.count(fault.old) >= 1, f"{fault.file} has no {fault.old!r} any more: mend this list"
@@ -93,7 +93,7 @@ def outcome(fault: Fault, folder: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", *fault.tests.split()]
     try:
-        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=1800)
+        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=900)
     except subprocess.TimeoutExpired:
         return "endless"
     finally:
