@@ -31,6 +31,7 @@ LEVELS = {
     "evaluation": 8,
     "train": 8,
     "seen": 9,
+    "holdout": 9,
     "stages": 10,
     "status": 10,
     "opening": 11,

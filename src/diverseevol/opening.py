@@ -13,6 +13,7 @@ from .config import PoolConfig, RunConfig
 from .embed import EmbedReport, embed_tokens
 from .errors import ConfigError, PoolError
 from .files import write_text
+from .holdout import group_names, take_holdout
 from .models import check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, read_rows_file
@@ -48,6 +49,10 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
     lists = {name: _rows(getattr(config.selection, name), data.pool) for name in ("seed_subset", "must_include", "exclude")}
     if heldout and config.heldout:
         _check_apart(heldout.pool, data.pool, lists["exclude"], config.heldout.path)
+    if config.pool.holdout:
+        listed = np.unique(np.concatenate(list(lists.values())))
+        heldout, barred = take_holdout(run, config.pool, data, listed, config.seed, watch)
+        lists["exclude"] = np.union1d(lists["exclude"], barred)
     clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
     if len(clash):
         raise ConfigError(
@@ -55,12 +60,14 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         )
     if config.selection.seed_subset is None:
         check_needs(config, len(data.pool), len(lists["exclude"]))
+    column, key = config.heldout_group, "heldout.group" if config.heldout else None
     stages = Stages(
         run=run,
         config=config,
         tokenizer=tokenizer,
         data=data,
         heldout=heldout,
+        heldout_groups=group_names(heldout.pool, column, key) if heldout and column else None,
         needs=needs,
         columns=pool_columns(data.pool, sorted(needs - frozenset(Signal))),
         fingerprint=fingerprint,

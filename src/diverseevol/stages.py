@@ -23,7 +23,7 @@ from .ledger import Cost, billed
 from .models import load_model
 from .prepare import Prepared
 from .progress import Watch
-from .run_folder import RunFolder
+from .run_folder import OWN, RunFolder, round_name
 from .seen import Seen, SomeTokens, draw_candidates
 from .selection import Selection, Signal, Signals
 
@@ -67,6 +67,7 @@ class Stages:
     tokenizer: PreTrainedTokenizerBase
     data: Prepared
     heldout: Prepared | None
+    heldout_groups: Sequence[str] | None
     needs: frozenset[str]
     """What the strategy reads: signals of the model, and columns of the records."""
     columns: Mapping[str, np.ndarray]
@@ -246,13 +247,13 @@ class Stages:
 
     def measure(self, index: int, tuned: Tuned) -> None:
         """Held-out loss of the round's model, if there are held-out rows."""
-        if self.heldout is None or self.config.heldout is None or "heldout" in self.run.metrics(index):
+        if self.heldout is None or "heldout" in self.run.metrics(index):
             return
         with billed() as cost:
             sums = heldout_losses(tuned.model(), self.heldout.tokens, self.watch)
-        column = self.config.heldout.group
-        groups = [str(self.heldout.pool.record(row).get(column)) for row in range(len(self.heldout.pool))] if column else None
-        losses = loss_per_token(sums, self.heldout.tokens.n_trained, groups)
+        if dist.is_main():
+            self.run.save_row_losses(OWN, round_name(index), sums)
+        losses = loss_per_token(sums, self.heldout.tokens.n_trained, self.heldout_groups)
         self.run.add_metrics(index, {"heldout": losses, "stages": {"heldout": cost.as_dict()}})
 
     def embed(self, index: int, tuned: Tuned) -> None:

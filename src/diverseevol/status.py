@@ -94,7 +94,7 @@ def round_named(run: RunFolder, name: str) -> int:
         best = run.best_round(done)
         if best is None:
             raise RunFolderError(
-                f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path."
+                f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path or pool.holdout."
             )
         return best
     if not name.isdigit():
