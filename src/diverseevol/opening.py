@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from . import dist
+from .checks import check_finished, check_needs
 from .config import PoolConfig, RunConfig
 from .embed import EmbedReport, embed_tokens
 from .errors import ConfigError, PoolError
 from .files import write_text
+from .gauges import GAUGES
 from .holdout import group_names, take_holdout
 from .models import check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
@@ -23,7 +25,7 @@ from .progress import Watch
 from .run_folder import RunFolder, locked
 from .seen import pool_columns
 from .selection import Signal
-from .stages import Stages, check_finished, check_needs
+from .stages import Stages
 
 
 def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch: Watch) -> Stages:
@@ -36,6 +38,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
     """
     fingerprint = dist.on_main(lambda: _open_record(run, config))
+    needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)

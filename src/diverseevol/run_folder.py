@@ -34,6 +34,7 @@ CHANGEABLE = (
     "budget",
     "keep",
     "keep_signals",
+    "stop",
     "embed.tokens_per_batch",
     "train.report_to",
     "train.logging_steps",

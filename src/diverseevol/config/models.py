@@ -196,6 +196,25 @@ class HeldoutConfig(Stage):
     """A column of those rows; the loss is also given per value of it."""
 
 
+class StopConfig(Stage):
+    """When the run ends by itself, before its schedule does; the round under way is always finished."""
+
+    measure: Literal["covering_radius", "vendi", "heldout"] | None = None
+    """End when this has settled: covering_radius or vendi (of the chosen rows, as each round's model embeds them), heldout (the loss), or null."""
+    share: float = Field(default=0.01, ge=0, lt=1)
+    """Settled: none of the last stop.rounds rounds differs by more than this share from the round before them."""
+    rounds: int = Field(default=2, ge=1)
+    """Over how many rounds it must have settled."""
+    samples: int | None = Field(default=None, ge=1)
+    """End after the first round with so many samples chosen."""
+    tokens: int | None = Field(default=None, ge=1)
+    """End after the first round whose chosen samples have so many tokens, prompts and responses, counted once."""
+    flops: float | None = Field(default=None, gt=0)
+    """End after the first round at which all stages of all rounds together took so many floating-point operations."""
+    hours: float | None = Field(default=None, gt=0)
+    """End after the first round at which all stages of all rounds together took so many hours of wall-clock time; what a kill lost is not counted."""
+
+
 class RunConfig(Stage):
     """A whole run."""
 
@@ -227,6 +246,8 @@ class RunConfig(Stage):
     """Which rows each round adds."""
     heldout: Annotated[HeldoutConfig | None, BeforeValidator(_from_path)] = None
     """Held-out rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a column}."""
+    stop: StopConfig = StopConfig()
+    """When the run ends by itself, before its schedule does; the round under way is always finished."""
     keep: Literal["all", "last", "best", "none"] = "last"
     """Which rounds' weights stay: all, the last one's, the one's with the lowest held-out loss, or none."""
     keep_signals: Literal["all", "last", "none"] = "last"
@@ -236,6 +257,8 @@ class RunConfig(Stage):
     def _fits_together(self) -> RunConfig:
         if self.heldout and self.pool.holdout:
             raise ValueError("heldout.path and pool.holdout both name held-out rows: set one of them")
+        if self.stop.measure == "heldout" and not self.has_heldout:
+            raise ValueError("stop.measure: heldout needs held-out rows: set heldout.path or pool.holdout")
         if self.keep == "best" and not self.has_heldout:
             raise ValueError("keep: best needs a yardstick: set heldout.path or pool.holdout, or keep: last")
         if self.keep == "none" and self.train.start == "previous":
