@@ -33,6 +33,7 @@ LEVELS = {
     "seen": 9,
     "stages": 10,
     "status": 10,
+    "fixed_embedding": 10,
     "opening": 11,
     "loop": 12,
     "demo": 13,
