@@ -23,7 +23,7 @@ MODEL = "The fixed model that RUN's pool is embedded with; if not given, its unt
 CHOSEN = "Without RUN: the subset, a row number or an id (of ids.txt beside the vectors) a line, or JSONL. None: all rows are measured."
 COLUMNS = "Without RUN: JSONL, CSV or Parquet, a record a row, with the column of --labels."
 
-Run = Annotated[Path | None, typer.Argument(metavar="[RUN]", help=RUN)]
+Run = Annotated[Path | None, typer.Argument(metavar="RUN", help=RUN)]
 Embeddings = Annotated[str, typer.Option("--embeddings", help=VECTORS)]
 Model = Annotated[str | None, typer.Option("--model", help=MODEL)]
 Chosen = Annotated[Path | None, typer.Option("--chosen", help=CHOSEN)]
