@@ -37,6 +37,7 @@ LEVELS = {
     "holdout": 9,
     "stages": 10,
     "status": 10,
+    "fixed_embedding": 10,
     "opening": 11,
     "loop": 12,
     "demo": 13,

@@ -98,6 +98,23 @@ class RunFolder:
         file = self.row_losses_file(rows, model)
         return np.array(read_json(file), dtype=np.float64) if file.exists() else None
 
+    def fixed_dir(self, name: str) -> Path:
+        """The pool's vectors by a model that is the same for every round; `base`: the run's own base model."""
+        return self.root / "signals" / name
+
+    def fixed_file(self, name: str) -> Path:
+        """The vectors themselves, once they are whole."""
+        return self.fixed_dir(name) / "embeddings.npy"
+
+    def fixed_tokens_dir(self, name: str) -> Path:
+        """The pool as the tokenizer of such a model cuts it, if it is not the run's own."""
+        return self.fixed_dir(name) / "tokens"
+
+    @property
+    def diversity_file(self) -> Path:
+        """How diverse the subset is, as last measured."""
+        return self.root / "diversity.json"
+
     def round_dir(self, index: int) -> Path:
         """Everything of one round."""
         return self.root / "rounds" / f"{index:02d}"

@@ -14,5 +14,6 @@ from .api import embed_pool, embed_tokens, open_embeddings
 from .columns import open_signals
 from .report import EmbedReport
 from .shards import TokenRows
+from .store import is_embedded
 
-__all__ = ["EmbedReport", "TokenRows", "embed_pool", "embed_tokens", "open_embeddings", "open_signals"]
+__all__ = ["EmbedReport", "TokenRows", "embed_pool", "embed_tokens", "is_embedded", "open_embeddings", "open_signals"]
