@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from ..errors import RunFolderError
@@ -42,6 +41,8 @@ def overlap(
     """Find duplicates, near-duplicates and benchmark questions in a pool, without removing anything."""
     given = {"pool.path": pool, "pool.decontaminate": benchmark, "pool.dedup_similarity": similarity, "model": "-", "out": "-"}
     config = o.config_from(words, None, given).pool
+    import numpy as np
+
     from ..pool import read_pool
     from ..pool.overlap import find_contamination, find_duplicates, read_benchmarks, save_contamination, save_duplicates
     from .watch import open_watch
@@ -78,6 +79,8 @@ def duplicates(
     as_json: JsonOption = False,
 ) -> None:
     """Find rows that a round's model cannot tell apart, by its embeddings of the pool; nothing is removed."""
+    import numpy as np
+
     from ..pool import Pool
     from ..pool.overlap.vectors import near_vectors
     from ..run_folder import RunFolder

@@ -98,10 +98,10 @@ def _asked(turn: Turn) -> list[str]:
 
 
 def _best(position: int, matches: Matches, questions: Sequence[Question]) -> list[Match]:
-    """One match a question: word for word before similar, then the highest score."""
+    """One match a question: word for word before similar, then the highest score, then the first."""
     best: dict[int, tuple[str, str, Found]] = {}
-    for match in sorted(matches, key=lambda match: (match[0] == "words", match[2].score)):
-        best[match[2].question] = match
+    for match in sorted(matches, key=lambda match: (match[0] == "words", match[2].score), reverse=True):
+        best.setdefault(match[2].question, match)
     return [
         Match(position, questions[number], kind, found.score, found.matched, role)
         for number, (kind, role, found) in sorted(best.items())

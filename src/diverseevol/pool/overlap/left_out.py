@@ -129,8 +129,8 @@ def why_dropped(pool_dir: Path, sample_id: str) -> str | None:
     """Why a record was left out as a duplicate or as contaminated, in a sentence; None where it was not."""
     for line in _lines_of(pool_dir / CONTAMINATION, sample_id):
         where = f"question {line['question_id']} of {line['benchmark']}"
-        how = f"{line['score']:.0%} of its words are in" if line["kind"] == "words" else f"it is like ({line['score']:.2f})"
-        return f"left out by pool.decontaminate: {how} the {line['role']}'s turn, as in {where}: {line['matched']!r}"
+        how = f"holds {line['score']:.0%} of" if line["kind"] == "words" else f"is like (similarity {line['score']:.3f})"
+        return f"left out by pool.decontaminate: the {line['role']}'s turn {how} {where}: {line['matched']!r}"
     for line in _lines_of(pool_dir / DUPLICATES, sample_id):
         if line["is_dropped"]:
             how = "an exact duplicate" if line["kind"] == "exact" else f"a near-duplicate (similarity {line['similarity']:.3f})"
