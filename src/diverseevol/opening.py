@@ -20,6 +20,7 @@ from .models import check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, read_rows_file
 from .pool import fingerprint as pool_fingerprint
+from .pool.overlap import read_benchmarks
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked
@@ -87,6 +88,7 @@ def _open_record(run: RunFolder, config: RunConfig) -> str:
     """Start or check config.yaml; return a short hash of what the run is made of."""
     _check_outside(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
+    parts |= {f"benchmark {one.name}": one.fingerprint for one in read_benchmarks(config.pool.decontaminate)}
     if config.heldout:
         try:
             parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
@@ -100,7 +102,10 @@ def _open_record(run: RunFolder, config: RunConfig) -> str:
             parts[f"{name} list"] = hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
     run.open(config, parts)
     return hashlib.blake2b(
-        json.dumps([parts, config.embed.pooling, config.prompt.model_dump()]).encode(), digest_size=8
+        json.dumps(
+            [parts, config.pool.dedup, config.pool.dedup_similarity, config.embed.pooling, config.prompt.model_dump()]
+        ).encode(),
+        digest_size=8,
     ).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
 from .files import size_of
 from .pool import Pool
+from .pool.overlap import why_dropped
 from .run_folder import RunFolder
 from .stopping import reason_to_stop
 
@@ -64,7 +66,10 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not (run.pool_dir / "index.arrow").exists():
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
-    row = int(name) if name.isdigit() and len(name) < 16 else int(pool.rows_of([name])[0])
+    position = None if name.isdigit() and len(name) < 16 else pool.records.position_of(name)
+    if position is not None and not np.isin(position, pool.positions):
+        return _left_out(run, pool, position)
+    row = int(name) if position is None and name.isdigit() and len(name) < 16 else int(pool.rows_of([name])[0])
     if row >= len(pool):
         raise PoolError(f"row {row} is not in the pool: it has rows 0 to {len(pool) - 1}.")
     known = {
@@ -79,6 +84,18 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
             if pick["row"] == row:
                 return {**known, "why": _why(pick), "pick": pick, "nearest": _nearest(pool, pick.get("nearest_id"))}
     return {**known, **_why_not(run, pool, row)}
+
+
+def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
+    """Why a record that was read is not in the pool."""
+    records = pool.records
+    place = records.place(position)
+    why = why_dropped(run.pool_dir, records.id(position)) or "left out before the run; pool/quarantine.jsonl says why"
+    with (run.pool_dir / "quarantine.jsonl").open(encoding="utf-8") as lines:
+        for line in map(json.loads, lines):
+            if (line["source"], line["row"]) == (place["source"], place["source_row"]):
+                why = f"left out before the run: {line['reason']}"
+    return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}
 
 
 def round_named(run: RunFolder, name: str) -> int:
