@@ -95,7 +95,8 @@ def _about(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
         yield f"  {measure.title} ({best} is better), {level.mean[measure.name]:.4f} against {other.mean[measure.name]:.4f}"
         for axis, name in AXES.items():
             if found := comparison.find(arm, reference, measure.name, axis):
-                yield f"    {name}: {verdict_line(found)}"
+                n, n_all = found.paired.n, len(comparison.seeds)
+                yield f"    {name}: {verdict_line(found)}" + (f" ({n} of {n_all} seeds reach this far)" if n < n_all else "")
     ratio = level.trained_tokens / other.trained_tokens
     is_same_size = level.n_samples == other.n_samples
     if is_same_size and abs(ratio - 1) > UNLIKE_TOKENS:
