@@ -41,6 +41,7 @@ LEVELS = {
     "opening": 11,
     "loop": 12,
     "demo": 13,
+    "compare": 13,
     "cli": 14,
     "__init__": 15,
     "__main__": 15,

@@ -7,7 +7,7 @@ it was (stages.py does each thing once). Where we differ: docs/deviations.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Round:
     metrics: dict[str, Any]
 
 
-def evolve(config: RunConfig, watch: Watch = SILENT) -> Iterator[Round]:
+def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
     """Alternate selection and tuning until every round is done; a finished round is never done twice.
 
     Yields:

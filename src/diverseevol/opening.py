@@ -38,7 +38,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         ModelError: the tokenizer cannot be loaded, or `prompt.max_length` is more than the model reads.
         ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
     """
-    fingerprint = dist.on_main(lambda: _open_record(run, config))
+    fingerprint = dist.on_main(lambda: open_record(run, config))
     needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
@@ -84,7 +84,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
     return stages
 
 
-def _open_record(run: RunFolder, config: RunConfig) -> str:
+def open_record(run: RunFolder, config: RunConfig) -> str:
     """Start or check config.yaml; return a short hash of what the run is made of."""
     _check_outside(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
@@ -152,7 +152,7 @@ def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = froz
     """
     out = Path(config.out)
     with locked(out) as run:
-        fingerprint = dist.on_main(lambda: _open_record(run, config))
+        fingerprint = dist.on_main(lambda: open_record(run, config))
         tokenizer = load_tokenizer(config.model, config.trust_remote_code)
         check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
         data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)

@@ -159,6 +159,7 @@ class Stages:
                 "n_new": n_kept,
                 "n_chosen": len(subset),
                 "tokens_chosen": int(n_tokens[subset].sum()),
+                "trained_tokens_chosen": int(self.data.tokens.n_trained[subset].sum()),
                 "stages": {"select": cost.as_dict()},
             },
         )
