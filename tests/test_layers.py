@@ -38,6 +38,7 @@ LEVELS = {
     "stages": 10,
     "status": 10,
     "opening": 11,
+    "yardstick": 11,
     "loop": 12,
     "demo": 13,
     "cli": 14,
