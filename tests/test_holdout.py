@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from diverseevol import evolve, load_config
 from diverseevol.errors import ConfigError
-from diverseevol.holdout import draw_holdout, group_names
+from diverseevol.holdout import draw_holdout
 from diverseevol.pool import Pool
 from diverseevol.pool.ids import content_hash
 
@@ -141,16 +141,6 @@ def test_too_many_are_refused_with_what_there_is():
     ):
         draw_holdout(ids, 3, 0, ["a", "a", "a", "b", "b"])
     assert draw_holdout(ids, 3, 0).size == 3
-
-
-def test_groups_are_a_column_or_the_source(tmp_path):
-    write(tmp_path / "a.jsonl", [{"instruction": "1", "output": "x", "kind": 3}, {"instruction": "2", "output": "x"}])
-    pool = Pool.read(tmp_path / "a.jsonl")
-    assert group_names(pool, "kind") == ["3", "(none)"]
-    assert group_names(pool, "source") == [str(tmp_path / "a.jsonl")] * 2
-    assert group_names(pool, "nope") == ["(none)"] * 2
-    with pytest.raises(ConfigError, match="pool.holdout_by is 'nope', but no record has such a column. They have: source, instr"):
-        group_names(pool, "nope", "pool.holdout_by")
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ LEVELS = {
     "status": 10,
     "fixed_embedding": 10,
     "opening": 11,
+    "yardstick": 11,
     "loop": 12,
     "demo": 13,
     "compare": 13,

@@ -15,12 +15,13 @@ from .embed import EmbedReport, embed_tokens
 from .errors import ConfigError, PoolError
 from .files import write_text
 from .gauges import GAUGES
-from .holdout import group_names, take_holdout
+from .holdout import take_holdout
 from .models import check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, read_rows_file
 from .pool import fingerprint as pool_fingerprint
 from .pool.overlap import read_benchmarks
+from .pool.groups import group_names
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked

@@ -85,6 +85,23 @@ class RunFolder:
         """The held-out records as the user wrote them, plus "_id"; can be given as another run's heldout.path."""
         return self.heldout_dir / "rows.jsonl"
 
+    def other_heldout_dir(self, rows: str) -> Path:
+        """Another file's held-out rows, prepared like the pool; `rows` is its fingerprint."""
+        return self.heldout_dir / "files" / rows
+
+    def tasks_file(self, model: str) -> Path:
+        """Results of lm-eval's tasks on a model."""
+        return self.heldout_dir / "tasks" / f"{model}.json"
+
+    def task_scores(self, model: str) -> dict[str, Any]:
+        """What is kept of them."""
+        file = self.tasks_file(model)
+        return dict(read_json(file)) if file.exists() else {}
+
+    def save_task_scores(self, model: str, scores: Mapping[str, Any]) -> None:
+        """Keep further results beside those that are kept."""
+        write_json(self.tasks_file(model), {**self.task_scores(model), **scores})
+
     def row_losses_file(self, rows: str, model: str) -> Path:
         """The summed loss of each held-out row: of the run's `OWN` rows or of another file's, whose fingerprint `rows` is."""
         return self.heldout_dir / "losses" / rows / f"{model}.json"

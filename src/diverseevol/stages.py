@@ -17,7 +17,8 @@ from . import dist
 from .config import RunConfig, round_sizes, split_budget
 from .embed import embed_tokens, open_embeddings, open_signals
 from .errors import ConfigError, PoolExhaustedError, RunFolderError
-from .evaluation.heldout import heldout_losses, loss_per_token
+from .evaluation.heldout import heldout_losses
+from .evaluation.per_token import loss_per_token
 from .files import remove, size_of, write_text
 from .gauges import GAUGES
 from .ledger import Cost, billed
