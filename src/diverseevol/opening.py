@@ -20,8 +20,8 @@ from .models import check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, read_rows_file
 from .pool import fingerprint as pool_fingerprint
-from .pool.overlap import read_benchmarks
 from .pool.groups import group_names
+from .pool.overlap import read_benchmarks
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked
