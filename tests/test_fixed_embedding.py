@@ -13,7 +13,6 @@ from diverseevol.opening import open_stages
 from diverseevol.progress import SILENT
 from diverseevol.run_folder import RunFolder, locked
 
-
 N = 40
 
 
