@@ -13,6 +13,19 @@ from diverseevol.opening import open_stages
 from diverseevol.progress import SILENT
 from diverseevol.run_folder import RunFolder, locked
 
+N = 40
+
+
+@pytest.fixture(scope="module")
+def pool_file(pool_file, tmp_path_factory):
+    """Some rows, one of which is too long to be in the pool: rows of the tokens' store are not the pool's."""
+    lines = pool_file.read_text().splitlines()[:N]
+    record = json.loads(lines[5])
+    too_long = json.dumps(record | {"instruction": "long " * 3000})
+    file = tmp_path_factory.mktemp("pool") / "pool.jsonl"
+    file.write_text("\n".join([*lines[:5], too_long, *lines[5:]]) + "\n")
+    return file
+
 
 def start_run(model, pool_file, out, **options):
     """A run whose pool is ready, and nothing trained."""
@@ -59,9 +72,9 @@ def test_another_model_cuts_the_pool_with_its_own_tokenizer(run, other_model, po
     assert found.file.parent.parent == run.root / "signals"
     assert found.file.parent.name.startswith("o_ther-")
     vectors = np.load(found.file)
-    assert vectors.shape == (200, 16)
+    assert vectors.shape == (N, 16)
     np.testing.assert_array_equal(vectors, expected(other_model, pool_file, tmp_path))
-    assert np.load(embedded(run, None, SILENT).file).shape == (200, 32)
+    assert np.load(embedded(run, None, SILENT).file).shape == (N, 32)
 
 
 def test_pooling_is_the_runs_own(made_model, pool_file, tmp_path):
@@ -75,8 +88,19 @@ def test_a_base_model_that_has_changed_is_refused(made_model, pool_file, tmp_pat
     run = start_run(model, pool_file, tmp_path / "run")
     settings = json.loads((model / "generation_config.json").read_text()) if (model / "generation_config.json").exists() else {}
     (model / "generation_config.json").write_text(json.dumps({**settings, "max_new_tokens": 7}))
-    with pytest.raises(RunChangedError, match="is not the model that .*run was started with. Put the old one back"):
+    with pytest.raises(RunChangedError, match="is not, or no longer, the model that .*run was started with. Put that back"):
         embedded(run, None, SILENT)
+
+
+def test_a_base_model_that_has_moved_is_named_by_its_new_place(made_model, pool_file, tmp_path):
+    model = shutil.copytree(made_model, tmp_path / "model")
+    run = start_run(model, pool_file, tmp_path / "run")
+    model.rename(tmp_path / "moved")
+    with pytest.raises(RunChangedError, match="name its new place"):
+        embedded(run, None, SILENT)
+    found = embedded(run, str(tmp_path / "moved"), SILENT)
+    assert found.file.parent.name == "base"
+    assert embedded(run, None, SILENT).file == found.file
 
 
 def test_a_run_under_way_is_no_hindrance_but_another_pass_is(made_model, pool_file, tmp_path):

@@ -54,14 +54,15 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     base = str(stored["fingerprint"]["model"])
     asked = base if model is None else fingerprint(model)
     is_base = asked == base
-    name = config.model if is_base or model is None else model
+    name = config.model if model is None else model
     slug = "base" if is_base else _slug(name, asked)
     folder = run.fixed_dir(slug)
     mark = f"{stored['fingerprint']['pool']} {asked} {config.prompt.model_dump_json()} {config.embed.pooling}"
     if not is_embedded(folder, mark):
         if fingerprint(name) != asked:
             raise RunChangedError(
-                f"{name} is not the model that {run.root} was started with. Put the old one back, or name another with --model."
+                f"{name} is not, or no longer, the model that {run.root} was started with. Put that back, or name its new place (or another "
+                "model) with --model."
             )
         with locked(folder):
             tokens_dir = run.tokens_dir if is_base else run.fixed_tokens_dir(slug)
@@ -72,8 +73,8 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
 def _embed(
     pool: Pool, config: RunConfig, name: str, is_base: bool, tokens_dir: Path, folder: Path, mark: str, watch: Watch
 ) -> None:
-    # The user's leave to run a model's own code was given for the run's model, and for no other.
-    is_trusted = config.trust_remote_code and is_base
+    # The user's leave to run a model's own code was given for the run's model in its place: a fingerprint does not read code.
+    is_trusted = config.trust_remote_code and name == config.model
     if not is_base:
         tokenizer = load_tokenizer(name, is_trusted)
         check_fits(name, tokenizer, config.prompt.max_length, is_trusted)

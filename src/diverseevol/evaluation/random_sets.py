@@ -24,4 +24,4 @@ def draw_random_sets(n_rows: int, size: int, n_sets: int, seed: int) -> list[NDA
     """
     if size > n_rows:
         raise PoolExhaustedError(f"cannot draw random sets of {size} rows from {n_rows}. Give the embeddings of the whole pool.")
-    return [np.random.default_rng([seed, number]).permutation(n_rows)[:size] for number in range(n_sets)]
+    return [np.random.default_rng([seed, number]).permutation(n_rows)[:size].copy() for number in range(n_sets)]
