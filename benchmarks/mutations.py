@@ -121,7 +121,7 @@ OVERLAP = [
         "pool/overlap/batches.py",
         "start + at for at in asked",
         "start + at for at in range(len(asked))",
-        "tests/pool/overlap/test_duplicates.py",
+        "tests/pool/overlap/test_batches.py",
     ),
     Fault("pool/overlap/parts.py", 'plain("\\n".join(inputs))', '""', "tests/pool/overlap/test_duplicates.py"),
     Fault("pool/overlap/normal.py", "|{SIGNS}+(?!\\w)", "", "tests/pool/overlap/test_normal.py"),
