@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .embed import embed_pool
     from .errors import DiverseEvolError
     from .evaluation.diversity import vendi_score
+    from .evaluation.verdict_table import score_verdicts
     from .loop import Round, evolve
     from .pool import Pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
@@ -34,6 +35,7 @@ _HOMES = {
     "load_config": "config",
     "make_strategy": "selection",
     "open_vectors": "vectors",
+    "score_verdicts": "evaluation.verdict_table",
     "select": "selection",
     "vendi_score": "evaluation.diversity",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "load_config",
     "make_strategy",
     "open_vectors",
+    "score_verdicts",
     "select",
     "vendi_score",
 ]

@@ -113,9 +113,14 @@ class RunFolder:
         """One model's answers; names are round-03, base and the like."""
         return self.answers_dir(benchmark) / f"{_plain(name)}.jsonl"
 
+    @property
+    def all_verdicts_dir(self) -> Path:
+        """Verdicts on the answers to every benchmark."""
+        return self.root / "verdicts"
+
     def verdicts_dir(self, benchmark: str) -> Path:
         """Verdicts on these answers."""
-        return self.root / "verdicts" / _plain(benchmark)
+        return self.all_verdicts_dir / _plain(benchmark)
 
     def verdicts_file(self, benchmark: str, name: str) -> Path:
         """Verdicts on one model's answers, mostly against another's; names are round-03-vs-base and the like."""
