@@ -41,7 +41,7 @@ def score(
 ) -> None:
     """Add up verdicts: Relative Score, wins, order effect, intervals, differences, the score at equal lengths."""
     from ..evaluation.verdict_table import score_verdicts
-    from .score_text import report_lines
+    from .score_text import printable, report_lines
 
     report = score_verdicts(
         *files,
@@ -53,7 +53,7 @@ def score(
         seed=seed,
     )
     if as_json:
-        typer.echo(json.dumps(asdict(report), ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(asdict(report), allow_nan=False))
         return
     for line in report_lines(report):
-        typer.echo(line)
+        typer.echo(printable(line))

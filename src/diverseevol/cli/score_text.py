@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
+from pathlib import Path
 
 from ..evaluation.bootstrap import Interval
 from ..evaluation.judgements import Problem
@@ -42,16 +42,23 @@ def report_lines(report: VerdictReport) -> Iterator[str]:
     for gap in report.differences:
         first, second = names.get(gap.name, gap.name), names.get(gap.against, gap.against)
         between = f" [{_span(gap.interval, '+.2f')}]" if gap.interval else ""
-        yield f"{first} - {second}: {gap.value:+.2f}{between} on {gap.n_questions} questions: {gap.finding}"
+        doubt = f" ({gap.doubt})" if gap.doubt else ""
+        yield f"{first} - {second}: {gap.value:+.2f}{between} on {gap.n_questions} questions: {gap.finding}{doubt}"
     for score in report.files:
         yield from problem_lines(names[score.name], score.problems)
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """Names without the folder that all of them share and without the ending."""
-    shared = os.path.commonpath([PurePath(name).parent for name in names]) if names else ""
-    short = {name: str(PurePath(name).relative_to(shared) if shared else PurePath(name)) for name in names}
+    paths = {name: Path(name).absolute() for name in names}
+    shared = os.path.commonpath([path.parent for path in paths.values()]) if paths else ""
+    short = {name: str(path.relative_to(shared)) for name, path in paths.items()}
     return {name: text.removesuffix(".gz").removesuffix(".zst").removesuffix(".jsonl") for name, text in short.items()}
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would take for a command, or could not show: names and ids come out of files."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 ProblemKind = Literal[
-    "bad_line", "unreadable", "off_scale", "duplicate", "missing_order", "missing_question", "empty_answer", "reply_differs"
+    "bad_line",
+    "unreadable",
+    "off_scale",
+    "duplicate",
+    "missing_order",
+    "missing_question",
+    "same_question",
+    "empty_answer",
+    "reply_differs",
 ]
 
 
@@ -23,7 +31,8 @@ class Problem:
     Attributes:
         kind: `bad_line` (no judgement to be read in it), `unreadable` (a score missing, or the mark of a reply without scores),
             `off_scale`, `duplicate` (question and order judged before: the first one counts), `missing_order` (judged in one order only),
-            `missing_question`, `empty_answer` (counts as it was judged), `reply_differs` (the scores are not those of the reply's first line).
+            `missing_question`, `same_question` (the text of another one; both count), `empty_answer` (counts as it was judged),
+            `reply_differs` (the scores are not those of the reply's first line; they count as stored).
         question_id: None where it is no single question's.
         order: 0 ours shown first, 1 second; None where it is not about one order.
         detail: what was found.

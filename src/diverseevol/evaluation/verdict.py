@@ -49,7 +49,7 @@ class CategoryScore:
     """The questions of one category: how many count, and their RS (or mean score)."""
 
     n_questions: int
-    value: float
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,7 @@ def _by_category(verdicts: Verdicts, rows: NDArray[np.int64]) -> dict[str, Categ
             members.setdefault(category, []).append(row)
     scores = {}
     for category, used in members.items():
-        value_B, _ = headline(verdicts, np.array(used))(np.ones((1, len(used))))
-        scores[category] = CategoryScore(len(used), float(value_B[0]))
+        sums_QS, n_judgements = verdicts.sums_QS[used], int(verdicts.counts_QO[used].sum())
+        value = float(sums_QS[:, 0].sum() / n_judgements) if verdicts.opponent is None else _rs(sums_QS)
+        scores[category] = CategoryScore(len(used), value)
     return scores

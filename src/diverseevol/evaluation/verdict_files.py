@@ -1,19 +1,14 @@
-"""Reading verdict files: this project's own layout and the one DiverseEvol published.
+"""Reading verdict files of either layout into arrays, with a note of everything that does not count.
 
-Own layout, a line a judgement: {"question_id", "order": 0|1, "score", "opponent_score", …}, ours first whatever the order; without
-`opponent_score` it is a single answer's score. Published layout, a line a question with both orders: {"question_id", "eval_QUERY0",
-"eval_QUERY1", "assistant1_QUERY0", …}. There, `eval_QUERY1` is stored as [ours, opponent] like `eval_QUERY0`, although the reply beside
-it names the opponent's score first: exchanging it again would be wrong. The first line of every reply is compared with the stored
-scores, so a file that was stored the other way round does not pass unnoticed.
+The first line of every published reply is compared with the stored scores, so that a file stored the other way round does not pass unnoticed.
 Cost: one pass over the file.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +19,13 @@ from ..pool.files_in import kind_of
 from ..pool.json_files import json_rows
 from ..run_folder import RunFolder
 from .judgements import Problem, ProblemKind, Verdicts
+from .verdict_layouts import Judgement, is_published, is_verdict, judgements_of, models_of, question_of, said_in_reply
 
 SCALE = (1.0, 10.0)
-UNREADABLE = -1.0
-"""What FastChat's judges, and those that grew from it, store for a reply without scores."""
 KINDS = (".jsonl", ".json")
 MISSING = ".missing.jsonl"
 """Beside a file of verdicts: the questions that only one side answered."""
-NUMBER = r"-?\d+(?:\.\d+)?"
-NUMBERS = re.compile(NUMBER)
-SCORE_LINE = re.compile(rf"\W*({NUMBER})(?:/10)?[\s,;]+({NUMBER})(?:/10)?\W*")
-ORDERS = {0: "ours first", 1: "ours second"}
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One record's scores (ours, and the opponent's if there is one; None: not to be read) in one order."""
-
-    question_id: str
-    order: int
-    scores: tuple[float | None, ...]
-    detail: str
-    record: Mapping[str, Any]
+SHOWN = ("ours first", "ours second")
 
 
 @dataclass(slots=True)
@@ -56,7 +36,7 @@ class _Reading:
     judgements: dict[tuple[str, int], Judgement] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     n_sides: int = 0
-    models: tuple[str, str] | None = None
+    models: tuple[str, str] = ("", "")
 
     def note(self, kind: ProblemKind, question_id: str | None, order: int | None, detail: str) -> None:
         self.problems.append(Problem(kind, question_id, order, detail))
@@ -102,65 +82,30 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
 
     Raises:
         PoolError: the file cannot be read.
-        VerdictError: it holds no verdicts, or those of several models, or both pairs and single answers.
+        VerdictError: it holds no verdicts, or those of several models, or both pairs and single answers; the scale is upside down.
     """
+    if not scale[0] < scale[1]:
+        raise VerdictError(f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the highest.")
     reading = _Reading(str(path))
     for row in json_rows(path, str(path)):
         place = f"line {row.line}" if row.line is not None else f"record {row.number}"
         if row.problem or not isinstance(row.record, dict) or row.record.get("question_id") is None:
             reading.note("bad_line", None, None, f"{place}: {row.problem or 'no object with a question_id'}")
             continue
-        if not is_published(row.record) and "score" not in row.record:
+        if not is_verdict(row.record):
             keys = ", ".join(list(row.record)[:6])
             raise VerdictError(f"{path} {place} is no verdict: it has the keys {keys}. A verdict has `score`, or `eval_QUERY0`.")
-        for judgement in _published(row.record) if is_published(row.record) else _own(row.record, place, reading):
+        try:
+            found = list(judgements_of(row.record))
+        except ValueError as error:
+            reading.note("bad_line", str(row.record["question_id"]), None, f"{place}: {error}")
+            continue
+        for judgement in found:
             _take(judgement, place, scale, reading)
     if not reading.judgements:
         raise VerdictError(f"{path} holds no verdicts{_first(reading.problems)}. Give the file that `judge` wrote.")
     _note_missing(path, reading)
     return _arrays(path, reading)
-
-
-def is_published(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of the published layout."""
-    return any(key in record for key in ("eval_QUERY0", "eval_QUERY1", "assistant1_QUERY0"))
-
-
-def _published(record: Mapping[str, Any]) -> Iterator[Judgement]:
-    for order in ORDERS:
-        if any(key.endswith(f"_QUERY{order}") for key in record):  # else this order was not asked for
-            stored = record.get(f"eval_QUERY{order}")
-            yield Judgement(str(record["question_id"]), order, _pair(stored), f"eval_QUERY{order} is {stored!r}", record)
-
-
-def _own(record: Mapping[str, Any], place: str, reading: _Reading) -> Iterator[Judgement]:
-    order, stored = record.get("order", 0), [record["score"]]
-    if "opponent_score" in record:
-        stored.append(record["opponent_score"])
-    if order not in (0, 1) or isinstance(order, bool):
-        reading.note("bad_line", str(record["question_id"]), None, f"{place}: order is {order!r}, not 0 or 1")
-        return
-    detail = " and ".join(f"{key} {value!r}" for key, value in zip(("score", "opponent_score"), stored, strict=False))
-    detail += f" ({record['problem']})" if record.get("problem") else ""
-    yield Judgement(str(record["question_id"]), int(order), tuple(_number(value) for value in stored), detail, record)
-
-
-def _pair(stored: Any) -> tuple[float | None, float | None]:  # noqa: ANN401 - any JSON value
-    if isinstance(stored, str):
-        stored = NUMBERS.findall(stored)
-    if isinstance(stored, list) and len(stored) == 2:
-        return _number(stored[0]), _number(stored[1])
-    return None, None
-
-
-def _number(stored: Any) -> float | None:  # noqa: ANN401 - any JSON value
-    if isinstance(stored, bool) or not isinstance(stored, int | float | str):
-        return None
-    try:
-        number = float(stored)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and number != UNREADABLE else None
 
 
 def _take(judgement: Judgement, place: str, scale: tuple[float, float], reading: _Reading) -> None:
@@ -182,36 +127,27 @@ def _take(judgement: Judgement, place: str, scale: tuple[float, float], reading:
         scores = (None,) * len(scores)
     elif is_published(judgement.record):
         _compare_reply(judgement, place, reading)
-    reading.judgements[question_id, order] = Judgement(question_id, order, scores, judgement.detail, judgement.record)
+    reading.judgements[question_id, order] = replace(judgement, scores=scores)
 
 
 def _agree(judgement: Judgement, place: str, reading: _Reading) -> None:
     """A file is about one model, against one opponent or against none."""
-    n_sides, models = len(judgement.scores), _models(judgement.record)
+    n_sides, models = len(judgement.scores), models_of(judgement.record)
     if reading.n_sides not in (0, n_sides):
         raise VerdictError(f"{reading.name} {place}: pairs and single answers in one file. Split it in two.")
-    if reading.models is not None and reading.models != models:
-        one, other = (" against ".join(filter(None, pair)) for pair in (reading.models, models))
-        raise VerdictError(f"{reading.name} {place}: verdicts on {other!r}, those before on {one!r}. Split the file.")
-    reading.n_sides, reading.models = n_sides, models
-
-
-def _models(record: Mapping[str, Any]) -> tuple[str, str]:
-    keys = ("assistant1_QUERY0", "assistant2_QUERY0") if is_published(record) else ("ours", "opponent")
-    return str(record.get(keys[0]) or ""), str(record.get(keys[1]) or "")
+    for known, name in zip(reading.models, models, strict=True):
+        if known and name and known != name:
+            raise VerdictError(f"{reading.name} {place}: verdicts on {name!r}, those before on {known!r}. Split the file.")
+    reading.n_sides, reading.models = n_sides, (reading.models[0] or models[0], reading.models[1] or models[1])
 
 
 def _compare_reply(judgement: Judgement, place: str, reading: _Reading) -> None:
-    """Note where the reply's own first line, which names what was shown first, says something else than the stored scores."""
-    first_line = str(judgement.record.get(f"response_QUERY{judgement.order}") or "").partition("\n")[0]
-    match = SCORE_LINE.fullmatch(first_line)
-    if match is None:
-        return
-    said = (float(match[1]), float(match[2])) if judgement.order == 0 else (float(match[2]), float(match[1]))
+    """Note where the reply's own first line says something else than the stored scores."""
+    line, said = said_in_reply(judgement) or ("", judgement.scores)
     if said != judgement.scores:
-        detail = f"{place}: {judgement.detail}, but the reply begins {first_line.strip()!r}"
         hint = "; stored as shown, not ours first?" if said[::-1] == judgement.scores else ""
-        reading.note("reply_differs", judgement.question_id, judgement.order, detail + hint)
+        detail = f"{place}: {judgement.detail}, but the reply begins {line!r}{hint}"
+        reading.note("reply_differs", judgement.question_id, judgement.order, detail)
 
 
 def _note_missing(path: Path, reading: _Reading) -> None:
@@ -233,7 +169,7 @@ def _arrays(path: Path, reading: _Reading) -> Verdicts:
         found = [judgements.get((question_id, order)) for order in orders]
         for order_pos, judgement in enumerate(found):
             if judgement is None:
-                reading.note("missing_order", question_id, orders[order_pos], f"not judged with {ORDERS[orders[order_pos]]}")
+                reading.note("missing_order", question_id, orders[order_pos], f"not judged with {SHOWN[orders[order_pos]]}")
             elif None not in judgement.scores:
                 scores_QOS[row, order_pos] = judgement.scores
         records.append(next(judgement.record for judgement in found if judgement is not None))
@@ -243,19 +179,27 @@ def _arrays(path: Path, reading: _Reading) -> Verdicts:
                 lengths_QS[row, side] = len(text)
                 if not text.strip():
                     reading.note("empty_answer", question_id, None, f"{key} is empty; its scores count as judged")
-    ours, opponent = reading.models or ("", "")
+    questions = tuple(question_of(record) for record in records)
+    _note_same(question_ids, questions, reading)
     return Verdicts(
         name=str(path),
-        ours=ours,
-        opponent=opponent if reading.n_sides == 2 else None,
+        ours=reading.models[0],
+        opponent=reading.models[1] if reading.n_sides == 2 else None,
         question_ids=question_ids,
-        questions=tuple(str(record.get("question", record.get("question_text")) or "") for record in records),
+        questions=questions,
         categories=tuple(None if record.get("category") is None else str(record["category"]) for record in records),
         orders=orders,
         scores_QOS=scores_QOS,
         lengths_QS=lengths_QS,
         problems=tuple(reading.problems),
     )
+
+
+def _note_same(question_ids: Sequence[str], questions: Sequence[str], reading: _Reading) -> None:
+    first_of: dict[str, str] = {}
+    for question_id, text in zip(question_ids, questions, strict=True):
+        if text and first_of.setdefault(text, question_id) != question_id:
+            reading.note("same_question", question_id, None, f"the text of question {first_of[text]}; both count")
 
 
 def _first(problems: Sequence[Problem]) -> str:

@@ -33,6 +33,7 @@ class Difference:
         n_questions: Questions that count in both.
         value: First minus second; `interval`: of that.
         finding: The first is `better` or `worse` where the interval leaves 0 out, else `no difference shown`.
+        doubt: Why the two may not be comparable, empty where nothing speaks against it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Difference:
     value: float
     interval: Interval | None
     finding: Finding
+    doubt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
     gap = difference(headline(first, pairs_Q2[:, 0]), headline(second, pairs_Q2[:, 1]))
     interval = confidence_interval(gap, len(pairs_Q2), seed)
     value = float(gap(np.ones((1, len(pairs_Q2))))[0][0])
-    return Difference(first.name, second.name, len(pairs_Q2), value, interval, _finding(interval))
+    doubt = "" if first.opponent == second.opponent else f"other opponents: {first.opponent or '?'}, {second.opponent or '?'}"
+    return Difference(first.name, second.name, len(pairs_Q2), value, interval, _finding(interval), doubt)
 
 
 def _finding(interval: Interval | None) -> Finding:
