@@ -17,6 +17,10 @@ says what was asked, what was found and what to do, in one or two lines; the com
     ├── SelectionError         (ValueError)         a selection that cannot be made
     │   ├── PoolExhaustedError                      more picks asked for than selectable rows are left
     │   └── UnknownStrategyError                    a strategy name that nobody registered
+    ├── AnswersError           (ValueError)         files of answers that cannot be read or do not belong together
+    ├── JudgeError             (RuntimeError)       a judge that cannot be asked, or no further
+    │   └── BudgetSpentError                        the next request may cost more than what is left of the budget
+    ├── VerdictError           (ValueError)         files of verdicts that cannot be scored
     └── RunFolderError         (RuntimeError)       the run folder: locked, changed, incomplete, not writable
         ├── RunLockedError                          another process works in the folder
         └── RunChangedError                         the configuration, the pool or the model is not the run's own
@@ -77,6 +81,22 @@ class PoolExhaustedError(SelectionError):
 
 class UnknownStrategyError(SelectionError):
     """Nobody registered a strategy of that name."""
+
+
+class AnswersError(DiverseEvolError, ValueError):
+    """Answers cannot be read, or do not belong to the same questions."""
+
+
+class JudgeError(DiverseEvolError, RuntimeError):
+    """A judge cannot be asked, or no further."""
+
+
+class BudgetSpentError(JudgeError):
+    """The next request may cost more than what is left of the budget."""
+
+
+class VerdictError(DiverseEvolError, ValueError):
+    """A file of verdicts cannot be scored, or not together with the others."""
 
 
 class RunFolderError(DiverseEvolError, RuntimeError):

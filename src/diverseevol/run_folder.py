@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from . import dist
 from .config import RunConfig, read_yaml
-from .errors import RunChangedError, RunFolderError, RunLockedError
+from .errors import ConfigError, RunChangedError, RunFolderError, RunLockedError
 from .files import read_json, remove, replacing, write_json, write_text
 
 # What a resumed run may change without changing what the finished rounds mean.
@@ -41,6 +42,7 @@ CHANGEABLE = (
 )
 OWN = "own"
 BASE = "base"
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 PACKAGES = ("diverseevol", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
 
 
@@ -167,6 +169,31 @@ class RunFolder:
         """The pool rows that the round's signals are about, ascending; None: all."""
         file = self.signals_dir(index) / "rows.npy"
         return np.load(file, allow_pickle=False) if file.exists() else None
+
+    def answers_dir(self, benchmark: str) -> Path:
+        """Every model's answers to the questions of a benchmark."""
+        return self.root / "answers" / _plain(benchmark)
+
+    def answers_file(self, benchmark: str, name: str) -> Path:
+        """One model's answers; names are round-03, base and the like."""
+        return self.answers_dir(benchmark) / f"{_plain(name)}.jsonl"
+
+    @property
+    def all_verdicts_dir(self) -> Path:
+        """Verdicts on the answers to every benchmark."""
+        return self.root / "verdicts"
+
+    def verdicts_dir(self, benchmark: str) -> Path:
+        """Verdicts on these answers."""
+        return self.all_verdicts_dir / _plain(benchmark)
+
+    def verdicts_file(self, benchmark: str, name: str) -> Path:
+        """Verdicts on one model's answers, mostly against another's; names are round-03-vs-base and the like."""
+        return self.verdicts_dir(benchmark) / f"{_plain(name)}.jsonl"
+
+    def replies_file(self, benchmark: str) -> Path:
+        """Every judge's replies about these answers, as they came."""
+        return self.verdicts_dir(benchmark) / "replies.sqlite"
 
     def checkpoints_dir(self, index: int) -> Path:
         """Training checkpoints of an unfinished round."""
@@ -329,6 +356,17 @@ def _take(root: Path) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     return handle
+
+
+def _plain(name: str) -> str:
+    """A name from outside that becomes a part of a path: no separators, no `..`, not hidden.
+
+    Raises:
+        ConfigError: it is not that plain.
+    """
+    if not PLAIN.fullmatch(name):
+        raise ConfigError(f"{name[:60]!r} is no name for a file: use letters, digits, points, hyphens and underscores.")
+    return name
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
