@@ -14,25 +14,36 @@ def written(path, *records):
 
 def test_every_layout(tmp_path):
     ours = written(tmp_path / "a", {"question_id": "k_1", "question": "Q", "category": None, "answer": "A", "n_tokens": 1})
-    assert read_answers(ours) == [Answer("k_1", "Q", None, ("A",))]
-    two_turns = written(tmp_path / "b", {"question_id": 1, "question": "Q", "category": "c", "answer": "B", "turns": ["A", "B"]})
-    assert read_answers(two_turns) == [Answer(1, "Q", "c", ("A", "B"))]
-    assert read_answers(two_turns)[0].text == "B"
+    assert read_answers(ours) == [Answer("k_1", ("Q",), None, ("A",))]
+    two_turns = written(
+        tmp_path / "b",
+        {"question_id": 1, "question": "R", "questions": ["Q", "R"], "category": "c", "answer": "B", "turns": ["A", "B"]},
+    )
+    assert read_answers(two_turns) == [Answer(1, ("Q", "R"), "c", ("A", "B"))]
     published = written(tmp_path / "c", {"question_id": 1, "text": "Q", "category": "c", "answer": ""})
-    assert read_answers(published) == [Answer(1, "Q", "c", ("",))]
+    assert read_answers(published) == [Answer(1, ("Q",), "c", ("",))]
     fastchat = written(tmp_path / "d", {"question_id": 81, "choices": [{"index": 0, "turns": ["A", "B"]}, {"turns": ["C"]}]})
-    assert read_answers(fastchat) == [Answer(81, None, None, ("A", "B"))]
+    assert read_answers(fastchat) == [Answer(81, (), None, ("A", "B"))]
     alpaca = tmp_path / "e"
     alpaca.write_text(
         json.dumps([{"instruction": "Q", "output": "A", "generator": "g"}, {"instruction": "Q", "output": "B"}], indent=1)
     )
-    assert read_answers(alpaca) == [Answer(None, "Q", None, ("A",)), Answer(None, "Q", None, ("B",))]
+    assert read_answers(alpaca) == [Answer(None, ("Q",), None, ("A",)), Answer(None, ("Q",), None, ("B",))]
+
+
+def test_one_turn_as_it_is_several_as_a_dialogue():
+    two = Answer(1, ("Q", "R"), None, ("A", "B"))
+    assert (two.question, two.said(2)) == ("Turn 1: Q\n\nTurn 2: R", "Turn 1: A\n\nTurn 2: B")
+    assert (two.asked(1), two.said(1)) == ("Q", "A")
+    last_known = Answer(1, ("R",), None, ("A", "B"))
+    assert (last_known.question, last_known.asked(1)) == ("R", None)
+    assert Answer(1, (), None, ("A",)).question is None
 
 
 def test_packed_files_and_line_separators_inside_texts(tmp_path):
     line = json.dumps({"question_id": 1, "question": "Q\u2028", "answer": "A\u2028B\x85C"}, ensure_ascii=False)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(f"\ufeff{line}\n\n".encode()))
-    assert read_answers(tmp_path / "a.jsonl.gz") == [Answer(1, "Q\u2028", None, ("A\u2028B\x85C",))]
+    assert read_answers(tmp_path / "a.jsonl.gz") == [Answer(1, ("Q\u2028",), None, ("A\u2028B\x85C",))]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from diverseevol.evaluation.judge.pairs import Judgement, Missing, pair_judgemen
 
 
 def answer(name, text, question="Q", category=None):
-    return Answer(name, question, category, (text,) if isinstance(text, str) else text)
+    questions = () if question is None else (question,) if isinstance(question, str) else question
+    return Answer(name, questions, category, (text,) if isinstance(text, str) else text)
 
 
 def test_both_orders_in_our_order_by_id():
@@ -55,9 +56,12 @@ def test_a_question_text_from_either_side_and_spaces_do_not_matter():
 
 
 def test_an_opponent_with_more_turns_is_judged_by_ours():
-    ours, theirs = answer(1, "a"), answer(1, ("b1", "b2"))
+    ours, theirs = answer(1, "a"), answer(1, ("b1", "b2"), ("Q", "R"))
     assert pair_judgements([ours], [theirs]).judgements[0].opponent_answer == "b1"
-    assert pair_judgements([answer(1, ("a1", "a2"))], [theirs]).judgements[0].shown == ("a2", "b2")
+    assert pair_judgements([answer(1, ("a1", "a2"), ("Q", "R"))], [theirs]).judgements[0].shown == (
+        "Turn 1: a1\n\nTurn 2: a2",
+        "Turn 1: b1\n\nTurn 2: b2",
+    )
     pairing = pair_judgements([answer(1, ("a1", "a2")), answer(2, "a")], [answer(1, "b"), answer(2, "b")])
     assert pairing.missing == [Missing(1, "Q", "opponent")]
 
