@@ -17,6 +17,7 @@ says what was asked, what was found and what to do, in one or two lines; the com
     ├── SelectionError         (ValueError)         a selection that cannot be made
     │   ├── PoolExhaustedError                      more picks asked for than selectable rows are left
     │   └── UnknownStrategyError                    a strategy name that nobody registered
+    ├── QuestionsError         (ValueError)         a benchmark's questions that cannot be found or read
     ├── AnswersError           (ValueError)         files of answers that cannot be read or do not belong together
     ├── JudgeError             (RuntimeError)       a judge that cannot be asked, or no further
     │   └── BudgetSpentError                        the next request may cost more than what is left of the budget
@@ -81,6 +82,10 @@ class PoolExhaustedError(SelectionError):
 
 class UnknownStrategyError(SelectionError):
     """Nobody registered a strategy of that name."""
+
+
+class QuestionsError(DiverseEvolError, ValueError):
+    """A benchmark's questions cannot be found or read."""
 
 
 class AnswersError(DiverseEvolError, ValueError):
