@@ -408,3 +408,8 @@ def test_why_a_template_refuses_rows_is_said(made_model, tmp_path):
     tokenizer.save_pretrained(model)
     with pytest.raises(BadRowsError, match=r"not one of 40 rows is good(.|\n)*the chat template"):
         next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "d", *words, rounds=0)))
+
+
+def test_every_round_is_trained_whatever_is_kept(made_model, pool_file, tmp_path):
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random", "keep=none", rounds=1)))
+    assert all("loss_last" in round_.metrics["stages"]["train"] for round_ in rounds)

@@ -5,7 +5,7 @@ import pytest
 
 from diverseevol.errors import SelectionError
 from diverseevol.pool import Pool
-from diverseevol.seen import Seen, SomeTokens, draw_candidates, pool_columns
+from diverseevol.seen import Seen, SomeTokens, SomeVectors, draw_candidates, pool_columns
 from diverseevol.selection import Selection, Signals
 
 
@@ -64,6 +64,17 @@ def test_some_tokens_are_those_of_their_rows():
     some = SomeTokens(Tokens(), np.array([0, 2]))
     assert (len(some), some.n_tokens.tolist()) == (2, [3, 2])
     assert (some.ids(1).tolist(), some.mask(0).tolist()) == ([20, 21], [True, False, False])
+
+
+def test_some_vectors_are_those_of_their_rows():
+    from diverseevol.selection import select
+
+    vectors = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    some = SomeVectors(vectors, np.arange(1, 40, 2))
+    assert (some.shape, some.ndim, len(some), some.dtype) == ((20, 3), 2, 20, np.float32)
+    assert np.array_equal(some[2:4], vectors[[5, 7]])
+    assert np.array_equal(some[np.array([3, 0])], vectors[[7, 1]])
+    assert select(some, [2, 9], 5).rows.tolist() == select(vectors[1::2], [2, 9], 5).rows.tolist()
 
 
 def test_columns_of_the_records(tmp_path):

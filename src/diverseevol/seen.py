@@ -47,6 +47,33 @@ class SomeTokens:
         return self.tokens.mask(int(self.rows[position]))
 
 
+class SomeVectors:
+    """Some rows of an array of vectors, read on demand."""
+
+    ndim = 2
+
+    def __init__(self, vectors_ND: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        self.vectors_ND = vectors_ND
+        self.rows = rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(number of rows, D)."""
+        return (len(self.rows), *self.vectors_ND.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numbers' type."""
+        return self.vectors_ND.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> NDArray[Any]:
+        """The vectors at positions among the rows, a new array."""
+        return np.asarray(self.vectors_ND[self.rows[rows]])
+
+
 @dataclass(frozen=True)
 class Seen:
     """Signals of some rows of the pool; `rows` None: of all rows."""

@@ -115,10 +115,13 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     """How near the nearest chosen sample lies, by the last embeddings that were kept."""
     done = run.rounds_done()
     kept = [index for index in done if (run.signals_dir(index) / "embeddings.npy").exists()]
-    if not kept:
+    if (run.outer_dir / "embeddings.npy").exists():
+        folder, rows, whose = run.outer_dir, None, "the outer model's"
+    elif kept:
+        folder, rows, whose = run.signals_dir(kept[-1]), run.seen_rows(kept[-1]), f"round {kept[-1]}'s"
+    else:
         return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are", "nearest": None}
-    rows = run.seen_rows(kept[-1])
-    embeddings_ND = np.load(run.signals_dir(kept[-1]) / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    embeddings_ND = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
     chosen, at = np.array(run.chosen_before(done[-1] + 1)), row
     at_chosen = chosen
     if rows is not None:
@@ -132,7 +135,7 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     differences = embeddings_ND[at_chosen].astype(np.float64) - embeddings_ND[at].astype(np.float64)
     distances = np.sqrt(np.square(differences).sum(axis=1))
     nearest = int(chosen[distances.argmin()])
-    why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by round {kept[-1]}'s embeddings"
+    why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by {whose} embeddings"
     return {"why": why, "nearest": _nearest(pool, pool.id(nearest)), "distance": float(distances.min())}
 
 
@@ -146,6 +149,8 @@ def _stage(run: RunFolder, index: int, is_ready: bool) -> str:
     """What an unfinished round has not done yet."""
     if not is_ready:
         return "pool"
+    if run.outer_dir.is_dir() and not (run.outer_dir / "embeddings.npy").exists():
+        return "embed"
     if not run.chosen_file(index).exists():
         return "select"
     if not run.model_dir(index).exists():

@@ -97,6 +97,8 @@ class EmbedConfig(Stage):
     """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
     tokens_per_batch: int | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
+    model: str | None = None
+    """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's, computed once a run."""
 
 
 class SelectionConfig(Stage):

@@ -55,14 +55,18 @@ class EmbedReport:
         return asdict(self)
 
 
+def n_outside_tables(model: nn.Module) -> int:
+    """A model's parameters but those of its embedding tables."""
+    in_tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in in_tables)
+
+
 def pass_flops(decoder: PreTrainedModel, n_tokens_N: np.ndarray) -> float:
     """FLOPs of a decoder over rows of these lengths."""
-    in_tables = {id(module.weight) for module in decoder.modules() if isinstance(module, nn.Embedding)}
-    n_parameters = sum(parameter.numel() for parameter in decoder.parameters() if id(parameter) not in in_tables)
     config = decoder.config.get_text_config()
     lengths_N = n_tokens_N.astype(np.float64)
     attention: float = 2.0 * config.num_hidden_layers * config.hidden_size * float(np.square(lengths_N).sum())
-    return forward_flops(n_parameters, int(n_tokens_N.sum())) + attention
+    return forward_flops(n_outside_tables(decoder), int(n_tokens_N.sum())) + attention
 
 
 def head_flops(weight_VD: Tensor, n_tokens_N: np.ndarray) -> float:

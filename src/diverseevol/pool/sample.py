@@ -33,3 +33,12 @@ class Sample:
 
     turns: tuple[Turn, ...]
     tools: str = ""
+
+
+def plain_text(sample: Sample) -> str:
+    """What is said in a sample, without any template: each turn's text, input and calls, a line apart.
+
+    System turns are left out: most pools repeat theirs in every row, and a model that reads few tokens would see nothing else.
+    """
+    turns = [turn for turn in sample.turns if turn.role != "system"]
+    return "\n".join(part for turn in turns for part in (turn.text, turn.input, turn.tool_calls) if part)
