@@ -82,9 +82,7 @@ def test_a_part_of_the_pool_and_another_signal(outer, outer_model, made_model, p
     assert not (tmp_path / "b/rounds/01/signals/embeddings.npy").exists()
 
 
-def test_resumed_it_is_not_loaded_again_and_must_be_the_same(
-    outer, outer_model, made_model, pool_file, tmp_path, monkeypatch
-):
+def test_resumed_it_is_not_loaded_again_and_must_be_the_same(outer, outer_model, made_model, pool_file, tmp_path, monkeypatch):
     model = shutil.copytree(outer_model, tmp_path / "model")
     settings = config(made_model, pool_file, tmp_path / "b", f"embed.model={model}")
     next(evolve(settings))
