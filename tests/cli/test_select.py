@@ -33,7 +33,7 @@ def call(tmp_path, monkeypatch, points):
     monkeypatch.chdir(tmp_path)
 
     def call(*words, embeddings="x.npy", n=5, out="picks.jsonl"):
-        given = ["select", "--embeddings", embeddings, "--n", n, "--out", out, *words]
+        given = ["select", "--embeddings", embeddings, *(() if n is None else ("--n", n)), "--out", out, *words]
         ended = CliRunner().invoke(app, [str(word) for word in given])
         if isinstance(ended.exception, DiverseEvolError):
             assert len(str(ended.exception).splitlines()) <= 2
@@ -84,6 +84,22 @@ def test_the_seconds_and_the_picks_are_said_in_one_line_on_stderr(tmp_path, poin
     (line,) = ended.stderr.splitlines()
     assert f"Done: k_center picked 5 of 60 × 6 in {tmp_path / 'x.npy'} into {tmp_path / 'new' / 'p.jsonl'}, " in line
     assert read(tmp_path / "new" / "p.jsonl") == expected(points, [])
+
+
+def test_a_budget_in_tokens_instead_of_a_count(call, points, tmp_path):
+    lengths = [10 + row * 13 % 37 for row in range(N)]
+    everything = expected(points, [], N)
+    spent = np.cumsum([lengths[line["row"]] for line in everything])
+    n_fit = int((spent <= 300).sum())
+    for name in ("n_tokens", "long"):
+        (tmp_path / "columns.jsonl").write_text("".join(json.dumps({name: length}) + "\n" for length in lengths))
+        words = ("--columns", "columns.jsonl", "--tokens", 300) + (() if name == "n_tokens" else ("--length-column", name))
+        assert call(*words, n=None) == everything[:n_fit]
+    with pytest.raises(SelectionError, match="needs a column 'n_tokens', which is not there. Known: long"):
+        call("--columns", "columns.jsonl", "--tokens", 300, n=None)
+    for both in (("--n", 3, "--tokens", 3), ()):
+        ended = CliRunner().invoke(app, ["select", "--embeddings", "x.npy", "--out", "p.jsonl", *map(str, both)])
+        assert (ended.exit_code, "give either --n or --tokens" in ended.output) == (2, True)
 
 
 # --- ids
