@@ -16,6 +16,7 @@ from diverseevol.errors import (
     UnknownStrategyError,
 )
 from diverseevol.pool import Pool
+from diverseevol.progress import LineWatch
 
 QUICK = (
     "train.learning_rate=1e-3",
@@ -244,10 +245,12 @@ def test_previous_goes_on_from_the_last_model(made_model, pool_file, tmp_path):
 def test_the_users_own_trainer(made_model, pool_file, tmp_path):
     trainer = tmp_path / "trainer.sh"
     trainer.write_text('test "$(head -c 1 "$1")" = "[" && cp "$2"/* "$3"/ && echo trained on "$1"\n')
-    words = (f"train.command=sh {trainer} {{data}} {{base}} {{out}}",)
-    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+    words, notes = (f"train.command=sh {trainer} {{data}} {{base}} {{out}}",), []
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words), LineWatch(notes.append)))
     assert len(json.loads((tmp_path / "b/rounds/02/train_data.json").read_text())) == 20
     assert "trained on" in (tmp_path / "b/rounds/01/train.log").read_text()
+    assert len([note for note in notes if note.startswith("train.command tunes: these keys of train are not passed on")]) == 1
+    assert any("learning_rate, lr_scheduler_type" in note for note in notes)
     assert rounds[2].n_chosen == 20
 
 

@@ -1,4 +1,4 @@
-"""An outer model's vectors in place of those of the round's own: computed once, before anything is trained, and read in every round."""
+"""What opening a run checks and does: above all an outer model's vectors in place of those of the round's own: computed once, before anything is trained, and read in every round."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from diverseevol import evolve, load_config
-from diverseevol.errors import ModelError, RunChangedError
+from diverseevol.errors import ConfigError, ModelError, RunChangedError
 from diverseevol.pool import Pool
 
 QUICK = ("train.num_train_epochs=1", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
@@ -102,3 +102,10 @@ def test_one_that_cannot_be_loaded_is_found_before_training(outer_model, made_mo
     assert not (tmp_path / "b/rounds").exists()
     rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", f"embed.model={outer_model}", rounds=1)))
     assert [round_.n_chosen for round_ in rounds] == [10, 15]
+
+
+def test_an_adapter_is_no_base_for_full_tuning(made_model, pool_file, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(made_model)}))
+    with pytest.raises(ConfigError, match="is an adapter, and train.method is full, .* Set train.method=lora to go on with the"):
+        next(evolve(config(tmp_path / "adapter", pool_file, tmp_path / "b")))

@@ -14,7 +14,7 @@ from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_out
 from .errors import ConfigError, PoolError
 from .files import write_text
 from .ledger import billed
-from .models import check_fits, load_model, load_tokenizer
+from .models import adapter_config, check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, plain_text, read_rows_file
 from .pool import fingerprint as pool_fingerprint
@@ -36,6 +36,11 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
     """
     fingerprint = dist.on_main(lambda: _open_record(run, config))
+    if config.train.method == "full" and not config.train.command and adapter_config(config.model):
+        raise ConfigError(
+            f"model {config.model!r} is an adapter, and train.method is full, which tunes whole models. "
+            "Set train.method=lora to go on with the adapter, or merge it into its base model first."
+        )
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)

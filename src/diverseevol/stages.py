@@ -254,6 +254,9 @@ class Stages:
         rows = [int(row) for earlier in range(index + 1) for row in (pick["row"] for pick in run.picks(earlier))]
         dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data) and None)
         base = str(Path(start).resolve()) if Path(start).is_dir() else start
+        if index == 0 and config.train.sft:
+            ignored = ", ".join(sorted(config.train.sft))
+            self.watch.note(f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}")
         places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
         return run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch)
 

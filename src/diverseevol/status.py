@@ -61,9 +61,12 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not (run.pool_dir / "index.arrow").exists():
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
-    row = int(name) if name.isdigit() and len(name) < 16 else int(pool.rows_of([name])[0])
-    if row >= len(pool):
-        raise PoolError(f"row {row} is not in the pool: it has rows 0 to {len(pool) - 1}.")
+    row = _row_of(pool, name)
+    if row is None:
+        raise PoolError(
+            f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that were put aside "
+            f"have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
+        )
     known = {
         "id": pool.id(row),
         "row": row,
@@ -76,6 +79,13 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
             if pick["row"] == row:
                 return {**known, "why": _why(pick), "pick": pick, "nearest": _nearest(pool, pick.get("nearest_id"))}
     return {**known, **_why_not(run, pool, row)}
+
+
+def _row_of(pool: Pool, name: str) -> int | None:
+    """The row of an id or of a row's number."""
+    if name.isdigit() and len(name) < 16:
+        return int(name) if int(name) < len(pool) else None
+    return next(iter(np.flatnonzero(pool.ids == name).tolist()), None)
 
 
 def round_named(run: RunFolder, name: str) -> int:

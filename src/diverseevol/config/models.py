@@ -150,7 +150,7 @@ class TrainConfig(Stage):
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
     command: str | None = None
-    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
+    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed}); SFTConfig's keys are not passed on."""
     command_format: Literal["records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"] = (
         "alpaca"
     )

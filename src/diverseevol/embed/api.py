@@ -30,7 +30,7 @@ from ..selection import Signal
 from .answers import answer_rows
 from .encoder import Encoder, ready_encoder
 from .formulas import columns_of
-from .report import EmbedReport, head_flops, pass_flops
+from .report import EmbedReport, head_flops, n_heads, pass_flops
 from .shards import Ids, TokenRows, make_shards, memory_budget
 from .store import Store, finished_report, finished_signals, open_store
 from .workers import Work
@@ -207,7 +207,7 @@ def _budget(encoder: Encoder, tokens: TokenRows, config: EmbedConfig, n_workers:
     bytes_per_token = (4 * widest + 8 * encoder.width) * itemsize + 12 * encoder.width
     text_config = encoder.decoder.config.get_text_config()
     if text_config._attn_implementation == "eager":
-        bytes_per_token += 2 * 4 * text_config.num_attention_heads * int(tokens.n_tokens.max())
+        bytes_per_token += 2 * 4 * n_heads(text_config) * int(tokens.n_tokens.max())
     weight_bytes = sum(parameter.nbytes for parameter in encoder.model.parameters())
     return min(dist.gather(memory_budget(encoder.device, bytes_per_token, weight_bytes, n_workers)))
 

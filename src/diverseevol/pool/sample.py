@@ -18,6 +18,7 @@ class Turn:
         input: A user turn's separate input, kept apart because the Alpaca template has a slot of its own for it.
         is_trained: Whether the loss counts this turn; only ever true for an assistant's.
         tool_calls: The calls an assistant turn makes, as JSON text; empty where there are none.
+        thinking: What an assistant thinks before it speaks, where the record keeps it under a key of its own.
     """
 
     role: Role
@@ -25,6 +26,7 @@ class Turn:
     input: str = ""
     is_trained: bool = False
     tool_calls: str = ""
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
