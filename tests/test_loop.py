@@ -316,6 +316,22 @@ def test_a_share_of_the_pool_is_embedded_and_picked_from(made_model, pool_file, 
     assert explain_sample(tmp_path / "b", str(other))["why"].startswith("not chosen: distance ")
 
 
+def test_the_rows_of_a_killed_pass_stay_whatever_the_next_round_adds(made_model, pool_file, tmp_path):
+    words = ("selection.candidates=0.01", "keep_signals=all")
+    loop = evolve(config(made_model, pool_file, tmp_path / "b", *words, rounds=1))
+    next(loop)
+    loop.close()
+    signals = tmp_path / "b/rounds/00/signals"
+    seen, vectors = np.load(signals / "rows.npy"), np.load(signals / "embeddings.npy")
+    assert len(seen) == 10 + 5  # as many as were to be added
+    for file in ("embeddings.npy", "embeddings.json"):
+        (signals / file).unlink()
+    list(evolve(config(made_model, pool_file, tmp_path / "b", *words, rounds=1, n_new=3)))  # which would draw three
+    assert np.load(signals / "rows.npy").tolist() == seen.tolist()
+    assert np.load(signals / "embeddings.npy").tobytes() == vectors.tobytes()
+    assert {line["row"] for line in lines(tmp_path / "b/rounds/01/chosen.jsonl")} < set(seen.tolist())
+
+
 def test_scores_of_the_model_choose(made_model, pool_file, tmp_path):
     import pyarrow.parquet as pq
 

@@ -89,6 +89,11 @@ def test_columns_of_the_records(tmp_path):
     assert columns["lang"].tolist() == ["", "", "de"]
     assert columns["source"].tolist() == [str(tmp_path / "a.jsonl")] * 3
     assert pool_columns(pool, []) == {}
+    assert pool_columns(pool, ["source"])["source"].tolist() == [str(tmp_path / "a.jsonl")] * 3
+    records[1]["source"] = "web"  # a record's own comes first
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    own = pool_columns(Pool.read(tmp_path / "b.jsonl"), ["source"])["source"].tolist()
+    assert own == [str(tmp_path / "b.jsonl"), "web", str(tmp_path / "b.jsonl")]
     with pytest.raises(
         SelectionError, match=r"needs a column 'scor', which no record of the pool has. They have: source, instruction"
     ):

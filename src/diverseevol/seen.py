@@ -119,7 +119,8 @@ def pool_columns(pool: Pool, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     found: dict[str, list[Any]] = {name: [] for name in names}
     keys: dict[str, None] = {SOURCE: None}
     for row in range(len(pool) if names else 0):
-        record = pool.record(row)
+        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in pool.record_text(row)  # a record's own `source` comes first
+        record = pool.record(row) if is_parsed else {}
         keys.update(dict.fromkeys(record))
         for name, values in found.items():
             values.append(pool.source(row) if name == SOURCE and SOURCE not in record else record.get(name))
