@@ -102,6 +102,44 @@ def test_a_budget_in_tokens_instead_of_a_count(call, points, tmp_path):
         assert (ended.exit_code, "give either --n or --tokens" in ended.output) == (2, True)
 
 
+def test_a_killed_call_goes_on_behind_its_picks(call, points, tmp_path, monkeypatch):
+    from diverseevol.selection.k_center import KCenter
+
+    plain, n_asked, unfinished = KCenter.traverse, [], tmp_path / "picks.jsonl.unfinished"
+
+    def killed(self, signals, chosen_rows, n_new):
+        n_asked.append(n_new)
+        for number, pick in enumerate(plain(self, signals, chosen_rows, n_new)):
+            if number == 4 and len(n_asked) == 1:
+                raise KeyboardInterrupt
+            yield pick
+
+    right = expected(points, [], 9)
+    monkeypatch.setattr(KCenter, "traverse", killed)
+    words = ["select", "--embeddings", "x.npy", "--n", "9", "--out", "picks.jsonl"]
+    assert CliRunner().invoke(app, words).exit_code == 130
+    left = unfinished.read_text()
+    unfinished.write_text(left + "[0.5, 1")  # a line that the kill cut off
+    assert call(n=9) == right
+    assert n_asked == [9, 5]
+    assert not unfinished.exists()
+    unfinished.write_text(left)
+    assert call(n=3) == right[:3]
+    assert n_asked == [9, 5]  # four were there
+    for words in (("metric=cosine",), ("--chosen", "chosen.txt")):  # of another selection
+        unfinished.write_text(left)
+        (tmp_path / "chosen.txt").write_text("5\n17\n")
+        options = {"metric": "cosine"} if words == ("metric=cosine",) else {}
+        assert call(*words) == expected(points, [] if options else [5, 17], **options)
+    unfinished.write_text(left)
+    np.save(tmp_path / "x.npy", points + np.eye(N, 6, dtype=np.float32))
+    assert call() == expected(points + np.eye(N, 6, dtype=np.float32), [])
+    np.save(tmp_path / "x.npy", np.full((N, 6), np.nan))
+    with pytest.raises(NonFiniteError):
+        call()
+    assert not unfinished.exists()
+
+
 # --- ids
 
 

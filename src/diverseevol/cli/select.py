@@ -79,7 +79,7 @@ def select(
     memory: Memory = None,
     words: Words = None,
 ) -> None:
-    """Pick rows of embeddings in files, which may be larger than the memory."""
+    """Pick rows of embeddings in files, which may be larger than the memory; killed, the same command of k_center goes on."""
     from ..selection import Signal, Signals, make_strategy
 
     if (n is None) == (tokens is None):
@@ -91,6 +91,7 @@ def select(
     from .. import dist
     from ..vectors import open_vectors
     from .select_files import open_ids, read_chosen, read_columns
+    from .select_journal import open_journal
     from .watch import open_watch
 
     started, watch = time.perf_counter(), open_watch()
@@ -109,11 +110,15 @@ def select(
     table = read_columns(columns, vectors.folder, (chooser.needs | lengths) - {Signal.EMBEDDING}, n_rows)
     signals = Signals(n_rows, vectors, table, watch=watch)
 
+    journal = open_journal(out, signals, chosen_rows, chooser)
+
     def pick(n_new: int) -> Selection:
-        return _picks(chooser, signals, chosen_rows, n_new, seed, names)
+        return _picks(journal or chooser, signals, chosen_rows, n_new, seed, names)
 
     picks = pick(n) if n is not None else _within_tokens(pick, signals, length_column, n_left, tokens or 0)
     dist.on_main(lambda: _write(out, picks, names))
+    if journal:
+        dist.on_main(journal.forget)
     seconds = time.perf_counter() - started
     watch.note(
         f"Done: {strategy} picked {len(picks.rows):,} of {n_rows:,} × {width:,} in {embeddings} into {out}, {seconds:.1f} s"
