@@ -172,8 +172,6 @@ def _known_keys(path: list[str]) -> list[str]:
     """The keys that a section knows."""
     model: type[BaseModel] = RunConfig
     for part in path:
-        if part.isdigit():  # an item of a list; the field was the step before
-            continue
         field = model.model_fields.get(part)
         inner = _section_in(field.annotation) if field else None
         if inner is None:

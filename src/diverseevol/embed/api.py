@@ -23,7 +23,7 @@ from torch import nn
 
 from .. import dist
 from ..config import EmbedConfig, PoolConfig, PromptConfig
-from ..errors import EmbedError, NonFiniteError
+from ..errors import ConfigError, EmbedError, NonFiniteError
 from ..ledger import peak_memory
 from ..progress import SILENT, Watch
 from ..selection import Signal
@@ -125,10 +125,14 @@ def embed_pool(
     from ..models import fingerprint, load_model, load_tokenizer
     from ..prepare import prepare
 
-    out_dir, prompt = Path(out_dir), prompt or PromptConfig()
+    out_dir, prompt, config = Path(out_dir), prompt or PromptConfig(), config or EmbedConfig()
+    if config.model:
+        raise ConfigError(
+            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts for it."
+        )
     data = prepare(PoolConfig(path=str(pool)), prompt, load_tokenizer(model), out_dir / "pool", 0, watch)
     name = f"{fingerprint(model)} {prompt.model_dump_json()}"
-    embed_tokens(load_model(model), data.tokens, out_dir, config or EmbedConfig(), data.pool.ids, name, watch)
+    embed_tokens(load_model(model), data.tokens, out_dir, config, data.pool.ids, name, watch)
     return open_embeddings(out_dir)
 
 
