@@ -68,6 +68,11 @@ class RunFolder:
         return self.pool_dir / "tokens"
 
     @property
+    def outer_dir(self) -> Path:
+        """The pool's vectors by an outer model, the same for every round."""
+        return self.pool_dir / "embeddings"
+
+    @property
     def heldout_dir(self) -> Path:
         """The held-out rows, prepared like the pool."""
         return self.root / "heldout"

@@ -66,12 +66,15 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not (run.pool_dir / "index.arrow").exists():
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
-    position = None if name.isdigit() and len(name) < 16 else pool.records.position_of(name)
-    if position is not None and not np.isin(position, pool.positions):
+    row = _row_of(pool, name)
+    if row is None:
+        position = pool.records.position_of(name)
+        if position is None:
+            raise PoolError(
+                f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that were put aside "
+                f"while reading have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
+            )
         return _left_out(run, pool, position)
-    row = int(name) if position is None and name.isdigit() and len(name) < 16 else int(pool.rows_of([name])[0])
-    if row >= len(pool):
-        raise PoolError(f"row {row} is not in the pool: it has rows 0 to {len(pool) - 1}.")
     known = {
         "id": pool.id(row),
         "row": row,
@@ -84,6 +87,13 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
             if pick["row"] == row:
                 return {**known, "why": _why(pick), "pick": pick, "nearest": _nearest(pool, pick.get("nearest_id"))}
     return {**known, **_why_not(run, pool, row)}
+
+
+def _row_of(pool: Pool, name: str) -> int | None:
+    """The row of an id or of a row's number."""
+    if name.isdigit() and len(name) < 16:
+        return int(name) if int(name) < len(pool) else None
+    return next(iter(np.flatnonzero(pool.ids == name).tolist()), None)
 
 
 def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
@@ -135,10 +145,13 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     """How near the nearest chosen sample lies, by the last embeddings that were kept."""
     done = run.rounds_done()
     kept = [index for index in done if (run.signals_dir(index) / "embeddings.npy").exists()]
-    if not kept:
+    if (run.outer_dir / "embeddings.npy").exists():
+        folder, rows, whose = run.outer_dir, None, "the outer model's"
+    elif kept:
+        folder, rows, whose = run.signals_dir(kept[-1]), run.seen_rows(kept[-1]), f"round {kept[-1]}'s"
+    else:
         return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are", "nearest": None}
-    rows = run.seen_rows(kept[-1])
-    embeddings_ND = np.load(run.signals_dir(kept[-1]) / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    embeddings_ND = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
     chosen, at = np.array(run.chosen_before(done[-1] + 1)), row
     at_chosen = chosen
     if rows is not None:
@@ -152,7 +165,7 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     differences = embeddings_ND[at_chosen].astype(np.float64) - embeddings_ND[at].astype(np.float64)
     distances = np.sqrt(np.square(differences).sum(axis=1))
     nearest = int(chosen[distances.argmin()])
-    why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by round {kept[-1]}'s embeddings"
+    why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by {whose} embeddings"
     return {"why": why, "nearest": _nearest(pool, pool.id(nearest)), "distance": float(distances.min())}
 
 
@@ -166,6 +179,8 @@ def _stage(run: RunFolder, index: int, is_ready: bool) -> str:
     """What an unfinished round has not done yet."""
     if not is_ready:
         return "pool"
+    if run.outer_dir.is_dir() and not (run.outer_dir / "embeddings.npy").exists():
+        return "embed"
     if not run.chosen_file(index).exists():
         return "select"
     if not run.model_dir(index).exists():

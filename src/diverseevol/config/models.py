@@ -122,6 +122,8 @@ class EmbedConfig(Stage):
     """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
     tokens_per_batch: int | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
+    model: str | None = None
+    """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's, computed once a run."""
 
 
 class SelectionConfig(Stage):
@@ -173,7 +175,7 @@ class TrainConfig(Stage):
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
     command: str | None = None
-    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
+    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed}); SFTConfig's keys are not passed on."""
     command_format: Literal["records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"] = (
         "alpaca"
     )

@@ -179,6 +179,11 @@ class Pool:
         return _numbers(self.index["n_trained"], np.int32)
 
     @cached_property
+    def n_characters(self) -> NDArray[np.int64]:
+        """Each row's characters of JSON text; int64[N]."""
+        return _numbers(pc.utf8_length(self.records.table["record"]), np.int64)[self.positions]
+
+    @cached_property
     def source_rows(self) -> NDArray[np.int64]:
         """Each row's record number in its source; int64[N]."""
         return _numbers(self.records.table["source_row"], np.int64)[self.positions]
