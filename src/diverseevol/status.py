@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .config import round_sizes
+from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
 from .files import size_of
 from .pool import Pool
+from .pool.overlap import why_dropped
 from .run_folder import RunFolder
+from .stopping import reason_to_stop
 
 
 def run_status(root: Path) -> dict[str, Any]:
@@ -30,10 +33,12 @@ def run_status(root: Path) -> dict[str, Any]:
     is_ready = (run.pool_dir / "index.arrow").exists()
     quarantine = run.pool_dir / "quarantine.jsonl"
     holder = _holder(root)
-    is_finished = at >= len(sizes) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
+    stopped = reason_to_stop(StopConfig(**config.get("stop", {})), [run.metrics(index) for index in done])
+    is_finished = at >= len(sizes) or bool(stopped) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
     return {
         "run": str(root),
         "state": "finished" if is_finished else f"running ({holder})" if holder else "stopped; the same command goes on",
+        "stopped": stopped,
         "strategy": config["selection"]["strategy"],
         "n_pool": len(Pool.open(run.pool_dir)) if is_ready else 0,
         "n_quarantined": len(quarantine.read_text("utf-8").splitlines()) if quarantine.exists() else 0,
@@ -61,11 +66,14 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not (run.pool_dir / "index.arrow").exists():
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
+    position = None if name.isdigit() and len(name) < 16 else pool.records.position_of(name)
+    if position is not None and not np.isin(position, pool.positions):
+        return _left_out(run, pool, position)
     row = _row_of(pool, name)
     if row is None:
         raise PoolError(
-            f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that were put aside "
-            f"have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
+            f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that could not "
+            f"be read have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
         )
     known = {
         "id": pool.id(row),
@@ -88,6 +96,18 @@ def _row_of(pool: Pool, name: str) -> int | None:
     return next(iter(np.flatnonzero(pool.ids == name).tolist()), None)
 
 
+def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
+    """Why a record that was read is not in the pool."""
+    records = pool.records
+    place = records.place(position)
+    why = why_dropped(run.pool_dir, records.id(position)) or "left out before the run; pool/quarantine.jsonl says why"
+    with (run.pool_dir / "quarantine.jsonl").open(encoding="utf-8") as lines:
+        for line in map(json.loads, lines):
+            if (line["source"], line["row"]) == (place["source"], place["source_row"]):
+                why = f"left out before the run: {line['reason']}"
+    return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}
+
+
 def round_named(run: RunFolder, name: str) -> int:
     """The index of a round called by number, `last` or `best`.
 
@@ -104,7 +124,7 @@ def round_named(run: RunFolder, name: str) -> int:
         best = run.best_round(done)
         if best is None:
             raise RunFolderError(
-                f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path."
+                f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path or pool.holdout."
             )
         return best
     if not name.isdigit():

@@ -16,6 +16,7 @@ from .columns import open_signals
 from .outer import check_outer, embed_texts, load_outer, outer_fingerprint
 from .report import EmbedReport
 from .shards import TokenRows
+from .store import is_embedded
 
 __all__ = [
     "EmbedReport",
@@ -24,6 +25,7 @@ __all__ = [
     "embed_pool",
     "embed_texts",
     "embed_tokens",
+    "is_embedded",
     "load_outer",
     "open_embeddings",
     "open_signals",

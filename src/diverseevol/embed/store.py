@@ -117,6 +117,13 @@ def finished_signals(out_dir: Path, header: dict[str, Any]) -> frozenset[Signal]
     return frozenset(embedding | set(available_columns(out_dir)))
 
 
+def is_embedded(out_dir: Path, fingerprint: str) -> bool:
+    """Whether a pass of this fingerprint has finished its vectors here: what can be known without the model."""
+    record_file = out_dir / "embeddings.json"
+    is_there = record_file.exists() and (out_dir / "embeddings.npy").exists()
+    return is_there and read_json(record_file)["header"]["fingerprint"] == fingerprint
+
+
 def finished_report(out_dir: Path) -> EmbedReport:
     """The report of the last pass that finished here."""
     return EmbedReport(**read_json(out_dir / "embeddings.json")["report"])
