@@ -338,9 +338,11 @@ class Stages:
 
     def _is_embedded(self, index: int) -> bool:
         folder = self.run.signals_dir(index)
-        files = {"embeddings.npy"} if Signal.EMBEDDING in self.model_signals else set()
-        files |= {"signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
-        return all((folder / file).exists() for file in files)
+        files = (
+            {(self.run.outer_dir if self.is_outer else folder) / "embeddings.npy"} if Signal.EMBEDDING in self.needs else set()
+        )
+        files |= {folder / "signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
+        return all(file.exists() for file in files)
 
     # --- the end of a round
 

@@ -71,8 +71,8 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
         position = pool.records.position_of(name)
         if position is None:
             raise PoolError(
-                f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that were put aside "
-                f"while reading have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
+                f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that could not "
+                f"be read have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
             )
         return _left_out(run, pool, position)
     known = {

@@ -88,7 +88,7 @@ def duplicates(
 
     folder = RunFolder(run)
     signals = [folder.signals_dir(index) for index in folder.rounds_done()]
-    kept = [place for place in [run, *signals] if (place / "embeddings.npy").exists()]
+    kept = [place for place in [run, folder.outer_dir, *signals] if (place / "embeddings.npy").exists()]
     if not kept:
         raise RunFolderError(
             f"{run} has no embeddings.npy of a finished round. Run with keep_signals: last, or use diverseevol embed."
