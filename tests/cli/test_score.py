@@ -163,3 +163,9 @@ def test_many_problems_are_counted_and_the_first_are_shown():
     assert lines[1] == "    question 0, ours first: why"
     assert len(lines) == 10
     assert lines[-1] == "    and 3 more; --json lists them all"
+
+
+def test_help_explains_and_shows_an_example():
+    text = " ".join(call("--help").stdout.split())
+    for part in ("FILE…", "--answers", "--against", "--scale", "Example: diverseevol score verdicts.jsonl"):
+        assert part in text

@@ -6,7 +6,8 @@ import json
 def own(file, rows, **extra):
     """A line a judgement from (question, order, score, opponent's) rows."""
     lines = [
-        {"question_id": q, "order": o, "score": s, "opponent_score": t, "ours": "m", "opponent": "them", **extra} for q, o, s, t in rows
+        {"question_id": q, "order": o, "score": s, "opponent_score": t, "ours": "m", "opponent": "them", **extra}
+        for q, o, s, t in rows
     ]
     return write(file, lines)
 
