@@ -46,10 +46,11 @@ class JudgeSession:
             self._say_missing(contest)
             if n := n_replaced(contest.file, contest.pairing.judgements, self.judge):
                 self.watch.note(f"{contest.file} holds {n} other verdicts, which these replace; their replies stay stored.")
-        n_stored = len(self.requests) - len(self.open_requests)
+        n_judgements = sum(len(contest.pairing.judgements) for contest in self.contests)
+        n_different = f" ({len(self.requests):,} different)" if len(self.requests) < n_judgements else ""
         self.watch.note(
-            f"{len(self.requests):,} judgements by {self.judge.model} ({self.judge.template.name}): {n_stored:,} stored, "
-            f"{len(self.open_requests):,} to ask."
+            f"{n_judgements:,} judgements{n_different} by {self.judge.model} ({self.judge.template.name}): "
+            f"{len(self.requests) - len(self.open_requests):,} stored, {len(self.open_requests):,} to ask."
         )
         if self.open_requests:
             known = [reply for replies in self.stored.values() for reply in replies]

@@ -55,8 +55,9 @@ def with_lengths(verdicts: Verdicts, files: Sequence[Path | None]) -> Verdicts:
             raise VerdictError(f"{file} answers none of the questions in {verdicts.name}. Give the answers that were judged.")
         for row, answer in enumerate(found):
             if answer is not None and np.isnan(lengths_QS[row, side]):
-                lengths_QS[row, side] = len(answer.text)
-                if not answer.text.strip():
+                text = answer.said(len(answer.turns))
+                lengths_QS[row, side] = len(text)
+                if not text.strip():
                     detail = f"{'ours' if side == 0 else 'the opponent'} answered nothing; its scores count as judged"
                     problems.append(Problem("empty_answer", verdicts.question_ids[row], None, detail))
         if side == 0:

@@ -77,13 +77,12 @@ class JudgeClient:
         Args:
             name: Sent as Idempotency-Key: a gateway that knows it charges a request that is sent twice only once.
         """
-        create = self._api.chat.completions.with_raw_response.create
+        body = {"model": self.model, "messages": messages, **sampling}
+        options = {"headers": {"Idempotency-Key": name}}
         try:
             async with asyncio.timeout(self._timeout):
-                raw = await create(
-                    model=self.model, messages=messages, extra_body=dict(sampling), extra_headers={"Idempotency-Key": name}
-                )
-            return self._reply(raw.text if isinstance(raw.text, str) else raw.text())
+                # Not by the client's typed method, which guesses at a response that is no chat completion (and takes twice as long).
+                return self._reply(await self._api.post("/chat/completions", cast_to=str, body=body, options=options))
         except TimeoutError:
             return Trouble(f"no reply within {self._timeout:g} s", is_passing=True, may_be_charged=True)
         except self._errors.APIStatusError as error:

@@ -9,7 +9,7 @@ Scores are ours first, whatever the order shown; null with "problem" where the r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,4 @@ def _line(verdict: Verdict, judge: Judge, ours: str, opponent: str | None) -> di
 
 
 def _jsonl(lines: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(_dumped(lines))
-
-
-def _dumped(lines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    return (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
