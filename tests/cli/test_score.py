@@ -111,6 +111,8 @@ def test_what_does_not_count_is_listed(files, tmp_path):
         "1 × bad line",
     ):
         assert part in text
+    complete = json.loads(call(files[0], "--json").stdout)["files"][0]["rs_complete"]
+    assert f"rd_2: RS over the 18 questions that count in every order: {complete:.2f}\n" in text
     assert "1 × missing question\n    20 questions, expected 80" in text
 
 

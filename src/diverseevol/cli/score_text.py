@@ -48,6 +48,8 @@ def report_lines(report: VerdictReport) -> Iterator[str]:
         doubt = f" ({gap.doubt})" if gap.doubt else ""
         yield f"{first} - {second}: {gap.value:+.2f}{between} on {gap.n_questions} questions: {gap.finding}{doubt}"
     for score in report.files:
+        if score.opponent is not None and score.n_complete < score.n_judged:
+            yield f"{names[score.name]}: RS over the {score.n_complete} questions that count in every order: {_number(score.rs_complete)}"
         yield from problem_lines(names[score.name], score.problems)
 
 
