@@ -111,6 +111,8 @@ def test_what_does_not_count_is_listed(files, tmp_path):
         "1 × bad line",
     ):
         assert part in text
+    complete = json.loads(call(files[0], "--json").stdout)["files"][0]["rs_complete"]
+    assert f"rd_2: RS over the 18 questions that count in every order: {complete:.2f}\n" in text
     assert "1 × missing question\n    20 questions, expected 80" in text
 
 
@@ -163,3 +165,9 @@ def test_many_problems_are_counted_and_the_first_are_shown():
     assert lines[1] == "    question 0, ours first: why"
     assert len(lines) == 10
     assert lines[-1] == "    and 3 more; --json lists them all"
+
+
+def test_help_explains_and_shows_an_example():
+    text = " ".join(call("--help").stdout.split())
+    for part in ("FILE…", "--answers", "--against", "--scale", "Example: diverseevol score verdicts.jsonl"):
+        assert part in text

@@ -115,6 +115,17 @@ def test_no_win_at_all_is_a_rate_of_nothing_and_no_overflow():
     assert found.controlled_win_rate == pytest.approx(0, abs=1e-6)
 
 
+def test_the_longer_side_need_not_be_seen(monkeypatch):
+    monkeypatch.setattr(bootstrap, "N_DRAWS", 50)
+    rng, found = np.random.default_rng(0), []
+    for _ in range(40):
+        ours, theirs, delta = judged(0, 1.5, rng, longer=1.2)
+        found.append((100 * ours.sum() / theirs.sum(), at_equal_length(ours, theirs, delta)))
+    raw, controlled = np.mean(found, axis=0)
+    assert raw > 112
+    assert abs(controlled - 100) < 1.5
+
+
 def test_what_lengths_do_not_allow_is_none():
     ours, theirs = np.array([10.0, 12.0, 15.0]), np.array([16.0, 16.0, 18.0])
     unknown = np.full((3, 2), np.nan)
@@ -137,6 +148,29 @@ def test_only_questions_with_both_lengths_are_controlled():
     found = report(ours, theirs, lengths)
     assert found.n_questions == 28
     assert found.controlled == pytest.approx(at_equal_length(ours[kept], theirs[kept], lengths[kept, 0] - 9000))
+
+
+@pytest.mark.parametrize(
+    ("n_shorter", "is_extrapolated"), [(0, True), (3, True), (4, False), (76, False), (77, True), (80, True)]
+)
+def test_lengths_that_lie_nearly_all_on_one_side_are_said(n_shorter, is_extrapolated, monkeypatch):
+    monkeypatch.setattr(bootstrap, "N_DRAWS", 50)
+    ours, theirs, _ = judged(0, 0, np.random.default_rng(0))
+    lengths = np.stack([np.arange(80.0) + 1000 - n_shorter + 0.5, np.full(80, 1000.0)], axis=1)
+    found = report(ours, theirs, lengths)
+    assert found.is_extrapolated == is_extrapolated
+    assert found.controlled is not None
+
+
+def test_a_slope_drawn_out_too_far_is_no_finding(monkeypatch):
+    monkeypatch.setattr(bootstrap, "N_DRAWS", 100)
+    delta = np.linspace(-2.0, -0.4, 40)  # ours always much shorter, and within that the scores climb steeply
+    x = np.tanh(delta / delta.std())
+    ours = np.where(x > -0.9, 10.0, 1.0)
+    lengths = np.stack([3 + delta, np.full(40, 3.0)], axis=1)
+    assert at_equal_length(2 * ours, 2 * (11 - ours), delta) > 100 * np.exp(5)
+    found = report(2 * ours, 2 * (11 - ours), lengths)
+    assert (found.controlled, found.controlled_interval, found.is_extrapolated) == (None, None, True)
 
 
 def test_correlation_needs_three_pairs_that_vary():

@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 
 from diverseevol.errors import PoolError, SourceNotFoundError, VerdictError
+from diverseevol.evaluation.judge.pairs import Judgement, Missing
+from diverseevol.evaluation.judge.request import Judge
+from diverseevol.evaluation.judge.store import Reply
+from diverseevol.evaluation.judge.template import load_template
+from diverseevol.evaluation.judge.verdicts import verdicts_of, write_missing, write_verdicts
 from diverseevol.evaluation.verdict_files import find_verdict_files, read_verdicts
 
 _spec = importlib.util.spec_from_file_location("verdicts_made", Path(__file__).with_name("verdicts_made.py"))
@@ -178,6 +183,31 @@ def test_questions_that_were_not_judged_are_read_from_beside(tmp_path):
     made.write(tmp_path / "v.missing.jsonl", [{"question_id": 9, "question": "Why?", "missing": "opponent"}])
     assert made.kinds(read_verdicts(file).problems) == [("missing_question", "9", None)]
     assert find_verdict_files([tmp_path]) == [file]
+
+
+@pytest.mark.parametrize(("template", "replies"), [("pairwise", ["3 8", "6 4", "hm"]), ("single", ["3", "6", "hm"])])
+def test_what_judge_writes_is_what_score_reads(tmp_path, template, replies):
+    judge = Judge("m", load_template(template))
+    other = {"opponent_answer": "theirs"} if template == "pairwise" else {}
+    orders = (0, 1, 0) if other else (None, None, None)
+    judgements = [
+        Judgement(q, order, f"Q{q}", "c", "ours", **other) for q, order in zip((7, 7 if other else 6, 8), orders, strict=True)
+    ]
+    stored = {judge.key(one): [Reply(text, "stop", "m", 1, 1)] for one, text in zip(judgements, replies, strict=True)}
+    file = tmp_path / "v.jsonl"
+    write_verdicts(file, verdicts_of(judge, judgements, stored), judge, "round-03", "base" if other else None)
+    write_missing(file, [Missing(9, "Q9", "opponent")])
+    found = read_verdicts(file)
+    assert (found.ours, found.opponent) == ("round-03", "base" if other else None)
+    if other:
+        assert found.scores_QOS[0].tolist() == [[3, 8], [4, 6]]
+        assert made.kinds(found.problems) == [("unreadable", "8", 0), ("missing_question", "9", None), ("missing_order", "8", 1)]
+        assert found.lengths_QS.tolist() == [[4, 6], [4, 6]]
+    else:
+        assert found.scores_QOS[:2].tolist() == [[[3]], [[6]]]
+        assert made.kinds(found.problems) == [("unreadable", "8", 0), ("missing_question", "9", None)]
+    assert found.problems[-2 if other else -1].detail == "not judged: no answer of opponent"
+    assert found.categories[0] == "c"
 
 
 def test_the_reason_that_the_judge_gave_is_shown(tmp_path):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Examples: diverseevol score verdicts.jsonl · diverseevol score runs/k_center runs/random · diverseevol score published/ --json"
+EXAMPLE = "Example: diverseevol score verdicts.jsonl · diverseevol score runs/k_center runs/random · diverseevol score published/ --json"
 FILES = "Verdict files, folders of them, or run folders: our layout or DiverseEvol's published one."
 ANSWERS = "Our answers, for lengths that the verdicts do not hold: a file, or a folder with MODEL.jsonl. May be repeated, one a verdict file."
 AGAINST = "Take every other file's difference from this one. (Of two files or two folders it is taken by itself.)"

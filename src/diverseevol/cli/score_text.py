@@ -21,7 +21,10 @@ LEGEND = (
     "RS: 100 × ours / opponent's, over questions and orders; first, second: RS with ours shown first, second; "
     "changed: questions whose outcome hangs on the order."
 )
-LENGTH_LEGEND = "length: characters; r(score, length): with log length, over questions; LC: at equal length; longer: questions in which ours is."
+LENGTH_LEGEND = (
+    "length: characters; r(score, length): with log length, over questions; LC: at equal length "
+    "(? where ours is nearly always the longer or the shorter one); longer: questions in which ours is."
+)
 
 
 def report_lines(report: VerdictReport) -> Iterator[str]:
@@ -45,6 +48,8 @@ def report_lines(report: VerdictReport) -> Iterator[str]:
         doubt = f" ({gap.doubt})" if gap.doubt else ""
         yield f"{first} - {second}: {gap.value:+.2f}{between} on {gap.n_questions} questions: {gap.finding}{doubt}"
     for score in report.files:
+        if score.opponent is not None and score.n_complete < score.n_judged:
+            yield f"{names[score.name]}: RS over the {score.n_complete} questions that count in every order: {_number(score.rs_complete)}"
         yield from problem_lines(names[score.name], score.problems)
 
 
@@ -114,7 +119,7 @@ def _length_cells(score: FileScore) -> tuple[str, ...]:
         f"{lengths.mean:.0f}",
         _number(lengths.opponent_mean, ".0f"),
         _number(lengths.correlation),
-        _number(lengths.controlled),
+        _number(lengths.controlled) + ("?" if lengths.is_extrapolated else ""),
         _span(lengths.controlled_interval),
         _number(lengths.controlled_win_rate, ".1f"),
         _number(lengths.share_longer, ".0%"),

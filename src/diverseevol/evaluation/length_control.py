@@ -14,7 +14,7 @@ win rate, 100 · logistic(θ). φ alone is held by a ridge of `RIDGE`, which mat
 them apart without error. There is no term for an instruction's difficulty: AlpacaEval estimates it from hundreds of models, a file knows one.
 
 What it cannot do: an answer that is better *because* it says more loses that part, too; and where one side is nearly always the longer one,
-equal length is outside of what was seen (`share_longer` says how many of our answers are longer).
+equal length is outside of what was seen, and the score a guess from the slope (`is_extrapolated`).
 Cost: Newton's method on two numbers. Shape letters: Q questions, B draws.
 """
 
@@ -30,6 +30,9 @@ from .bootstrap import Estimator, Floats, Interval, confidence_interval
 RIDGE = 0.1
 N_STEPS = 50
 LONGEST_STEP = 2.0
+REACH = 5.0
+"""Log odds beyond ± this (an RS below 0.7 or above 14,841) are no finding but a slope drawn out too far."""
+SHARE_SEEN = 0.05
 N_LEAST = 3
 """Two points always lie on a line: no correlation and no regression of fewer than three."""
 
@@ -45,9 +48,11 @@ class LengthReport:
         mean_log: Mean of log(1 + length) of our answers.
         correlation: Pearson's, of our mean score in a question with log(1 + length) of our answer; None where either is constant.
         share_longer: Share of the questions in which our answer is the longer one.
-        controlled: The length-controlled Relative Score; None without lengths of both sides, or where their difference is constant.
-        controlled_interval: Its interval.
+        controlled: The length-controlled Relative Score; None without lengths of both sides, where their difference is constant, or
+            where it comes out beyond `REACH`.
+        controlled_interval: Its interval; None also where an end lies beyond `REACH`.
         controlled_win_rate: The length-controlled win rate, in percent.
+        is_extrapolated: Ours is the longer one, or the shorter one, in fewer than `SHARE_SEEN` of the questions.
     """
 
     n_questions: int
@@ -59,6 +64,7 @@ class LengthReport:
     controlled: float | None
     controlled_interval: Interval | None
     controlled_win_rate: float | None
+    is_extrapolated: bool
 
 
 def correlation(first: Floats, second: Floats) -> float | None:
@@ -133,6 +139,7 @@ def length_report(scores_QS: Floats, lengths_QS: Floats, wins_Q: Floats, n_order
         controlled=controlled,
         controlled_interval=interval,
         controlled_win_rate=win_rate,
+        is_extrapolated=is_pair and _is_one_sided(lengths_QS[:, 0] - lengths_QS[:, 1]),
     )
 
 
@@ -146,13 +153,19 @@ def _controlled(
     log_odds = log_odds_at_equal_length(scores_QS[:, 0], scores_QS[:, 1], delta_Q)
     theta = _value(log_odds, len(delta_Q))
     found = confidence_interval(log_odds, len(delta_Q), seed)
-    interval = found and Interval(100 * math.exp(found.low), 100 * math.exp(found.high))
+    interval = None
+    if found is not None and max(-found.low, found.high) <= REACH:
+        interval = Interval(100 * math.exp(found.low), 100 * math.exp(found.high))
     is_said_Q = np.isfinite(wins_Q)
     win_rate = None
     if is_said_Q.sum() >= N_LEAST and np.ptp(delta_Q[is_said_Q]) > 0:
         wins = log_odds_at_equal_length(wins_Q[is_said_Q], 1 - wins_Q[is_said_Q], delta_Q[is_said_Q])
         win_rate = 100 / (1 + math.exp(-_value(wins, int(is_said_Q.sum()))))
-    return 100 * math.exp(theta), interval, win_rate
+    return 100 * math.exp(theta) if abs(theta) <= REACH else None, interval, win_rate
+
+
+def _is_one_sided(delta_Q: Floats) -> bool:
+    return bool(min(np.mean(delta_Q >= 0), np.mean(delta_Q <= 0)) < SHARE_SEEN)
 
 
 def _value(estimator: Estimator, n_questions: int) -> float:

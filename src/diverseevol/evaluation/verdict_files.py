@@ -19,7 +19,7 @@ from ..pool.files_in import kind_of
 from ..pool.json_files import json_rows
 from ..run_folder import RunFolder
 from .judgements import Problem, ProblemKind, Verdicts
-from .verdict_layouts import Judgement, is_published, is_verdict, judgements_of, models_of, question_of, said_in_reply
+from .verdict_layouts import StoredScores, is_published, is_verdict, judgements_of, models_of, question_of, said_in_reply
 
 SCALE = (1.0, 10.0)
 KINDS = (".jsonl", ".json")
@@ -33,7 +33,7 @@ class _Reading:
     """What has been read of a file so far."""
 
     name: str
-    judgements: dict[tuple[str, int], Judgement] = field(default_factory=dict)
+    judgements: dict[tuple[str, int], StoredScores] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     n_sides: int = 0
     models: tuple[str, str] = ("", "")
@@ -108,7 +108,7 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
     return _arrays(path, reading)
 
 
-def _take(judgement: Judgement, place: str, scale: tuple[float, float], reading: _Reading) -> None:
+def _take(judgement: StoredScores, place: str, scale: tuple[float, float], reading: _Reading) -> None:
     """Add a judgement, unless the same question was judged in the same order before, and note what is odd about it."""
     question_id, order = judgement.question_id, judgement.order
     _agree(judgement, place, reading)
@@ -130,7 +130,7 @@ def _take(judgement: Judgement, place: str, scale: tuple[float, float], reading:
     reading.judgements[question_id, order] = replace(judgement, scores=scores)
 
 
-def _agree(judgement: Judgement, place: str, reading: _Reading) -> None:
+def _agree(judgement: StoredScores, place: str, reading: _Reading) -> None:
     """A file is about one model, against one opponent or against none."""
     n_sides, models = len(judgement.scores), models_of(judgement.record)
     if reading.n_sides not in (0, n_sides):
@@ -141,7 +141,7 @@ def _agree(judgement: Judgement, place: str, reading: _Reading) -> None:
     reading.n_sides, reading.models = n_sides, (reading.models[0] or models[0], reading.models[1] or models[1])
 
 
-def _compare_reply(judgement: Judgement, place: str, reading: _Reading) -> None:
+def _compare_reply(judgement: StoredScores, place: str, reading: _Reading) -> None:
     """Note where the reply's own first line says something else than the stored scores."""
     line, said = said_in_reply(judgement) or ("", judgement.scores)
     if said != judgement.scores:

@@ -23,7 +23,7 @@ ORDERS = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class StoredScores:
     """What a record says of one order.
 
     Attributes:
@@ -50,7 +50,7 @@ def is_verdict(record: Mapping[str, Any]) -> bool:
     return "score" in record or is_published(record)
 
 
-def judgements_of(record: Mapping[str, Any]) -> Iterator[Judgement]:
+def judgements_of(record: Mapping[str, Any]) -> Iterator[StoredScores]:
     """The judgements in a record, one an order.
 
     Raises:
@@ -70,7 +70,7 @@ def question_of(record: Mapping[str, Any]) -> str:
     return str(record.get("question") or record.get("question_text") or "")
 
 
-def said_in_reply(judgement: Judgement) -> tuple[str, tuple[float, float]] | None:
+def said_in_reply(judgement: StoredScores) -> tuple[str, tuple[float, float]] | None:
     """A published reply's first line and the scores in it, ours first; None where it has no such line or is not kept."""
     first_line = str(judgement.record.get(f"response_QUERY{judgement.order}") or "").partition("\n")[0].strip()
     match = SCORE_LINE.fullmatch(first_line)
@@ -80,21 +80,21 @@ def said_in_reply(judgement: Judgement) -> tuple[str, tuple[float, float]] | Non
     return first_line, shown if judgement.order == 0 else shown[::-1]
 
 
-def _published(record: Mapping[str, Any]) -> Iterator[Judgement]:
+def _published(record: Mapping[str, Any]) -> Iterator[StoredScores]:
     for order in ORDERS:
         if any(key.endswith(f"_QUERY{order}") for key in record):  # else this order was not asked for
             stored = record.get(f"eval_QUERY{order}")
-            yield Judgement(str(record["question_id"]), order, _pair(stored), f"eval_QUERY{order} is {stored!r}", record)
+            yield StoredScores(str(record["question_id"]), order, _pair(stored), f"eval_QUERY{order} is {stored!r}", record)
 
 
-def _own(record: Mapping[str, Any]) -> Iterator[Judgement]:
+def _own(record: Mapping[str, Any]) -> Iterator[StoredScores]:
     order = record.get("order", 0)
     if order not in ORDERS or isinstance(order, bool):
         raise ValueError(f"order is {order!r}, not 0 or 1")
     keys = [key for key in ("score", "opponent_score") if key in record]
     detail = " and ".join(f"{key} {record[key]!r}" for key in keys)
     detail += f" ({record['problem']})" if record.get("problem") else ""
-    yield Judgement(str(record["question_id"]), int(order), tuple(_number(record[key]) for key in keys), detail, record)
+    yield StoredScores(str(record["question_id"]), int(order), tuple(_number(record[key]) for key in keys), detail, record)
 
 
 def _pair(stored: Any) -> tuple[float | None, float | None]:  # noqa: ANN401 - any JSON value
