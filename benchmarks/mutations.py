@@ -271,17 +271,21 @@ DIVERSITY = [
         "tests/evaluation/test_coverage.py",
     ),
     Fault("evaluation/coverage.py", "return total / len(asked)", "return total / len(rows)", "tests/evaluation/test_coverage.py"),
-    Fault("evaluation/nearest.py", "slack = np.float32(2 * (", "slack = np.float32(0 * (", "tests/evaluation/test_nearest.py"),
-    Fault("evaluation/nearest.py", "squared_BC[is_own_BC] = np.inf", "pass", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "self._slack = 2 * (", "self._slack = 0 * (", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "least_BC[is_own_BC] = np.inf", "pass", "tests/evaluation/test_nearest.py"),
     Fault("evaluation/nearest.py", " & ~is_own_BC", "", "tests/evaluation/test_nearest.py"),
     Fault(
         "evaluation/nearest.py",
-        "np.square(best_B / self._scale)",
-        "np.square(best_B / self._scale) / 4",
+        "np.square(best_B / self._scale), most_B)",
+        "np.square(best_B / self._scale) / 4, most_B)",
         "tests/evaluation/test_nearest.py",
     ),
     Fault("evaluation/nearest.py", "first + centre_P[some])", "centre_P[some])", "tests/evaluation/test_nearest.py"),
     Fault("evaluation/nearest.py", "rows.start + bad if", "bad if", "tests/evaluation/test_nearest.py"),
+    Fault(
+        "evaluation/nearest.py", "np.where(np.isfinite(norms_B), bound_B, np.inf)", "bound_B", "tests/evaluation/test_nearest.py"
+    ),
+    Fault("evaluation/nearest.py", "2 * s * norms_C[nearest_B] + (1 + s)", "(1 - s)", "tests/evaluation/test_nearest.py"),
     Fault(
         "evaluation/cells.py",
         "_n_cells(cells_N[rows]) / _n_cells(cells_N)",
@@ -291,8 +295,8 @@ DIVERSITY = [
     Fault("evaluation/cells.py", "[cells_N[rows] != NO_CELL]", "", "tests/evaluation/test_cells.py"),
     Fault(
         "evaluation/cells.py",
-        "(read(embeddings_ND, part) / scale - shift_D)",
-        "(read(embeddings_ND, part) / scale)",
+        "read(embeddings_ND, rows) / scale - shift_D,",
+        "read(embeddings_ND, rows) / scale,",
         "tests/evaluation/test_cells.py",
     ),
     Fault(
