@@ -63,10 +63,11 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not (run.pool_dir / "index.arrow").exists():
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
-    position = None if name.isdigit() and len(name) < 16 else pool.records.position_of(name)
+    is_row = name.isdigit() and len(name) < 16
+    position = None if is_row else pool.records.position_of(name)
     if position is not None and not np.isin(position, pool.positions):
         return _left_out(run, pool, position)
-    row = int(name) if position is None and name.isdigit() and len(name) < 16 else int(pool.rows_of([name])[0])
+    row = int(name) if is_row else int(pool.rows_of([name])[0])
     if row >= len(pool):
         raise PoolError(f"row {row} is not in the pool: it has rows 0 to {len(pool) - 1}.")
     known = {
