@@ -60,6 +60,7 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
                 model = stages.train(index, subset)  # M_t: the base model, tuned on P_t
                 stages.measure(index, model)
                 stages.embed(index, model)  # Z as M_t sees it
+                stages.gauge(index)  # for a run that may stop by itself
                 stages.finish(index, model)
             yield finished_round(run, index)
             if stages.is_last(index):

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from . import dist
+from .checks import check_finished, check_needs
 from .config import PoolConfig, RunConfig
 from .embed import EmbedReport, embed_tokens
 from .errors import ConfigError, PoolError
 from .files import write_text
+from .gauges import GAUGES
+from .holdout import group_names, take_holdout
 from .models import check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, read_rows_file
@@ -22,7 +25,7 @@ from .progress import Watch
 from .run_folder import RunFolder, locked
 from .seen import pool_columns
 from .selection import Signal
-from .stages import Stages, check_finished, check_needs
+from .stages import Stages
 
 
 def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch: Watch) -> Stages:
@@ -35,6 +38,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
     """
     fingerprint = dist.on_main(lambda: open_record(run, config))
+    needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
@@ -48,6 +52,10 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
     lists = {name: _rows(getattr(config.selection, name), data.pool) for name in ("seed_subset", "must_include", "exclude")}
     if heldout and config.heldout:
         _check_apart(heldout.pool, data.pool, lists["exclude"], config.heldout.path)
+    if config.pool.holdout:
+        listed = np.unique(np.concatenate(list(lists.values())))
+        heldout, barred = take_holdout(run, config.pool, data, listed, config.seed, watch)
+        lists["exclude"] = np.union1d(lists["exclude"], barred)
     clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
     if len(clash):
         raise ConfigError(
@@ -55,12 +63,14 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         )
     if config.selection.seed_subset is None:
         check_needs(config, len(data.pool), len(lists["exclude"]))
+    column, key = config.heldout_group, "heldout.group" if config.heldout else None
     stages = Stages(
         run=run,
         config=config,
         tokenizer=tokenizer,
         data=data,
         heldout=heldout,
+        heldout_groups=group_names(heldout.pool, column, key) if heldout and column else None,
         needs=needs,
         columns=pool_columns(data.pool, sorted(needs - frozenset(Signal))),
         fingerprint=fingerprint,

@@ -34,10 +34,13 @@ CHANGEABLE = (
     "budget",
     "keep",
     "keep_signals",
+    "stop",
     "embed.tokens_per_batch",
     "train.report_to",
     "train.logging_steps",
 )
+OWN = "own"
+BASE = "base"
 PACKAGES = ("diverseevol", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
 
 
@@ -66,6 +69,34 @@ class RunFolder:
     def heldout_dir(self) -> Path:
         """The held-out rows, prepared like the pool."""
         return self.root / "heldout"
+
+    @property
+    def holdout_file(self) -> Path:
+        """The ids of the rows taken off the pool (`pool.holdout`), one a line, in pool order."""
+        return self.heldout_dir / "ids.txt"
+
+    @property
+    def holdout_copies_file(self) -> Path:
+        """The ids of their copies in the pool, which are never chosen either, if there are any."""
+        return self.heldout_dir / "copies.txt"
+
+    @property
+    def holdout_records_file(self) -> Path:
+        """The held-out records as the user wrote them, plus "_id"; can be given as another run's heldout.path."""
+        return self.heldout_dir / "rows.jsonl"
+
+    def row_losses_file(self, rows: str, model: str) -> Path:
+        """The summed loss of each held-out row: of the run's `OWN` rows or of another file's, whose fingerprint `rows` is."""
+        return self.heldout_dir / "losses" / rows / f"{model}.json"
+
+    def save_row_losses(self, rows: str, model: str, sums: NDArray[np.float64]) -> None:
+        """Keep what a model's held-out losses were, so that they are measured once."""
+        write_json(self.row_losses_file(rows, model), sums.tolist())
+
+    def row_losses(self, rows: str, model: str) -> NDArray[np.float64] | None:
+        """What was kept; None: nothing."""
+        file = self.row_losses_file(rows, model)
+        return np.array(read_json(file), dtype=np.float64) if file.exists() else None
 
     def round_dir(self, index: int) -> Path:
         """Everything of one round."""
@@ -224,6 +255,11 @@ class RunFolder:
                 f"cannot resume {self.root} with another {lines}. A resumed run may change only {', '.join(CHANGEABLE)}; "
                 "give --out a new folder for the rest."
             )
+
+
+def round_name(index: int) -> str:
+    """What a round's results are called, beside those of the `BASE` model."""
+    return f"round-{index:02d}"
 
 
 @contextmanager

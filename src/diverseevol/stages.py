@@ -16,16 +16,18 @@ import numpy as np
 from . import dist
 from .config import RunConfig, round_sizes, split_budget
 from .embed import embed_tokens, open_embeddings, open_signals
-from .errors import ConfigError, PoolExhaustedError, RunChangedError, RunFolderError
+from .errors import ConfigError, PoolExhaustedError, RunFolderError
 from .evaluation.heldout import heldout_losses, loss_per_token
 from .files import remove, size_of, write_text
+from .gauges import GAUGES
 from .ledger import Cost, billed
 from .models import load_model
 from .prepare import Prepared
 from .progress import Watch
-from .run_folder import RunFolder
+from .run_folder import OWN, RunFolder, round_name
 from .seen import Seen, SomeTokens, draw_candidates
 from .selection import Selection, Signal, Signals
+from .stopping import GAUGE, measured, reason_to_stop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -67,6 +69,7 @@ class Stages:
     tokenizer: PreTrainedTokenizerBase
     data: Prepared
     heldout: Prepared | None
+    heldout_groups: Sequence[str] | None
     needs: frozenset[str]
     """What the strategy reads: signals of the model, and columns of the records."""
     columns: Mapping[str, np.ndarray]
@@ -187,8 +190,19 @@ class Stages:
         return int(np.searchsorted(spent, budget, side="right"))
 
     def is_last(self, index: int) -> bool:
-        """Whether no round follows: the schedule ends, or the budget in tokens is spent."""
-        return index + 1 >= len(self.sizes) or self.run.is_budget_spent(index, self.config.budget)
+        """Whether no round follows, the same on every rank."""
+        return dist.on_main(lambda: self._ends(index))
+
+    def _ends(self, index: int) -> bool:
+        """Whether the schedule ends, the budget in tokens is spent, or the run stops by itself."""
+        is_end = index + 1 >= len(self.sizes) or self.run.is_budget_spent(index, self.config.budget)
+        return is_end or self.why_stopped(index) is not None
+
+    def why_stopped(self, index: int) -> str | None:
+        """Why the run ends by itself after this round; a later round that is done already overrules it."""
+        if self.run.is_done(index + 1):
+            return None
+        return reason_to_stop(self.config.stop, [self.run.metrics(at) for at in range(index + 1)])
 
     def _pick(self, index: int, picks: Selection, rank: int) -> dict[str, Any]:
         pool, row = self.data.pool, int(picks.rows[rank])
@@ -207,7 +221,7 @@ class Stages:
         """The round's model, tuned on `subset` from the base (or the previous round's model)."""
         run, config = self.run, self.config
         tuned = Tuned(run.model_dir(index), config.trust_remote_code)
-        if run.model_dir(index).is_dir() or (not self.is_last(index) and self._is_embedded(index) and config.keep == "none"):
+        if run.model_dir(index).is_dir() or (not self._ends(index) and self._is_embedded(index) and config.keep == "none"):
             return tuned
         start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
         if config.train.command:
@@ -247,13 +261,13 @@ class Stages:
 
     def measure(self, index: int, tuned: Tuned) -> None:
         """Held-out loss of the round's model, if there are held-out rows."""
-        if self.heldout is None or self.config.heldout is None or "heldout" in self.run.metrics(index):
+        if self.heldout is None or "heldout" in self.run.metrics(index):
             return
         with billed() as cost:
             sums = heldout_losses(tuned.model(), self.heldout.tokens, self.watch)
-        column = self.config.heldout.group
-        groups = [str(self.heldout.pool.record(row).get(column)) for row in range(len(self.heldout.pool))] if column else None
-        losses = loss_per_token(sums, self.heldout.tokens.n_trained, groups)
+        if dist.is_main():
+            self.run.save_row_losses(OWN, round_name(index), sums)
+        losses = loss_per_token(sums, self.heldout.tokens.n_trained, self.heldout_groups)
         self.run.add_metrics(index, {"heldout": losses, "stages": {"heldout": cost.as_dict()}})
 
     def embed(self, index: int, tuned: Tuned) -> None:
@@ -282,6 +296,19 @@ class Stages:
         cost.tokens, cost.flops = report.n_tokens, report.flops
         self.run.add_metrics(index, {"stages": {"embed": cost.as_dict()}})
 
+    def gauge(self, index: int) -> None:
+        """What the stopping rule looks at in the round's embeddings, if it does; also of the round before, if that was once the last."""
+        name = self.config.stop.measure
+        for at in dist.on_main(lambda: [each for each in (index - 1, index) if each >= 0 and self._is_to_gauge(each)]):
+            with billed() as cost:
+                seen = self.seen(at)
+                value = GAUGES[str(name)](seen.signals, seen.positions_of(self.run.chosen_before(at + 1)))
+            self.run.add_metrics(at, {GAUGE: {name: value}, "stages": {GAUGE: cost.as_dict()}})
+
+    def _is_to_gauge(self, index: int) -> bool:
+        name = self.config.stop.measure
+        return name in GAUGES and self._is_embedded(index) and measured(name, self.run.metrics(index)) is None
+
     def _candidates(self, index: int) -> np.ndarray | None:
         """The rows that the round after `index` looks at; None: all."""
         chosen = self.run.chosen_before(index + 1)
@@ -306,15 +333,22 @@ class Stages:
             self.run.add_metrics(
                 index, {"bytes": {"model": size_of(tuned.model_dir), "signals": size_of(self.run.signals_dir(index))}}
             )
+            self._note_stop(index)
             self.run.finish(index)
             remove(self.run.checkpoints_dir(index))
             for old in self._unwanted(index):
                 remove(old)
         dist.barrier()
 
+    def _note_stop(self, index: int) -> None:
+        """Say in the metrics why the run ends here by itself, and no longer of a round that it has gone on from."""
+        for at, why in ((index - 1, None), (index, self.why_stopped(index))):
+            if at >= 0 and (why or "stopped" in self.run.metrics(at)):
+                self.run.add_metrics(at, {"stopped": why})
+
     def _unwanted(self, index: int) -> list[Path]:
         """Folders of this and earlier rounds that need not stay."""
-        run, is_last = self.run, self.is_last(index)
+        run, is_last = self.run, self._ends(index)
         models, signals = {run.model_dir(i) for i in range(index + 1)}, {run.signals_dir(i) for i in range(index + 1)}
         best = run.best_round(range(index + 1))
         kept = {
@@ -326,40 +360,3 @@ class Stages:
         kept_signals = {"all": signals, "last": {run.signals_dir(max(0, index - 1)), run.signals_dir(index)}, "none": set()}
         needed = {run.signals_dir(index)}
         return sorted((models - kept) | (signals - kept_signals[self.config.keep_signals] - (set() if is_last else needed)))
-
-
-def check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
-    """Check that a resumed run's schedule agrees with the rounds that are done.
-
-    Raises:
-        RunChangedError: it has fewer rounds, or other sizes.
-    """
-    done = run.rounds_done()
-    if len(done) > len(sizes):
-        raise RunChangedError(
-            f"{run.root} has {len(done)} finished rounds, the schedule only {len(sizes)} (round 0 counted). Raise rounds or budget, or give "
-            "--out a new folder."
-        )
-    for index in done:
-        metrics = run.metrics(index)
-        if index > 0 and metrics["n_new"] != sizes[index] and "budget_spent" not in metrics:
-            raise RunChangedError(
-                f"round {index} of {run.root} added {metrics['n_new']} samples, the schedule says {sizes[index]}. Give n_new (a list) and budget "
-                "that agree with the finished rounds, or give --out a new folder."
-            )
-
-
-def check_needs(config: RunConfig, n_pool: int, n_excluded: int) -> None:
-    """Check that the pool holds as many rows as the schedule wants, before any model is loaded.
-
-    Raises:
-        ConfigError: it does not.
-    """
-    n_wanted = sum(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
-    n_free = n_pool - n_excluded
-    if n_wanted > n_free:
-        raise ConfigError(
-            f"the schedule chooses {n_wanted} rows, the pool has {n_free} good ones"
-            + (f" ({n_excluded} excluded)" if n_excluded else "")
-            + ". Lower rounds, n_new or n_init, or set budget."
-        )

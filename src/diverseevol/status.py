@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .config import round_sizes
+from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
 from .files import size_of
 from .pool import Pool
 from .run_folder import RunFolder
+from .stopping import reason_to_stop
 
 
 def run_status(root: Path) -> dict[str, Any]:
@@ -30,10 +31,12 @@ def run_status(root: Path) -> dict[str, Any]:
     is_ready = (run.pool_dir / "index.arrow").exists()
     quarantine = run.pool_dir / "quarantine.jsonl"
     holder = _holder(root)
-    is_finished = at >= len(sizes) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
+    stopped = reason_to_stop(StopConfig(**config.get("stop", {})), [run.metrics(index) for index in done])
+    is_finished = at >= len(sizes) or bool(stopped) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
     return {
         "run": str(root),
         "state": "finished" if is_finished else f"running ({holder})" if holder else "stopped; the same command goes on",
+        "stopped": stopped,
         "strategy": config["selection"]["strategy"],
         "n_pool": len(Pool.open(run.pool_dir)) if is_ready else 0,
         "n_quarantined": len(quarantine.read_text("utf-8").splitlines()) if quarantine.exists() else 0,
@@ -94,7 +97,7 @@ def round_named(run: RunFolder, name: str) -> int:
         best = run.best_round(done)
         if best is None:
             raise RunFolderError(
-                f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path."
+                f"{run.root} has no held-out losses to tell the best round by. Name a round, or run with heldout.path or pool.holdout."
             )
         return best
     if not name.isdigit():

@@ -33,6 +33,8 @@ def status(run: RunArgument, as_json: Annotated[bool, typer.Option("--json", hel
     )
     for metrics in state["rounds"]:
         typer.echo(round_line(metrics))
+    if state["stopped"]:
+        typer.echo(f"stopped by itself: {state['stopped']}")
     if state["stage"]:
         typer.echo(f"round {state['round']}: at stage {state['stage']}")
     seconds = sum(bill["seconds"] for metrics in state["rounds"] for bill in metrics.get("stages", {}).values())

@@ -9,6 +9,7 @@ from .models import (
     RunConfig,
     SelectionConfig,
     SourceConfig,
+    StopConfig,
     TrainConfig,
 )
 from .presets import PRESETS
@@ -23,6 +24,7 @@ __all__ = [
     "RunConfig",
     "SelectionConfig",
     "SourceConfig",
+    "StopConfig",
     "TrainConfig",
     "load_config",
     "put",

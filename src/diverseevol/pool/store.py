@@ -211,6 +211,10 @@ class Pool:
         check_found(asked, rows.is_null().to_numpy(zero_copy_only=False), "id", len(self))
         return _numbers(rows, np.int64)
 
+    def take(self, rows: NDArray[np.int64]) -> Pool:
+        """Some of the rows, ascending, as a pool of their own: its row i is rows[i]."""
+        return Pool(self.records, self.index.take(pa.array(rows)))
+
     def rows_also_in(self, other: Pool) -> NDArray[np.int64]:
         """The rows whose content is also a row of `other`."""
         own, others = (pc.utf8_slice_codeunits(pool.index["id"], 0, N_HASH) for pool in (self, other))
