@@ -85,9 +85,14 @@ class RunFolder:
         """The held-out records as the user wrote them, plus "_id"; can be given as another run's heldout.path."""
         return self.heldout_dir / "rows.jsonl"
 
+    @property
+    def losses_dir(self) -> Path:
+        """The losses of single held-out rows."""
+        return self.heldout_dir / "losses"
+
     def row_losses_file(self, rows: str, model: str) -> Path:
         """The summed loss of each held-out row: of the run's `OWN` rows or of another file's, whose fingerprint `rows` is."""
-        return self.heldout_dir / "losses" / rows / f"{model}.json"
+        return self.losses_dir / rows / f"{model}.json"
 
     def save_row_losses(self, rows: str, model: str, sums: NDArray[np.float64]) -> None:
         """Keep what a model's held-out losses were, so that they are measured once."""

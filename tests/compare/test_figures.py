@@ -41,6 +41,14 @@ def test_a_choice_that_rests_on_no_model_costs_the_last_tuning_alone(tmp_path):
     assert [point.flops for point in points_of(folder(tmp_path / "b", rounds, start="previous"))] == [100e9, 300e9, 600e9]
 
 
+def test_vectors_of_an_outer_model_are_paid_once_and_rest_on_no_round(tmp_path):
+    rounds = [round_of(10, 100), round_of(20, 200), round_of(30, 300)]
+    rounds[0]["stages"]["embed_outer"] = {"seconds": 40.0, "flops": 40e9}
+    points = points_of(folder(tmp_path, rounds))
+    assert [point.seconds for point in points] == [101, 202 + 40, 303 + 40]
+    assert [point.flops for point in points] == [100e9, 240e9, 340e9]
+
+
 def test_flops_of_a_trainer_that_does_not_say_are_unknown(tmp_path):
     rounds = [round_of(10, 100, embed=20), round_of(20, 200)]
     for each in rounds:
@@ -51,9 +59,9 @@ def test_flops_of_a_trainer_that_does_not_say_are_unknown(tmp_path):
 
 
 def test_the_balanced_loss_is_the_mean_over_groups_where_all_have_them(tmp_path):
-    grouped = folder(tmp_path / "a", [round_of(10, 1, by_group={"x": 1.0, "y": 2.0, "z": 6.0})])
+    grouped = folder(tmp_path / "a", [round_of(10, 1, by_group={"x": 1.0, "y": 2.0, "z": 7.5}, balanced_loss=3.5)])
     plain = folder(tmp_path / "b", [round_of(10, 1)])
-    assert points_of(grouped)[0].values == {"heldout_loss": 3.0, "balanced_loss": 3.0}
+    assert points_of(grouped)[0].values == {"heldout_loss": 3.0, "balanced_loss": 3.5}
     assert points_of(plain)[0].values == {"heldout_loss": 3.0}
     assert measures_of([grouped]) == (LOSS, BALANCED)
     assert measures_of([grouped, plain]) == (LOSS,)
