@@ -109,9 +109,14 @@ class RunFolder:
         """Keep further results beside those that are kept."""
         write_json(self.tasks_file(model), {**self.task_scores(model), **scores})
 
+    @property
+    def losses_dir(self) -> Path:
+        """The losses of single held-out rows."""
+        return self.heldout_dir / "losses"
+
     def row_losses_file(self, rows: str, model: str) -> Path:
         """The summed loss of each held-out row: of the run's `OWN` rows or of another file's, whose fingerprint `rows` is."""
-        return self.heldout_dir / "losses" / rows / f"{model}.json"
+        return self.losses_dir / rows / f"{model}.json"
 
     def save_row_losses(self, rows: str, model: str, sums: NDArray[np.float64]) -> None:
         """Keep what a model's held-out losses were, so that they are measured once."""
