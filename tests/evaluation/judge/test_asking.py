@@ -130,6 +130,16 @@ def test_what_fails_for_good_is_left_over_and_the_rest_goes_on(server, asking):
     assert done.asked.stopped_by is None
 
 
+def test_failures_among_good_replies_are_no_row(server, asking):
+    def respond(asked):
+        return server.Sent(400) if any(f"Q{i}\n" in asked.prompt for i in range(1, 25, 2)) else server.by_worth(asked)
+
+    with server.serving(respond) as judge:
+        done = asking(judge.url, n=25, concurrency=1)
+    assert len(done.asked.failed) == 24 > module.MOST_IN_A_ROW
+    assert done.asked.stopped_by is None
+
+
 def test_a_hopeless_refusal_stops_at_once_but_what_is_under_way_is_kept(server, asking):
     def respond(asked):
         if asked.number == 0:
@@ -203,6 +213,14 @@ def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(server,
         assert rest.asked.stopped_by is None
         assert sum(judge.paid.values()) == 60
         assert set(judge.paid.values()) == {1}
+
+
+def test_a_request_that_broke_off_counts_in_full_against_the_budget(server, asking):
+    with server.serving(faults(server, server.CUT)) as judge:
+        for _ in range(2):  # also in the next call
+            done = asking(judge.url, n=1, limit=20.0, concurrency=1)  # bounded by some 17
+            assert "the budget of 20 is used up" in str(done.asked.stopped_by)
+            assert len(judge.asked) == 1
 
 
 def test_what_a_server_does_not_count_is_taken_for_the_most(server, asking):
