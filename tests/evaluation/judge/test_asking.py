@@ -42,15 +42,15 @@ def test_each_judgement_once_in_each_order(server, asking):
 def test_no_more_at_once_than_asked_for(server, asking):
     with server.serving(delay=0.05) as judge:
         asking(judge.url, n=8, concurrency=3)
-        assert judge.most_at_once == 3
+        assert 2 <= judge.most_at_once <= 3
 
 
 def test_no_more_a_minute_than_asked_for(server, asking):
+    started = time.monotonic()
     with server.serving() as judge:
         asking(judge.url, n=4, per_minute=60 / 0.04)
-        gaps = [later - earlier for earlier, later in zip(judge.times, judge.times[1:], strict=False)]
-    assert sum(gaps) >= 7 * 0.04 - 0.02
-    assert len(gaps) == 7
+        assert len(judge.times) == 8
+        assert judge.times[-1] - started >= 7 * 0.04
 
 
 def faults(server, *answers):
@@ -88,12 +88,10 @@ def test_retry_after_holds_all_requests(server, asking):
     def respond(asked):
         return server.Sent(429, "{}", {"Retry-After": "1"}) if asked.number == 0 else server.by_worth(asked)
 
-    with server.serving(respond) as judge:
-        started = time.monotonic()
-        asking(judge.url, n=3, concurrency=1)
-        assert judge.times[1] - judge.times[0] >= 1.0
-        assert time.monotonic() - started < 5
-        assert len(judge.asked) == 7
+    with server.serving(respond, delay=0.02) as judge:
+        asking(judge.url, n=10, concurrency=3)
+        assert len(judge.asked) == 21
+        assert sum(sent < judge.times[0] + 0.95 for sent in judge.times) <= 6  # only what was under way, not the other 18
 
 
 def test_a_wait_that_is_too_long_stops_and_says_so(server, asking):
