@@ -134,12 +134,10 @@ class JudgeSession:
             )
 
     def _why_left(self, n_left: int) -> str:
-        reasons = sorted(set(self.asked.failed.values()))
-        why = (
-            str(self.asked.stopped_by)
-            if self.asked.stopped_by
-            else f"{len(self.asked.failed)} requests failed, such as: {reasons[0]}"
-        )
+        if self.asked.stopped_by:
+            why = str(self.asked.stopped_by)
+        else:
+            why = f"{len(self.asked.failed)} requests failed, such as: {min(self.asked.failed.values(), default='')}"
         return f"{n_left:,} of {len(self.requests):,} judgements are left; the same command goes on with them. {why}"
 
 
