@@ -1,6 +1,6 @@
 """Break one line at a time, on a copy, and see whether the tests notice: a fault that no test notices is a hole in the tests.
 
-    python benchmarks/mutations.py [--only selection|loop|verdict] [--list]
+    python benchmarks/mutations.py [--only selection|loop|verdict|judge] [--list]
 
 Each fault is run against the tests named beside it, which stop at the first failure. Exit status 1 if a fault goes unnoticed.
 """
@@ -200,6 +200,66 @@ VERDICT = [
 ]
 
 
+JUDGE = [
+    Fault("evaluation/judge/parse.py", "if number in values:", "if False:", "tests/evaluation/judge/test_parse.py"),
+    Fault("evaluation/judge/parse.py", "elif FRACTION.fullmatch(first):", "elif False:", "tests/evaluation/judge/test_parse.py"),
+    Fault("evaluation/judge/parse.py", "PAIR.fullmatch(first)", "PAIR.match(first)", "tests/evaluation/judge/test_parse.py"),
+    Fault(
+        "evaluation/judge/template.py",
+        "if not any(mark in text for text in texts)",
+        "if True",
+        "tests/evaluation/judge/test_template.py",
+    ),
+    Fault(
+        "evaluation/judge/pairs.py",
+        "return scores[::-1] if self.order else scores",
+        "return scores",
+        "tests/evaluation/judge/test_pairs.py",
+    ),
+    Fault("evaluation/judge/pairs.py", "for left in theirs.values()", "for left in ()", "tests/evaluation/judge/test_pairs.py"),
+    Fault(
+        "evaluation/judge/request.py",
+        "judgement.question, *judgement.shown]",
+        "judgement.question, *sorted(judgement.shown)]",
+        "tests/evaluation/judge/test_request.py",
+    ),
+    Fault(
+        "evaluation/judge/store.py",
+        "PRAGMA locking_mode = EXCLUSIVE",
+        "PRAGMA locking_mode = NORMAL",
+        "tests/evaluation/judge/test_store.py",
+    ),
+    Fault(
+        "evaluation/judge/cost.py",
+        "self._reserved + money > self._limit",
+        "money > self._limit",
+        "tests/evaluation/judge/test_cost.py",
+    ),
+    Fault(
+        "evaluation/judge/client.py",
+        "text = text.replace(self._secret, STRUCK_OUT) if self._secret else text",
+        "text = str(text)",
+        "tests/evaluation/judge/test_client.py",
+    ),
+    Fault("evaluation/judge/client.py", "max_retries=0", "max_retries=1", "tests/evaluation/judge/test_client.py"),
+    Fault("evaluation/judge/asking.py", "self.n_failed_in_a_row = 0\n", "pass\n", "tests/evaluation/judge/test_asking.py"),
+    Fault("evaluation/judge/asking.py", "used = most\n", "used = Tokens()\n", "tests/evaluation/judge/test_asking.py"),
+    Fault(
+        "evaluation/judge/asking.py",
+        "self.pace.pause(seconds)",
+        "await asyncio.sleep(seconds)",
+        "tests/evaluation/judge/test_asking.py",
+    ),
+    Fault(
+        "evaluation/judge/asking.py",
+        "while self.queue and not self.asked.stopped_by",
+        "while self.queue",
+        "tests/evaluation/judge/test_asking.py",
+    ),
+    Fault("evaluation/judge/verdicts.py", "judgement.ours_first(scores)", "scores", "tests/evaluation/judge/test_verdicts.py"),
+]
+
+
 def notices(fault: Fault, folder: Path) -> bool:
     file = folder / "src" / "diverseevol" / fault.file
     sound = file.read_text("utf-8")
@@ -219,10 +279,11 @@ def notices(fault: Fault, folder: Path) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["selection", "loop", "verdict"])
+    sections = {"selection": SELECTION, "loop": LOOP, "verdict": VERDICT, "judge": JUDGE}
+    parser.add_argument("--only", choices=list(sections))
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
-    faults = {"selection": SELECTION, "loop": LOOP, "verdict": VERDICT, None: SELECTION + LOOP + VERDICT}[options.only]
+    faults = sections[options.only] if options.only else sum(sections.values(), [])
     n_unnoticed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
