@@ -283,7 +283,7 @@ def main() -> int:
     parser.add_argument("--only", choices=list(sections))
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
-    faults = sections[options.only] if options.only else sum(sections.values(), [])
+    faults = sections[options.only] if options.only else [fault for section in sections.values() for fault in section]
     n_unnoticed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
