@@ -184,7 +184,10 @@ def test_unreadable_verdicts_are_kept_apart_and_counted(files, tmp_path, capsys)
     with server.serving(respond) as judge:
         call(*files, "--base-url", judge.url, "--yes", "--attempts", 2)
         assert len(judge.asked) == 10 + 2 * 2
-    assert "12 of 12 verdicts, 2 of them unreadable" in capsys.readouterr().err
+    assert (
+        "12 of 12 verdicts, 2 of them unreadable (question 3: the first line is not two scores: 'Both are fine.'), in"
+        in capsys.readouterr().err
+    )
     unread = [v for v in lines(tmp_path / "v.jsonl") if v["score"] is None]
     assert [(v["question_id"], v["order"], v["opponent_score"], v["reply"]) for v in unread] == [
         (3, 0, None, "Both are fine."),

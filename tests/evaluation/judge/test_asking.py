@@ -42,15 +42,15 @@ def test_each_judgement_once_in_each_order(server, asking):
 def test_no_more_at_once_than_asked_for(server, asking):
     with server.serving(delay=0.05) as judge:
         asking(judge.url, n=8, concurrency=3)
-        assert judge.most_at_once == 3
+        assert 2 <= judge.most_at_once <= 3
 
 
 def test_no_more_a_minute_than_asked_for(server, asking):
+    started = time.monotonic()
     with server.serving() as judge:
         asking(judge.url, n=4, per_minute=60 / 0.04)
-        gaps = [later - earlier for earlier, later in zip(judge.times, judge.times[1:], strict=False)]
-    assert sum(gaps) >= 7 * 0.04 - 0.02
-    assert len(gaps) == 7
+        assert len(judge.times) == 8
+        assert judge.times[-1] - started >= 7 * 0.04
 
 
 def faults(server, *answers):
@@ -88,12 +88,10 @@ def test_retry_after_holds_all_requests(server, asking):
     def respond(asked):
         return server.Sent(429, "{}", {"Retry-After": "1"}) if asked.number == 0 else server.by_worth(asked)
 
-    with server.serving(respond) as judge:
-        started = time.monotonic()
-        asking(judge.url, n=3, concurrency=1)
-        assert judge.times[1] - judge.times[0] >= 1.0
-        assert time.monotonic() - started < 5
-        assert len(judge.asked) == 7
+    with server.serving(respond, delay=0.02) as judge:
+        asking(judge.url, n=10, concurrency=3)
+        assert len(judge.asked) == 21
+        assert sum(sent < judge.times[0] + 0.95 for sent in judge.times) <= 6  # only what was under way, not the other 18
 
 
 def test_a_wait_that_is_too_long_stops_and_says_so(server, asking):
@@ -127,6 +125,16 @@ def test_what_fails_for_good_is_left_over_and_the_rest_goes_on(server, asking):
     assert [len(replies) for replies in done.replies] == [1, 1, 0, 0, 1, 1, 1, 1]
     assert len(done.asked.failed) == 2
     assert all("too long" in text for text in done.asked.failed.values())
+    assert done.asked.stopped_by is None
+
+
+def test_failures_among_good_replies_are_no_row(server, asking):
+    def respond(asked):
+        return server.Sent(400) if any(f"Q{i}\n" in asked.prompt for i in range(1, 25, 2)) else server.by_worth(asked)
+
+    with server.serving(respond) as judge:
+        done = asking(judge.url, n=25, concurrency=1)
+    assert len(done.asked.failed) == 24 > module.MOST_IN_A_ROW
     assert done.asked.stopped_by is None
 
 
@@ -203,6 +211,14 @@ def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(server,
         assert rest.asked.stopped_by is None
         assert sum(judge.paid.values()) == 60
         assert set(judge.paid.values()) == {1}
+
+
+def test_a_request_that_broke_off_counts_in_full_against_the_budget(server, asking):
+    with server.serving(faults(server, server.CUT)) as judge:
+        for _ in range(2):  # also in the next call
+            done = asking(judge.url, n=1, limit=20.0, concurrency=1)  # bounded by some 17
+            assert "the budget of 20 is used up" in str(done.asked.stopped_by)
+            assert len(judge.asked) == 1
 
 
 def test_what_a_server_does_not_count_is_taken_for_the_most(server, asking):

@@ -51,7 +51,7 @@ STATUS = [  # status, code, headers, the trouble
 
 @pytest.mark.parametrize(("status", "code", "headers", "wanted"), STATUS)
 def test_what_a_status_means(server, client_of, status, code, headers, wanted):
-    body = json.dumps({"error": {"message": "no\nway " + "x" * 500, "code": code}})
+    body = json.dumps({"error": {"message": "no\n\x1b[2Jway\u202e " + "x" * 500, "code": code}})
     with server.serving(lambda asked: server.Sent(status, body, headers)) as judge:
         trouble = client_of(judge.url).ask()
         assert len(judge.asked) == 1  # the client itself does not try again
@@ -59,7 +59,7 @@ def test_what_a_status_means(server, client_of, status, code, headers, wanted):
     assert trouble.text.startswith(f"Error code: {status}")
     assert "no" in trouble.text
     assert len(trouble.text) <= 200
-    assert "\n" not in trouble.text
+    assert trouble.text.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_the_next_request_waits_for_those_under_way():
         await asyncio.sleep(0.01)
         assert not waiting.done()
         await budget.settle(reserved, Tokens(6, 0), Tokens(4, 0))
-        assert await waiting == 6.0
+        assert await asyncio.wait_for(waiting, 5) == 6.0
 
     asyncio.run(spend())
 

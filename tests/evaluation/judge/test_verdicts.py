@@ -56,6 +56,12 @@ def test_the_first_readable_reply_counts_else_the_last_is_kept_with_its_problem(
     assert "problem" not in first
 
 
+def test_a_reply_that_was_cut_says_so():
+    cut = Reply("", "length", None, 1, 1)
+    (verdict,) = verdicts_of(JUDGE, [FIRST], {KEYS[0]: [cut]})
+    assert verdict.scores.reason == "the reply is empty; it was cut at the longest reply"
+
+
 def test_what_has_no_reply_has_no_line():
     assert [verdict.judgement for verdict in verdicts_of(JUDGE, [FIRST, SECOND], {KEYS[1]: [reply("8 3")]})] == [SECOND]
 

@@ -125,7 +125,10 @@ class JudgeClient:
         text = text.replace(self._secret, STRUCK_OUT) if self._secret else text
         # Half a surrogate pair, which JSON can hold, could neither be stored nor printed.
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-        return text if longest is None else " ".join(text.split())[:longest]
+        if longest is None:
+            return text
+        # A server must not write on the terminal of whoever reads its errors.
+        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:longest]
 
     def _struck_or_none(self, value: Any) -> str | None:  # noqa: ANN401 - any JSON value
         return self._struck(value) if isinstance(value, str) else None
