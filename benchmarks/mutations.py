@@ -271,17 +271,21 @@ DIVERSITY = [
         "tests/evaluation/test_coverage.py",
     ),
     Fault("evaluation/coverage.py", "return total / len(asked)", "return total / len(rows)", "tests/evaluation/test_coverage.py"),
-    Fault("evaluation/nearest.py", "slack = np.float32(2 * (", "slack = np.float32(0 * (", "tests/evaluation/test_nearest.py"),
-    Fault("evaluation/nearest.py", "squared_BC[is_own_BC] = np.inf", "pass", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "self._slack = 2 * (", "self._slack = 0 * (", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "least_BC[is_own_BC] = np.inf", "pass", "tests/evaluation/test_nearest.py"),
     Fault("evaluation/nearest.py", " & ~is_own_BC", "", "tests/evaluation/test_nearest.py"),
     Fault(
         "evaluation/nearest.py",
-        "np.square(best_B / self._scale)",
-        "np.square(best_B / self._scale) / 4",
+        "np.square(best_B / self._scale), most_B)",
+        "np.square(best_B / self._scale) / 4, most_B)",
         "tests/evaluation/test_nearest.py",
     ),
     Fault("evaluation/nearest.py", "first + centre_P[some])", "centre_P[some])", "tests/evaluation/test_nearest.py"),
     Fault("evaluation/nearest.py", "rows.start + bad if", "bad if", "tests/evaluation/test_nearest.py"),
+    Fault(
+        "evaluation/nearest.py", "np.where(np.isfinite(norms_B), bound_B, np.inf)", "bound_B", "tests/evaluation/test_nearest.py"
+    ),
+    Fault("evaluation/nearest.py", "2 * s * norms_C[nearest_B] + (1 + s)", "(1 - s)", "tests/evaluation/test_nearest.py"),
     Fault(
         "evaluation/cells.py",
         "_n_cells(cells_N[rows]) / _n_cells(cells_N)",
@@ -291,8 +295,8 @@ DIVERSITY = [
     Fault("evaluation/cells.py", "[cells_N[rows] != NO_CELL]", "", "tests/evaluation/test_cells.py"),
     Fault(
         "evaluation/cells.py",
-        "(read(embeddings_ND, part) / scale - shift_D)",
-        "(read(embeddings_ND, part) / scale)",
+        "read(embeddings_ND, rows) / scale - shift_D,",
+        "read(embeddings_ND, rows) / scale,",
         "tests/evaluation/test_cells.py",
     ),
     Fault(
@@ -336,11 +340,128 @@ DIVERSITY = [
     ),
     Fault("cli/diversity_tables.py", "value > high", "value > low", "tests/cli/test_diversity.py"),
 ]
+
+VERDICT = [
+    Fault("evaluation/verdict.py", "100 * ours / opponent", "100 * ours / (ours + opponent)", "tests/evaluation/test_verdict.py"),
+    Fault("evaluation/verdict.py", "counts_QO.all(axis=1)", "counts_QO.any(axis=1)", "tests/evaluation/test_verdict.py"),
+    Fault(
+        "evaluation/verdict.py",
+        "rs_complete=_rs(sums_QS[complete_rows])",
+        "rs_complete=_rs(sums_QS)",
+        "tests/evaluation/test_verdict.py",
+    ),
+    Fault(
+        "evaluation/verdict.py",
+        "sums_QS[:, 0].sum() / n_judgements",
+        "sums_QS[:, 0].sum() / len(questions)",
+        "tests/evaluation/test_verdict.py",
+    ),
+    Fault(
+        "evaluation/verdict.py",
+        "ratio_of_sums(sums_QS[:, 0], verdicts.counts_QO[rows].sum(axis=1).astype(np.float64))",
+        "ratio_of_sums(sums_QS[:, 0], sums_QS[:, 0])",
+        "tests/evaluation/test_verdict.py",
+    ),
+    Fault(
+        "evaluation/verdict.py",
+        "len(scores_OS) == len(verdicts.orders)",
+        "len(scores_OS) > 0",
+        "tests/evaluation/test_verdict.py",
+    ),
+    Fault("evaluation/verdict.py", "< SAME", "<= 0", "tests/evaluation/test_verdict.py"),
+    Fault(
+        "evaluation/verdict.py",
+        "scores_S[0] > scores_S[1] else",
+        "scores_S[0] < scores_S[1] else",
+        "tests/evaluation/test_verdict.py",
+    ),
+    Fault(
+        "evaluation/verdict.py",
+        "_outcome(scores) for scores in scores_OS",
+        "_outcome(means_S) for scores in scores_OS",
+        "tests/evaluation/test_verdict.py",
+    ),
+    Fault("evaluation/verdict.py", 'counts["tie"] / 2', 'counts["tie"]', "tests/evaluation/test_verdict.py"),
+    Fault(
+        "evaluation/verdict.py", "first - second, confidence", "second - first, confidence", "tests/evaluation/test_verdict.py"
+    ),
+    Fault("evaluation/verdict.py", "difference(of_first, of_second)", "of_first", "tests/evaluation/test_verdict.py"),
+    Fault(
+        "evaluation/verdict.py", "for row in rows.tolist():", "for row in range(len(rows)):", "tests/evaluation/test_verdict.py"
+    ),
+    Fault("evaluation/judgements.py", "self.scores_QOS, 0.0)", "self.scores_QOS, 1.0)", "tests/evaluation/test_verdict.py"),
+    Fault(
+        "evaluation/verdict_layouts.py",
+        "shown if judgement.order == 0 else shown[::-1]",
+        "shown",
+        "tests/evaluation/test_verdict_files.py",
+    ),
+    Fault("evaluation/verdict_layouts.py", " and number != UNREADABLE", "", "tests/evaluation/test_verdict_files.py"),
+    Fault(
+        "evaluation/verdict_files.py",
+        "not scale[0] <= score <= scale[1]",
+        "not score <= scale[1]",
+        "tests/evaluation/test_verdict_files.py",
+    ),
+    Fault("evaluation/verdict_files.py", "scores = (None,) * len(scores)", "pass", "tests/evaluation/test_verdict_files.py"),
+    Fault(
+        "evaluation/verdict_files.py",
+        "None in earlier.scores and None not in scores",
+        "True",
+        "tests/evaluation/test_verdict_files.py",
+    ),
+    Fault(
+        "evaluation/verdict_files.py",
+        '[(int(part), "") if part.isdecimal() else (-1, part)',
+        "[(-1, part)",
+        "tests/evaluation/test_verdict_files.py",
+    ),
+    Fault(
+        "evaluation/verdict_table.py",
+        "first.counts_QO[pairs_Q2[:, 0]].any(axis=1) & ",
+        "",
+        "tests/evaluation/test_verdict_table.py",
+    ),
+    Fault(
+        "evaluation/verdict_table.py",
+        "headline(second, pairs_Q2[:, 1])",
+        "headline(second, pairs_Q2[:, 0])",
+        "tests/evaluation/test_verdict_table.py",
+    ),
+    Fault(
+        "evaluation/verdict_table.py", "if interval.low > 0:", "if interval.high > 0:", "tests/evaluation/test_verdict_table.py"
+    ),
+    Fault("evaluation/answer_lengths.py", ' and ".." not in name.parts', "", "tests/evaluation/test_answer_lengths.py"),
+    Fault(
+        "evaluation/bootstrap.py", "high, low = value - error", "low, high = value + error", "tests/evaluation/test_bootstrap.py"
+    ),
+    Fault(
+        "evaluation/bootstrap.py",
+        "(above_Q - ratio_B[:, None] * below_Q)",
+        "(above_Q - below_Q)",
+        "tests/evaluation/test_bootstrap.py",
+    ),
+    Fault("evaluation/bootstrap.py", "/ error_B[has_spread]", "/ error", "tests/evaluation/test_bootstrap.py"),
+    Fault(
+        "evaluation/length_control.py",
+        "np.tanh(delta_Q / delta_Q.std())",
+        "np.tanh(delta_Q * 0)",
+        "tests/evaluation/test_length_control.py",
+    ),
+    Fault("evaluation/length_control.py", " - RIDGE * phi_B", "", "tests/evaluation/test_length_control.py"),
+    Fault(
+        "evaluation/length_control.py",
+        "[[c_B, -b_B], [-b_B, a_B]]",
+        "[[c_B, b_B], [b_B, a_B]]",
+        "tests/evaluation/test_length_control.py",
+    ),
+]
 PARTS = {
     "selection": SELECTION,
     "loop": LOOP,
     "overlap": OVERLAP,
     "diversity": DIVERSITY,
+    "verdict": VERDICT,
 }
 
 

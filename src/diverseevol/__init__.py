@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import DiverseEvolError
     from .evaluation.coverage import covering_radius
     from .evaluation.diversity import DiversityReport, measure_diversity, vendi_score
+    from .evaluation.verdict_table import score_verdicts
     from .loop import Round, evolve
     from .pool import Pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
@@ -38,6 +39,7 @@ _HOMES = {
     "make_strategy": "selection",
     "measure_diversity": "evaluation.diversity",
     "open_vectors": "vectors",
+    "score_verdicts": "evaluation.verdict_table",
     "select": "selection",
     "vendi_score": "evaluation.diversity",
 }
@@ -60,6 +62,7 @@ __all__ = [
     "make_strategy",
     "measure_diversity",
     "open_vectors",
+    "score_verdicts",
     "select",
     "vendi_score",
 ]

@@ -41,12 +41,12 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
     """
     fingerprint = dist.on_main(lambda: open_record(run, config))
+    needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     if config.train.method == "full" and not config.train.command and adapter_config(config.model):
         raise ConfigError(
             f"model {config.model!r} is an adapter, and train.method is full, which tunes whole models. "
             "Set train.method=lora to go on with the adapter, or merge it into its base model first."
         )
-    needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
@@ -101,10 +101,10 @@ def open_record(run: RunFolder, config: RunConfig) -> str:
     """Start or check config.yaml; return a short hash of what the run is made of."""
     _check_outside(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
+    parts |= {f"benchmark {one.name}": one.fingerprint for one in read_benchmarks(config.pool.decontaminate)}
     if config.embed.model:
         check_outer(config.embed.model)
         parts["embed.model"] = outer_fingerprint(config.embed.model)
-    parts |= {f"benchmark {one.name}": one.fingerprint for one in read_benchmarks(config.pool.decontaminate)}
     if config.heldout:
         try:
             parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from . import dist
 from .config import RunConfig, read_yaml
-from .errors import RunChangedError, RunFolderError, RunLockedError
+from .errors import ConfigError, RunChangedError, RunFolderError, RunLockedError
 from .files import read_json, remove, replacing, write_json, write_text
 
 # What a resumed run may change without changing what the finished rounds mean.
@@ -41,6 +42,7 @@ CHANGEABLE = (
 )
 OWN = "own"
 BASE = "base"
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 PACKAGES = ("diverseevol", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
 
 
@@ -107,9 +109,14 @@ class RunFolder:
         """Keep further results beside those that are kept."""
         write_json(self.tasks_file(model), {**self.task_scores(model), **scores})
 
+    @property
+    def losses_dir(self) -> Path:
+        """The losses of single held-out rows."""
+        return self.heldout_dir / "losses"
+
     def row_losses_file(self, rows: str, model: str) -> Path:
         """The summed loss of each held-out row: of the run's `OWN` rows or of another file's, whose fingerprint `rows` is."""
-        return self.heldout_dir / "losses" / rows / f"{model}.json"
+        return self.losses_dir / rows / f"{model}.json"
 
     def save_row_losses(self, rows: str, model: str, sums: NDArray[np.float64]) -> None:
         """Keep what a model's held-out losses were, so that they are measured once."""
@@ -172,6 +179,31 @@ class RunFolder:
         """The pool rows that the round's signals are about, ascending; None: all."""
         file = self.signals_dir(index) / "rows.npy"
         return np.load(file, allow_pickle=False) if file.exists() else None
+
+    def answers_dir(self, benchmark: str) -> Path:
+        """Every model's answers to the questions of a benchmark."""
+        return self.root / "answers" / _plain(benchmark)
+
+    def answers_file(self, benchmark: str, name: str) -> Path:
+        """One model's answers; names are round-03, base and the like."""
+        return self.answers_dir(benchmark) / f"{_plain(name)}.jsonl"
+
+    @property
+    def all_verdicts_dir(self) -> Path:
+        """Verdicts on the answers to every benchmark."""
+        return self.root / "verdicts"
+
+    def verdicts_dir(self, benchmark: str) -> Path:
+        """Verdicts on these answers."""
+        return self.all_verdicts_dir / _plain(benchmark)
+
+    def verdicts_file(self, benchmark: str, name: str) -> Path:
+        """Verdicts on one model's answers, mostly against another's; names are round-03-vs-base and the like."""
+        return self.verdicts_dir(benchmark) / f"{_plain(name)}.jsonl"
+
+    def replies_file(self, benchmark: str) -> Path:
+        """Every judge's replies about these answers, as they came."""
+        return self.verdicts_dir(benchmark) / "replies.sqlite"
 
     def checkpoints_dir(self, index: int) -> Path:
         """Training checkpoints of an unfinished round."""
@@ -334,6 +366,17 @@ def _take(root: Path) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     return handle
+
+
+def _plain(name: str) -> str:
+    """A name from outside that becomes a part of a path: no separators, no `..`, not hidden.
+
+    Raises:
+        ConfigError: it is not that plain.
+    """
+    if not PLAIN.fullmatch(name):
+        raise ConfigError(f"{name[:60]!r} is no name for a file: use letters, digits, points, hyphens and underscores.")
+    return name
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

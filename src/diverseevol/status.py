@@ -66,15 +66,15 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not (run.pool_dir / "index.arrow").exists():
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
-    position = None if name.isdigit() and len(name) < 16 else pool.records.position_of(name)
-    if position is not None and not np.isin(position, pool.positions):
-        return _left_out(run, pool, position)
     row = _row_of(pool, name)
     if row is None:
-        raise PoolError(
-            f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that could not "
-            f"be read have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
-        )
+        position = pool.records.position_of(name)
+        if position is None:
+            raise PoolError(
+                f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that could not "
+                f"be read have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
+            )
+        return _left_out(run, pool, position)
     known = {
         "id": pool.id(row),
         "row": row,

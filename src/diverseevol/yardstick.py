@@ -7,8 +7,8 @@ kept, once: another file's rows, the base model, tasks. What is there already is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ from .run_folder import BASE, OWN, RunFolder, locked, round_name
 from .status import round_named
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from .evaluation.tasks import TaskRequest
 
 Scores = dict[str, dict[str, dict[str, float]]]
@@ -72,7 +74,15 @@ class Report:
     """Models that were not measured because their weights are not there."""
 
 
-def measure_run(root: Path, rounds: str, file: str | None, group: str | None, tasks: TaskRequest | None, watch: Watch) -> Report:
+def measure_run(
+    root: Path,
+    rounds: str,
+    file: str | None,
+    group: str | None,
+    tasks: TaskRequest | None,
+    watch: Watch,
+    before_loading: Callable[[], None] = lambda: None,
+) -> Report:
     """Measure a run's base model and rounds, or find that done.
 
     Args:
@@ -82,6 +92,7 @@ def measure_run(root: Path, rounds: str, file: str | None, group: str | None, ta
         group: A column to group them by instead of the run's own.
         tasks: lm-eval's tasks to run, too.
         watch: Sees the progress.
+        before_loading: Called before a model is loaded, if one is.
 
     Raises:
         RunFolderError: this is no run folder, or the weights of the one round asked for are not kept.
@@ -100,9 +111,10 @@ def measure_run(root: Path, rounds: str, file: str | None, group: str | None, ta
     held = _file_rows(run, config, file, group, watch) if file else _own_rows(run, config, group)
     if held is None and tasks is None:
         raise ConfigError(f"{root} has no held-out rows. Give --file, or start runs with pool.holdout or heldout.path.")
-    lacking = [name for name in names if _lacks(run, name, held, tasks)]
+    lacking = dist.on_main(lambda: [name for name in names if _lacks(run, name, held, tasks)])
     kept = [name for name in lacking if name == BASE or run.model_dir(_index(name)).is_dir()]
     if kept:
+        before_loading()
         _measure(run, config, kept, held, tasks, watch)
     models = tuple(_read(run, config, name, held, group, tasks) for name in names)
     if len(names) == 1 and lacking and not kept and models[0].heldout is None:
@@ -188,7 +200,7 @@ def _measure(
 ) -> None:
     """Load each model once, and keep what is measured."""
     from .evaluation.heldout import heldout_losses
-    from .models import fingerprint, load_model, load_tokenizer
+    from .models import fingerprint, load_model
     from .tokens import Tokens
 
     if BASE in names and fingerprint(config.model) != run.config()["fingerprint"]["model"]:
@@ -199,15 +211,25 @@ def _measure(
             model = load_model(
                 config.model if name == BASE else str(run.model_dir(_index(name))), "auto", config.trust_remote_code
             )
-            if held and run.row_losses(held.key, name) is None:
+            if held and dist.broadcast(run.row_losses(held.key, name) is None):
                 sums = heldout_losses(model, Tokens.open(held.tokens_dir, held.pool.positions), watch)
-                dist.on_main(lambda: run.save_row_losses(held.key, name, sums))  # noqa: B023 - called at once
+                if dist.is_main():
+                    run.save_row_losses(held.key, name, sums)
             if tasks:
-                from .evaluation.tasks import task_scores
+                _run_tasks(run, config, name, model, tasks)
+        dist.barrier()
 
-                missing = tasks.without(run.task_scores(name))
-                scores = task_scores(model, load_tokenizer(config.model, config.trust_remote_code), missing)
-                dist.on_main(lambda: run.save_task_scores(name, scores))  # noqa: B023 - called at once
+
+def _run_tasks(run: RunFolder, config: RunConfig, name: str, model: PreTrainedModel, tasks: TaskRequest) -> None:
+    """Run the tasks whose results are not kept yet, and keep each one's."""
+    from .evaluation.tasks import task_scores
+    from .models import load_tokenizer
+
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    for task in dist.on_main(lambda: tasks.without(run.task_scores(name)).names):
+        scores = task_scores(model, tokenizer, replace(tasks, names=(task,)))
+        if dist.is_main():
+            run.save_task_scores(name, scores)
 
 
 def _read(

@@ -122,8 +122,7 @@ def test_explain_a_chosen_and_an_unchosen_sample(run_dir):
     for wrong in ("ffffffffffffffff", "200"):
         said = " ".join(call("explain", run_dir, wrong).stderr.split())
         assert (
-            f"no sample '{wrong}' in {run_dir}: it is neither an id nor a row (0 to 199) of the pool. Rows that could not be read"
-            in said
+            f"no sample '{wrong}' in {run_dir}: it is neither an id nor a row (0 to 199) of the pool. Rows that could not" in said
         )
         assert "quarantine.jsonl says why" in said
 

@@ -34,13 +34,14 @@ def experiment(config_for, tmp_path):
             ConfigError,
             "there is nothing to compare with random.",
         ),
-        ({}, {"heldout": None}, ConfigError, r"compare needs a yardstick: set heldout.path=FILE.*heldout.group=COLUMN"),
+        ({}, {"heldout": None}, ConfigError, r"compare needs a yardstick: set heldout.path=FILE.*or pool.holdout=500"),
         (
             {},
             {"budget": "900 tokens"},
             ConfigError,
             r"budget is '900 tokens': compare counts budgets in samples.*Set budget=1100.",
         ),
+        ({}, {"stop": {"samples": 12}}, ConfigError, "with stop: the runs would end at different budgets"),
         ({}, {"rounds": 0}, ConfigError, "rounds is 0: there is nothing to choose"),
         ({"is_one_time": True}, {"rounds": 1}, ConfigError, "rounds is 1, which is one-time sampling already."),
         (

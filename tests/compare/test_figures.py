@@ -59,9 +59,9 @@ def test_flops_of_a_trainer_that_does_not_say_are_unknown(tmp_path):
 
 
 def test_the_balanced_loss_is_the_mean_over_groups_where_all_have_them(tmp_path):
-    grouped = folder(tmp_path / "a", [round_of(10, 1, by_group={"x": 1.0, "y": 2.0, "z": 6.0})])
+    grouped = folder(tmp_path / "a", [round_of(10, 1, by_group={"x": 1.0, "y": 2.0, "z": 7.5}, balanced_loss=3.5)])
     plain = folder(tmp_path / "b", [round_of(10, 1)])
-    assert points_of(grouped)[0].values == {"heldout_loss": 3.0, "balanced_loss": 3.0}
+    assert points_of(grouped)[0].values == {"heldout_loss": 3.0, "balanced_loss": 3.5}
     assert points_of(plain)[0].values == {"heldout_loss": 3.0}
     assert measures_of([grouped]) == (LOSS, BALANCED)
     assert measures_of([grouped, plain]) == (LOSS,)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from diverseevol.compare.lending import is_drawn_by_seed, lend_data, lend_start, link_tree
+from diverseevol.compare.lending import is_drawn_by_seed, lend_heldout, lend_pool, lend_start, link_tree
 from diverseevol.run_folder import RunFolder
 
 
@@ -12,6 +12,10 @@ def lender(tmp_path):
     for file in ("pool/index.arrow", "heldout/tokens/block-00000.arrow", "rounds/00/chosen.jsonl", "rounds/00/subset.jsonl"):
         (run.root / file).parent.mkdir(parents=True, exist_ok=True)
         (run.root / file).write_text(file)
+    lender_losses = run.row_losses_file("own", "round-00"), run.row_losses_file("own", "round-01")
+    for file in lender_losses:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(file.name)
     for file in ("model/weights", "signals/embeddings.npy", "done"):
         (run.round_dir(0) / file).parent.mkdir(exist_ok=True)
         (run.round_dir(0) / file).write_text(file)
@@ -43,6 +47,7 @@ def test_a_start_comes_whole_or_not_at_all_and_says_what_was_lent(lender, tmp_pa
     assert names == ["chosen.jsonl", "metrics.json", "model", "signals", "subset.jsonl"]  # done is the run's own to say
     assert run.metrics(0)["lent"] == {"from": "lender", "stages": ["train", "embed"]}
     assert "bytes" not in run.metrics(0)
+    assert run.row_losses_file("own", "round-00").read_text() == "round-00.json"
     assert lender.metrics(0)["bytes"] == {"model": 1}
 
     other = RunFolder(tmp_path / "other")
@@ -57,10 +62,22 @@ def test_what_a_run_has_is_left_alone(lender, tmp_path):
     run.round_dir(0).mkdir(parents=True)
     run.heldout_dir.mkdir()
     lend_start(lender, run, with_signals=True)
-    lend_data(lender, run)
+    lend_pool(lender, run)
+    lend_heldout(lender, run)
     assert not list(run.round_dir(0).iterdir())
     assert not list(run.heldout_dir.iterdir())
     assert (run.pool_dir / "index.arrow").read_text() == "pool/index.arrow"
+
+
+def test_held_out_rows_come_without_the_losses_of_others_rounds(lender, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    lend_heldout(lender, run)
+    assert [str(file.relative_to(run.heldout_dir)) for file in sorted(run.heldout_dir.rglob("*.*"))] == [
+        "tokens/block-00000.arrow"
+    ]
+    nothing = RunFolder(tmp_path / "nothing")
+    lend_heldout(nothing, run)  # a lender without held-out rows of its own
+    assert not nothing.heldout_dir.exists()
 
 
 @pytest.mark.parametrize(

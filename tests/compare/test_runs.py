@@ -55,10 +55,8 @@ def test_what_runs_share_is_done_once(compared):
     assert (counts[READ], counts[TOKENS]) == (2, 2)  # the pool and the held-out rows, once for all seeds
 
 
-def test_every_run_is_the_one_that_an_ordinary_run_makes(config_for, tmp_path):
-    """Here rounds are trained, so that a start that is lent and one that is tuned are seen to be the same."""
-    experiment = Experiment(config_for(tmp_path / "c"), ("k_center",), (3,), is_one_time=True)
-    compare_strategies(experiment)
+def test_every_run_is_the_one_that_an_ordinary_run_makes(compared, config_for, quick, tmp_path):
+    experiment, _, _ = compared
     cases = {
         "random": {"selection.strategy": "random"},
         "one_time": {"selection.strategy": "k_center", "rounds": 1, "n_new": 8},
@@ -208,6 +206,26 @@ def test_the_whole_pool_is_tuned_on_once_a_seed(config_for, quick, tmp_path):
     assert sorted(rows) == [row for row in range(200) if row not in (3, 5)]
     assert comparison.find("random", "full", "heldout_loss", "last").paired.n == 2
     assert compare_strategies(experiment) == comparison
+
+
+@pytest.mark.parametrize("holdout", ["pool.holdout=20", "pool={holdout: 20, holdout_by: skill}"])
+def test_rows_held_out_of_the_pool_are_the_same_for_all_arms_of_a_seed(config_for, pool_file, quick, tmp_path, holdout):
+    config = config_for(tmp_path / "c", holdout, f"pool.path={pool_file}", rounds=1, heldout=None)
+    experiment = Experiment(config, ("k_center",), (0, 1), is_full=True)
+    comparison = compare_strategies(experiment)
+    held = {(arm, seed): experiment.run(arm, seed).holdout_file.read_text() for arm in experiment.arms for seed in (0, 1)}
+    assert held["k_center", 0] == held["random", 0] == held["full", 0]
+    assert held["k_center", 1] == held["random", 1] == held["full", 1] != held["full", 0]
+    for arm in experiment.arms:
+        run = experiment.run(arm, 1)
+        chosen_ids = {pick["id"] for index in run.rounds_done() for pick in run.picks(index)}
+        copies = run.holdout_copies_file.read_text() if run.holdout_copies_file.exists() else ""
+        barred = {*held[arm, 1].split(), *copies.split()}
+        assert not chosen_ids & barred
+        assert arm != "full" or len(chosen_ids) == 200 - len(barred)
+        assert sorted(file.stem for file in run.losses_dir.rglob("*.json")) == [f"round-{at:02d}" for at in run.rounds_done()]
+    names = ["heldout_loss"] if "by" not in holdout else ["heldout_loss", "balanced_loss"]
+    assert [measure.name for measure in comparison.measures] == names
 
 
 def test_a_trainer_outside_whose_flops_nobody_knows(config_for, tmp_path):

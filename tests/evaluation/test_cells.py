@@ -51,7 +51,7 @@ def test_k_means_finds_clusters_whatever_the_scale_offset_and_block(scale, monke
     monkeypatch.setattr(nearest, "BLOCK_NUMBERS", 28)
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 4, 120)
-    points = (10 * rng.normal(size=(4, 4))[truth] + rng.normal(size=(120, 4)) / 50 + 1e4) * scale
+    points = (10 * rng.normal(size=(4, 4))[truth] + rng.normal(size=(120, 4)) / 50 + 1e8) * scale
     cells = k_means_cells(points, 4, seed=0)
     assert len(set(zip(cells.tolist(), truth.tolist(), strict=True))) == 4
     assert len(set(cells.tolist())) == 4

@@ -114,6 +114,13 @@ def test_a_measure_of_which_more_is_better():
     assert at_end(comparison, measure="loss").verdict == "no difference shown"
 
 
+@pytest.fixture
+def without_counting_pairs(monkeypatch):
+    """Thousands of experiments need no answer to how many seeds would be enough."""
+    monkeypatch.setattr("diverseevol.evaluation.paired.pairs_needed", lambda effect, alpha: None)
+
+
+@pytest.mark.usefixtures("without_counting_pairs")
 def test_without_a_difference_better_is_said_in_one_experiment_of_forty():
     rng = np.random.default_rng(1)
     verdicts = [at_end(compare_runs(made_runs(0.0, 4, rng), [LOSS], ["random"])).verdict for _ in range(1500)]
@@ -122,6 +129,7 @@ def test_without_a_difference_better_is_said_in_one_experiment_of_forty():
     assert 0.009 < verdicts.count("worse") / 1500 < 0.041
 
 
+@pytest.mark.usefixtures("without_counting_pairs")
 def test_with_three_arms_any_of_them_is_called_better_no_more_often():
     rng = np.random.default_rng(2)
     n_any = 0
@@ -132,6 +140,7 @@ def test_with_three_arms_any_of_them_is_called_better_no_more_often():
     assert n_any / 800 < 0.046
 
 
+@pytest.mark.usefixtures("without_counting_pairs")
 def test_a_true_difference_is_found_as_often_as_the_power_says():
     rng = np.random.default_rng(3)
     # Noise of a difference is 0.02 * sqrt(2); 10 seeds show one standard deviation of it with 80 % power.
@@ -220,6 +229,15 @@ def test_one_time_is_compared_where_it_has_a_budget_and_the_whole_pool_at_the_en
     assert comparison.confidence("random") == pytest.approx(0.975)
     assert comparison.confidence("full") == pytest.approx(1 - 0.05 / 3)
     assert compared_with(comparison.arms, "random", ["random", "full"]) == ["k_center", "one_time"]
+
+
+def test_the_whole_pools_size_may_differ_from_seed_to_seed():
+    runs = [run(arm, seed, [3.0, 2.0, 1.0]) for arm in ("random", "a") for seed in (0, 1)]
+    comparison = compare_runs([*runs, run("full", 0, [1.5], (901,)), run("full", 1, [1.4], (904,))], [LOSS], ["random", "full"])
+    assert comparison.level("full").n_samples == 902
+    assert at_end(comparison, "last", arm="a", reference="full").paired.mean == pytest.approx(-0.45)
+    with pytest.raises(ConfigError, match="seed 1 of 'full' has the budgets 904, seed 0 has 901"):
+        compare_runs([*runs, run("full", 0, [1.5], (901,)), run("full", 1, [1.4], (904,))], [LOSS], ["random"])
 
 
 GOOD = [run("random", s, [3, 2, 1]) for s in (0, 1)] + [run("a", s, [3, 2, 1]) for s in (0, 1)]

@@ -53,6 +53,13 @@ def test_a_row_is_not_its_own_neighbour(seed, monkeypatch):
     np.testing.assert_allclose(best, expected.min(axis=1), rtol=1e-13)
 
 
+def test_a_row_beyond_float32_for_these_centres_knows_a_distance_from_others():
+    row, far, near = np.array([[1e30, 0.0]]), np.array([[-1e30, 0.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    others, these = Centres(far), Centres(near)
+    best = others.nearer(others.screened(row), 0, 1, np.full(1, np.inf))
+    assert these.nearer(these.screened(row), 0, 2, best) == pytest.approx(1e30, rel=1e-13)
+
+
 def test_few_pairs_are_computed(monkeypatch):
     rng = np.random.default_rng(0)
     points, centres = rng.normal(size=(500, 64)) + 100, rng.normal(size=(200, 64)) + 100

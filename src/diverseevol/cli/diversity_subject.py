@@ -14,7 +14,7 @@ from ..pool import Pool
 from ..progress import Watch
 from ..run_folder import RunFolder
 from ..vectors import FileVectors, open_vectors
-from .select_files import open_ids, read_chosen, read_columns
+from .select_files import Ids, open_ids, read_chosen, read_columns
 
 BY_MODEL = "model"
 
@@ -95,18 +95,22 @@ def _vectors_of_run(run: RunFolder, pool: Pool, embeddings: str, model: str | No
         quiet_libraries()
         fixed = fixed_embedding(run, model, watch)
         return open_vectors(fixed.file), f"model {fixed.model}"
-    vectors = open_vectors(embeddings, None, watch)
+    vectors = open_vectors(embeddings, run.root, watch)
     if len(vectors) != len(pool):
         raise EmbedError(
             f"{embeddings} has {len(vectors):,} rows, the pool of {run.root} {len(pool):,}. Give one vector for each pool row."
         )
     ids = open_ids(None, vectors.folder, len(pool))
-    for row, (name, own) in enumerate(zip(ids.lines() if ids else (), pool.ids.tolist(), strict=ids is not None)):
-        if name != own:
-            raise EmbedError(
-                f"{vectors.folder / 'ids.txt'}: row {row} is {name}, the pool's is {own}. Give vectors in the pool's order."
-            )
+    if ids is not None:
+        _check_ids(ids, pool)
     return vectors, embeddings
+
+
+def _check_ids(ids: Ids, pool: Pool) -> None:
+    """The ids beside vectors must be the pool's, in its order."""
+    for row, (name, own) in enumerate(zip(ids.lines(), pool.ids.tolist(), strict=True)):
+        if name != own:
+            raise EmbedError(f"{ids.path}: row {row} is {name}, the pool's is {own}. Give vectors in the pool's order.")
 
 
 def _text_of(pool: Pool) -> TextOf:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from ..yardstick import Measured, Report
 
 N_GROUPS = 20
+FILE_WIDTH = 160
+"""Columns where no terminal says how many there are."""
 WORDS = "A run folder; or, with --model, settings such as prompt.template=chat."
 FILE = "Held-out rows in any of the pool's formats, instead of the run's own."
 TASKS = "Tasks of lm-eval, with commas between (pip install 'diverseevol[lm-eval]')."
@@ -66,7 +70,7 @@ def heldout(
         from ..yardstick import measure_run
         from .watch import open_watch
 
-        report = measure_run(Path(runs[0]), round_name, file, group, request, open_watch())
+        report = measure_run(Path(runs[0]), round_name, file, group, request, open_watch(), _quiet)
     if dist.is_main():
         _print(report, as_json)
 
@@ -82,12 +86,18 @@ def _request(tasks: str | None, limit: int | None, folder: Path | None) -> TaskR
 def _of_model(words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None) -> Report:
     config = o.config_from(words, None, {"pool.path": file, "model": model, "out": "unused", "rounds": 0})
     from ..yardstick import measure_model
-    from .run import quiet_libraries
     from .watch import open_watch
 
-    quiet_libraries()
+    _quiet()
     with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
         return measure_model(config, group, request, Path(folder), open_watch())
+
+
+def _quiet() -> None:
+    from .run import quiet_libraries
+
+    quiet_libraries()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 
 def _print(report: Report, as_json: bool) -> None:
@@ -96,7 +106,7 @@ def _print(report: Report, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     console.print(models_table(report))
     if report.held and report.held.groups and any(one.heldout for one in report.models):
         console.print(groups_table(report))

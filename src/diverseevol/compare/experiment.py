@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import RunConfig, round_sizes, split_budget, validate
+from ..config import RunConfig, StopConfig, round_sizes, split_budget, validate
 from ..errors import ConfigError
 from ..run_folder import RunFolder
 from ..selection.registry import check_strategy, takes_option
@@ -127,11 +127,13 @@ class Experiment:
             raise ConfigError(f"--seeds must be whole numbers from 0 up, found {', '.join(map(str, self.seeds)) or 'none'}.")
         if self.scheduled == (RANDOM,) and (self.is_one_time or not self.is_full):
             raise ConfigError("there is nothing to compare with random. Give --strategies k_center (or others), or --full.")
-        if self.config.heldout is None:
+        if not self.config.has_heldout:
             raise ConfigError(
-                "compare needs a yardstick: set heldout.path=FILE, rows like the pool's that are not in it (and heldout.group=COLUMN to "
-                "balance them over the values of a column)."
+                "compare needs a yardstick: set heldout.path=FILE, rows like the pool's that are not in it, or pool.holdout=500 to take some "
+                "off the pool (and heldout.group or pool.holdout_by=COLUMN to balance them over its values)."
             )
+        if self.config.stop != StopConfig():
+            raise ConfigError("with stop: the runs would end at different budgets, which cannot be compared. Leave it out.")
         if split_budget(self.config.budget)[1] is not None:
             raise ConfigError(
                 f"budget is {self.config.budget!r}: compare counts budgets in samples, and at equal response tokens besides. Set budget=1100."

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..evaluation.comparison_records import Measure, Point
 from ..pool import Pool
 from ..run_folder import RunFolder
@@ -22,7 +20,7 @@ BALANCED = Measure("balanced_loss", "held-out loss balanced over groups")
 
 def measures_of(runs: Iterable[RunFolder]) -> tuple[Measure, ...]:
     """The yardsticks that all runs have: held-out loss, and balanced over groups where the held-out rows have them."""
-    has_groups = all("by_group" in run.metrics(index)["heldout"] for run in runs for index in run.rounds_done())
+    has_groups = all("balanced_loss" in run.metrics(index)["heldout"] for run in runs for index in run.rounds_done())
     return (LOSS, BALANCED) if has_groups else (LOSS,)
 
 
@@ -77,8 +75,8 @@ def _flops(metrics: dict[str, Any], bills: list[dict[str, Any]]) -> float | None
 
 def _values(heldout: dict[str, Any]) -> dict[str, float]:
     values = {LOSS.name: float(heldout["loss"])}
-    if "by_group" in heldout:
-        values[BALANCED.name] = float(np.mean(list(heldout["by_group"].values())))
+    if "balanced_loss" in heldout:
+        values[BALANCED.name] = float(heldout["balanced_loss"])
     return values
 
 

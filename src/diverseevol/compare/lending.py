@@ -15,20 +15,23 @@ from .. import dist
 from ..config import RunConfig, round_sizes
 from ..errors import RunChangedError
 from ..files import replacing, write_json
-from ..run_folder import RunFolder, locked
+from ..run_folder import OWN, RunFolder, locked, round_name
 from ..selection import Signal, make_strategy
 from .experiment import FULL, Experiment
 
 OF_THE_START = ("fingerprint", "seed", "n_init", "model", "pool", "prompt", "train", "embed", "heldout")
 """What decides round 0."""
+OF_THE_MODEL = ("select", "train", "heldout")
+"""Stages of round 0 that are the same whatever a strategy asks of the model."""
 
 
-def link_tree(source: Path, target: Path) -> None:
-    """Link a file, or all files below a folder, under a name that is free; copies where the file system has no links."""
+def link_tree(source: Path, target: Path, without: Path | None = None) -> None:
+    """Link a file, or all files below a folder but one, under a name that is free; copies where the file system has no links."""
     if source.is_dir():
         target.mkdir(parents=True)
         for item in sorted(source.iterdir()):
-            link_tree(item, target / item.name)
+            if item != without:
+                link_tree(item, target / item.name)
         return
     try:
         os.link(source, target)
@@ -56,7 +59,9 @@ def _borrow(experiment: Experiment, arm: str, seed: int, run: RunFolder) -> None
         _check_same_data(experiment.run(other, each), run)
     for other, each in started:
         if each == seed or not is_drawn_by_seed(experiment.config):
-            lend_data(experiment.run(other, each), run)
+            lend_pool(experiment.run(other, each), run)
+        if each == seed or not experiment.config.pool.holdout:
+            lend_heldout(experiment.run(other, each), run)
     if arm == FULL:
         return
     lenders = [
@@ -69,12 +74,18 @@ def _borrow(experiment: Experiment, arm: str, seed: int, run: RunFolder) -> None
                 lend_start(experiment.run(other, seed), run, with_signals)
 
 
-def lend_data(lender: RunFolder, borrower: RunFolder) -> None:
-    """Lend the prepared pool and held-out rows, where the borrower has none."""
-    for mine, yours in ((lender.pool_dir, borrower.pool_dir), (lender.heldout_dir, borrower.heldout_dir)):
-        if mine.is_dir() and not yours.exists():
-            with replacing(yours) as partial:
-                link_tree(mine, partial)
+def lend_pool(lender: RunFolder, borrower: RunFolder) -> None:
+    """Lend the prepared pool, where the borrower has none."""
+    if not borrower.pool_dir.exists():
+        with replacing(borrower.pool_dir) as partial:
+            link_tree(lender.pool_dir, partial)
+
+
+def lend_heldout(lender: RunFolder, borrower: RunFolder) -> None:
+    """Lend the held-out rows without the losses of the lender's rounds, where the borrower has none."""
+    if lender.heldout_dir.is_dir() and not borrower.heldout_dir.exists():
+        with replacing(borrower.heldout_dir) as partial:
+            link_tree(lender.heldout_dir, partial, without=lender.losses_dir)
 
 
 def lend_start(lender: RunFolder, borrower: RunFolder, with_signals: bool) -> None:
@@ -84,9 +95,13 @@ def lend_start(lender: RunFolder, borrower: RunFolder, with_signals: bool) -> No
     metrics = lender.metrics(0)
     metrics.pop("bytes", None)
     if not with_signals:
-        metrics["stages"].pop("embed", None)
+        metrics["stages"] = {name: bill for name, bill in metrics["stages"].items() if name in OF_THE_MODEL}
     stages = [name for name in metrics["stages"] if name != "select"]  # picks are read again and billed anew, at nothing
     metrics["lent"] = {"from": lender.root.name, "stages": stages}
+    mine, yours = (run.row_losses_file(OWN, round_name(0)) for run in (lender, borrower))
+    if mine.exists() and not yours.exists():
+        with replacing(yours) as partial:
+            link_tree(mine, partial)
     parts = [lender.chosen_file(0), lender.subset_file(0), lender.model_dir(0)]
     if with_signals and lender.signals_dir(0).is_dir():
         parts.append(lender.signals_dir(0))

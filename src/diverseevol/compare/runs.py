@@ -105,6 +105,9 @@ def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -
 
 def _n_rows(experiment: Experiment, seed: int) -> int:
     """How many rows of the pool may be chosen."""
-    pool = Pool.open(experiment.run(experiment.scheduled[0], seed).pool_dir)
-    exclude = experiment.config.selection.exclude
-    return len(pool) - (len(set(read_rows_file(Path(exclude), pool).tolist())) if exclude else 0)
+    run, exclude = experiment.run(experiment.scheduled[0], seed), experiment.config.selection.exclude
+    pool = Pool.open(run.pool_dir)
+    files = [Path(exclude)] if exclude else []
+    if experiment.config.pool.holdout:
+        files += [file for file in (run.holdout_file, run.holdout_copies_file) if file.exists()]
+    return len(pool) - len({row for file in files for row in read_rows_file(file, pool).tolist()})

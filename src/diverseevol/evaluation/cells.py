@@ -18,7 +18,8 @@ from ..errors import SelectionError
 from . import nearest
 from .nearest import Vectors, blocks, read
 
-FIT_NUMBERS = 1 << 26  # 256 MB of float32
+FIT_NUMBERS = 1 << 25  # 128 MB of float32
+FARTHEST = 1e15  # beside the largest number of a sample; float32's squares still hold it
 NO_CELL = -1
 """The cell of a row that has no label."""
 
@@ -51,16 +52,24 @@ def k_means_cells(embeddings_ND: Vectors, n_cells: int, seed: int) -> NDArray[np
     n_fit = max(n_cells, FIT_NUMBERS // width)
     rng = np.random.default_rng(seed)
     fit_rows = np.arange(n_rows) if n_fit >= n_rows else np.sort(rng.choice(n_rows, n_fit, replace=False))
-    first_BD = read(embeddings_ND, fit_rows)
-    scale = max(np.abs(first_BD).max(), np.finfo(np.float64).tiny)
-    shift_D = (first_BD / scale).mean(axis=0)  # float32 would lose small differences beside a large offset
+    sample_BD = read(embeddings_ND, fit_rows[:: max(1, len(fit_rows) * width // nearest.BLOCK_NUMBERS)])
+    scale = max(np.abs(sample_BD).max(), np.finfo(np.float64).tiny)
+    shift_D = (sample_BD / scale).mean(axis=0)  # float32 would lose small differences beside a large offset
+
+    def reduced(rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        values_BD = np.clip(read(embeddings_ND, rows) / scale - shift_D, -FARTHEST, FARTHEST)
+        return np.asarray(values_BD, dtype=np.float32)
+
+    fit_BD = np.empty((len(fit_rows), width), dtype=np.float32)
+    for part in blocks(len(fit_rows), nearest.BLOCK_NUMBERS // width):
+        fit_BD[part] = reduced(fit_rows[part])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than cells
-        model = MiniBatchKMeans(n_cells, random_state=seed).fit((first_BD / scale - shift_D).astype(np.float32))
-    del first_BD
+        model = MiniBatchKMeans(n_cells, random_state=seed).fit(fit_BD)
+    del fit_BD
     cells_N = np.empty(n_rows, dtype=np.int64)
     for part in blocks(n_rows, nearest.BLOCK_NUMBERS // width):
-        cells_N[part] = model.predict((read(embeddings_ND, part) / scale - shift_D).astype(np.float32))
+        cells_N[part] = model.predict(reduced(part))
     return cells_N
 
 

@@ -80,7 +80,8 @@ def check_runs(by_arm: Mapping[str, Sequence[Run]], measures: Sequence[str], ref
                 f"{arm!r} has runs of the seeds {_listed(seeds)}, {references[0]!r} of {_listed(asked)}. Each needs each seed once."
             )
         for run in runs:
-            if run.budgets != runs[0].budgets:
+            is_fixed = arm not in references[1:]  # the whole pool's size may differ by the rows that each seed holds out
+            if is_fixed and run.budgets != runs[0].budgets:
                 raise ConfigError(
                     f"seed {run.seed} of {arm!r} has the budgets {_listed(run.budgets)}, seed {seeds[0]} has {_listed(runs[0].budgets)}. "
                     "Compare runs of one schedule."
@@ -173,7 +174,7 @@ def _levels(runs: Sequence[Run]) -> Iterator[Level]:
         flops = [point.flops for point in points if point.flops is not None]
         yield Level(
             arm=runs[0].arm,
-            n_samples=points[0].n_samples,
+            n_samples=round(np.mean([point.n_samples for point in points])),
             n_seeds=len(points),
             mean={name: float(np.mean(values)) for name, values in figures.items()},
             deviation={name: float(np.std(values, ddof=1)) if len(values) > 1 else None for name, values in figures.items()},

@@ -31,7 +31,7 @@ from .text_diversity import Grams
 __all__ = ["DiversityReport", "measure_diversity", "measure_pool", "vendi_score"]
 
 VENDI_NAMES = tuple(f"vendi_{q:g}" for q in ORDERS)
-POOL_ROWS_ASKED = 4096
+POOL_ROWS_ASKED = 2048
 """So many of the pool's rows, drawn by the seed, stand for all in its own mean nearest-neighbour distance, N² pairs otherwise."""
 POOL_ROWS_READ = 50_000
 """So many of the pool's rows, drawn likewise, are read for its words."""

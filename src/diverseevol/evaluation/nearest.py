@@ -94,7 +94,10 @@ class Centres:
         # Their mean takes an offset away that all rows share. The scale, a power of two, keeps squares inside float32's range.
         self._scale = 2.0 ** int(np.frexp(max(np.abs(exact_CD).max(), 2.0**-960))[1] - 1)
         self._shift_D = (exact_CD / self._scale).mean(axis=0)
-        self._screened = self.screened(exact_CD)
+        screened = self.screened(exact_CD)
+        self._exact_CD, self._norms_C = exact_CD, screened.norms_B
+        self._minus_twice_CD = np.float32(-2) * screened.shifted_BD
+        self._slack = 2 * (exact_CD.shape[1] + 16) * 2.0**-24
 
     def screened(self, exact_BD: NDArray[np.float64]) -> Screened:
         """Make rows ready for `nearer`."""
@@ -115,7 +118,7 @@ class Centres:
             own_B: the number of the centre that the row itself is, which does not count.
         """
         best_B = best_B.copy()
-        for part in blocks(stop - start, BLOCK_NUMBERS // max(1, len(best_B))):
+        for part in blocks(stop - start, BLOCK_NUMBERS // 4 // max(1, len(best_B))):  # a block that caches still hold
             first, last = start + part.start, start + part.stop
             row_P, centre_P = np.nonzero(self._in_question(rows, first, last, best_B, own_B))
             for some in blocks(len(row_P), BLOCK_NUMBERS // rows.exact_BD.shape[1]):
@@ -126,21 +129,26 @@ class Centres:
     def _in_question(
         self, rows: Screened, first: int, last: int, best_B: NDArray[np.float64], own_B: NDArray[np.int64] | None
     ) -> NDArray[np.bool_]:
-        """Which centres may be nearer than the best known, or than the nearest of these."""
-        centres_CD, norms_C = self._screened.shifted_BD[first:last], self._screened.norms_B[first:last]
-        slack = np.float32(2 * (centres_CD.shape[1] + 16) * 2.0**-24)
+        """Which centres may be nearer than the best known, or than one of these that looks nearest.
+
+        With s the slack, a squared distance is at least (1 - s)(|x|² + |c|²) - 2 x·c, and at most the same with 1 + s. What depends on
+        the row alone is kept out of the (B, C) array.
+        """
+        norms_C, norms_B, s = self._norms_C[first:last], rows.norms_B.astype(np.float64), self._slack
         is_own_BC = None if own_B is None else own_B[:, None] == np.arange(first, last)
         with np.errstate(over="ignore", invalid="ignore"):
-            sums_BC = rows.norms_B[:, None] + norms_C
-            squared_BC = sums_BC - 2 * (rows.shifted_BD @ centres_CD.T)
-            slack_BC = slack * sums_BC + np.float32(TINY)
+            least_BC = rows.shifted_BD @ self._minus_twice_CD[first:last].T
+            least_BC += np.float32(1 - s) * norms_C
             if is_own_BC is not None:
-                squared_BC[is_own_BC] = np.inf
-            known_B = np.square(best_B / self._scale)
-            bound_B = np.minimum(known_B, (squared_BC + slack_BC).min(axis=1)).astype(np.float32)
-            in_question_BC: NDArray[np.bool_] = ~(squared_BC - slack_BC > np.nextafter(bound_B, np.float32(np.inf))[:, None])
+                least_BC[is_own_BC] = np.inf
+            nearest_B = least_BC.argmin(axis=1)
+            most_B = least_BC[np.arange(len(nearest_B)), nearest_B] + 2 * s * norms_C[nearest_B] + (1 + s) * norms_B + TINY
+            bound_B = np.minimum(np.square(best_B / self._scale), most_B) - (1 - s) * norms_B + TINY
+            bound_B = np.where(np.isfinite(norms_B), bound_B, np.inf).astype(np.float32)
+            # NaN is in question, too.
+            in_question_BC: NDArray[np.bool_] = ~(least_BC > np.nextafter(bound_B, np.float32(np.inf))[:, None])
         return in_question_BC if is_own_BC is None else in_question_BC & ~is_own_BC
 
     def _distances(self, exact_PD: NDArray[np.float64], centre_P: NDArray[np.int64]) -> NDArray[np.float64]:
-        differences_PD = (exact_PD - self._screened.exact_BD[centre_P]) / self._scale
+        differences_PD = (exact_PD - self._exact_CD[centre_P]) / self._scale
         return np.asarray(self._scale * np.sqrt(np.einsum("pd,pd->p", differences_PD, differences_PD)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def check_tasks(request: TaskRequest) -> None:
     Raises:
         ConfigError: it is not, or does not; near names are named.
     """
-    known = _manager(request).all_tasks
+    known = _manager(request.folder).all_tasks
     for name in request.names:
         if name not in known:
             close = get_close_matches(name, known, n=3, cutoff=0.6)
@@ -85,10 +86,11 @@ def _run(
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    manager = _manager(request)
     wrapped = HFLM(pretrained=model, tokenizer=tokenizer, backend="causal", device=str(model.device), batch_size=BATCH_ROWS)
     try:
-        found = simple_evaluate(wrapped, tasks=[name], limit=request.limit, task_manager=manager, log_samples=False)
+        found = simple_evaluate(
+            wrapped, tasks=[name], limit=request.limit, task_manager=_manager(request.folder), log_samples=False
+        )
     except Exception as error:
         why = " ".join(str(error).split())[:200]
         raise ConfigError(
@@ -107,11 +109,12 @@ def _plain(scores: dict[str, Any]) -> dict[str, float]:
     return plain
 
 
-def _manager(request: TaskRequest) -> Any:  # noqa: ANN401 - lm-eval's TaskManager
+@lru_cache(maxsize=1)  # it reads thousands of small files
+def _manager(folder: Path | None) -> Any:  # noqa: ANN401 - lm-eval's TaskManager
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
         raise ConfigError(f"--tasks needs lm-eval ({error}). Install it: pip install 'diverseevol[lm-eval]'.") from None
-    if request.folder and not request.folder.is_dir():
-        raise ConfigError(f"--task-folder is {str(request.folder)!r}: there is no such folder.")
-    return TaskManager(include_path=str(request.folder) if request.folder else None)
+    if folder and not folder.is_dir():
+        raise ConfigError(f"--task-folder is {str(folder)!r}: there is no such folder.")
+    return TaskManager(include_path=str(folder) if folder else None)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from diverseevol.pool.overlap import similar
 from diverseevol.pool.overlap.minhash import WIDTH
 from diverseevol.pool.overlap.normal import plain
 from diverseevol.pool.overlap.similar import THRESHOLD, SimilarQuestions
@@ -12,7 +13,9 @@ def shingle_set(text):
     return {text[at : at + WIDTH] for at in range(len(text) - WIDTH + 1)}
 
 
-def test_as_the_definition():
+@pytest.mark.parametrize("max_pairs", [1, 200, 1 << 22])
+def test_as_the_definition_in_any_parts(monkeypatch, max_pairs):
+    monkeypatch.setattr(similar, "MAX_PAIRS", max_pairs)
     rng = np.random.default_rng(0)
     questions = ["".join(rng.choice(list("abc "), rng.integers(1, 50))) for _ in range(25)] + ["", "?"]
     texts = ["", "??"]

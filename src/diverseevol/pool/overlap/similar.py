@@ -16,6 +16,8 @@ from .minhash import shingles
 from .normal import plain
 
 THRESHOLD = 0.7
+MAX_PAIRS = 1 << 22
+"""Of a text's shingle and a question, or of a text and a question, held at once: some 100 MB."""
 
 
 class SimilarQuestions:
@@ -39,6 +41,9 @@ class SimilarQuestions:
         is_known = self._known[at] == hashes if len(self._known) else np.zeros(len(hashes), dtype=bool)
         text_H, at_H = text_of[is_known], at[is_known]
         n_H = self._ends[at_H] - self._starts[at_H]
+        if len(texts) > 1 and max(n_H.sum(), len(texts) * self.n_questions) > MAX_PAIRS:
+            half = len(texts) // 2
+            return [*self.found(texts[:half]), *((half + t, q, score) for t, q, score in self.found(texts[half:]))]
         # For every shingle all questions that have it: runs that start at its own place.
         offsets = np.arange(n_H.sum()) - np.repeat(np.cumsum(n_H) - n_H, n_H)
         question = self._questions[np.repeat(self._starts[at_H], n_H) + offsets]
