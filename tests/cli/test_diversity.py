@@ -108,6 +108,22 @@ def test_vectors_of_the_runs_pool_from_anywhere(run, tmp_path):
         call(run.root, "--embeddings", tmp_path / "y.npy")
 
 
+def test_random_sets_hold_no_row_that_is_held_out(made_model, pool_file, tmp_path):
+    options = {"pool.path": str(pool_file), "model": str(made_model), "out": str(tmp_path / "r"), "rounds": 0, "n_init": 1}
+    with locked(tmp_path / "r") as run:
+        stages = open_stages(run, load_config(options=options | {"pool.holdout": 30}), frozenset(), SILENT)
+    choosable = np.setdiff1d(np.arange(200), stages.excluded_rows)
+    assert len(choosable) <= 170
+    run.save_picks(0, [{"row": int(row)} for row in choosable[:5]])
+    run.finish(0)
+    vectors = np.random.default_rng(1).normal(size=(200, 3))
+    np.save(tmp_path / "x.npy", vectors)
+    found = json.loads(call(run.root, "--embeddings", tmp_path / "x.npy", "--random-sets", 4, "--json"))
+    report = measure_diversity(vectors, choosable[:5], n_random=4, choosable_rows=choosable)
+    for name, value in report.sets()[0]["measures"].items():
+        assert found["sets"][0]["measures"][name] == pytest.approx(value)
+
+
 def test_runs_that_cannot_be_measured(run, tmp_path, made_model, pool_file):
     with pytest.raises(RunFolderError, match="is not a run folder"):
         call(tmp_path)

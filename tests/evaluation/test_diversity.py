@@ -58,6 +58,16 @@ def test_random_sets_are_of_the_same_sizes_from_the_same_pool(report):
             assert found == pytest.approx(by_hand(rows[:size]), rel=1e-9, nan_ok=True)
 
 
+def test_random_sets_are_drawn_from_what_could_be_chosen():
+    choosable = np.arange(20, N)
+    found = measure_diversity(POINTS, CHOSEN, [20], n_random=3, seed=3, choosable_rows=choosable)
+    for number, rows in enumerate(draw_random_sets(choosable, 20, 3, seed=3)):
+        assert rows.min() >= 20
+        assert found.random["covering_radius"][number, 0] == pytest.approx(covering_radius(POINTS, rows), rel=1e-12)
+    with pytest.raises(PoolExhaustedError, match="random sets of 20 rows from 19"):
+        measure_diversity(POINTS, CHOSEN, choosable_rows=choosable[:19])
+
+
 def test_the_pool_is_all_rows(report):
     expected = by_hand(range(N))
     del expected["covering_radius"], expected["mean_nearest_to_subset"]

@@ -137,6 +137,7 @@ def measured(
             seed=seed,
             cells=cells,
             text_of=text_of,
+            choosable_rows=subject.choosable_rows,
             watch=watch,
         )
     return {

@@ -91,6 +91,7 @@ def measure_diversity(
     seed: int = 0,
     cells: NDArray[np.int64] | None = None,
     text_of: TextOf | None = None,
+    choosable_rows: NDArray[np.int64] | None = None,
     watch: Watch = SILENT,
 ) -> DiversityReport:
     """Measure a subset, round by round, beside random sets and the pool.
@@ -103,12 +104,14 @@ def measure_diversity(
         seed: draws the random sets, and the rows that stand for the pool.
         cells: the cell of each pool row, -1 for none: `cells_of_labels` or `k_means_cells`.
         text_of: gives a row's text for the measures of words; None: none.
+        choosable_rows: what the random sets are drawn from; None: the whole pool.
         watch: shows progress.
 
     Raises:
         SelectionError: no rows, rows that are not the pool's or named twice, or sizes that do not ascend up to their number.
         EmbedError: not rows of numbers, or a row of zeros, which has no direction.
         NonFiniteError: a pool row holds NaN or infinite values.
+        PoolExhaustedError: fewer rows are choosable than a random set needs.
     """
     check_rows(chosen_rows, embeddings, "diversity")
     sizes = list(sizes or [len(chosen_rows)])
@@ -116,7 +119,8 @@ def measure_diversity(
         raise SelectionError(f"sizes must ascend from 1 to at most {len(chosen_rows)}, the rows chosen; found {sizes}.")
     # The pool first: it finds unusable rows by their numbers.
     pool = measure_pool(embeddings, seed=seed, cells=cells, text_of=text_of, watch=watch)
-    orders = [chosen_rows[: sizes[-1]], *draw_random_sets(int(embeddings.shape[0]), sizes[-1], n_random, seed)]
+    drawn_from = int(embeddings.shape[0]) if choosable_rows is None else choosable_rows
+    orders = [chosen_rows[: sizes[-1]], *draw_random_sets(drawn_from, sizes[-1], n_random, seed)]
     with watch.task("sets", float(len(orders)), "sets") as task:
         of_orders = []
         for order in orders:

@@ -16,12 +16,15 @@ BAND = (0.05, 0.95)
 """The quantiles over the sets between which nine of ten random sets lie."""
 
 
-def draw_random_sets(n_rows: int, size: int, n_sets: int, seed: int) -> list[NDArray[np.int64]]:
-    """Draw `n_sets` orders of `size` different rows, each uniform over the pool; set i depends on the seed and i alone.
+def draw_random_sets(rows: int | NDArray[np.int64], size: int, n_sets: int, seed: int) -> list[NDArray[np.int64]]:
+    """Draw `n_sets` orders of `size` different rows, each uniform over `rows`; set i depends on the seed and i alone.
+
+    `rows` are those that could have been chosen, or a number: the first so many.
 
     Raises:
         PoolExhaustedError: the pool has fewer rows than a set.
     """
+    n_rows = rows if isinstance(rows, int) else len(rows)
     if size > n_rows:
         raise PoolExhaustedError(f"cannot draw random sets of {size} rows from {n_rows}. Give the embeddings of the whole pool.")
-    return [np.random.default_rng([seed, number]).permutation(n_rows)[:size].copy() for number in range(n_sets)]
+    return [np.random.default_rng([seed, number]).permutation(rows)[:size].copy() for number in range(n_sets)]
