@@ -67,12 +67,12 @@ LOOP = [
     Fault("loop.py", "stages.saved_picks(index) or ", "", "tests/test_loop.py tests/cli"),
     Fault("loop.py", "[stages.config.seed, index]", "[stages.config.seed + index]", "tests/test_loop.py"),
     Fault(
-        "run_folder.py",
+        "run_folder/folder.py",
         "for earlier in range(index) for",
         "for earlier in range(max(0, index - 1)) for",
         "tests/test_run_folder.py",
     ),
-    Fault("run_folder.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", "tests/test_run_folder.py"),
+    Fault("run_folder/lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", "tests/test_run_folder.py"),
     Fault("stages.py", "subset = sorted([*chosen", "subset = list([*chosen", "tests/test_loop.py"),
     Fault("stages.py", 'if config.train.start == "base" or', 'if config.train.start != "base" or', "tests/test_loop.py"),
     Fault("stages.py", "selectable[self.excluded_rows] = False", "pass", "tests/test_loop.py"),
@@ -462,12 +462,13 @@ PARTS = {
     "overlap": OVERLAP,
     "diversity": DIVERSITY,
     "verdict": VERDICT,
-    "judge": JUDGE,
 }
 
 
 def outcome(fault: Fault, folder: Path) -> str:
     """noticed, NOT NOTICED, or endless: the tests did not end in a quarter of an hour, which whoever waits for them notices."""
+
+
 JUDGE = [
     Fault("evaluation/judge/parse.py", "if number in values:", "if False:", "tests/evaluation/judge/test_parse.py"),
     Fault("evaluation/judge/parse.py", "elif FRACTION.fullmatch(first):", "elif False:", "tests/evaluation/judge/test_parse.py"),

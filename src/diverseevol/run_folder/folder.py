@@ -1,21 +1,11 @@
-"""The run folder: every path of a run, what is done and what is left, the lock, and whether a resumed run is still the same.
-
-The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
-folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
-"""
+"""Every path of a run, what is done and what is left, and whether a resumed run is still the same."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import platform
 import re
-import socket
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +13,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from . import dist
-from .config import RunConfig, read_yaml
-from .errors import ConfigError, RunChangedError, RunFolderError, RunLockedError
-from .files import read_json, remove, replacing, write_json, write_text
+from .. import dist
+from ..config import RunConfig, read_yaml
+from ..errors import ConfigError, RunChangedError, RunFolderError
+from ..files import read_json, remove, replacing, write_json, write_text
+from .record import flat, versions
 
 # What a resumed run may change without changing what the finished rounds mean.
 CHANGEABLE = (
@@ -43,7 +34,6 @@ CHANGEABLE = (
 OWN = "own"
 BASE = "base"
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
-PACKAGES = ("diverseevol", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
 
 
 @dataclass(frozen=True)
@@ -333,41 +323,6 @@ def round_name(index: int) -> str:
     return f"round-{index:02d}"
 
 
-@contextmanager
-def locked(root: Path) -> Iterator[RunFolder]:
-    """Hold a run folder for this run alone; the lock goes with the process, however it ends.
-
-    Raises:
-        RunLockedError: another process holds it, on this machine or (where the file system passes locks on) on another.
-        RunFolderError: the folder cannot be made or written.
-    """
-    lock = dist.on_main(lambda: _take(root))
-    try:
-        yield RunFolder(root)
-    finally:
-        if dist.is_main():  # the number is rank 0's file; elsewhere it may be any other
-            os.close(lock)
-
-
-def _take(root: Path) -> int:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write in the run folder {root}: {error.strerror}. Give --out a folder you may write to."
-        ) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-        os.close(handle)
-        raise RunLockedError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-    return handle
-
-
 def _plain(name: str) -> str:
     """A name from outside that becomes a part of a path: no separators, no `..`, not hidden.
 
@@ -377,25 +332,3 @@ def _plain(name: str) -> str:
     if not PLAIN.fullmatch(name):
         raise ConfigError(f"{name[:60]!r} is no name for a file: use letters, digits, points, hyphens and underscores.")
     return name
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one with dotted keys."""
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            result.update(flat(value, f"{prefix}{key}."))
-        else:
-            result[f"{prefix}{key}"] = value
-    return result
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what a run computes."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
