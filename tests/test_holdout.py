@@ -13,6 +13,7 @@ from diverseevol.errors import ConfigError
 from diverseevol.holdout import draw_holdout
 from diverseevol.pool import Pool
 from diverseevol.pool.ids import content_hash
+from diverseevol.status import explain_sample
 
 QUICK = (
     "train.learning_rate=1e-3",
@@ -173,6 +174,8 @@ def test_a_held_out_row_or_a_copy_of_one_is_never_chosen(held):
     assert not {name[:16] for name in chosen} & contents
     subset = lines(out / "rounds/01/subset.jsonl")
     assert not {record["_id"][:16] for record in subset} & contents
+    assert explain_sample(out, str(rows[0]))["why"] == "never chosen: it is held out (pool.holdout)"
+    assert explain_sample(out, copies[0])["why"] == "never chosen: it is a copy of a held-out row (pool.holdout)"
     records = lines(out / "heldout/rows.jsonl")
     assert [record.pop("_id") for record in records] == pool.ids[rows].tolist()
     assert records == [pool.record(row) for row in rows.tolist()]

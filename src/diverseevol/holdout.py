@@ -83,7 +83,7 @@ def draw_holdout(
     """
     contents = ids.astype(f"U{N_HASH}")
     names = np.zeros(len(ids), dtype=np.int64) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    order = np.lexsort((ids, names, contents))  # equal contents side by side, the same one first in any order of the file
+    order = np.lexsort((names, contents))  # equal contents side by side; of equal ones the first row stands for them
     first_C = order[np.r_[True, contents[order][1:] != contents[order][:-1]]]
     group_C = names[first_C]
     may_C = np.ones(len(first_C), dtype=bool) if listed_rows is None else ~np.isin(contents[first_C], contents[listed_rows])

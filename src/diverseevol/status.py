@@ -142,7 +142,10 @@ def _why(pick: dict[str, Any]) -> str:
 
 
 def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
-    """How near the nearest chosen sample lies, by the last embeddings that were kept."""
+    """That it is held out, or how near the nearest chosen sample lies, by the last embeddings that were kept."""
+    for file, what in ((run.holdout_file, "held out"), (run.holdout_copies_file, "a copy of a held-out row")):
+        if file.exists() and pool.id(row) in file.read_text("utf-8").split():
+            return {"why": f"never chosen: it is {what} (pool.holdout)", "nearest": None}
     done = run.rounds_done()
     kept = [index for index in done if (run.signals_dir(index) / "embeddings.npy").exists()]
     if (run.outer_dir / "embeddings.npy").exists():
