@@ -50,6 +50,7 @@ def test_packed_files_and_line_separators_inside_texts(tmp_path):
     ("text", "message"),
     [
         ("", "holds no answers"),
+        ('{"question_id": "1", "answer": "A"}\n{"question_id": 1, "answer": "B"}', "line 2: a second answer to question 1"),
         ('{"question_id": 1, "answer": "A"}\n{"question_id": "1", "answer": "B"}', "line 2: a second answer to question '1'"),
         ('{"question_id": 1, "answer": "A"}\n{"question_id": 2, "ans', "line 2 is not JSON: .* at column"),
         ('{"question_id": 1, "text": "Q"}', "line 1 holds no answer; its keys are question_id, text. Expected question_id with"),

@@ -62,7 +62,7 @@ class JudgeClient:
             raise ConfigError("no key for api.openai.com. Export it, as OPENAI_API_KEY or under the name in --key-variable.")
         self._secret = checked_key(key)
         self._timeout = timeout
-        self._api = openai.AsyncOpenAI(base_url=self.url, api_key=key or NO_KEY, admin_api_key="", max_retries=0, timeout=None)
+        self._api = openai.AsyncOpenAI(base_url=self.url, api_key=key or NO_KEY, max_retries=0, timeout=None)
         self._errors = openai
 
     async def __aenter__(self) -> JudgeClient:
