@@ -60,8 +60,12 @@ def test_the_known_files_are_the_known_files(shared_data, name, n, category):
     questions = read_questions(Asked(name, None, None), shared_data / "benchmarks")
     assert len(questions.items) == n == KNOWN[name].n_questions
     assert questions.items[0].category == category
-    assert questions.notes == (("wizardlm: 1 question(s) asked twice: 27 repeats 20 (counted from 1)",) if name == "wizardlm" else ())
-    assert [item.id for item in questions.items[:2]] == {"vicuna": [1, 2], "koala": ["koala_0", "koala_1"], "wizardlm": [1, 2]}[name]
+    assert questions.notes == (
+        ("wizardlm: 1 question(s) asked twice: 27 repeats 20 (counted from 1)",) if name == "wizardlm" else ()
+    )
+    assert [item.id for item in questions.items[:2]] == {"vicuna": [1, 2], "koala": ["koala_0", "koala_1"], "wizardlm": [1, 2]}[
+        name
+    ]
     assert questions.fingerprint != read_questions(Asked(name, None, None), shared_data / "benchmarks").items[0].turns[0]
 
 
@@ -145,9 +149,13 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_a_known_benchmark_without_a_file_says_where_to_get_it(tmp_path):
-    with pytest.raises(QuestionsError, match=r"they are not on the Hub. Download https://.*koala_test_set.jsonl and give --benchmark koala=FILE"):
+    with pytest.raises(
+        QuestionsError, match=r"they are not on the Hub. Download https://.*koala_test_set.jsonl and give --benchmark koala=FILE"
+    ):
         read_questions(parse_benchmark("koala"))
-    with pytest.raises(QuestionsError, match=r"holds none of alpaca_eval.jsonl, .*the Hub's tatsu-lab/alpaca_eval gave .*download https://"):
+    with pytest.raises(
+        QuestionsError, match=r"holds none of alpaca_eval.jsonl, .*the Hub's tatsu-lab/alpaca_eval gave .*download https://"
+    ):
         read_questions(parse_benchmark("alpaca_eval"), tmp_path)
 
 

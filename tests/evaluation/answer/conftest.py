@@ -13,13 +13,35 @@ from diverseevol.models import load_tokenizer
 from diverseevol.progress import SILENT
 from diverseevol.tokens import Encoder
 
-WORDS = "a question about something that is longer than the others and about numbers 1 2 3 dates and lists".split()
+WORDS = [
+    "a",
+    "question",
+    "about",
+    "something",
+    "that",
+    "is",
+    "longer",
+    "than",
+    "the",
+    "others",
+    "and",
+    "about",
+    "numbers",
+    "1",
+    "2",
+    "3",
+    "dates",
+    "and",
+    "lists",
+]
 
 
 @pytest.fixture
 def questions():
     """Eleven of all lengths, not in order."""
-    return [Question(10 + n, (f"What is {' '.join(WORDS[: (7 * n) % 17])}?",), category="even" if n % 2 else None) for n in range(11)]
+    return [
+        Question(10 + n, (f"What is {' '.join(WORDS[: (7 * n) % 17])}?",), category="even" if n % 2 else None) for n in range(11)
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,15 @@ SETTINGS = {"sampling": "paper", "seed": 0, "prompt": {"template": "alpaca"}}
 
 
 def line(name, answer="x"):
-    return {"question_id": name, "question": f"Q{name}?", "category": None, "answer": answer, "finish": "eos", "is_cut": False, "n_tokens": 1}
+    return {
+        "question_id": name,
+        "question": f"Q{name}?",
+        "category": None,
+        "answer": answer,
+        "finish": "eos",
+        "is_cut": False,
+        "n_tokens": 1,
+    }
 
 
 @pytest.fixture
@@ -44,10 +52,15 @@ def test_lines_are_there_as_soon_as_they_are_added_and_the_whole_is_in_order(fil
 
 def test_a_finished_file_is_what_judges_read(file):
     fill(file, [2, 1], [1, 2])
-    assert [(answer.question_id, answer.question, answer.text) for answer in read_answers(file)] == [(1, "Q1?", "x"), (2, "Q2?", "x")]
+    assert [(answer.question_id, answer.question, answer.text) for answer in read_answers(file)] == [
+        (1, "Q1?", "x"),
+        (2, "Q2?", "x"),
+    ]
 
 
-@pytest.mark.parametrize("torn", ['{"question_id": 9, "answer": "ha', '{"question_id": 9, "answer": "x"}', "\0\0\0\0\n", "Gr\udcc3"])
+@pytest.mark.parametrize(
+    "torn", ['{"question_id": 9, "answer": "ha', '{"question_id": 9, "answer": "x"}', "\0\0\0\0\n", "Gr\udcc3"]
+)
 def test_what_a_kill_tore_is_asked_again_and_the_rest_is_kept(file, torn):
     fill(file, [1, 2])
     (part,) = file.with_suffix(".unfinished").glob("*.jsonl")
@@ -64,7 +77,10 @@ def test_what_a_kill_tore_is_asked_again_and_the_rest_is_kept(file, torn):
 
 def test_other_settings_are_refused_before_anything_is_touched(file):
     fill(file, [1])
-    with pytest.raises(AnswersError, match=r"answered with another prompt.template \('alpaca' then, 'chat' now\), seed \(0 then, 1 now\). Give --overwrite"):
+    with pytest.raises(
+        AnswersError,
+        match=r"answered with another prompt.template \('alpaca' then, 'chat' now\), seed \(0 then, 1 now\). Give --overwrite",
+    ):
         AnswerFile(file).begin({**SETTINGS, "seed": 1, "prompt": {"template": "chat"}}, overwrite=False)
     with pytest.raises(AnswersError, match=r"another top_k \(None then, 50 now\)"):
         AnswerFile(file).begin({**SETTINGS, "top_k": 50}, overwrite=False)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 from diverseevol.evaluation.answer.job import Job, run_jobs
@@ -26,10 +27,8 @@ def go(tmp_path, fake, said=None, overwrite=False, turns=1):
     opened = []
     job = Job("round 3", {"my": tmp_path / "a.jsonl"}, {"seed": 0, "turns": turns}, lambda: opened.append(1) or fake)
     watch = LineWatch((said if said is not None else []).append)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         run_jobs([job], [Questions("my", tmp_path / "q", ITEMS)], overwrite, watch)
-    except KeyboardInterrupt:
-        pass
     return opened
 
 

@@ -14,7 +14,9 @@ def test_lines_hold_what_was_generated_and_how_it_ended(local, ask, model, token
     for question in questions:
         ids = prompts().make(question).ids
         prompt = torch.tensor([ids])
-        new = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0)
+        new = model.generate(
+            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0
+        )
         new = new[0, len(ids) :].tolist()
         eos = tokenizer.eos_token_id
         new = new[: new.index(eos)] if eos in new else new
@@ -22,7 +24,12 @@ def test_lines_hold_what_was_generated_and_how_it_ended(local, ask, model, token
         assert line["answer"] == tokenizer.decode(new, skip_special_tokens=True)
         assert line["n_tokens"] == len(new)
         assert line["finish"] == ("eos" if len(new) < 12 else "length")
-        assert (line["question"], line["category"], line["is_cut"], line["model"]) == (question.turns[0], question.category, False, "tiny")
+        assert (line["question"], line["category"], line["is_cut"], line["model"]) == (
+            question.turns[0],
+            question.category,
+            False,
+            "tiny",
+        )
         assert "turns" not in line and "asked" not in line
 
 
@@ -47,7 +54,9 @@ def test_every_end_token_of_the_model_ends_an_answer(local, model, tokenizer):
 def test_the_models_end_tokens_are_left_out_of_the_answer(local, ask, model, questions, prompts):
     ids = prompts().make(questions[0]).ids
     prompt = torch.tensor([ids])
-    new = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0)
+    new = model.generate(
+        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0
+    )
     model.generation_config.eos_token_id = [int(new[0, len(ids) + 4])]
     line = ask(local(), questions)[questions[0].id]
     assert line["finish"] == "eos"
@@ -62,7 +71,9 @@ def test_two_turns(local, ask, questions, prompts, model, tokenizer):
     assert lines[1]["questions"] == ["What is one?", "And two?"]
     assert (lines[1]["question"], lines[1]["answer"]) == ("And two?", lines[1]["turns"][1])
     ids = torch.tensor([prompts(max_new=5).make(both[0], (lines[1]["turns"][0],)).ids])
-    new = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False, eos_token_id=None, pad_token_id=0)
+    new = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False, eos_token_id=None, pad_token_id=0
+    )
     assert tokenizer.decode(new[0, ids.shape[1] :], skip_special_tokens=True).startswith(lines[1]["answer"])
     assert lines[2] == first[2]
     assert "turns" not in lines[2]
@@ -128,7 +139,9 @@ def test_ranks_share_the_questions_and_say_what_one_says(local, ask, questions, 
 def test_the_longest_prompts_come_first_and_like_ones_together(local, ask, questions, prompts, monkeypatch):
     seen = []
     real = local_module.decode
-    monkeypatch.setattr(local_module, "decode", lambda model, texts, *words: seen.append(list(map(len, texts))) or real(model, texts, *words))
+    monkeypatch.setattr(
+        local_module, "decode", lambda model, texts, *words: seen.append(list(map(len, texts))) or real(model, texts, *words)
+    )
     ask(local(n_rows=4, max_new=2), questions)
     flat = [length for batch in seen for length in batch]
     assert flat == sorted((len(prompts().make(question).ids) for question in questions), reverse=True)

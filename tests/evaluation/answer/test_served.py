@@ -49,7 +49,11 @@ def test_the_completions_api_gets_the_training_prompt(served, ask, questions, pr
         text = line["answer"].removeprefix("you said: ")
         assert tokenizer(text)["input_ids"] == prompts().make(question).ids
         assert by_prompt[text]["model"] == "m"
-        assert {key: by_prompt[text][key] for key in ("max_tokens", "temperature", "top_k")} == {"max_tokens": 9, "temperature": 0.7, "top_k": 50}
+        assert {key: by_prompt[text][key] for key in ("max_tokens", "temperature", "top_k")} == {
+            "max_tokens": 9,
+            "temperature": 0.7,
+            "top_k": 50,
+        }
         assert (line["n_tokens"], line["finish"], line["is_cut"], line["model"]) == (3, "eos", False, "m")
     assert len({body["seed"] for body in by_prompt.values()}) == len(questions)
     assert set(server.keys) == {f"Bearer {KEY}"}
@@ -117,7 +121,9 @@ def test_a_server_that_does_not_know_top_k_gets_a_generation_config(served, ask,
 def test_passing_troubles_are_asked_again(served, ask, questions):
     def reply(path, body, number):
         if number % 4 < 3 and number < 12:
-            return [(429, {"error": "slow down"}, {"Retry-After": "0"}), (503, "busy", {"Retry-After-Ms": "1"}), (None, "", {})][number % 4]
+            return [(429, {"error": "slow down"}, {"Retry-After": "0"}), (503, "busy", {"Retry-After-Ms": "1"}), (None, "", {})][
+                number % 4
+            ]
         return echo(path, body, number)
 
     with serving(reply) as server:
@@ -129,9 +135,15 @@ def test_passing_troubles_are_asked_again(served, ask, questions):
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        ((401, {"error": {"message": f"bad key {KEY}"}}, {}), r"refused question \d+: 401 .*bad key \[key\].*Check --served-model"),
+        (
+            (401, {"error": {"message": f"bad key {KEY}"}}, {}),
+            r"refused question \d+: 401 .*bad key \[key\].*Check --served-model",
+        ),
         ((404, "no such model", {}), r"refused question \d+: 404 no such model. Check --served-model and --base-url"),
-        ((400, {"error": "this model's maximum context length is 5"}, {}), "maximum context length is 5.*whose tokenizer cuts long"),
+        (
+            (400, {"error": "this model's maximum context length is 5"}, {}),
+            "maximum context length is 5.*whose tokenizer cuts long",
+        ),
         ((422, {"detail": "no top_k and no generation_config"}, {}), "give --sampling model or greedy"),
         ((200, {"choices": []}, {}), r"did not send an answer to question \d+ but \w+. Is it the right API"),
         ((200, "<html>hello</html>", {"Content-Type": "text/html"}), "did not send an answer to question"),
@@ -187,9 +199,22 @@ def transformers_serve(shared_data, tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", model, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command = [
+        str(Path(sys.executable).with_name("transformers")),
+        "serve",
+        model,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+    ]
     log = tmp_path_factory.mktemp("serve") / "log"
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process,
+    ):
         try:
             for _ in range(600):
                 assert process.poll() is None, log.read_text()[-2000:]
@@ -207,7 +232,10 @@ def test_transformers_serve_answers_as_the_model_does_here(transformers_serve, a
     url, name = transformers_serve
     tokenizer = load_tokenizer(name)
     prompts = Prompts(Encoder(tokenizer, PromptConfig()), tokenizer, 512, 10)
-    questions = [Question(n, (text,)) for n, text in enumerate(("Who was the cat?", "Why did Tim go to the park?", "Tell a story of a big dog."))]
+    questions = [
+        Question(n, (text,))
+        for n, text in enumerate(("Who was the cat?", "Why did Tim go to the park?", "Tell a story of a big dog."))
+    ]
     options = {"seed": 0, "n_turns": 1}
     there = ServedModel(url, name, None, prompts, False, SAMPLINGS["greedy"], 10, **options)
     here = LocalModel(load_model(name), tokenizer, prompts, SAMPLINGS["greedy"], name=name, **options)
