@@ -21,6 +21,7 @@ says what was asked, what was found and what to do, in one or two lines; the com
     ├── AnswersError           (ValueError)         files of answers that cannot be read or do not belong together
     ├── JudgeError             (RuntimeError)       a judge that cannot be asked, or no further
     │   └── BudgetSpentError                        the next request may cost more than what is left of the budget
+    ├── VerdictError           (ValueError)         files of verdicts that cannot be scored
     └── RunFolderError         (RuntimeError)       the run folder: locked, changed, incomplete, not writable
         ├── RunLockedError                          another process works in the folder
         └── RunChangedError                         the configuration, the pool or the model is not the run's own
@@ -97,6 +98,10 @@ class JudgeError(DiverseEvolError, RuntimeError):
 
 class BudgetSpentError(JudgeError):
     """The next request may cost more than what is left of the budget."""
+
+
+class VerdictError(DiverseEvolError, ValueError):
+    """A file of verdicts cannot be scored, or not together with the others."""
 
 
 class RunFolderError(DiverseEvolError, RuntimeError):

@@ -7,7 +7,7 @@ it was (stages.py does each thing once). Where we differ: docs/deviations.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Round:
     metrics: dict[str, Any]
 
 
-def evolve(config: RunConfig, watch: Watch = SILENT) -> Iterator[Round]:
+def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
     """Alternate selection and tuning until every round is done; a finished round is never done twice.
 
     Yields:
@@ -60,6 +60,7 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Iterator[Round]:
                 model = stages.train(index, subset)  # M_t: the base model, tuned on P_t
                 stages.measure(index, model)
                 stages.embed(index, model)  # Z as M_t sees it
+                stages.gauge(index)  # for a run that may stop by itself
                 stages.finish(index, model)
             yield finished_round(run, index)
             if stages.is_last(index):

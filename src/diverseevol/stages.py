@@ -16,16 +16,20 @@ import numpy as np
 from . import dist
 from .config import RunConfig, round_sizes, split_budget
 from .embed import embed_tokens, open_embeddings, open_signals
-from .errors import ConfigError, PoolExhaustedError, RunChangedError, RunFolderError
-from .evaluation.heldout import heldout_losses, loss_per_token
+from .errors import ConfigError, PoolExhaustedError, RunFolderError
+from .evaluation.heldout import heldout_losses
+from .evaluation.per_token import loss_per_token
 from .files import remove, size_of, write_text
+from .gauges import GAUGES
 from .ledger import Cost, billed
 from .models import load_model
 from .prepare import Prepared
 from .progress import Watch
-from .run_folder import RunFolder
-from .seen import Seen, SomeTokens, draw_candidates
+from .run_folder import OWN, RunFolder, round_name
+from .seen import Seen, SomeTokens, SomeVectors, draw_candidates
 from .selection import Selection, Signal, Signals
+from .selection.signals import Embeddings
+from .stopping import GAUGE, measured, reason_to_stop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -67,6 +71,7 @@ class Stages:
     tokenizer: PreTrainedTokenizerBase
     data: Prepared
     heldout: Prepared | None
+    heldout_groups: Sequence[str] | None
     needs: frozenset[str]
     """What the strategy reads: signals of the model, and columns of the records."""
     columns: Mapping[str, np.ndarray]
@@ -102,7 +107,7 @@ class Stages:
     def seen(self, index: int) -> Seen:
         """What round `index`'s model says about the pool, for the next round's strategy."""
         rows, folder = None, self.run.signals_dir(index)
-        if self.model_signals:
+        if self.model_signals or self.is_outer:
             self._embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
             rows = self.run.seen_rows(index)
         n_rows = len(self.data.pool)
@@ -114,17 +119,29 @@ class Stages:
             columns |= open_signals(folder)
         signals = Signals(
             n_rows=n_rows if rows is None else len(rows),
-            embeddings=open_embeddings(folder) if Signal.EMBEDDING in self.needs else None,
+            embeddings=self._embeddings(folder, rows) if Signal.EMBEDDING in self.needs else None,
             columns=columns,
             selectable=selectable[some] if len(self.excluded_rows) else None,
             watch=self.watch,
         )
         return Seen(signals, rows)
 
+    def _embeddings(self, folder: Path, rows: np.ndarray | None) -> Embeddings:
+        if not self.is_outer:
+            return open_embeddings(folder)
+        vectors_ND = open_embeddings(self.run.outer_dir)
+        return vectors_ND if rows is None else SomeVectors(vectors_ND, rows)
+
+    @property
+    def is_outer(self) -> bool:
+        """Whether the strategy reads an outer model's vectors in place of those of the round's model."""
+        return self.config.embed.model is not None and Signal.EMBEDDING in self.needs
+
     @property
     def model_signals(self) -> frozenset[Signal]:
-        """What of the strategy's needs a pass of the model over the pool gives."""
-        return frozenset(signal for signal in Signal if signal in self.needs)
+        """What of the strategy's needs a pass of the round's model over the pool gives."""
+        signals = frozenset(signal for signal in Signal if signal in self.needs)
+        return signals - {Signal.EMBEDDING} if self.is_outer else signals
 
     def saved_picks(self, index: int) -> Selection | None:
         """The picks of a round that was killed after choosing."""
@@ -156,6 +173,7 @@ class Stages:
                 "n_new": n_kept,
                 "n_chosen": len(subset),
                 "tokens_chosen": int(n_tokens[subset].sum()),
+                "trained_tokens_chosen": int(self.data.tokens.n_trained[subset].sum()),
                 "stages": {"select": cost.as_dict()},
             },
         )
@@ -186,8 +204,19 @@ class Stages:
         return int(np.searchsorted(spent, budget, side="right"))
 
     def is_last(self, index: int) -> bool:
-        """Whether no round follows: the schedule ends, or the budget in tokens is spent."""
-        return index + 1 >= len(self.sizes) or self.run.is_budget_spent(index, self.config.budget)
+        """Whether no round follows, the same on every rank."""
+        return dist.on_main(lambda: self._ends(index))
+
+    def _ends(self, index: int) -> bool:
+        """Whether the schedule ends, the budget in tokens is spent, or the run stops by itself."""
+        is_end = index + 1 >= len(self.sizes) or self.run.is_budget_spent(index, self.config.budget)
+        return is_end or self.why_stopped(index) is not None
+
+    def why_stopped(self, index: int) -> str | None:
+        """Why the run ends by itself after this round; a later round that is done already overrules it."""
+        if self.run.is_done(index + 1):
+            return None
+        return reason_to_stop(self.config.stop, [self.run.metrics(at) for at in range(index + 1)])
 
     def _pick(self, index: int, picks: Selection, rank: int) -> dict[str, Any]:
         pool, row = self.data.pool, int(picks.rows[rank])
@@ -206,7 +235,7 @@ class Stages:
         """The round's model, tuned on `subset` from the base (or the previous round's model)."""
         run, config = self.run, self.config
         tuned = Tuned(run.model_dir(index), config.trust_remote_code)
-        if run.model_dir(index).is_dir() or (not self.is_last(index) and self._is_embedded(index) and config.keep == "none"):
+        if run.model_dir(index).is_dir():
             return tuned
         start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
         if config.train.command:
@@ -241,30 +270,35 @@ class Stages:
         rows = [int(row) for earlier in range(index + 1) for row in (pick["row"] for pick in run.picks(earlier))]
         dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data) and None)
         base = str(Path(start).resolve()) if Path(start).is_dir() else start
+        if index == 0 and config.train.sft:
+            ignored = ", ".join(sorted(config.train.sft))
+            self.watch.note(f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}")
         places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
         return run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch)
 
     def measure(self, index: int, tuned: Tuned) -> None:
         """Held-out loss of the round's model, if there are held-out rows."""
-        if self.heldout is None or self.config.heldout is None or "heldout" in self.run.metrics(index):
+        if self.heldout is None or "heldout" in self.run.metrics(index):
             return
         with billed() as cost:
             sums = heldout_losses(tuned.model(), self.heldout.tokens, self.watch)
-        column = self.config.heldout.group
-        groups = [str(self.heldout.pool.record(row).get(column)) for row in range(len(self.heldout.pool))] if column else None
-        losses = loss_per_token(sums, self.heldout.tokens.n_trained, groups)
+        if dist.is_main():
+            self.run.save_row_losses(OWN, round_name(index), sums)
+        losses = loss_per_token(sums, self.heldout.tokens.n_trained, self.heldout_groups)
         self.run.add_metrics(index, {"heldout": losses, "stages": {"heldout": cost.as_dict()}})
 
     def embed(self, index: int, tuned: Tuned) -> None:
-        """The round's embeddings of the pool, if a next round needs them and they are not there."""
+        """What a next round needs of the round's model, if it is not there."""
         if not self.is_last(index):
             self._embed(index, tuned)
 
     def _embed(self, index: int, tuned: Tuned) -> None:
-        if not self.model_signals or self._is_embedded(index):
+        if not (self.model_signals or self.is_outer):
             return
         folder, tokens, ids = self.run.signals_dir(index), self.data.tokens, self.data.pool.ids
         dist.on_main(lambda: self.run.save_seen_rows(index, self._candidates(index)))
+        if self._is_embedded(index):
+            return
         rows = self.run.seen_rows(index)  # those of a killed pass, if there was one: its vectors are theirs
         with billed() as cost:
             report = embed_tokens(
@@ -281,6 +315,19 @@ class Stages:
         cost.tokens, cost.flops = report.n_tokens, report.flops
         self.run.add_metrics(index, {"stages": {"embed": cost.as_dict()}})
 
+    def gauge(self, index: int) -> None:
+        """What the stopping rule looks at in the round's embeddings, if it does; also of the round before, if that was once the last."""
+        name = self.config.stop.measure
+        for at in dist.on_main(lambda: [each for each in (index - 1, index) if each >= 0 and self._is_to_gauge(each)]):
+            with billed() as cost:
+                seen = self.seen(at)
+                value = GAUGES[str(name)](seen.signals, seen.positions_of(self.run.chosen_before(at + 1)))
+            self.run.add_metrics(at, {GAUGE: {name: value}, "stages": {GAUGE: cost.as_dict()}})
+
+    def _is_to_gauge(self, index: int) -> bool:
+        name = self.config.stop.measure
+        return name in GAUGES and self._is_embedded(index) and measured(name, self.run.metrics(index)) is None
+
     def _candidates(self, index: int) -> np.ndarray | None:
         """The rows that the round after `index` looks at; None: all."""
         chosen = self.run.chosen_before(index + 1)
@@ -291,9 +338,11 @@ class Stages:
 
     def _is_embedded(self, index: int) -> bool:
         folder = self.run.signals_dir(index)
-        files = {"embeddings.npy"} if Signal.EMBEDDING in self.needs else set()
-        files |= {"signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
-        return all((folder / file).exists() for file in files)
+        files = (
+            {(self.run.outer_dir if self.is_outer else folder) / "embeddings.npy"} if Signal.EMBEDDING in self.needs else set()
+        )
+        files |= {folder / "signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
+        return all(file.exists() for file in files)
 
     # --- the end of a round
 
@@ -305,15 +354,22 @@ class Stages:
             self.run.add_metrics(
                 index, {"bytes": {"model": size_of(tuned.model_dir), "signals": size_of(self.run.signals_dir(index))}}
             )
+            self._note_stop(index)
             self.run.finish(index)
             remove(self.run.checkpoints_dir(index))
             for old in self._unwanted(index):
                 remove(old)
         dist.barrier()
 
+    def _note_stop(self, index: int) -> None:
+        """Say in the metrics why the run ends here by itself, and no longer of a round that it has gone on from."""
+        for at, why in ((index - 1, None), (index, self.why_stopped(index))):
+            if at >= 0 and (why or "stopped" in self.run.metrics(at)):
+                self.run.add_metrics(at, {"stopped": why})
+
     def _unwanted(self, index: int) -> list[Path]:
         """Folders of this and earlier rounds that need not stay."""
-        run, is_last = self.run, self.is_last(index)
+        run, is_last = self.run, self._ends(index)
         models, signals = {run.model_dir(i) for i in range(index + 1)}, {run.signals_dir(i) for i in range(index + 1)}
         best = run.best_round(range(index + 1))
         kept = {
@@ -325,40 +381,3 @@ class Stages:
         kept_signals = {"all": signals, "last": {run.signals_dir(max(0, index - 1)), run.signals_dir(index)}, "none": set()}
         needed = {run.signals_dir(index)}
         return sorted((models - kept) | (signals - kept_signals[self.config.keep_signals] - (set() if is_last else needed)))
-
-
-def check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
-    """Check that a resumed run's schedule agrees with the rounds that are done.
-
-    Raises:
-        RunChangedError: it has fewer rounds, or other sizes.
-    """
-    done = run.rounds_done()
-    if len(done) > len(sizes):
-        raise RunChangedError(
-            f"{run.root} has {len(done)} finished rounds, the schedule only {len(sizes)} (round 0 counted). Raise rounds or budget, or give "
-            "--out a new folder."
-        )
-    for index in done:
-        metrics = run.metrics(index)
-        if index > 0 and metrics["n_new"] != sizes[index] and "budget_spent" not in metrics:
-            raise RunChangedError(
-                f"round {index} of {run.root} added {metrics['n_new']} samples, the schedule says {sizes[index]}. Give n_new (a list) and budget "
-                "that agree with the finished rounds, or give --out a new folder."
-            )
-
-
-def check_needs(config: RunConfig, n_pool: int, n_excluded: int) -> None:
-    """Check that the pool holds as many rows as the schedule wants, before any model is loaded.
-
-    Raises:
-        ConfigError: it does not.
-    """
-    n_wanted = sum(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
-    n_free = n_pool - n_excluded
-    if n_wanted > n_free:
-        raise ConfigError(
-            f"the schedule chooses {n_wanted} rows, the pool has {n_free} good ones"
-            + (f" ({n_excluded} excluded)" if n_excluded else "")
-            + ". Lower rounds, n_new or n_init, or set budget."
-        )

@@ -25,6 +25,9 @@ def demo(
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds after round 0.", min=1)] = 4,
     rows: Annotated[int, typer.Option("--rows", help="Rows of the made pool.", min=700)] = 3000,
     seed: Annotated[int, typer.Option("--seed", help="Fixes every random choice.")] = 0,
+    only_data: Annotated[
+        bool, typer.Option("--only-data", help="Make the pool, held-out rows, model and a config for other verbs, and stop.")
+    ] = False,
 ) -> None:
     """Run K-Center and random on a made pool with a tiny model: offline, in minutes, every figure computed on the spot."""
     from rich.console import Console
@@ -36,8 +39,15 @@ def demo(
     started = time.perf_counter()
     watch = open_watch()
     quiet_libraries()
-    from ..demo.show import run_demo
+    from ..demo.show import make_world, run_demo
 
+    if only_data:
+        config_file = make_world(out, cache_dir(), rows, rounds, seed, watch)
+        typer.echo(f"Made {out}/pool.jsonl, heldout.jsonl, model/ and {config_file}")
+        typer.echo(
+            f"Next: diverseevol compare {config_file} --strategies k_center --one-time --seeds 0,1,2,3,4 --out {out.parent}/compare"
+        )
+        return
     table = run_demo(out, cache_dir(), rows, rounds, seed, watch)
     console = Console()
     console.print(demo_table(table))

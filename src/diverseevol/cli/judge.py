@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,7 @@ def judge_answers(
         raise ConfigError(
             f"the template {instruction.name} shows {instruction.n_answers} answer(s). Give one that fits, or (no) --single."
         )
+    _check_finite(rate=rate, timeout=timeout, budget=budget, price_in=price_in, price_out=price_out)
     judge = Judge(model, instruction, settings)
     prices = _prices(price_in, price_out, budget, judge)
     found, replies_file = contests(Wanted(run, benchmark, round_name, opponent, opponent_name, answers, out, single))
@@ -117,6 +119,12 @@ def _taken_apart(words: Sequence[str]) -> tuple[Path | None, dict[str, Any]]:
     values = {key.strip(): parse_yaml(text, f"the value of {key}") for key, text in given.items()}
     settings = {**DEFAULT_SAMPLING, **values}
     return (Path(runs[0]) if runs else None), {key: value for key, value in settings.items() if value is not None}
+
+
+def _check_finite(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}: give a number.")
 
 
 def _prices(price_in: float | None, price_out: float | None, budget: float | None, judge: Judge) -> Prices | None:

@@ -46,10 +46,11 @@ class JudgeSession:
             self._say_missing(contest)
             if n := n_replaced(contest.file, contest.pairing.judgements, self.judge):
                 self.watch.note(f"{contest.file} holds {n} other verdicts, which these replace; their replies stay stored.")
-        n_stored = len(self.requests) - len(self.open_requests)
+        n_judgements = sum(len(contest.pairing.judgements) for contest in self.contests)
+        n_different = f" ({len(self.requests):,} different)" if len(self.requests) < n_judgements else ""
         self.watch.note(
-            f"{len(self.requests):,} judgements by {self.judge.model} ({self.judge.template.name}): {n_stored:,} stored, "
-            f"{len(self.open_requests):,} to ask."
+            f"{n_judgements:,} judgements{n_different} by {self.judge.model} ({self.judge.template.name}): "
+            f"{len(self.requests) - len(self.open_requests):,} stored, {len(self.open_requests):,} to ask."
         )
         if self.open_requests:
             known = [reply for replies in self.stored.values() for reply in replies]
@@ -95,9 +96,8 @@ class JudgeSession:
             write_missing(contest.file, contest.pairing.missing)
             if verdicts:
                 write_verdicts(contest.file, verdicts, self.judge, contest.ours, contest.opponent)
-                n_unreadable = sum(isinstance(verdict.scores, Unreadable) for verdict in verdicts)
-                n = f"{len(verdicts):,} of {len(contest.pairing.judgements):,} verdicts, {n_unreadable:,} of them unreadable"
-                self.watch.note(f"{contest.title}: {n}, in {contest.file}")
+                n = f"{len(verdicts):,} of {len(contest.pairing.judgements):,} verdicts"
+                self.watch.note(f"{contest.title}: {n}, {_unreadable(verdicts)}, in {contest.file}")
             everything += verdicts
         return everything
 
@@ -134,14 +134,18 @@ class JudgeSession:
             )
 
     def _why_left(self, n_left: int) -> str:
-        reasons = sorted(set(self.asked.failed.values()))
-        why = (
-            str(self.asked.stopped_by)
-            if self.asked.stopped_by
-            else f"{len(self.asked.failed)} requests failed, such as: {reasons[0]}"
-        )
+        if self.asked.stopped_by:
+            why = str(self.asked.stopped_by)
+        else:
+            why = f"{len(self.asked.failed)} requests failed, such as: {min(self.asked.failed.values(), default='')}"
         return f"{n_left:,} of {len(self.requests):,} judgements are left; the same command goes on with them. {why}"
 
 
 def _name(item: Missing) -> str:
     return str(item.question_id) if item.question_id is not None else repr((item.question or "")[:40])
+
+
+def _unreadable(verdicts: Sequence[Verdict]) -> str:
+    found = [(verdict.judgement.question_id, verdict.scores) for verdict in verdicts if isinstance(verdict.scores, Unreadable)]
+    such_as = f" (question {found[0][0]}: {found[0][1].reason})" if found else ""
+    return f"{len(found):,} of them unreadable{such_as}"

@@ -70,6 +70,8 @@ def run_loop(config: RunConfig) -> None:
     for last in evolve(config, watch):
         watch.note(round_line(last.metrics))
     if last is not None:
+        if last.metrics.get("stopped"):
+            watch.note(f"Stopped by itself: {last.metrics['stopped']}")
         watch.note(f"Done: {last.n_chosen} samples in {last.subset_path}")
         if last.model_dir.is_dir():
             watch.note(f"Model: {last.model_dir}")

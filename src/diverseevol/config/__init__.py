@@ -1,6 +1,6 @@
 """What a run is, how it is read and how it is checked, all without loading torch."""
 
-from .load import load_config, read_yaml, validate
+from .load import load_config, put, read_yaml, validate
 from .models import (
     EmbedConfig,
     HeldoutConfig,
@@ -9,6 +9,7 @@ from .models import (
     RunConfig,
     SelectionConfig,
     SourceConfig,
+    StopConfig,
     TrainConfig,
 )
 from .presets import PRESETS
@@ -23,8 +24,10 @@ __all__ = [
     "RunConfig",
     "SelectionConfig",
     "SourceConfig",
+    "StopConfig",
     "TrainConfig",
     "load_config",
+    "put",
     "read_yaml",
     "round_sizes",
     "split_budget",

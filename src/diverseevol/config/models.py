@@ -26,6 +26,19 @@ def _from_path(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
+def _count_or_share(value: object) -> object:
+    """Nothing, a whole number from 1, or a share between 0 and 1."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if value is None or is_count or (isinstance(value, float) and 0 < value < 1):
+        return value
+    raise ValueError(f"pool.holdout is {value!r}: give a whole number of rows, or a share of the pool below 1")
+
+
+def _one_or_several_words(value: object) -> object:
+    """One word stands for the list of it alone."""
+    return (value,) if isinstance(value, str) else value
+
+
 class SourceConfig(Stage):
     """One source of instruction data."""
 
@@ -62,8 +75,18 @@ class PoolConfig(Stage):
     """Which split of a `datasets` folder or a Hub data set to read."""
     max_rows: int | None = Field(default=None, ge=1)
     """At most so many rows, drawn by the seed."""
+    holdout: Annotated[int | float | None, BeforeValidator(_count_or_share)] = None
+    """Rows taken off before the start, drawn by the seed, never chosen: their loss is measured each round. A number (500), or a share (0.05)."""
+    holdout_by: str | None = None
+    """A column to take them by, in proportion to its groups; the loss is then also given per group."""
     max_bad: float = Field(default=0.05, ge=0, le=1)
     """Largest share of bad rows to leave out; above it the run stops. (Rows too long for prompt.max_length do not count here.)"""
+    dedup: Literal["exact", "near", False] = False
+    """Drop rows that repeat an earlier one: exact (same dialogue), near (same up to case, punctuation, a few words), or false."""
+    dedup_similarity: float = Field(default=0.7, ge=0.5, le=1)
+    """How alike near-duplicates are at least, in what is asked, in the input and in the answer: Jaccard similarity of 5 characters."""
+    decontaminate: Annotated[tuple[str, ...], BeforeValidator(_one_or_several_words)] = ()
+    """Drop rows that hold questions of these benchmarks: NAME=FILE or NAME=FILE:FIELD each, FILE as JSON or JSONL."""
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
         """The sources, whether `path` or `sources` named them."""
@@ -76,6 +99,8 @@ class PoolConfig(Stage):
     def _one_or_several(self) -> PoolConfig:
         if self.path and self.sources:
             raise ValueError("give either `path` or `sources`, not both")
+        if self.holdout_by and self.holdout is None:
+            raise ValueError("pool.holdout_by groups the rows that pool.holdout takes off the pool: set pool.holdout, too")
         return self
 
 
@@ -97,6 +122,8 @@ class EmbedConfig(Stage):
     """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
     tokens_per_batch: int | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
+    model: str | None = None
+    """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's, computed once a run."""
 
 
 class SelectionConfig(Stage):
@@ -148,7 +175,7 @@ class TrainConfig(Stage):
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
     command: str | None = None
-    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
+    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed}); SFTConfig's keys are not passed on."""
     command_format: Literal["records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"] = (
         "alpaca"
     )
@@ -182,6 +209,25 @@ class HeldoutConfig(Stage):
     """A column of those rows; the loss is also given per value of it."""
 
 
+class StopConfig(Stage):
+    """When the run ends by itself, before its schedule does; the round under way is always finished."""
+
+    measure: Literal["covering_radius", "vendi", "heldout"] | None = None
+    """End when this has settled: covering_radius or vendi (of the chosen rows, as each round's model embeds them), heldout (the loss), or null."""
+    share: float = Field(default=0.01, ge=0, lt=1)
+    """Settled: none of the last stop.rounds rounds differs by more than this share from the round before them."""
+    rounds: int = Field(default=2, ge=1)
+    """Over how many rounds it must have settled."""
+    samples: int | None = Field(default=None, ge=1)
+    """End after the first round with so many samples chosen."""
+    tokens: int | None = Field(default=None, ge=1)
+    """End after the first round whose chosen samples have so many tokens, prompts and responses, counted once."""
+    flops: float | None = Field(default=None, gt=0)
+    """End after the first round at which all stages of all rounds together took so many floating-point operations."""
+    hours: float | None = Field(default=None, gt=0)
+    """End after the first round at which all stages of all rounds together took so many hours of wall-clock time; what a kill lost is not counted."""
+
+
 class RunConfig(Stage):
     """A whole run."""
 
@@ -213,6 +259,8 @@ class RunConfig(Stage):
     """Which rows each round adds."""
     heldout: Annotated[HeldoutConfig | None, BeforeValidator(_from_path)] = None
     """Held-out rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a column}."""
+    stop: StopConfig = StopConfig()
+    """When the run ends by itself, before its schedule does; the round under way is always finished."""
     keep: Literal["all", "last", "best", "none"] = "last"
     """Which rounds' weights stay: all, the last one's, the one's with the lowest held-out loss, or none."""
     keep_signals: Literal["all", "last", "none"] = "last"
@@ -220,11 +268,25 @@ class RunConfig(Stage):
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
-        if self.keep == "best" and self.heldout is None:
-            raise ValueError("keep: best needs a yardstick: set heldout.path, or keep: last")
+        if self.heldout and self.pool.holdout:
+            raise ValueError("heldout.path and pool.holdout both name held-out rows: set one of them")
+        if self.stop.measure == "heldout" and not self.has_heldout:
+            raise ValueError("stop.measure: heldout needs held-out rows: set heldout.path or pool.holdout")
+        if self.keep == "best" and not self.has_heldout:
+            raise ValueError("keep: best needs a yardstick: set heldout.path or pool.holdout, or keep: last")
         if self.keep == "none" and self.train.start == "previous":
             raise ValueError("train.start: previous needs the last round's weights: set keep: last")
         if not (self.pool.path or self.pool.sources):
             raise ValueError("no pool: set pool.path (or --pool)")
         round_sizes(self.rounds, self.n_init, self.n_new, self.budget)
         return self
+
+    @property
+    def has_heldout(self) -> bool:
+        """Whether a held-out loss is measured after every round."""
+        return bool(self.heldout or self.pool.holdout)
+
+    @property
+    def heldout_group(self) -> str | None:
+        """The column by which the held-out loss is given per group, too."""
+        return self.heldout.group if self.heldout else self.pool.holdout_by

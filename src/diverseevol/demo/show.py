@@ -8,21 +8,24 @@ Shape letters: N pool rows, D embedding width.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
-from ..config import RunConfig, load_config
+from ..config import RunConfig, load_config, put
 from ..evaluation.coverage import covering_radius
-from ..files import write_text
+from ..files import replacing, write_text
 from ..loop import Round, evolve
 from ..opening import embed_folder
 from ..pool import Pool
 from ..progress import Watch
 from .model import tiny_model
-from .pool import make_heldout, make_pool, rare_skills
+from .pool import Record, make_heldout, make_pool, rare_skills
 
 STRATEGIES = ("k_center", "random")
 
@@ -48,11 +51,7 @@ def run_demo(out: Path, cache_dir: Path, n_rows: int, rounds: int, seed: int, wa
 
     A second call with the same folder finds what is done and only makes the table again.
     """
-    records = make_pool(n_rows, seed)
-    pool_file, heldout_file = out / "pool.jsonl", out / "heldout.jsonl"
-    for file, made in ((pool_file, records), (heldout_file, make_heldout(seed=seed))):
-        if not file.exists():
-            write_text(file, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in made))
+    records, pool_file, heldout_file = make_data(out, n_rows, seed)
     model_dir = tiny_model(cache_dir, watch=watch)
     embed_folder(demo_config(pool_file, heldout_file, model_dir, out / "base", "random", 0, seed), watch)
     embeddings_ND = np.load(out / "base" / "embeddings.npy", mmap_mode="r", allow_pickle=False)
@@ -68,26 +67,54 @@ def run_demo(out: Path, cache_dir: Path, n_rows: int, rounds: int, seed: int, wa
     return table
 
 
+def make_data(out: Path, n_rows: int, seed: int) -> tuple[list[Record], Path, Path]:
+    """Write the pool and the held-out rows where they are not there yet; return the pool's records and both files."""
+    records = make_pool(n_rows, seed)
+    pool_file, heldout_file = out / "pool.jsonl", out / "heldout.jsonl"
+    for file, made in ((pool_file, records), (heldout_file, make_heldout(seed=seed))):
+        if not file.exists():
+            write_text(file, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in made))
+    return records, pool_file, heldout_file
+
+
+def make_world(out: Path, cache_dir: Path, n_rows: int, rounds: int, seed: int, watch: Watch) -> Path:
+    """Leave the demo's data, its model and a configuration over them in `out`, for other verbs; return the configuration's file."""
+    _, pool_file, heldout_file = make_data(out, n_rows, seed)
+    made = tiny_model(cache_dir, watch=watch)
+    model_dir = out / "model"
+    if not model_dir.exists():
+        with replacing(model_dir) as partial:
+            shutil.copytree(made, partial)
+    values: dict[str, Any] = {}
+    for key, value in _settings(pool_file, heldout_file, model_dir, rounds, seed).items():
+        put(values, key, value)
+    file = out / "demo.yaml"
+    write_text(file, yaml.safe_dump(values, sort_keys=False))
+    return file
+
+
 def demo_config(
     pool_file: Path, heldout_file: Path, model_dir: Path, out: Path, strategy: str, rounds: int, seed: int
 ) -> RunConfig:
     """The demo's configuration: the paper's loop at the tiny model's learning rate."""
-    options = {
+    options = _settings(pool_file, heldout_file, model_dir, rounds, seed)
+    return load_config(options={**options, "out": str(out), "selection.strategy": strategy})
+
+
+def _settings(pool_file: Path, heldout_file: Path, model_dir: Path, rounds: int, seed: int) -> dict[str, Any]:
+    return {
         "pool.path": str(pool_file),
         "model": str(model_dir),
-        "out": str(out),
         "seed": seed,
         "rounds": rounds,
         "n_init": 100,
         "n_new": 100,
-        "selection.strategy": strategy,
         "heldout": {"path": str(heldout_file), "group": "skill"},
         "train.learning_rate": 1e-3,
         "train.num_train_epochs": 3,
         "train.per_device_train_batch_size": 16,
         "train.total_batch_size": 16,
     }
-    return load_config(options=options)
 
 
 def _row(

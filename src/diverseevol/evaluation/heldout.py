@@ -1,14 +1,12 @@
 """Loss per token on held-out rows: the cheap yardstick that needs no judge.
 
-The loss counts the tokens that training counts (the responses and their EOS), summed over rows and divided by their number, so a long
-answer weighs by its tokens; per group of a column likewise.
+The loss counts the tokens that training counts (the responses and their EOS); per_token.py makes means of a row's sums.
 Cost: one forward pass with logits over the rows, in batches whose logits stay below 64 MB in float32.
 Shape letters: B rows of a batch, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,19 +51,6 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
             f"the held-out loss of {bad.size} rows is not finite, first row {bad[0]}. Lower train.learning_rate or check the dtype."
         )
     return sums
-
-
-def loss_per_token(
-    sums: np.ndarray, n_trained: np.ndarray, groups: Sequence[str] | None = None
-) -> dict[str, float | dict[str, float]]:
-    """Mean loss a trained token: `loss` over all rows and, with `groups` (one name a row), `by_group`."""
-    result: dict[str, float | dict[str, float]] = {"loss": float(sums.sum() / n_trained.sum())}
-    if groups is not None:
-        names = np.asarray(groups)
-        result["by_group"] = {
-            str(name): float(sums[names == name].sum() / n_trained[names == name].sum()) for name in sorted(set(groups))
-        }
-    return result
 
 
 def _batches(n_tokens: np.ndarray, n_vocabulary: int) -> list[np.ndarray]:

@@ -92,6 +92,17 @@ def make_strategy(name: str, **options: object) -> Strategy:
     return strategy
 
 
+def takes_option(name: str, option: str) -> bool:
+    """Whether the strategy of that name has an option of its own, or one of every strategy's, of that name.
+
+    Raises:
+        UnknownStrategyError: nobody registered the name.
+    """
+    check_strategy(name)
+    parameters = inspect.signature(_factory(name)).parameters.values()
+    return option in COMMON or any(option == each.name or each.kind is each.VAR_KEYWORD for each in parameters)
+
+
 def _registered() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 

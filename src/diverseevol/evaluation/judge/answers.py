@@ -1,16 +1,16 @@
 """Files of answers to judge: ours, the published layout, FastChat's and AlpacaEval's.
 
-    ours        {"question_id", "question", "category", "answer", "turns"?, …}     a line a question
+    ours        {"question_id", "question", "category", "answer", …}               with several turns also "questions" and "turns"
     published   {"question_id", "text", "category", "answer"}                      the DiverseEvol repository's
     FastChat    {"question_id", "choices": [{"turns": ["…", …]}, …]}               the first choice; holds no question
     AlpacaEval  {"instruction", "output", "generator", …}                          an array; holds no id
-Of several turns the last is the answer. Files may be packed (.gz, .zst).
+What is judged of several turns is the whole dialogue. Files may be packed (.gz, .zst).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,29 @@ class Answer:
 
     Attributes:
         question_id: As the file has it, a number or a text.
-        turns: The text of each turn, at least one.
+        questions: What was asked, turn by turn; the last turn's alone, or nothing, where the file does not say more.
+        turns: The text of each turn's answer, at least one.
     """
 
     question_id: int | str | None
-    question: str | None
+    questions: tuple[str, ...]
     category: str | None
     turns: tuple[str, ...]
 
     @property
-    def text(self) -> str:
-        """The last turn's text."""
-        return self.turns[-1]
+    def question(self) -> str | None:
+        """What was asked in all turns."""
+        return self.asked(len(self.turns))
+
+    def asked(self, n_turns: int) -> str | None:
+        """What was asked in the first turns."""
+        if len(self.questions) >= len(self.turns):
+            return _dialogue(self.questions[:n_turns])
+        return self.questions[-1] if self.questions and n_turns == len(self.turns) else None
+
+    def said(self, n_turns: int) -> str:
+        """What was answered in the first turns."""
+        return _dialogue(self.turns[:n_turns])
 
 
 def read_answers(file: Path) -> list[Answer]:
@@ -99,15 +110,22 @@ def _decoded(decoder: RecordDecoder, text: str, place: str) -> Any:  # noqa: ANN
 def _answer(record: Any, place: str) -> Answer:  # noqa: ANN401 - any JSON value
     if not isinstance(record, dict):
         raise AnswersError(f"{place} is no object. Expected {LAYOUTS}.")
-    name, question, turns = record.get("question_id"), _first_text(record, QUESTION_KEYS), _turns(record)
+    name, questions, turns = record.get("question_id"), _questions(record), _turns(record)
     if name is not None and (isinstance(name, bool) or not isinstance(name, int | str)):
         raise AnswersError(f"{place}: question_id is {name!r}; it must be a number or a text.")
     if not turns:
         raise AnswersError(f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected {LAYOUTS}.")
-    if name is None and question is None:
+    if name is None and not questions:
         raise AnswersError(f"{place} says neither question_id nor the question. Add one of them.")
     category = record.get("category")
-    return Answer(name, question, category if isinstance(category, str) else None, turns)
+    return Answer(name, questions, category if isinstance(category, str) else None, turns)
+
+
+def _questions(record: dict[str, Any]) -> tuple[str, ...]:
+    found, text = record.get("questions"), _first_text(record, QUESTION_KEYS)
+    if isinstance(found, list) and found and all(isinstance(question, str) for question in found):
+        return tuple(found)
+    return () if text is None else (text,)
 
 
 def _turns(record: dict[str, Any]) -> tuple[str, ...]:
@@ -122,3 +140,10 @@ def _turns(record: dict[str, Any]) -> tuple[str, ...]:
 
 def _first_text(record: dict[str, Any], keys: tuple[str, ...]) -> str | None:
     return next((record[key] for key in keys if isinstance(record.get(key), str)), None)
+
+
+def _dialogue(parts: Sequence[str]) -> str:
+    """One turn as it is, several with their numbers."""
+    if len(parts) == 1:
+        return parts[0]
+    return "\n\n".join(f"Turn {number}: {part}" for number, part in enumerate(parts, 1))

@@ -67,14 +67,14 @@ def single_judgements(ours: Sequence[Answer]) -> Pairing:
     Raises:
         AnswersError: an answer's question is not known.
     """
-    judgements = [Judgement(_name(a, i), None, _question(a, None), a.category, a.text) for i, a in enumerate(ours)]
+    judgements = [Judgement(_name(a, i), None, _question(a, None), a.category, a.said(len(a.turns))) for i, a in enumerate(ours)]
     return Pairing(judgements, [])
 
 
 def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pairing:
     """Our answers against the opponent's, in both orders.
 
-    An opponent that answered more turns than we did is judged by the turn that ours belongs to.
+    An opponent that answered more turns than we did is judged by as many turns as ours.
 
     Raises:
         AnswersError: nothing meets, a question differs between the files, or is not known.
@@ -89,8 +89,9 @@ def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pair
             missing.append(Missing(answer.question_id, answer.question, "opponent"))
             continue
         question, category = _question(answer, opponent), answer.category or opponent.category
-        their_text, number = opponent.turns[len(answer.turns) - 1], _name(answer, position)
-        judgements += [Judgement(number, order, question, category, answer.text, their_text) for order in (0, 1)]
+        ours_said, theirs_said = (side.said(len(answer.turns)) for side in (answer, opponent))
+        number = _name(answer, position)
+        judgements += [Judgement(number, order, question, category, ours_said, theirs_said) for order in (0, 1)]
     missing += [Missing(left.question_id, left.question, "ours") for left in theirs.values()]
     if not judgements:
         raise AnswersError(
@@ -127,7 +128,7 @@ def _name(answer: Answer, position: int) -> int | str:
 
 
 def _question(answer: Answer, opponent: Answer | None) -> str:
-    ours, theirs = answer.question, opponent.question if opponent else None
+    ours, theirs = answer.question, opponent.asked(len(answer.turns)) if opponent else None
     # An opponent's file may have been cleaned of the spaces around a question; another question is another matter.
     if ours is not None and theirs is not None and ours.split() != theirs.split():
         raise AnswersError(

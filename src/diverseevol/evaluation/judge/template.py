@@ -100,7 +100,7 @@ def _mark(texts: Sequence[str]) -> str:
     """A short hash of the texts that none of them contains."""
     number = 0
     while True:
-        content = "\0".join((str(number), *(f"{len(text)}:{text}" for text in texts)))
+        content = "\0".join((str(number), *texts))
         mark = hashlib.sha256(content.encode("utf-8")).hexdigest()[:MARK_LENGTH]
         if not any(mark in text for text in texts):
             return mark

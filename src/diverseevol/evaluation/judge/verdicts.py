@@ -9,7 +9,7 @@ Scores are ours first, whatever the order shown; null with "problem" where the r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,10 @@ def verdicts_of(judge: Judge, judgements: Iterable[Judgement], stored: Mapping[s
 def _verdict(judge: Judge, judgement: Judgement, replies: Sequence[Reply]) -> Verdict:
     read = [(reply, read_scores(reply.text, judge.template.n_answers)) for reply in replies]
     reply, scores = next(((reply, scores) for reply, scores in read if not isinstance(scores, Unreadable)), read[-1])
-    return Verdict(judgement, reply, scores if isinstance(scores, Unreadable) else judgement.ours_first(scores))
+    if isinstance(scores, Unreadable):
+        is_cut = reply.finish == "length"  # above all models that think until no token is left for the verdict
+        return Verdict(judgement, reply, Unreadable(f"{scores.reason}; it was cut at the longest reply") if is_cut else scores)
+    return Verdict(judgement, reply, judgement.ours_first(scores))
 
 
 def write_verdicts(file: Path, verdicts: Iterable[Verdict], judge: Judge, ours: str, opponent: str | None) -> None:
@@ -96,8 +99,4 @@ def _line(verdict: Verdict, judge: Judge, ours: str, opponent: str | None) -> di
 
 
 def _jsonl(lines: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(_dumped(lines))
-
-
-def _dumped(lines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    return (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)

@@ -1,0 +1,167 @@
+"""What is compared: which arms, with which seeds, and the configuration of each run.
+
+An arm is a strategy under the schedule; random is always one. Two more can be asked for: `one_time`, the first strategy choosing all new
+samples at once from round 0's model, and `full`, one tuning on all rows. A run's configuration is what `diverseevol run` would be given.
+Folders: OUT/runs/seed-0/k_center/…, each an ordinary run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import RunConfig, StopConfig, round_sizes, split_budget, validate
+from ..errors import ConfigError
+from ..run_folder import RunFolder
+from ..selection.registry import check_strategy, takes_option
+
+RANDOM, ONE_TIME, FULL = "random", "one_time", "full"
+FOLDER_NAME = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A comparison to be made; `check` it before anything is loaded.
+
+    Attributes:
+        config: The schedule and everything that all runs have in common; its `out` is the comparison's folder.
+        strategies: What is compared, without random or with it.
+        seeds: One run an arm and seed.
+        is_one_time: Whether the first strategy also chooses all at once.
+        is_full: Whether the whole pool is tuned on, too.
+    """
+
+    config: RunConfig
+    strategies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    is_one_time: bool = False
+    is_full: bool = False
+
+    @property
+    def scheduled(self) -> tuple[str, ...]:
+        """The arms that follow the schedule: the strategies, and random at the end."""
+        return (*(name for name in self.strategies if name != RANDOM), RANDOM)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """All arms, those that can lend their start first."""
+        return (*self.scheduled, *((ONE_TIME,) if self.is_one_time else ()), *((FULL,) if self.is_full else ()))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The arms that others are compared with."""
+        return (RANDOM, FULL) if self.is_full else (RANDOM,)
+
+    @property
+    def root(self) -> Path:
+        """The comparison's folder."""
+        return Path(self.config.out)
+
+    @property
+    def comparison_file(self) -> Path:
+        """The finished comparison as JSON; a CSV lies beside it."""
+        return self.root / "comparison.json"
+
+    @property
+    def sizes(self) -> list[int]:
+        """Samples that each round of the schedule adds."""
+        config = self.config
+        return round_sizes(config.rounds, config.n_init, config.n_new, config.budget)
+
+    def run(self, arm: str, seed: int) -> RunFolder:
+        """The run folder of an arm and seed."""
+        return RunFolder(self.root / "runs" / f"seed-{seed}" / arm)
+
+    def strategy(self, arm: str) -> str:
+        """The strategy that an arm runs."""
+        return {ONE_TIME: self.scheduled[0], FULL: RANDOM}.get(arm, arm)
+
+    def run_config(self, arm: str, seed: int, n_rows: int = 0, **changes: str) -> RunConfig:
+        """An arm's configuration with a seed; the whole pool's needs `n_rows`, the rows that may be chosen."""
+        values = self.config.model_dump()
+        values |= {"out": str(self.run(arm, seed).root), "seed": seed, **changes}
+        strategy = self.strategy(arm)
+        options = {name: value for name, value in self.config.selection.options.items() if _suits(strategy, name)}
+        fields = {name: value for name, value in values["selection"].items() if name not in self.config.selection.options}
+        values["selection"] = {**fields, **options, "strategy": strategy}
+        if arm == ONE_TIME:
+            values |= {"rounds": 1, "n_new": sum(self.sizes[1:]), "budget": None}
+        if arm == FULL:
+            values |= {"rounds": 0, "n_init": n_rows, "n_new": 1, "budget": None}
+            values["selection"] = {"strategy": RANDOM, "exclude": self.config.selection.exclude}
+        return validate(values)
+
+    def unfinished(self) -> list[tuple[str, int]]:
+        """The runs that are still to be made or finished, as (arm, seed)."""
+        return [(arm, seed) for seed in self.seeds for arm in self.arms if not self.is_finished(arm, seed)]
+
+    def is_finished(self, arm: str, seed: int) -> bool:
+        """Whether a run is done, as it would be configured now."""
+        run = self.run(arm, seed)
+        if not run.config_file.exists() or not run.is_done(0):
+            return False
+        stored = run.config()
+        config = self.run_config(arm, seed, n_rows=stored["n_init"])
+        n_rounds = len(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
+        return len(run.rounds_done()) == n_rounds and _plain(config) == {key: stored.get(key) for key in _plain(config)}
+
+    def check(self) -> None:
+        """Check everything that needs no data.
+
+        Raises:
+            UnknownStrategyError: nobody registered a strategy.
+            ConfigError: nothing to compare, something twice, no yardstick, or a budget that says nothing of samples.
+        """
+        for name in self.strategies:
+            if name in (ONE_TIME, FULL):
+                raise ConfigError(f"{name!r} is no strategy: give --{name.replace('_', '-')} beside --strategies.")
+            check_strategy(name)
+            if not FOLDER_NAME.fullmatch(name):
+                raise ConfigError(f"the strategy {name!r} cannot be the name of a folder. Register it under letters and digits.")
+        _check_once("--strategies", self.strategies)
+        _check_once("--seeds", self.seeds)
+        if not self.seeds or min(self.seeds) < 0:
+            raise ConfigError(f"--seeds must be whole numbers from 0 up, found {', '.join(map(str, self.seeds)) or 'none'}.")
+        if self.scheduled == (RANDOM,) and (self.is_one_time or not self.is_full):
+            raise ConfigError("there is nothing to compare with random. Give --strategies k_center (or others), or --full.")
+        if not self.config.has_heldout:
+            raise ConfigError(
+                "compare needs a yardstick: set heldout.path=FILE, rows like the pool's that are not in it, or pool.holdout=500 to take some "
+                "off the pool (and heldout.group or pool.holdout_by=COLUMN to balance them over its values)."
+            )
+        if self.config.stop != StopConfig():
+            raise ConfigError("with stop: the runs would end at different budgets, which cannot be compared. Leave it out.")
+        if split_budget(self.config.budget)[1] is not None:
+            raise ConfigError(
+                f"budget is {self.config.budget!r}: compare counts budgets in samples, and at equal response tokens besides. Set budget=1100."
+            )
+        if len(self.sizes) < 2:
+            raise ConfigError("rounds is 0: there is nothing to choose, so nothing to compare. Set rounds to 1 or more.")
+        if self.is_one_time and len(self.sizes) == 2:
+            raise ConfigError(
+                "rounds is 1, which is one-time sampling already. Leave --one-time out, or set rounds to 2 or more."
+            )
+        for option in self.config.selection.options:
+            if not any(_suits(name, option) for name in self.strategies):
+                raise ConfigError(
+                    f"selection.{option} is an option of none of {', '.join(self.strategies)}. Take it out, or add its strategy."
+                )
+
+
+def _suits(strategy: str, option: str) -> bool:
+    """Whether an option is meant for a strategy; random, which sees no embeddings, is spared their whitening."""
+    return takes_option(strategy, option) and not (strategy == RANDOM and option == "whiten")
+
+
+def _plain(config: RunConfig) -> dict[str, Any]:
+    """A configuration as a run folder stores it."""
+    return dict(json.loads(config.model_dump_json(exclude={"out"})))
+
+
+def _check_once(option: str, values: tuple[object, ...]) -> None:
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        raise ConfigError(f"{option} names {twice[0]} twice. Name each once.")

@@ -1,0 +1,87 @@
+"""What run folders say to a comparison: figures and costs a round, and what everything together has really cost.
+
+A round's cost is what a run of it alone would have spent: choosing and tuning, and the passes over the pool that its choices rest on.
+Where no choice rests on a model (random, the whole pool) and tuning starts from the base model, earlier rounds need not have been: only
+the last tuning counts. Measuring is not part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..evaluation.comparison_records import Measure, Point
+from ..pool import Pool
+from ..run_folder import RunFolder
+
+LOSS = Measure("heldout_loss", "held-out loss")
+BALANCED = Measure("balanced_loss", "held-out loss balanced over groups")
+
+
+def measures_of(runs: Iterable[RunFolder]) -> tuple[Measure, ...]:
+    """The yardsticks that all runs have: held-out loss, and balanced over groups where the held-out rows have them."""
+    has_groups = all("balanced_loss" in run.metrics(index)["heldout"] for run in runs for index in run.rounds_done())
+    return (LOSS, BALANCED) if has_groups else (LOSS,)
+
+
+def points_of(run: RunFolder) -> tuple[Point, ...]:
+    """A finished run's figures, a point a round."""
+    rounds = [run.metrics(index) for index in run.rounds_done()]
+    is_chain = run.config()["train"]["start"] == "previous" or any("embed" in metrics["stages"] for metrics in rounds)
+    points = []
+    for index, metrics in enumerate(rounds):
+        used = [rounds[at]["stages"].get(name) for at, name in _stages_used(index, is_chain)]
+        bills = [bill for bill in used if bill is not None]
+        points.append(
+            Point(
+                n_samples=int(metrics["n_chosen"]),
+                trained_tokens=_trained_tokens(run, index, metrics),
+                seconds=float(sum(bill["seconds"] for bill in bills)),
+                flops=_flops(metrics, bills),
+                values=_values(metrics["heldout"]),
+            )
+        )
+    return tuple(points)
+
+
+def spent(runs: Iterable[RunFolder]) -> dict[str, float]:
+    """Seconds and FLOPs that all stages of all runs took, those that were lent counted once; reading the data is not billed."""
+    seconds = flops = lent_seconds = 0.0
+    for run in runs:
+        for index in run.rounds_done():
+            metrics = run.metrics(index)
+            for name, bill in metrics["stages"].items():
+                if name in metrics.get("lent", {}).get("stages", ()):
+                    lent_seconds += bill["seconds"]
+                else:
+                    seconds += bill["seconds"]
+                    flops += bill.get("flops", 0.0)
+    return {"seconds": seconds, "flops": flops, "seconds_saved_by_sharing": lent_seconds}
+
+
+def _stages_used(index: int, is_chain: bool) -> list[tuple[int, str]]:
+    """The stages that round `index`'s model rests on."""
+    selects = [(at, "select") for at in range(index + 1)]
+    selects += [(0, "embed_outer")] if index else []  # once, for every round that picks by it
+    if not is_chain:
+        return [*selects, (index, "train")]
+    return [*selects, *((at, "train") for at in range(index + 1)), *((at, "embed") for at in range(index))]
+
+
+def _flops(metrics: dict[str, Any], bills: list[dict[str, Any]]) -> float | None:
+    """The bills' FLOPs; None where training was somebody else's and its FLOPs are not known."""
+    return float(sum(bill.get("flops", 0.0) for bill in bills)) if "flops" in metrics["stages"]["train"] else None
+
+
+def _values(heldout: dict[str, Any]) -> dict[str, float]:
+    values = {LOSS.name: float(heldout["loss"])}
+    if "balanced_loss" in heldout:
+        values[BALANCED.name] = float(heldout["balanced_loss"])
+    return values
+
+
+def _trained_tokens(run: RunFolder, index: int, metrics: dict[str, Any]) -> int:
+    """Response tokens chosen so far; runs of older versions do not say."""
+    if "trained_tokens_chosen" in metrics:
+        return int(metrics["trained_tokens_chosen"])
+    return int(Pool.open(run.pool_dir).n_trained[run.chosen_before(index + 1)].sum())

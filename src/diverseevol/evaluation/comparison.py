@@ -1,0 +1,184 @@
+"""Runs of several strategies and seeds against a reference: how large each difference is, and whether it is shown.
+
+Differences are taken within a seed, whose runs share their start, and then over the seeds (paired.py). They compare at equal samples,
+and at equal response tokens, FLOPs and seconds: there the run that has spent more is read off its own curve at what the other has spent,
+between its two neighbouring rounds, linear in the logarithm; never beyond what was measured.
+Intervals: 95 % over all arms that are compared with one reference at one budget (Bonferroni: each at 1 - 0.05 / arms). Budgets, measures
+and axes are not corrected for: the last budget is the test, the others show the way there.
+Nothing here reads a file or knows a model; an arm is any way to choose: a strategy, all at once, the whole pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite, log
+
+import numpy as np
+
+from ..errors import ConfigError
+from .comparison_records import (
+    SPENT,
+    Axis,
+    Comparison,
+    Difference,
+    Level,
+    Measure,
+    Point,
+    Run,
+    Verdict,
+    compared_with,
+    confidence_each,
+)
+from .paired import Paired, paired
+
+
+def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: Sequence[str]) -> Comparison:
+    """Compare all arms with the references.
+
+    Args:
+        runs: Every arm with every seed.
+        measures: The first is the one that decides.
+        references: Arms to compare with. The first (random) has every arm's budgets, and is compared at all of them, along all axes;
+            with the others (the whole pool) the arms' last rounds are compared.
+
+    Raises:
+        ConfigError: a run is missing or there twice, or an arm's budgets or figures are not those of its other seeds or of the reference.
+    """
+    by_arm: dict[str, list[Run]] = {}
+    for run in runs:
+        by_arm.setdefault(run.arm, []).append(run)
+    for found in by_arm.values():
+        found.sort(key=lambda run: run.seed)
+    check_runs(by_arm, [measure.name for measure in measures], references)
+    differences: list[Difference] = []
+    for reference in references:
+        arms = compared_with(tuple(by_arm), reference, references)
+        for arm in arms:
+            pairs = list(zip(by_arm[arm], by_arm[reference], strict=True))
+            for measure in measures:
+                of_pair = _along(pairs, measure) if reference == references[0] else _at_the_end(pairs, measure)
+                differences += [_difference(pairs[0], measure, *found, confidence_each(len(arms))) for found in of_pair]
+    levels = [level for arm in by_arm for level in _levels(by_arm[arm])]
+    return Comparison(tuple(measures), tuple(runs), tuple(references), tuple(levels), tuple(differences))
+
+
+def check_runs(by_arm: Mapping[str, Sequence[Run]], measures: Sequence[str], references: Sequence[str]) -> None:
+    """Check that runs can be compared.
+
+    Raises:
+        ConfigError: see `compare_runs`.
+    """
+    for reference in references:
+        if reference not in by_arm:
+            raise ConfigError(f"there is no run of {reference!r} to compare with; runs: {', '.join(by_arm) or 'none'}.")
+    asked = [run.seed for run in by_arm[references[0]]]
+    last = by_arm[references[0]][0].budgets[-1:]
+    for arm, runs in by_arm.items():
+        seeds = [run.seed for run in runs]
+        if len(set(seeds)) < len(seeds) or seeds != asked:
+            raise ConfigError(
+                f"{arm!r} has runs of the seeds {_listed(seeds)}, {references[0]!r} of {_listed(asked)}. Each needs each seed once."
+            )
+        for run in runs:
+            is_fixed = arm not in references[1:]  # the whole pool's size may differ by the rows that each seed holds out
+            if is_fixed and run.budgets != runs[0].budgets:
+                raise ConfigError(
+                    f"seed {run.seed} of {arm!r} has the budgets {_listed(run.budgets)}, seed {seeds[0]} has {_listed(runs[0].budgets)}. "
+                    "Compare runs of one schedule."
+                )
+            bad = [name for point in run.points for name in measures if not isfinite(point.values.get(name, float("nan")))]
+            if bad:
+                raise ConfigError(
+                    f"seed {run.seed} of {arm!r} has a round without the figure {bad[0]!r}. Measure all rounds alike."
+                )
+        if not runs[0].points or (arm not in references and runs[0].budgets[-1:] != last):
+            raise ConfigError(
+                f"{arm!r} ends with {_listed(runs[0].budgets[-1:])} samples, {references[0]!r} with {_listed(last)}. Compare equal budgets."
+            )
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values)) or "none"
+
+
+def verdict_of(found: Paired, is_lower_better: bool) -> Verdict:
+    """What an interval shows; one that contains 0 shows nothing."""
+    if found.n < 2:
+        return "one seed shows nothing"
+    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+        return "no difference shown"
+    return "better" if (found.mean < 0) == is_lower_better else "worse"
+
+
+def read_at(points: Sequence[Point], axis: Axis, spent: float, measure: str) -> float | None:
+    """A curve's figure where `spent` was spent, linear in the logarithm between its points; None outside of them."""
+    pairs = sorted((float(point.spent(axis) or 0), point.values[measure]) for point in points)
+    if not 0 < pairs[0][0] <= spent <= pairs[-1][0]:
+        return None
+    return float(np.interp(log(spent), [log(place) for place, _ in pairs], [value for _, value in pairs]))
+
+
+Pairs = Sequence[tuple[Run, Run]]
+Reading = tuple[float, float, float]
+"""One seed: what both have spent, the arm's figure, the reference's."""
+
+
+def _along(pairs: Pairs, measure: Measure) -> Iterator[tuple[Axis, int, list[Reading]]]:
+    """An arm and its reference at each budget that both have, along every axis; a start that they share is left out."""
+    arm, reference = pairs[0]
+    for budget in [budget for budget in arm.budgets if budget in reference.budgets]:
+        ends = [(_point(run, budget), _point(other, budget)) for run, other in pairs]
+        if budget == arm.budgets[0] and all(one.values == other.values for one, other in ends):
+            continue
+        yield "samples", budget, [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends]
+        for axis in SPENT:
+            found = [_read(pair, ends_, axis, measure.name) for pair, ends_ in zip(pairs, ends, strict=True)]
+            if readings := [reading for reading in found if reading]:
+                yield axis, budget, readings
+
+
+def _at_the_end(pairs: Pairs, measure: Measure) -> Iterator[tuple[Axis, int, list[Reading]]]:
+    """The last rounds of both, whatever they cost."""
+    ends = [(run.points[-1], other.points[-1]) for run, other in pairs]
+    budget = pairs[0][0].budgets[-1]
+    yield "last", budget, [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends]
+
+
+def _read(pair: tuple[Run, Run], ends: tuple[Point, Point], axis: Axis, measure: str) -> Reading | None:
+    """Both figures where the thriftier of the two stands at a budget; the other's is read off its curve."""
+    spent = [point.spent(axis) for point in ends]
+    if spent[0] is None or spent[1] is None:
+        return None
+    at = min(spent[0], spent[1])
+    figures = [read_at(run.points, axis, at, measure) for run in pair]
+    return None if figures[0] is None or figures[1] is None else (at, figures[0], figures[1])
+
+
+def _difference(
+    pair: tuple[Run, Run], measure: Measure, axis: Axis, budget: int, readings: Sequence[Reading], confidence: float
+) -> Difference:
+    found = paired([figure - other for _, figure, other in readings], confidence)
+    at = float(np.mean([at for at, _, _ in readings]))
+    verdict = verdict_of(found, measure.is_lower_better)
+    return Difference(pair[0].arm, pair[1].arm, measure.name, axis, budget, at, found, verdict)
+
+
+def _point(run: Run, budget: int) -> Point:
+    return run.points[run.budgets.index(budget)]
+
+
+def _levels(runs: Sequence[Run]) -> Iterator[Level]:
+    """An arm's means at each of its budgets."""
+    for points in zip(*(run.points for run in runs), strict=True):
+        figures = {name: [point.values[name] for point in points] for name in points[0].values}
+        flops = [point.flops for point in points if point.flops is not None]
+        yield Level(
+            arm=runs[0].arm,
+            n_samples=round(np.mean([point.n_samples for point in points])),
+            n_seeds=len(points),
+            mean={name: float(np.mean(values)) for name, values in figures.items()},
+            deviation={name: float(np.std(values, ddof=1)) if len(values) > 1 else None for name, values in figures.items()},
+            trained_tokens=float(np.mean([point.trained_tokens for point in points])),
+            seconds=float(np.mean([point.seconds for point in points])),
+            flops=float(np.mean(flops)) if len(flops) == len(points) else None,
+        )

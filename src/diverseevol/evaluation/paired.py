@@ -1,0 +1,87 @@
+"""Differences of pairs: their mean, how sure it is, and how many pairs would show it.
+
+A pair is one seed's two figures: what the seed decides (the first draw, the order of training) is the same in both, so that its luck
+falls out of the difference. The interval is Student's t over the seeds' differences (Student, 1908, https://doi.org/10.2307/2331554).
+How many pairs would show a difference is the sample size of the paired t-test at 80 % power, by the noncentral t distribution (Cohen,
+1988, Statistical power analysis for the behavioral sciences, chapter 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import nct, t
+
+POWER = 0.8
+MOST_PAIRS = 10_000
+"""More pairs than this are not counted out: no such experiment is made."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What a list of differences says.
+
+    Attributes:
+        n: Pairs.
+        mean: Mean difference.
+        low: Lower end of the interval; None where there is none: one pair, or pairs that do not differ among themselves.
+        high: Upper end.
+        n_needed: Pairs that would show a difference of this size with 80 % power; None: unknown, or more than 10,000.
+    """
+
+    n: int
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    n_needed: int | None = None
+
+
+def paired(differences: Sequence[float], confidence: float) -> Paired:
+    """Sum up the differences of at least one pair.
+
+    Args:
+        differences: One a pair, finite.
+        confidence: Of the interval, two-sided, such as 0.95.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    mean = float(values.mean())
+    # Equal to the last bit, the differences hold no luck that could be measured; their deviation would be rounding alone.
+    if len(values) < 2 or np.ptp(values) == 0:
+        return Paired(len(values), mean)
+    deviation = float(values.std(ddof=1))
+    half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
+    return Paired(len(values), mean, mean - half, mean + half, pairs_needed(abs(mean) / deviation, 1 - confidence))
+
+
+def pairs_needed(effect: float, alpha: float) -> int | None:
+    """The fewest pairs with which the two-sided paired t-test finds an effect with 80 % power; None: more than 10,000.
+
+    Args:
+        effect: Mean of the differences in standard deviations of them.
+        alpha: Chance of an interval without 0 where there is no effect.
+    """
+    enough = 2
+    while power(enough, effect, alpha) < POWER:
+        if enough >= MOST_PAIRS:
+            return None
+        enough = min(2 * enough, MOST_PAIRS)
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if power(middle, effect, alpha) < POWER:
+            too_few = middle
+        else:
+            enough = middle
+    return enough
+
+
+def power(n: int, effect: float, alpha: float) -> float:
+    """Chance that the interval of `n` pairs leaves 0 out where the true effect is `effect` standard deviations."""
+    bound, shift = t.isf(alpha / 2, n - 1), effect * math.sqrt(n)
+    # Far from the bound the library returns NaN for what is 1 above it and 0 below.
+    above = np.nan_to_num(nct.sf(bound, n - 1, shift), nan=1.0)
+    below = np.nan_to_num(nct.cdf(-bound, n - 1, shift), nan=0.0)
+    return float(above + below)

@@ -1,0 +1,109 @@
+"""A split taken off the pool before the start: rows whose loss is measured after every round and that are never chosen.
+
+Rows are drawn by their content, not by their place: each distinct record has a pseudo-random number that depends on the seed and on its
+id alone, and the smallest ones are drawn. So the split is the same for every strategy and for any order of the pool's file, and a pool
+that grows keeps most of it. With a column, each group gives in proportion to its distinct records (largest remainders), at least one
+where it has two, and keeps at least one. Copies of a held-out row (equal records) stay in the pool's files but are never chosen either.
+Cost: a sort of N ids; with a column, one look at every record.
+Shape letters: N pool rows, C distinct records, G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import dist
+from .config import PoolConfig
+from .errors import ConfigError
+from .files import write_text
+from .pool import Pool
+from .pool.groups import group_names
+from .pool.ids import N_HASH, priorities
+from .prepare import Prepared
+from .progress import Watch
+from .run_folder import RunFolder
+from .selection.share_out import share_out
+from .tokens import Tokens
+
+
+def take_holdout(
+    run: RunFolder, config: PoolConfig, data: Prepared, listed_rows: NDArray[np.int64], seed: int, watch: Watch
+) -> tuple[Prepared, NDArray[np.int64]]:
+    """The held-out rows, ready to be measured, and all rows that may not be chosen because of them (with their copies).
+
+    Drawn once a run and written down; a resumed run reads them back. Rows on the user's lists are not drawn.
+
+    Raises:
+        ConfigError: the pool has too few rows for it, or no such column.
+        PoolError: the stored list is not this pool's.
+    """
+    dist.on_main(lambda: _draw_and_save(run, config, data.pool, listed_rows, seed))
+    rows = data.pool.rows_of(run.holdout_file.read_text("utf-8").split())
+    held = Prepared(data.pool.take(rows), Tokens.open(run.tokens_dir, data.pool.positions[rows]))
+    barred = data.pool.rows_also_in(held.pool)
+    n_copies = len(barred) - len(rows)
+    copies = f", and {n_copies:,} copies of them left out of every choice" if n_copies else ""
+    watch.note(f"held out: {len(rows):,} rows{copies}; see {run.holdout_file}")
+    return held, barred
+
+
+def _draw_and_save(run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int) -> None:
+    if run.holdout_file.exists():
+        return
+    groups = group_names(pool, config.holdout_by, "pool.holdout_by") if config.holdout_by else None
+    rows = draw_holdout(pool.ids, config.holdout or 0, seed, groups, listed_rows)
+    copies = np.setdiff1d(pool.rows_also_in(pool.take(rows)), rows)
+    write_text(run.holdout_records_file, "".join(pool.line_with_id(row) for row in rows.tolist()))
+    if len(copies):
+        write_text(run.holdout_copies_file, "".join(f"{pool.id(row)}\n" for row in copies.tolist()))
+    write_text(run.holdout_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist()))  # the last: it says that all is there
+
+
+def draw_holdout(
+    ids: NDArray[np.str_],
+    size: int | float,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    listed_rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Draw rows of different contents, ascending.
+
+    Args:
+        ids: The pool's ids, [N]; what stands before the counter tells the content.
+        size: How many rows, or below 1 the share of the pool's rows.
+        seed: Decides, with each row's id, which ones.
+        groups: Each row's group, [N]; none: all are one.
+        listed_rows: Rows that may not be drawn, nor their copies.
+
+    Raises:
+        ConfigError: fewer rows can be held out.
+    """
+    contents = ids.astype(f"U{N_HASH}")
+    names = np.zeros(len(ids), dtype=np.int64) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    order = np.lexsort((names, contents))  # equal contents side by side; of equal ones the first row stands for them
+    first_C = order[np.r_[True, contents[order][1:] != contents[order][:-1]]]
+    group_C = names[first_C]
+    may_C = np.ones(len(first_C), dtype=bool) if listed_rows is None else ~np.isin(contents[first_C], contents[listed_rows])
+    n = size if isinstance(size, int) else max(1, round(size * len(ids)))
+    n_G, may_G = np.bincount(group_C), np.bincount(group_C, may_C).astype(np.int64)
+    room_G = np.minimum(n_G - 1, may_G)  # one of each group stays in the pool
+    if n > room_G.sum():
+        by = "" if groups is None else f" (of each of the {len(n_G)} groups one stays)"
+        raise ConfigError(
+            f"pool.holdout asks for {n} rows, but of the pool's {len(ids)} rows with {len(first_C)} different contents only "
+            f"{room_G.sum()} can be held out{by}. Lower pool.holdout{'' if groups is None else ' or choose another pool.holdout_by'}."
+        )
+    least_G = np.minimum(room_G, 1)
+    if least_G.sum() > n:
+        least_G[:] = 0
+    take_G = least_G + share_out(n - int(least_G.sum()), n_G.astype(np.float64), room_G - least_G, least_G)
+    hashes_C = np.array([int(content, 16) for content in contents[first_C]], dtype=np.uint64)
+    rank_C = priorities(hashes_C, np.zeros(len(first_C), dtype=np.int64), seed)
+    drawn: list[NDArray[np.int64]] = []
+    for group, n_taken in enumerate(take_G.tolist()):
+        of_group = np.flatnonzero(may_C & (group_C == group))
+        drawn.append(first_C[of_group[np.argsort(rank_C[of_group], kind="stable")[:n_taken]]])
+    return np.sort(np.concatenate(drawn))
