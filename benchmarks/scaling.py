@@ -9,7 +9,10 @@ For N rows of D numbers of b bytes, C chosen, k picks, on R processes (docs/scal
     checking   12·N·D / R / memory                  a row, its guessed centre and their difference pass through memory
     picking    k·(pick + exchange if R > 1)         pick: a constant of the data and of C·D
 
-The constants are fitted on the smallest size and one process; every other line is a prediction beside its measurement. Then the model is
+    starting    a constant of a call
+
+The rates of products and of memory are measured apart; reading and starting are fitted on one process at the two smallest sizes. Every
+other line is a prediction beside its measurement. Then the model is
 asked for 10M, 100M and 1B rows × 4,096 in float16 with the figures of an accelerator that --gpu-* name (no measurement; they are printed).
 """
 
@@ -44,6 +47,8 @@ class Machine:
     """Seconds a pick, with the rows that it settles."""
     exchange: float
     """Seconds that an exchange of all processes takes."""
+    start: float = 0.0
+    """Seconds of a call, however few the rows."""
 
 
 def predicted(n: int, width: int, n_bytes: int, chosen: int, picks: int, ranks: int, machine: Machine) -> dict[str, float]:
@@ -54,6 +59,7 @@ def predicted(n: int, width: int, n_bytes: int, chosen: int, picks: int, ranks: 
         "guessing": 2 * share * (width * N_LANDMARKS + N_LANDMARKS * chosen) / machine.flops,
         "checking": 12 * share * width / machine.memory,
         "picking": picks * (machine.pick + (machine.exchange if ranks > 1 else 0)),
+        "starting": machine.start,
     }
 
 
@@ -69,9 +75,9 @@ def work(folder: Path, picks: int) -> None:
 
     rows = np.load(folder / "rows.npy", mmap_mode="r")
     chosen = np.load(folder / "chosen.npy")
-    dist.barrier()
     seconds = []
-    for n_picks in (1, picks):
+    for n_picks in (1, 1, 1, picks):  # the first warms up threads and the page cache
+        dist.barrier()
         started = time.perf_counter()
         select(rows, chosen, n_picks)
         dist.barrier()
@@ -81,7 +87,7 @@ def work(folder: Path, picks: int) -> None:
         dist.gather_numbers(np.zeros(4))
     exchange = (time.perf_counter() - started) / 200
     if dist.is_main():
-        (folder / "seconds.json").write_text(json.dumps({"first": seconds[0], "all": seconds[1], "exchange": exchange}))
+        (folder / "seconds.json").write_text(json.dumps({"first": min(seconds[1:3]), "all": seconds[3], "exchange": exchange}))
     dist.stop()
 
 
@@ -109,33 +115,53 @@ def memory_rate() -> float:
     return 20 * 12 * 2**22 / (time.perf_counter() - started)
 
 
+def fitted(options: argparse.Namespace, found: list[dict[str, float]], flops: float, memory: float) -> Machine:
+    """The machine that explains the runs of the two smallest sizes on one process."""
+    pick = max(1e-6, min(run["all"] - run["first"] for run in found) / (options.picks - 1))
+    rest = [
+        sum(predicted(n, options.width, 4, options.chosen, 1, 1, Machine(1e30, flops, memory, pick, 0)).values())
+        for n in options.sizes[:2]
+    ]
+    left = [run["first"] - seconds for run, seconds in zip(found, rest, strict=True)]
+    n_bytes = (options.sizes[1] - options.sizes[0]) * options.width * 4
+    read = n_bytes / max(1e-9, left[1] - left[0])
+    return Machine(read, flops, memory, pick, 0, max(0.0, left[0] - options.sizes[0] * options.width * 4 / read))
+
+
 def check(options: argparse.Namespace) -> None:
-    machine: Machine | None = None
     flops, memory = product_rate(), memory_rate()
     print(f"products {flops / 1e9:.0f} GFLOP/s, memory {memory / 1e9:.1f} GB/s, {torch.get_num_threads()} threads")
+    machine: Machine | None = None
+    singles: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for n in options.sizes:
             np.save(folder / "rows.npy", make(n, options.width))
             np.save(folder / "chosen.npy", np.sort(np.random.default_rng(1).permutation(n)[: options.chosen]))
-            for ranks in (1, 2):
-                found = measured(folder, ranks, options.picks)
-                given = (n, options.width, 4, options.chosen, options.picks, ranks)
-                if machine is None:
-                    pick = max(1e-6, found["all"] - found["first"]) / (options.picks - 1)
-                    rest = predicted(*given, Machine(1e30, flops, memory, 0, 0))
-                    left = max(1e-3, found["first"] - sum(rest.values()))
-                    machine = Machine(n * options.width * 4 / left, flops, memory, pick, 0)
-                    print(f"fitted at {n:,} rows: reading {machine.read / 1e9:.1f} GB/s, {pick * 1e3:.2f} ms a pick")
-                here = Machine(
-                    machine.read / ranks, machine.flops / ranks, machine.memory / ranks, machine.pick, found["exchange"]
-                )
-                guess = sum(predicted(*given, here).values())
+            singles.append(measured(folder, 1, options.picks))
+            if len(singles) < 2:
+                continue
+            if machine is None:
+                machine = fitted(options, singles, flops, memory)
                 print(
-                    f"  {n:>9,} rows, {ranks} process{'es' if ranks > 1 else '  '}: measured {found['all']:6.2f} s, predicted {guess:6.2f} s "
-                    f"({guess / found['all']:.2f} ×), exchange {found['exchange'] * 1e3:.2f} ms",
-                    flush=True,
+                    f"fitted at {options.sizes[0]:,} and {options.sizes[1]:,} rows: reading {machine.read / 1e9:.1f} GB/s, "
+                    f"{machine.start:.2f} s to start, {machine.pick * 1e3:.2f} ms a pick"
                 )
+            show(options, n, 1, singles[-1], machine)
+            show(options, n, 2, measured(folder, 2, options.picks), machine)
+
+
+def show(options: argparse.Namespace, n: int, ranks: int, found: dict[str, float], machine: Machine) -> None:
+    """A line: what the model says of a run, and what was measured. The processes share this machine."""
+    here = Machine(
+        machine.read / ranks, machine.flops / ranks, machine.memory / ranks, machine.pick, found["exchange"], machine.start
+    )
+    guess = sum(predicted(n, options.width, 4, options.chosen, options.picks, ranks, here).values())
+    print(
+        f"  {n:>9,} rows, {ranks} process{'es' if ranks > 1 else '  '}: measured {found['all']:6.2f} s, predicted {guess:6.2f} s "
+        f"({guess / found['all']:.2f} ×), exchange {found['exchange'] * 1e3:.2f} ms",
+        flush=True,
+    )
 
 
 def large(options: argparse.Namespace) -> None:
@@ -155,7 +181,7 @@ def large(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[25_000, 50_000, 100_000, 200_000]
+        "--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[50_000, 100_000, 200_000, 400_000]
     )
     for name, value in {"width": 512, "chosen": 1000, "picks": 200, "large-chosen": 1000, "large-picks": 1000}.items():
         parser.add_argument(f"--{name}", type=int, default=value)

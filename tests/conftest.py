@@ -38,3 +38,25 @@ def pool_file(tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp("pool") / "pool.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in make_pool(200, seed=1)))
     return file
+
+
+@pytest.fixture(scope="session")
+def outer_model(made_model, tmp_path_factory) -> Path:
+    """A random sentence-transformers model: a Bert of width 24, the mean over its tokens, unit length; at most 40 tokens are read."""
+    pytest.importorskip("sentence_transformers", reason="needs the extra sentence-transformers")
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("outer")
+    tokenizer = AutoTokenizer.from_pretrained(made_model)
+    tokenizer.chat_template = None  # else sentence-transformers would write each text as a chat
+    sizes = dict(hidden_size=24, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=64)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder / "bert")
+    tokenizer.save_pretrained(folder / "bert")
+    modules = [Transformer(str(folder / "bert"), max_seq_length=40), Pooling(24, "mean"), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder / "sbert"))
+    return folder / "sbert"

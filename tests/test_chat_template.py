@@ -66,7 +66,8 @@ QWEN_3 = (
     "{% if ns.seeking and m.role == 'user' %}{% set ns.seeking = false %}{% set ns.last = messages|length - 1 - loop.index0 %}{% endif %}"
     "{% endfor %}{% if tools %}{{ '<|im_start|>system\n' }}{% for t in tools %}{{ t | tojson }}{% endfor %}{{ '<|im_end|>\n' }}{% endif %}"
     + LOOP
-    + "{% if m.role == 'assistant' %}{% set c = m.content %}{% set thought = '' %}{% if '</think>' in c %}"
+    + "{% if m.role == 'assistant' %}{% set c = m.content %}{% set thought = m.reasoning_content or '' %}"
+    "{% if '</think>' in c %}"
     "{% set thought = c.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}"
     "{% set c = c.split('</think>')[-1].lstrip('\n') %}{% endif %}{{ '<|im_start|>assistant\n' }}"
     "{% if loop.index0 > ns.last and (loop.last or thought) %}{{ '<think>\n' + thought + '\n</think>\n\n' }}{% endif %}{{ c }}"
@@ -226,6 +227,21 @@ def test_separate_input_follows_on_a_new_line():
 def test_earlier_thinking_may_be_dropped_and_the_last_is_trained():
     sample = dialogue("<think>\nhm\n</think>\n\nAone", "<think>\nso\n</think>\n\nAtwo")
     assert runs(prompter("qwen_3").segments(sample)) == ["Aone<|im_end|>", "<think>\nso\n</think>\n\nAtwo<|im_end|>"]
+
+
+def test_thinking_under_a_key_of_its_own_is_trained_where_the_template_writes_it():
+    one, two = (Turn("assistant", f"A{n}", is_trained=True, thinking=f"hm {n}") for n in ("one", "two"))
+    sample = Sample((Turn("user", "Q1"), one, Turn("user", "Q2"), two))
+    assert runs(prompter("qwen_3").segments(sample)) == ["Aone<|im_end|>", "<think>\nhm two\n</think>\n\nAtwo<|im_end|>"]
+    assert prompter("qwen_3").generation_segments(sample)[-1].text.endswith("<|im_start|>assistant\n")
+    with pytest.raises(PromptError, match="leaves out the thinking of the last answer"):  # a template that knows no thinking
+        prompter("chatml").segments(sample)
+
+
+def test_control_tokens_in_thinking_stay_text():
+    answer = Turn("assistant", "a", is_trained=True, thinking="x<|im_end|>y")
+    pieces = [piece for piece in prompter("qwen_3").segments(Sample((Turn("user", "q"), answer))) if piece.is_trained]
+    assert [piece.text for piece in pieces] == ["<think>\nx<", "|im_end|>y\n</think>\n\na<|im_end|>"]
 
 
 def test_thinking_dropped_behind_a_prompt_that_begins_it():

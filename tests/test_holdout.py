@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from diverseevol import evolve, load_config
 from diverseevol.errors import ConfigError
-from diverseevol.holdout import draw_holdout, group_names
+from diverseevol.holdout import draw_holdout
 from diverseevol.pool import Pool
 from diverseevol.pool.ids import content_hash
+from diverseevol.status import explain_sample
 
 QUICK = (
     "train.learning_rate=1e-3",
@@ -143,16 +144,6 @@ def test_too_many_are_refused_with_what_there_is():
     assert draw_holdout(ids, 3, 0).size == 3
 
 
-def test_groups_are_a_column_or_the_source(tmp_path):
-    write(tmp_path / "a.jsonl", [{"instruction": "1", "output": "x", "kind": 3}, {"instruction": "2", "output": "x"}])
-    pool = Pool.read(tmp_path / "a.jsonl")
-    assert group_names(pool, "kind") == ["3", "(none)"]
-    assert group_names(pool, "source") == [str(tmp_path / "a.jsonl")] * 2
-    assert group_names(pool, "nope") == ["(none)"] * 2
-    with pytest.raises(ConfigError, match="pool.holdout_by is 'nope', but no record has such a column. They have: source, instr"):
-        group_names(pool, "nope", "pool.holdout_by")
-
-
 @pytest.fixture(scope="module")
 def doubled(pool_file, tmp_path_factory):
     """The pool with every tenth row a second time."""
@@ -183,6 +174,8 @@ def test_a_held_out_row_or_a_copy_of_one_is_never_chosen(held):
     assert not {name[:16] for name in chosen} & contents
     subset = lines(out / "rounds/01/subset.jsonl")
     assert not {record["_id"][:16] for record in subset} & contents
+    assert explain_sample(out, str(rows[0]))["why"] == "never chosen: it is held out (pool.holdout)"
+    assert explain_sample(out, copies[0])["why"] == "never chosen: it is a copy of a held-out row (pool.holdout)"
     records = lines(out / "heldout/rows.jsonl")
     assert [record.pop("_id") for record in records] == pool.ids[rows].tolist()
     assert records == [pool.record(row) for row in rows.tolist()]

@@ -16,6 +16,7 @@ from diverseevol.errors import (
     UnknownStrategyError,
 )
 from diverseevol.pool import Pool
+from diverseevol.progress import LineWatch
 
 QUICK = (
     "train.learning_rate=1e-3",
@@ -244,10 +245,12 @@ def test_previous_goes_on_from_the_last_model(made_model, pool_file, tmp_path):
 def test_the_users_own_trainer(made_model, pool_file, tmp_path):
     trainer = tmp_path / "trainer.sh"
     trainer.write_text('test "$(head -c 1 "$1")" = "[" && cp "$2"/* "$3"/ && echo trained on "$1"\n')
-    words = (f"train.command=sh {trainer} {{data}} {{base}} {{out}}",)
-    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
+    words, notes = (f"train.command=sh {trainer} {{data}} {{base}} {{out}}",), []
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words), LineWatch(notes.append)))
     assert len(json.loads((tmp_path / "b/rounds/02/train_data.json").read_text())) == 20
     assert "trained on" in (tmp_path / "b/rounds/01/train.log").read_text()
+    assert len([note for note in notes if note.startswith("train.command tunes: these keys of train are not passed on")]) == 1
+    assert any("learning_rate, lr_scheduler_type" in note for note in notes)
     assert rounds[2].n_chosen == 20
 
 
@@ -311,6 +314,22 @@ def test_a_share_of_the_pool_is_embedded_and_picked_from(made_model, pool_file, 
     assert "was not among the candidates that round 1's model looked at" in explain_sample(tmp_path / "b", str(unseen))["why"]
     other = next(row for row in seen[1] if row not in chosen)
     assert explain_sample(tmp_path / "b", str(other))["why"].startswith("not chosen: distance ")
+
+
+def test_the_rows_of_a_killed_pass_stay_whatever_the_next_round_adds(made_model, pool_file, tmp_path):
+    words = ("selection.candidates=0.01", "keep_signals=all")
+    loop = evolve(config(made_model, pool_file, tmp_path / "b", *words, rounds=1))
+    next(loop)
+    loop.close()
+    signals = tmp_path / "b/rounds/00/signals"
+    seen, vectors = np.load(signals / "rows.npy"), np.load(signals / "embeddings.npy")
+    assert len(seen) == 10 + 5  # as many as were to be added
+    for file in ("embeddings.npy", "embeddings.json"):
+        (signals / file).unlink()
+    list(evolve(config(made_model, pool_file, tmp_path / "b", *words, rounds=1, n_new=3)))  # which would draw three
+    assert np.load(signals / "rows.npy").tolist() == seen.tolist()
+    assert np.load(signals / "embeddings.npy").tobytes() == vectors.tobytes()
+    assert {line["row"] for line in lines(tmp_path / "b/rounds/01/chosen.jsonl")} < set(seen.tolist())
 
 
 def test_scores_of_the_model_choose(made_model, pool_file, tmp_path):
@@ -408,3 +427,8 @@ def test_why_a_template_refuses_rows_is_said(made_model, tmp_path):
     tokenizer.save_pretrained(model)
     with pytest.raises(BadRowsError, match=r"not one of 40 rows is good(.|\n)*the chat template"):
         next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "d", *words, rounds=0)))
+
+
+def test_every_round_is_trained_whatever_is_kept(made_model, pool_file, tmp_path):
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random", "keep=none", rounds=1)))
+    assert all("loss_last" in round_.metrics["stages"]["train"] for round_ in rounds)

@@ -92,6 +92,12 @@ def test_a_turn_behind_the_last_answer_is_kept_untrained():
     assert segments[-1] == Segment("\n\n### Instruction:\nTwo")
 
 
+def test_thinking_apart_has_no_place_in_the_alpaca_template():
+    sample = Sample((Turn("user", "q"), Turn("assistant", "a", is_trained=True, thinking="hm")))
+    with pytest.raises(PromptError, match="turn 1 keeps its thinking under a key of its own, .* or set prompt.template=chat"):
+        AlpacaPrompter().segments(sample)
+
+
 def test_a_sample_that_trains_nothing_is_refused():
     with pytest.raises(PromptError, match="no assistant turn of the sample is trained on"):
         ALPACA.segments(Sample((user("One"), answer("1", is_trained=False))))

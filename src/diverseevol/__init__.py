@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .config import RunConfig, load_config
     from .embed import embed_pool
     from .errors import DiverseEvolError
-    from .evaluation.diversity import vendi_score
+    from .evaluation.coverage import covering_radius
+    from .evaluation.diversity import DiversityReport, measure_diversity, vendi_score
+    from .evaluation.verdict_table import score_verdicts
     from .loop import Round, evolve
     from .pool import Pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DiverseEvolError": "errors",
+    "DiversityReport": "evaluation.diversity",
     "Pool": "pool",
     "Round": "loop",
     "RunConfig": "config",
@@ -29,17 +32,21 @@ _HOMES = {
     "Signal": "selection",
     "Signals": "selection",
     "Strategy": "selection",
+    "covering_radius": "evaluation.coverage",
     "embed_pool": "embed",
     "evolve": "loop",
     "load_config": "config",
     "make_strategy": "selection",
+    "measure_diversity": "evaluation.diversity",
     "open_vectors": "vectors",
+    "score_verdicts": "evaluation.verdict_table",
     "select": "selection",
     "vendi_score": "evaluation.diversity",
 }
 
 __all__ = [
     "DiverseEvolError",
+    "DiversityReport",
     "Pool",
     "Round",
     "RunConfig",
@@ -48,11 +55,14 @@ __all__ = [
     "Signals",
     "Strategy",
     "__version__",
+    "covering_radius",
     "embed_pool",
     "evolve",
     "load_config",
     "make_strategy",
+    "measure_diversity",
     "open_vectors",
+    "score_verdicts",
     "select",
     "vendi_score",
 ]

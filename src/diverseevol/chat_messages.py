@@ -35,6 +35,8 @@ def messages_of(sample: Sample, special: re.Pattern[str], control: re.Pattern[st
     n_calls = 0
     for turn in sample.turns:
         message: Message = {"role": turn.role, "content": _cut(_content(turn), special if turn.role == "assistant" else control)}
+        if turn.thinking:
+            message["reasoning_content"] = _cut(turn.thinking, special)
         if turn.tool_calls:
             calls = [_call(call, n_calls + number, special) for number, call in enumerate(_read(turn.tool_calls, "tool_calls"))]
             message["tool_calls"], waiting, n_calls = calls, list(calls), n_calls + len(calls)

@@ -16,7 +16,8 @@ and the newline behind `<|im_end|>` is not. How the turn is found in the rendere
 * A template that ends the last answer with no control token gets EOS appended, or the model would never learn to stop.
 
 A sample is refused, never bent: no role is merged or renamed, and a turn, a tool or a call that the template silently
-leaves out is an error (thinking that it drops from earlier turns is its design and is not). A user turn's separate
+leaves out is an error (thinking that it drops from earlier turns is its design and is not). Thinking that a record keeps under a key of
+its own (`reasoning_content`, …) is handed on: what the template writes of it in a trained turn is trained on. A user turn's separate
 input follows its text on a new line, as in LLaMA-Factory. BOS is what the template writes, as `apply_chat_template` has it.
 
 Control tokens in a record stay text: special tokens everywhere, and in everything but the assistant's own turns also
@@ -138,6 +139,9 @@ class ChatPrompter:
             for call in messages[number].get("tool_calls", []):
                 if call["function"]["name"] not in rendering.text[start:end]:
                     raise PromptError(f"the chat template leaves out the call of {call['function']['name']!r} in turn {number}")
+            thinking = messages[number].get("reasoning_content", "")
+            if number == len(messages) - 1 and thinking.strip() not in rendering.text[start:end]:
+                raise PromptError(NO_THINKING)
         is_last = trained[-1] == len(messages) - 1
         if is_last and not self.control.search(rendering.text, max(spans[-1][0], rendering.last.get(trained[-1], 0))):
             return rendering.text, [*spans[:-1], (spans[-1][0], len(rendering.text))], True
@@ -257,6 +261,7 @@ class ChatPrompter:
         return [spans[0][answers.index(number)] for number in trained]
 
 
+NO_THINKING = "the chat template leaves out the thinking of the last answer, so it could not be learnt"
 Render = Callable[..., list[str]]
 _UNCLEAR = "cannot tell where the assistant's turn {number} {what}: the chat template rewrites the turns before or inside it"
 
@@ -322,7 +327,7 @@ def _check_complete(rendering: Rendering, messages: list[Message], names: Names,
             raise PromptError(f"the chat template leaves out the {kind} {name!r}")
     last = messages[-1]["content"]
     if "</think>" in last and last.partition("</think>")[0].rpartition("<think>")[2].strip() not in text:
-        raise PromptError("the chat template leaves out the thinking of the last answer, so it could not be learnt")
+        raise PromptError(NO_THINKING)
 
 
 def _cut_up(text: str, spans: list[Span], needs_eos: bool) -> list[Segment]:

@@ -17,6 +17,11 @@ says what was asked, what was found and what to do, in one or two lines; the com
     ├── SelectionError         (ValueError)         a selection that cannot be made
     │   ├── PoolExhaustedError                      more picks asked for than selectable rows are left
     │   └── UnknownStrategyError                    a strategy name that nobody registered
+    ├── QuestionsError         (ValueError)         a benchmark's questions that cannot be found or read
+    ├── AnswersError           (ValueError)         files of answers that cannot be read or do not belong together
+    ├── JudgeError             (RuntimeError)       a judge that cannot be asked, or no further
+    │   └── BudgetSpentError                        the next request may cost more than what is left of the budget
+    ├── VerdictError           (ValueError)         files of verdicts that cannot be scored
     └── RunFolderError         (RuntimeError)       the run folder: locked, changed, incomplete, not writable
         ├── RunLockedError                          another process works in the folder
         └── RunChangedError                         the configuration, the pool or the model is not the run's own
@@ -77,6 +82,26 @@ class PoolExhaustedError(SelectionError):
 
 class UnknownStrategyError(SelectionError):
     """Nobody registered a strategy of that name."""
+
+
+class QuestionsError(DiverseEvolError, ValueError):
+    """A benchmark's questions cannot be found or read."""
+
+
+class AnswersError(DiverseEvolError, ValueError):
+    """Answers cannot be read, or do not belong to the same questions."""
+
+
+class JudgeError(DiverseEvolError, RuntimeError):
+    """A judge cannot be asked, or no further."""
+
+
+class BudgetSpentError(JudgeError):
+    """The next request may cost more than what is left of the budget."""
+
+
+class VerdictError(DiverseEvolError, ValueError):
+    """A file of verdicts cannot be scored, or not together with the others."""
 
 
 class RunFolderError(DiverseEvolError, RuntimeError):

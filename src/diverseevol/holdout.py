@@ -20,16 +20,13 @@ from .config import PoolConfig
 from .errors import ConfigError
 from .files import write_text
 from .pool import Pool
+from .pool.groups import group_names
 from .pool.ids import N_HASH, priorities
 from .prepare import Prepared
 from .progress import Watch
 from .run_folder import RunFolder
 from .selection.share_out import share_out
 from .tokens import Tokens
-
-NO_GROUP = "(none)"
-"""The group of records without the column."""
-SOURCE = "source"
 
 
 def take_holdout(
@@ -86,7 +83,7 @@ def draw_holdout(
     """
     contents = ids.astype(f"U{N_HASH}")
     names = np.zeros(len(ids), dtype=np.int64) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    order = np.lexsort((ids, names, contents))  # equal contents side by side, the same one first in any order of the file
+    order = np.lexsort((names, contents))  # equal contents side by side; of equal ones the first row stands for them
     first_C = order[np.r_[True, contents[order][1:] != contents[order][:-1]]]
     group_C = names[first_C]
     may_C = np.ones(len(first_C), dtype=bool) if listed_rows is None else ~np.isin(contents[first_C], contents[listed_rows])
@@ -110,26 +107,3 @@ def draw_holdout(
         of_group = np.flatnonzero(may_C & (group_C == group))
         drawn.append(first_C[of_group[np.argsort(rank_C[of_group], kind="stable")[:n_taken]]])
     return np.sort(np.concatenate(drawn))
-
-
-def group_names(pool: Pool, column: str, key: str | None = None) -> list[str]:
-    """The value of a column for each row, as text; "source" is also the name of a row's file, unless the records have it.
-
-    Args:
-        pool: The rows.
-        column: The column's name.
-        key: The setting that names the column; given, a column that no record has is an error.
-
-    Raises:
-        ConfigError: no record has such a column.
-    """
-    found: list[str] = []
-    keys: dict[str, None] = {SOURCE: None}
-    for row in range(len(pool)):
-        record = pool.record(row)
-        keys.update(dict.fromkeys(record))
-        value = pool.source(row) if column == SOURCE and SOURCE not in record else record.get(column)
-        found.append(NO_GROUP if value is None else str(value))
-    if key and column not in keys:
-        raise ConfigError(f"{key} is {column!r}, but no record has such a column. They have: {', '.join(keys)}.")
-    return found

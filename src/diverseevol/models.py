@@ -146,26 +146,40 @@ def check_fits(model_name: str, tokenizer: PreTrainedTokenizerBase, max_length: 
     Raises:
         ModelError: there is no such model, its positions end earlier, or its embedding does.
     """
-    from transformers import AutoConfig
-
-    name = _base_of(model_name, adapter_config(model_name))
-    try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"cannot load the model {model_name!r}: {_first_line(error)} {_where(model_name)}{_advice(name, error)}"
-        ) from error
-    n_known = getattr(config.get_text_config(), "vocab_size", None)
+    config = _text_config(model_name, trust_remote_code)
+    n_known = getattr(config, "vocab_size", None)
     if n_known and len(tokenizer) > n_known:
         raise ModelError(
             f"the tokenizer of {model_name!r} has {len(tokenizer)} tokens, but the model's embedding {n_known} rows. "
             "Resize the embedding (model.resize_token_embeddings) and save the model, or take back the added tokens."
         )
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    positions = getattr(config, "max_position_embeddings", None)
     if positions and max_length > positions:
         raise ModelError(
             f"prompt.max_length is {max_length}, but {model_name!r} reads {positions} tokens at most. Set prompt.max_length={positions} or less."
         )
+
+
+def n_positions(model_name: str, trust_remote_code: bool = False) -> int | None:
+    """How many tokens a model reads, prompt and answer together, by its configuration; None where that names no end.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    found = getattr(_text_config(model_name, trust_remote_code), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def _text_config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
+    from transformers import AutoConfig
+
+    name = _base_of(model_name, adapter_config(model_name))
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code).get_text_config()
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"cannot load the model {model_name!r}: {_first_line(error)} {_where(model_name)}{_advice(name, error)}"
+        ) from error
 
 
 def fingerprint(name: str) -> str:

@@ -11,15 +11,18 @@ import numpy as np
 from . import dist
 from .checks import check_finished, check_needs
 from .config import PoolConfig, RunConfig
-from .embed import EmbedReport, embed_tokens
+from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, outer_fingerprint
 from .errors import ConfigError, PoolError
 from .files import write_text
 from .gauges import GAUGES
-from .holdout import group_names, take_holdout
-from .models import check_fits, load_model, load_tokenizer
+from .holdout import take_holdout
+from .ledger import billed
+from .models import adapter_config, check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
-from .pool import Pool, read_rows_file
+from .pool import Pool, plain_text, read_rows_file
 from .pool import fingerprint as pool_fingerprint
+from .pool.groups import group_names
+from .pool.overlap import read_benchmarks
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked
@@ -39,6 +42,11 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
     """
     fingerprint = dist.on_main(lambda: open_record(run, config))
     needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
+    if config.train.method == "full" and not config.train.command and adapter_config(config.model):
+        raise ConfigError(
+            f"model {config.model!r} is an adapter, and train.method is full, which tunes whole models. "
+            "Set train.method=lora to go on with the adapter, or merge it into its base model first."
+        )
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
@@ -80,6 +88,12 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         excluded_rows=lists["exclude"],
     )
     check_finished(run, stages.sizes)
+    is_there = (run.outer_dir / "embeddings.npy").exists()
+    if stages.is_outer and len(run.rounds_done()) < len(stages.sizes) > 1 and not is_there:
+        with billed() as cost:  # now: what is wrong with an outer model is found before a round is trained
+            report = _embed_outer(data.pool, config, run.outer_dir, fingerprint, watch)
+        cost.tokens, cost.flops = report.n_tokens, report.flops
+        run.add_metrics(0, {"stages": {"embed_outer": cost.as_dict()}})
     return stages
 
 
@@ -87,6 +101,10 @@ def open_record(run: RunFolder, config: RunConfig) -> str:
     """Start or check config.yaml; return a short hash of what the run is made of."""
     _check_outside(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
+    parts |= {f"benchmark {one.name}": one.fingerprint for one in read_benchmarks(config.pool.decontaminate)}
+    if config.embed.model:
+        check_outer(config.embed.model)
+        parts["embed.model"] = outer_fingerprint(config.embed.model)
     if config.heldout:
         try:
             parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
@@ -100,7 +118,10 @@ def open_record(run: RunFolder, config: RunConfig) -> str:
             parts[f"{name} list"] = hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
     run.open(config, parts)
     return hashlib.blake2b(
-        json.dumps([parts, config.embed.pooling, config.prompt.model_dump()]).encode(), digest_size=8
+        json.dumps(
+            [parts, config.pool.dedup, config.pool.dedup_similarity, config.embed.pooling, config.prompt.model_dump()]
+        ).encode(),
+        digest_size=8,
     ).hexdigest()
 
 
@@ -148,11 +169,32 @@ def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = froz
     out = Path(config.out)
     with locked(out) as run:
         fingerprint = dist.on_main(lambda: open_record(run, config))
+        if config.embed.model:
+            pool = _read_good_rows(run, config, watch)
+            _write_ids(out, pool)
+            return _embed_outer(pool, config, out, fingerprint, watch)
         tokenizer = load_tokenizer(config.model, config.trust_remote_code)
         check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
         data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
-        if dist.is_main():
-            write_text(out / "ids.txt", "".join(f"{sample_id}\n" for sample_id in data.pool.ids))
+        _write_ids(out, data.pool)
         model = load_model(config.model, "auto", config.trust_remote_code)
         ids = data.pool.ids
         return embed_tokens(model, data.tokens, out, config.embed, ids=ids, fingerprint=fingerprint, watch=watch, signals=signals)
+
+
+def _read_good_rows(run: RunFolder, config: RunConfig, watch: Watch) -> Pool:
+    """Every good row of the pool: nothing is tokenised for training, so no row is too long."""
+    if not (run.pool_dir / "index.arrow").exists():
+        dist.on_main(lambda: Pool.read(config.pool, config.seed, run.pool_dir, watch) and None)
+    return Pool.open(run.pool_dir)
+
+
+def _embed_outer(pool: Pool, config: RunConfig, out_dir: Path, fingerprint: str, watch: Watch) -> EmbedReport:
+    model = load_outer(str(config.embed.model), config.embed, config.trust_remote_code)
+    texts = (lambda row: plain_text(pool.sample(row)), pool.n_characters)
+    return embed_texts(model, *texts, out_dir, config.embed, ids=pool.ids, fingerprint=fingerprint, watch=watch)
+
+
+def _write_ids(folder: Path, pool: Pool) -> None:
+    if dist.is_main():
+        write_text(folder / "ids.txt", "".join(f"{sample_id}\n" for sample_id in pool.ids))

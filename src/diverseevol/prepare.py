@@ -5,6 +5,7 @@ Done once a run; a second call finds everything in the folder. Reading is rank 0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 from . import dist
 from .config import PoolConfig, PromptConfig
 from .pool import Pool, Records, finish_pool, read_pool
+from .pool.overlap import left_out
+from .pool.store import QUARANTINE
 from .progress import Watch
 from .tokens import Encoder, Tokens, build_tokens
 
@@ -40,30 +43,40 @@ def prepare(
     if not (pool_dir / "index.arrow").exists():
         records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(pool_dir)
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
-        dist.on_main(lambda: _finish(pool_dir, records, tokens, Encoder(tokenizer, prompt), config.max_bad))
-        watch.note(_summary(records, tokens, prompt.max_length, pool_dir))
+        overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, Encoder(tokenizer, prompt), config, watch))
+        watch.note(_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir))
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 
 
-def _finish(pool_dir: Path, records: Records, tokens: Tokens, encoder: Encoder, max_bad: float) -> None:
+def _finish(
+    pool_dir: Path, records: Records, tokens: Tokens, encoder: Encoder, config: PoolConfig, watch: Watch
+) -> list[tuple[str, str]]:
+    """Write the pool's index; return what became of duplicates and contaminated rows, in words."""
+
     def why_refused(position: int) -> str:
         (encoded,) = next(encoder.encode_batches([records.samples(position, position + 1)]))
         return encoded.refused or "it has no token"
 
-    finish_pool(pool_dir, tokens.n_tokens, tokens.n_trained, max_bad, why_refused)
+    overlap = left_out(records, tokens.n_trained != 0, config, pool_dir, watch)
+    finish_pool(pool_dir, tokens.n_tokens, tokens.n_trained, config.max_bad, why_refused, overlap.is_dropped)
+    return overlap.summary()
 
 
-def _summary(records: Records, tokens: Tokens, max_length: int, pool_dir: Path) -> str:
+def _summary(
+    records: Records, tokens: Tokens, max_length: int, n_left: int, overlap: Sequence[tuple[str, str]], pool_dir: Path
+) -> str:
     """What became of the rows that were read, in a line."""
     n_refused = int((tokens.n_tokens == 0).sum())
     n_too_long = int((tokens.n_trained == 0).sum()) - n_refused
-    text = f"pool: {len(records) - n_refused - n_too_long:,} rows"
+    parts = []
     if records.n_bad + n_refused:
-        text += f"; {records.n_bad + n_refused:,} bad ones put aside"
+        parts.append((f"{records.n_bad + n_refused:,} bad ones put aside", QUARANTINE))
     if n_too_long:
         share = n_too_long / len(records)
-        text += (
-            f"; {n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} (raise it to use them)"
-        )
-    return f"{text}; see {pool_dir / 'quarantine.jsonl'}" if ";" in text else text
+        text = f"{n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} (raise it to use them)"
+        parts.append((text, QUARANTINE))
+    parts += overlap
+    files = list(dict.fromkeys(file for _, file in parts))
+    see = [f"see {', '.join([str(pool_dir / files[0]), *files[1:]])}"] if files else []
+    return "; ".join([f"pool: {n_left:,} rows", *(text for text, _ in parts), *see])

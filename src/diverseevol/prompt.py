@@ -87,10 +87,16 @@ class AlpacaPrompter:
         """Render a whole sample, EOS behind every assistant turn.
 
         Raises:
-            PromptError: no assistant turn is trained on.
+            PromptError: no assistant turn is trained on, or one keeps its thinking under a key of its own.
         """
         if not any(turn.is_trained for turn in sample.turns):
             raise PromptError(NOTHING_TRAINED)
+        for number, turn in enumerate(sample.turns):
+            if turn.thinking:
+                raise PromptError(
+                    f"turn {number} keeps its thinking under a key of its own, for which the Alpaca template has no place: "
+                    "put it into the content, or set prompt.template=chat"
+                )
         return tuple(_segments(*_opening(sample)))
 
     def generation_segments(self, sample: Sample) -> tuple[Segment, ...]:

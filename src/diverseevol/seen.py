@@ -47,6 +47,33 @@ class SomeTokens:
         return self.tokens.mask(int(self.rows[position]))
 
 
+class SomeVectors:
+    """Some rows of an array of vectors, read on demand."""
+
+    ndim = 2
+
+    def __init__(self, vectors_ND: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        self.vectors_ND = vectors_ND
+        self.rows = rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(number of rows, D)."""
+        return (len(self.rows), *self.vectors_ND.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numbers' type."""
+        return self.vectors_ND.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> NDArray[Any]:
+        """The vectors at positions among the rows, a new array."""
+        return np.asarray(self.vectors_ND[self.rows[rows]])
+
+
 @dataclass(frozen=True)
 class Seen:
     """Signals of some rows of the pool; `rows` None: of all rows."""
@@ -92,7 +119,8 @@ def pool_columns(pool: Pool, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     found: dict[str, list[Any]] = {name: [] for name in names}
     keys: dict[str, None] = {SOURCE: None}
     for row in range(len(pool) if names else 0):
-        record = pool.record(row)
+        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in pool.record_text(row)  # a record's own `source` comes first
+        record = pool.record(row) if is_parsed else {}
         keys.update(dict.fromkeys(record))
         for name, values in found.items():
             values.append(pool.source(row) if name == SOURCE and SOURCE not in record else record.get(name))

@@ -17,7 +17,8 @@ from . import dist
 from .config import RunConfig, round_sizes, split_budget
 from .embed import embed_tokens, open_embeddings, open_signals
 from .errors import ConfigError, PoolExhaustedError, RunFolderError
-from .evaluation.heldout import heldout_losses, loss_per_token
+from .evaluation.heldout import heldout_losses
+from .evaluation.per_token import loss_per_token
 from .files import remove, size_of, write_text
 from .gauges import GAUGES
 from .ledger import Cost, billed
@@ -25,8 +26,9 @@ from .models import load_model
 from .prepare import Prepared
 from .progress import Watch
 from .run_folder import OWN, RunFolder, round_name
-from .seen import Seen, SomeTokens, draw_candidates
+from .seen import Seen, SomeTokens, SomeVectors, draw_candidates
 from .selection import Selection, Signal, Signals
+from .selection.signals import Embeddings
 from .stopping import GAUGE, measured, reason_to_stop
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ class Stages:
     def seen(self, index: int) -> Seen:
         """What round `index`'s model says about the pool, for the next round's strategy."""
         rows, folder = None, self.run.signals_dir(index)
-        if self.model_signals:
+        if self.model_signals or self.is_outer:
             self._embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
             rows = self.run.seen_rows(index)
         n_rows = len(self.data.pool)
@@ -117,17 +119,29 @@ class Stages:
             columns |= open_signals(folder)
         signals = Signals(
             n_rows=n_rows if rows is None else len(rows),
-            embeddings=open_embeddings(folder) if Signal.EMBEDDING in self.needs else None,
+            embeddings=self._embeddings(folder, rows) if Signal.EMBEDDING in self.needs else None,
             columns=columns,
             selectable=selectable[some] if len(self.excluded_rows) else None,
             watch=self.watch,
         )
         return Seen(signals, rows)
 
+    def _embeddings(self, folder: Path, rows: np.ndarray | None) -> Embeddings:
+        if not self.is_outer:
+            return open_embeddings(folder)
+        vectors_ND = open_embeddings(self.run.outer_dir)
+        return vectors_ND if rows is None else SomeVectors(vectors_ND, rows)
+
+    @property
+    def is_outer(self) -> bool:
+        """Whether the strategy reads an outer model's vectors in place of those of the round's model."""
+        return self.config.embed.model is not None and Signal.EMBEDDING in self.needs
+
     @property
     def model_signals(self) -> frozenset[Signal]:
-        """What of the strategy's needs a pass of the model over the pool gives."""
-        return frozenset(signal for signal in Signal if signal in self.needs)
+        """What of the strategy's needs a pass of the round's model over the pool gives."""
+        signals = frozenset(signal for signal in Signal if signal in self.needs)
+        return signals - {Signal.EMBEDDING} if self.is_outer else signals
 
     def saved_picks(self, index: int) -> Selection | None:
         """The picks of a round that was killed after choosing."""
@@ -221,7 +235,7 @@ class Stages:
         """The round's model, tuned on `subset` from the base (or the previous round's model)."""
         run, config = self.run, self.config
         tuned = Tuned(run.model_dir(index), config.trust_remote_code)
-        if run.model_dir(index).is_dir() or (not self._ends(index) and self._is_embedded(index) and config.keep == "none"):
+        if run.model_dir(index).is_dir():
             return tuned
         start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
         if config.train.command:
@@ -256,6 +270,9 @@ class Stages:
         rows = [int(row) for earlier in range(index + 1) for row in (pick["row"] for pick in run.picks(earlier))]
         dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data) and None)
         base = str(Path(start).resolve()) if Path(start).is_dir() else start
+        if index == 0 and config.train.sft:
+            ignored = ", ".join(sorted(config.train.sft))
+            self.watch.note(f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}")
         places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
         return run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch)
 
@@ -271,15 +288,17 @@ class Stages:
         self.run.add_metrics(index, {"heldout": losses, "stages": {"heldout": cost.as_dict()}})
 
     def embed(self, index: int, tuned: Tuned) -> None:
-        """The round's embeddings of the pool, if a next round needs them and they are not there."""
+        """What a next round needs of the round's model, if it is not there."""
         if not self.is_last(index):
             self._embed(index, tuned)
 
     def _embed(self, index: int, tuned: Tuned) -> None:
-        if not self.model_signals or self._is_embedded(index):
+        if not (self.model_signals or self.is_outer):
             return
         folder, tokens, ids = self.run.signals_dir(index), self.data.tokens, self.data.pool.ids
         dist.on_main(lambda: self.run.save_seen_rows(index, self._candidates(index)))
+        if self._is_embedded(index):
+            return
         rows = self.run.seen_rows(index)  # those of a killed pass, if there was one: its vectors are theirs
         with billed() as cost:
             report = embed_tokens(
@@ -319,9 +338,11 @@ class Stages:
 
     def _is_embedded(self, index: int) -> bool:
         folder = self.run.signals_dir(index)
-        files = {"embeddings.npy"} if Signal.EMBEDDING in self.needs else set()
-        files |= {"signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
-        return all((folder / file).exists() for file in files)
+        files = (
+            {(self.run.outer_dir if self.is_outer else folder) / "embeddings.npy"} if Signal.EMBEDDING in self.needs else set()
+        )
+        files |= {folder / "signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
+        return all(file.exists() for file in files)
 
     # --- the end of a round
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
 from .files import size_of
 from .pool import Pool
+from .pool.overlap import why_dropped
 from .run_folder import RunFolder
 from .stopping import reason_to_stop
 
@@ -64,9 +66,15 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not (run.pool_dir / "index.arrow").exists():
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
-    row = int(name) if name.isdigit() and len(name) < 16 else int(pool.rows_of([name])[0])
-    if row >= len(pool):
-        raise PoolError(f"row {row} is not in the pool: it has rows 0 to {len(pool) - 1}.")
+    row = _row_of(pool, name)
+    if row is None:
+        position = pool.records.position_of(name)
+        if position is None:
+            raise PoolError(
+                f"no sample {name!r} in {root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. Rows that could not "
+                f"be read have neither; {run.pool_dir / 'quarantine.jsonl'} says why, by source and row."
+            )
+        return _left_out(run, pool, position)
     known = {
         "id": pool.id(row),
         "row": row,
@@ -79,6 +87,25 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
             if pick["row"] == row:
                 return {**known, "why": _why(pick), "pick": pick, "nearest": _nearest(pool, pick.get("nearest_id"))}
     return {**known, **_why_not(run, pool, row)}
+
+
+def _row_of(pool: Pool, name: str) -> int | None:
+    """The row of an id or of a row's number."""
+    if name.isdigit() and len(name) < 16:
+        return int(name) if int(name) < len(pool) else None
+    return next(iter(np.flatnonzero(pool.ids == name).tolist()), None)
+
+
+def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
+    """Why a record that was read is not in the pool."""
+    records = pool.records
+    place = records.place(position)
+    why = why_dropped(run.pool_dir, records.id(position)) or "left out before the run; pool/quarantine.jsonl says why"
+    with (run.pool_dir / "quarantine.jsonl").open(encoding="utf-8") as lines:
+        for line in map(json.loads, lines):
+            if (line["source"], line["row"]) == (place["source"], place["source_row"]):
+                why = f"left out before the run: {line['reason']}"
+    return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}
 
 
 def round_named(run: RunFolder, name: str) -> int:
@@ -115,13 +142,19 @@ def _why(pick: dict[str, Any]) -> str:
 
 
 def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
-    """How near the nearest chosen sample lies, by the last embeddings that were kept."""
+    """That it is held out, or how near the nearest chosen sample lies, by the last embeddings that were kept."""
+    for file, what in ((run.holdout_file, "held out"), (run.holdout_copies_file, "a copy of a held-out row")):
+        if file.exists() and pool.id(row) in file.read_text("utf-8").split():
+            return {"why": f"never chosen: it is {what} (pool.holdout)", "nearest": None}
     done = run.rounds_done()
     kept = [index for index in done if (run.signals_dir(index) / "embeddings.npy").exists()]
-    if not kept:
+    if (run.outer_dir / "embeddings.npy").exists():
+        folder, rows, whose = run.outer_dir, None, "the outer model's"
+    elif kept:
+        folder, rows, whose = run.signals_dir(kept[-1]), run.seen_rows(kept[-1]), f"round {kept[-1]}'s"
+    else:
         return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are", "nearest": None}
-    rows = run.seen_rows(kept[-1])
-    embeddings_ND = np.load(run.signals_dir(kept[-1]) / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    embeddings_ND = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
     chosen, at = np.array(run.chosen_before(done[-1] + 1)), row
     at_chosen = chosen
     if rows is not None:
@@ -135,7 +168,7 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     differences = embeddings_ND[at_chosen].astype(np.float64) - embeddings_ND[at].astype(np.float64)
     distances = np.sqrt(np.square(differences).sum(axis=1))
     nearest = int(chosen[distances.argmin()])
-    why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by round {kept[-1]}'s embeddings"
+    why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by {whose} embeddings"
     return {"why": why, "nearest": _nearest(pool, pool.id(nearest)), "distance": float(distances.min())}
 
 
@@ -149,6 +182,8 @@ def _stage(run: RunFolder, index: int, is_ready: bool) -> str:
     """What an unfinished round has not done yet."""
     if not is_ready:
         return "pool"
+    if run.outer_dir.is_dir() and not (run.outer_dir / "embeddings.npy").exists():
+        return "embed"
     if not run.chosen_file(index).exists():
         return "select"
     if not run.model_dir(index).exists():

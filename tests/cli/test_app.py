@@ -118,9 +118,13 @@ def test_explain_a_chosen_and_an_unchosen_sample(run_dir):
     found = json.loads(call("explain", run_dir, other, "--json").stdout)
     assert found["why"].startswith("not chosen: distance ")
     assert found["nearest"]["id"]
-    ended = call("explain", run_dir, "ffffffffffffffff")
-    assert ended.returncode == 1
-    assert "ffffffffffffffff" in ended.stderr
+    assert call("explain", run_dir, "200").returncode == 1
+    for wrong in ("ffffffffffffffff", "200"):
+        said = " ".join(call("explain", run_dir, wrong).stderr.split())
+        assert (
+            f"no sample '{wrong}' in {run_dir}: it is neither an id nor a row (0 to 199) of the pool. Rows that could not" in said
+        )
+        assert "quarantine.jsonl says why" in said
 
 
 @pytest.mark.parametrize("format", ["records", "alpaca", "messages", "sharegpt"])

@@ -33,7 +33,7 @@ def call(tmp_path, monkeypatch, points):
     monkeypatch.chdir(tmp_path)
 
     def call(*words, embeddings="x.npy", n=5, out="picks.jsonl"):
-        given = ["select", "--embeddings", embeddings, "--n", n, "--out", out, *words]
+        given = ["select", "--embeddings", embeddings, *(() if n is None else ("--n", n)), "--out", out, *words]
         ended = CliRunner().invoke(app, [str(word) for word in given])
         if isinstance(ended.exception, DiverseEvolError):
             assert len(str(ended.exception).splitlines()) <= 2
@@ -84,6 +84,60 @@ def test_the_seconds_and_the_picks_are_said_in_one_line_on_stderr(tmp_path, poin
     (line,) = ended.stderr.splitlines()
     assert f"Done: k_center picked 5 of 60 × 6 in {tmp_path / 'x.npy'} into {tmp_path / 'new' / 'p.jsonl'}, " in line
     assert read(tmp_path / "new" / "p.jsonl") == expected(points, [])
+
+
+def test_a_budget_in_tokens_instead_of_a_count(call, points, tmp_path):
+    lengths = [10 + row * 13 % 37 for row in range(N)]
+    everything = expected(points, [], N)
+    spent = np.cumsum([lengths[line["row"]] for line in everything])
+    n_fit = int((spent <= 300).sum())
+    for name in ("n_tokens", "long"):
+        (tmp_path / "columns.jsonl").write_text("".join(json.dumps({name: length}) + "\n" for length in lengths))
+        words = ("--columns", "columns.jsonl", "--tokens", 300) + (() if name == "n_tokens" else ("--length-column", name))
+        assert call(*words, n=None) == everything[:n_fit]
+    with pytest.raises(SelectionError, match="needs a column 'n_tokens', which is not there. Known: long"):
+        call("--columns", "columns.jsonl", "--tokens", 300, n=None)
+    for both in (("--n", 3, "--tokens", 3), ()):
+        ended = CliRunner().invoke(app, ["select", "--embeddings", "x.npy", "--out", "p.jsonl", *map(str, both)])
+        assert (ended.exit_code, "give either --n or --tokens" in ended.output) == (2, True)
+
+
+def test_a_killed_call_goes_on_behind_its_picks(call, points, tmp_path, monkeypatch):
+    from diverseevol.selection.k_center import KCenter
+
+    plain, n_asked, unfinished = KCenter.traverse, [], tmp_path / "picks.jsonl.unfinished"
+
+    def killed(self, signals, chosen_rows, n_new):
+        n_asked.append(n_new)
+        for number, pick in enumerate(plain(self, signals, chosen_rows, n_new)):
+            if number == 4 and len(n_asked) == 1:
+                raise KeyboardInterrupt
+            yield pick
+
+    right = expected(points, [], 9)
+    monkeypatch.setattr(KCenter, "traverse", killed)
+    words = ["select", "--embeddings", "x.npy", "--n", "9", "--out", "picks.jsonl"]
+    assert CliRunner().invoke(app, words).exit_code == 130
+    left = unfinished.read_text()
+    unfinished.write_text(left + "[0.5, 1")  # a line that the kill cut off
+    assert call(n=9) == right
+    assert n_asked == [9, 5]
+    assert not unfinished.exists()
+    unfinished.write_text(left)
+    assert call(n=3) == right[:3]
+    assert n_asked == [9, 5]  # four were there
+    for words in (("metric=cosine",), ("--chosen", "chosen.txt")):  # of another selection
+        unfinished.write_text(left)
+        (tmp_path / "chosen.txt").write_text("5\n17\n")
+        options = {"metric": "cosine"} if words == ("metric=cosine",) else {}
+        assert call(*words) == expected(points, [] if options else [5, 17], **options)
+    unfinished.write_text(left)
+    np.save(tmp_path / "x.npy", points + np.eye(N, 6, dtype=np.float32))
+    assert call() == expected(points + np.eye(N, 6, dtype=np.float32), [])
+    np.save(tmp_path / "x.npy", np.full((N, 6), np.nan))
+    with pytest.raises(NonFiniteError):
+        call()
+    assert not unfinished.exists()
 
 
 # --- ids

@@ -41,12 +41,12 @@ def test_a_choice_that_rests_on_no_model_costs_the_last_tuning_alone(tmp_path):
     assert [point.flops for point in points_of(folder(tmp_path / "b", rounds, start="previous"))] == [100e9, 300e9, 600e9]
 
 
-def test_vectors_of_an_outer_model_are_paid_once_and_rest_on_no_round(tmp_path):
+def test_an_outer_models_pass_is_part_of_every_choice_by_it(tmp_path):
     rounds = [round_of(10, 100), round_of(20, 200), round_of(30, 300)]
-    rounds[0]["stages"]["embed_outer"] = {"seconds": 40.0, "flops": 40e9}
+    rounds[0]["stages"]["embed_outer"] = {"seconds": 7.0, "flops": 7e9}
     points = points_of(folder(tmp_path, rounds))
-    assert [point.seconds for point in points] == [101, 202 + 40, 303 + 40]
-    assert [point.flops for point in points] == [100e9, 240e9, 340e9]
+    assert [point.seconds for point in points] == [101, 209, 310]
+    assert [point.flops for point in points] == [100e9, 207e9, 307e9]
 
 
 def test_flops_of_a_trainer_that_does_not_say_are_unknown(tmp_path):

@@ -38,6 +38,11 @@ def test_layers_win_in_order(tmp_path):
     [
         ("train.learning_rte=1", r"unknown key train.learning_rte.*Did you mean 'learning_rate'"),
         ("round=3", r"unknown key round. Did you mean 'rounds'"),
+        (
+            "pool.sources=[{path: a, wieght: 2}]",
+            r"unknown key pool.sources.0.wieght. Did you mean 'weight'\? Known here: path, format",
+        ),
+        ("heldout={pth: a}", r"unknown key heldout.pth. Did you mean 'path'"),
         ("embed.poling=mean", r"unknown key embed.poling. Did you mean 'pooling'"),
         ("rounds=-1", "rounds is -1: input should be greater than or equal to 0"),
         ("rounds=many", "rounds is 'many'"),

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from diverseevol import evolve, load_config
+
 
 def start(n, made_model, pool_file, out, *words):
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(n)] if n > 1 else []
@@ -51,6 +53,28 @@ def test_the_chosen_ids_do_not_depend_on_the_number_of_processes(n, alone, made_
     ended = start(n, made_model, pool_file, tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
     assert chosen(tmp_path / "run") == alone
+
+
+def test_two_processes_hold_out_and_stop_as_one_does(made_model, pool_file, tmp_path):
+    words = ("train.command=test -f {data} && cp {base}/* {out}/", "pool.holdout=20", "stop.measure=covering_radius")
+    words += ("stop.share=0.9", "stop.rounds=1")
+    ended = start(2, made_model, pool_file, tmp_path / "2", *words)
+    assert ended.returncode == 0, ended.stderr
+    assert "Stopped by itself: covering_radius has moved by at most " in ended.stderr
+    given = {
+        "pool.path": str(pool_file),
+        "model": str(made_model),
+        "out": str(tmp_path / "1"),
+        "rounds": 2,
+        "n_init": 12,
+        "n_new": 6,
+    }
+    list(evolve(load_config(None, (*words, "prompt.max_length=256"), options=given)))
+    one, two = ([json.loads((tmp_path / f"{n}/rounds/{at:02d}/metrics.json").read_text()) for at in (0, 1)] for n in (1, 2))
+    assert [metrics["gauge"] for metrics in one] == [pytest.approx(metrics["gauge"]) for metrics in two]
+    for file in ("heldout/ids.txt", "rounds/01/subset.jsonl"):
+        assert (tmp_path / "1" / file).read_text() == (tmp_path / "2" / file).read_text()
+    assert not (tmp_path / "2/rounds/02").exists()
 
 
 def test_a_failing_rank_ends_all_with_the_reason(made_model, pool_file, tmp_path):

@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from diverseevol import dist
 from diverseevol.config import EmbedConfig
-from diverseevol.embed import embed_tokens, shards
+from diverseevol.embed import embed_texts, embed_tokens, load_outer, shards
 from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.heldout import heldout_losses
@@ -61,6 +61,13 @@ def expect_nan(model):
         (FOLDER / f"nan-{dist.rank()}.txt").write_text(str(error))
 
 
+def embed_outer(model):
+    """By the outer model that outer.txt names, if there is one."""
+    texts = [f"text {row} " * (row % 9) for row in range(40)]
+    lengths = np.array([len(text) for text in texts])
+    return embed_texts(load_outer(model, EmbedConfig()), texts.__getitem__, lengths, FOLDER / "outer", EmbedConfig(), texts, "x")
+
+
 def with_two_ranks():
     """Start again as a group of two; the third process leaves."""
     port = dist.broadcast(free_port() if dist.is_main() else None)
@@ -83,6 +90,9 @@ torch.set_num_threads(1)
 model = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
 report = run("three", model)
 (FOLDER / f"report-{dist.rank()}.txt").write_text(repr(report))
+if (FOLDER / "outer.txt").exists():
+    report = embed_outer((FOLDER / "outer.txt").read_text())
+    (FOLDER / f"outer-report-{dist.rank()}.txt").write_text(repr(report))
 run("three-signals", model, LongRows(), signals=frozenset(Signal))
 sharded = LlamaForCausalLM.from_pretrained(FOLDER / "model", dtype=torch.float32)
 mesh = torch.distributed.init_device_mesh("cpu", (3,))

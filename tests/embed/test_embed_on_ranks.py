@@ -3,22 +3,27 @@
 import subprocess
 import sys
 from copy import copy
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from diverseevol.embed import open_embeddings, open_signals
+from diverseevol.config import EmbedConfig
+from diverseevol.embed import load_outer, open_embeddings, open_signals
 from diverseevol.evaluation.heldout import heldout_losses
 from diverseevol.progress import SILENT
 from diverseevol.selection import Signal
 
 
-def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, signals_of, small_shards, tmp_path):
+def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, signals_of, small_shards, tmp_path, request):
     tokens = make_tokens(n_rows=40)
     np.save(tmp_path / "flat.npy", np.concatenate(tokens.rows))
     np.save(tmp_path / "n_tokens.npy", tokens.n_tokens)
     llama.save_pretrained(tmp_path / "model")
+    outer = request.getfixturevalue("outer_model") if find_spec("sentence_transformers") else None
+    if outer:
+        (tmp_path / "outer.txt").write_text(str(outer))
     script = str(Path(__file__).with_name("embed_on_ranks.py"))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", script, str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
@@ -27,6 +32,11 @@ def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, si
     for name in ("two", "three"):
         np.testing.assert_array_equal(np.load(tmp_path / name / "embeddings.npy"), alone_ND)
         assert_signals_equal(tmp_path / f"{name}-signals", llama, tokens, signals_of)
+    if outer:
+        model = load_outer(str(outer), EmbedConfig())
+        expected = [model.encode([f"text {row} " * (row % 9)])[0] for row in range(40)]
+        np.testing.assert_allclose(open_embeddings(tmp_path / "outer"), expected, atol=1e-6)
+        assert len({(tmp_path / f"outer-report-{rank}.txt").read_text() for rank in range(3)}) == 1
     np.testing.assert_allclose(np.load(tmp_path / "fsdp" / "embeddings.npy"), alone_ND, atol=1e-6)
     saved = {(name, rank): np.load(tmp_path / f"losses-{name}-{rank}.npy") for name in ("plain", "fsdp") for rank in range(3)}
     tokens.mask = lambda row: np.arange(tokens.n_tokens[row]) > 1

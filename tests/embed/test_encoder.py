@@ -154,3 +154,17 @@ def test_models_that_change_themselves_run_on_one_worker(rope, tokens, embed, mo
     parameters = dict(rope_parameters=dict(rope_type=rope, rope_theta=1e4, factor=2.0)) if rope else {}
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **GROUPED, **parameters))
     assert embed(model, tokens)[1].n_workers == (1 if rope else 2)
+
+
+@pytest.mark.parametrize("kind", ["Mamba", "Rwkv"])
+def test_models_without_attention_heads(kind, tokens, embed, one_row_at_a_time):
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"Mamba": dict(state_size=4), "Rwkv": dict(context_length=64)}[kind]
+    config = getattr(transformers, f"{kind}Config")(vocab_size=64, hidden_size=16, num_hidden_layers=2, **sizes)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config)
+    vectors, report = embed(model, tokens)
+    assert np.allclose(vectors, one_row_at_a_time(model, tokens), atol=1e-5)
+    n_weights = sum(weight.numel() for name, weight in model.get_decoder().named_parameters() if "embeddings" not in name)
+    assert report.flops == 2 * n_weights * tokens.n_tokens.sum()

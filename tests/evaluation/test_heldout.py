@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM
 
 from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import heldout
+from diverseevol.evaluation.per_token import loss_per_token
 from diverseevol.progress import SILENT
 
 ROWS = [np.random.default_rng(row).integers(5, 500, 6 + 3 * (row % 7)) for row in range(25)]
@@ -38,23 +39,6 @@ def test_equals_one_row_at_a_time_whatever_the_batch(made_model, monkeypatch, bo
         assert sums[row] == pytest.approx(float(losses[torch.tensor(mask)[1:]].sum()), rel=1e-5)
 
 
-def test_a_token_weighs_as_a_token():
-    sums, n_trained, groups = np.array([2.0, 9.0, 6.0]), np.array([1, 3, 2]), ["b", "a", "b"]
-    result = heldout.loss_per_token(sums, n_trained, groups)
-    by_group = {"a": 9 / 3, "b": 8 / 3}
-    assert result == {
-        "loss": pytest.approx(17 / 6),
-        "perplexity": pytest.approx(np.exp(17 / 6)),
-        "by_group": pytest.approx(by_group),
-        "worst_group": "a",
-        "balanced_loss": pytest.approx((9 / 3 + 8 / 3) / 2),
-    }
-    assert heldout.loss_per_token(np.array([2.0, 8.0]), np.array([1, 3])) == {
-        "loss": 2.5,
-        "perplexity": pytest.approx(np.exp(2.5)),
-    }
-
-
 def test_a_plain_loop_over_tokens_gives_the_same(made_model):
     """The definition: every trained token's negative log probability, summed in a loop, by rows of any group."""
     model = AutoModelForCausalLM.from_pretrained(made_model).eval()
@@ -66,18 +50,12 @@ def test_a_plain_loop_over_tokens_gives_the_same(made_model):
         for place in range(1, len(ids)):
             if mask[place]:
                 found.setdefault(groups[row], []).append(-float(shares[place - 1, ids[place]]))
-    result = heldout.loss_per_token(heldout.heldout_losses(model, Tokens(), SILENT), Tokens.n_trained, groups)
+    result = loss_per_token(heldout.heldout_losses(model, Tokens(), SILENT), Tokens.n_trained, groups)
     means = {group: np.mean(losses) for group, losses in found.items()}
     assert result["by_group"] == pytest.approx(means, rel=1e-5)
     assert result["loss"] == pytest.approx(np.mean(np.concatenate(list(found.values()))), rel=1e-5)
     assert result["balanced_loss"] == pytest.approx(np.mean(list(means.values())), rel=1e-5)
     assert result["worst_group"] == max(means, key=means.get)
-
-
-def test_a_perplexity_that_no_number_holds_is_none():
-    assert heldout.perplexity(0.0) == 1.0
-    assert heldout.perplexity(709.7) == pytest.approx(np.exp(709.7))
-    assert heldout.perplexity(709.8) is None
 
 
 def test_losses_that_are_not_finite_name_the_row(made_model):

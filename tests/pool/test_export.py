@@ -38,6 +38,7 @@ TOOLS = [
         "tools": [{"type": "function", "function": {"name": "add"}}],
     }
 ]
+THOUGHT = [{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "reasoning": "hm"}]}]
 HALF = [
     {
         "messages": [
@@ -59,9 +60,9 @@ def pool_of(tmp_path, records, name="pool.jsonl"):
 def meaning(sample, has_calls=True):
     """What a sample says, with the input joined to its turn as every export has to, and calls as values."""
     calls = [[call.get("function", call)["name"] for call in _list(turn.tool_calls)] for turn in sample.turns]
-    return [(turn.role, said(turn), turn.is_trained, names) for turn, names in zip(sample.turns, calls, strict=True)], bool(
-        sample.tools
-    )
+    return [
+        (turn.role, said(turn), turn.thinking, turn.is_trained, names) for turn, names in zip(sample.turns, calls, strict=True)
+    ], bool(sample.tools)
 
 
 def _list(text):
@@ -77,6 +78,7 @@ def _list(text):
         (CHAT, ("alpaca", "sharegpt", "messages")),
         (TOOLS, ("sharegpt", "messages")),
         (HALF, ("sharegpt", "messages", "prompt_completion")),
+        (PLAIN + THOUGHT, ("messages", "prompt_completion")),
         (PLAIN + CHAT, ("alpaca", "sharegpt", "messages")),
         (PLAIN + HALF, ("sharegpt", "messages", "prompt_completion")),
     ],
@@ -107,11 +109,12 @@ def test_what_is_exported_says_the_same(tmp_path, records, formats, suffix):
             "speaks and calls",
         ),
         (HALF + CHAT, "trl", "TRL trains on every answer"),
+        *((THOUGHT, form, "keeps its thinking apart") for form in ("alpaca", "sharegpt", "llamafactory", "axolotl")),
     ],
 )
 def test_what_would_be_lost_is_an_error_with_the_id(tmp_path, records, form, why):
     pool = pool_of(tmp_path, records)
-    out = tmp_path / ("out" if form in ("llamafactory", "trl") else "out.jsonl")
+    out = tmp_path / ("out" if form in ("llamafactory", "trl", "axolotl") else "out.jsonl")
     with pytest.raises(PoolError, match=rf"sample {pool.id(0)} cannot be written as {form}: .*{why}.*Export as"):
         export_rows(pool, [0] if len(pool) == 1 else [0, 1], form, out)
     assert not out.exists() or not list(out.iterdir())

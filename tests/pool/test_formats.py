@@ -238,8 +238,8 @@ def test_a_mapping_that_cannot_be(source, message):
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "wrong type: a text block of turn 0 has no text"),
         (chat(("user", "q"), ("assistant", None)), "wrong type: turn 1 has no text"),
         (
-            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "reasoning_content": "hm"}]},
-            "keeps its thinking",
+            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "reasoning_content": ["hm"]}]},
+            "wrong type: turn 1 must keep its thinking as one text; found reasoning_content",
         ),
         (
             {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": "add("}]},
@@ -263,9 +263,9 @@ def test_why_a_record_is_refused(record, expected):
         ("uc", ""),
         ("u", "no response: the assistant never speaks"),
         ("su", "no response: the assistant never speaks"),
-        ("a", "role order: the assistant speaks before the user"),
-        ("sau", "role order: the assistant speaks before the user"),
-        ("tua", "role order: the tool speaks before the user"),
+        ("a", "role order: the assistant speaks before the user; take that turn out, or put a user's before it"),
+        ("sau", "role order: the assistant speaks before the user; take that turn out, or put a user's before it"),
+        ("tua", "role order: the tool speaks before the user; take that turn out, or put a user's before it"),
         ("usa", "role order: turn 1 is a system turn, but not the first"),
         ("ssua", "role order: turn 1 is a system turn, but not the first"),
         ("uua", "role order: turn 1 is the user's behind the user's"),
@@ -289,6 +289,12 @@ def test_the_order_of_the_roles(roles, expected):
         assert reason(record) == expected
     else:
         assert [turn.role[0] for turn in turns(record)] == [role.replace("c", "a") for role in roles]
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_thinking_is_kept_apart(key):
+    record = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", key: "hm"}]}
+    assert turns(record)[1] == Turn("assistant", "a", is_trained=True, thinking="hm")
 
 
 def test_an_empty_turn_inside_is_named():

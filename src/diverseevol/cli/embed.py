@@ -17,6 +17,7 @@ SIGNALS_HELP = (
     "What to compute, with commas between: embedding, loss, answer_loss (loss without the prompt), confidence, margin, entropy "
     "(over the response), paper_confidence, paper_margin, paper_entropy (raw logits, over all positions). Numbers go to signals.parquet."
 )
+OUTER_HELP = "A sentence-transformers model instead of --model: folder or Hub id. It reads each good row's turns as plain text, system's left out."
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def embed(
     pool: Annotated[str, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")],
-    model: Annotated[str, typer.Option("--model", help="Model or adapter: folder or Hub id.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.npy (N × D, float32), ids.txt and the pool's index.")],
+    model: Annotated[str | None, typer.Option("--model", help="Model or adapter: folder or Hub id.")] = None,
+    outer: Annotated[str | None, typer.Option("--outer", help=OUTER_HELP)] = None,
     signals: Annotated[str, typer.Option("--signals", help=SIGNALS_HELP)] = "embedding",
     words: o.Words = None,
     preset: o.PresetOption = None,
@@ -35,7 +37,12 @@ def embed(
 ) -> None:
     """Embed a pool; the same command again resumes."""
     asked = asked_signals(signals)
-    config = o.config_from(words, preset, {"pool.path": pool, "model": model, "out": str(out), "seed": seed, "rounds": 0})
+    if (model is None) == (outer is None):
+        raise typer.BadParameter("give either --model or --outer")
+    given = {"pool.path": pool, "model": model or outer, "embed.model": outer, "out": str(out), "seed": seed, "rounds": 0}
+    config = o.config_from(words, preset, given)
+    if config.embed.model and asked != {"embedding"}:
+        raise ConfigError(f"--outer gives embeddings alone; --signals asks for {signals}. Give --model for the others.")
     from .. import dist
     from .run import quiet_libraries
     from .watch import open_watch

@@ -55,7 +55,8 @@ def explain(
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    typer.echo(f"{found['id']} (pool row {found['row']}; {found['source']}, record {found['source_row']})")
+    at = f"pool row {found['row']}" if found["row"] is not None else "not in the pool"
+    typer.echo(f"{found['id']} ({at}; {found['source']}, record {found['source_row']})")
     typer.echo(found["why"])
     typer.echo(_short(found["record"]))
     if found.get("nearest"):

@@ -7,7 +7,7 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: diverseevol select --embeddings X.npy --chosen chosen.txt --n 100 --out picks.jsonl metric=cosine"
 KINDS = ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
 COUNT = "How many to pick. Under torchrun --n-new alone works: it takes --n for an option of its own."
+TOKENS = "Instead of --n: pick until the next pick would bring the picks' tokens above this."
 LINES = "Chosen so far: a row number or an id a line, or JSONL with row or id. With none, k_center begins at the row farthest from the mean."
 RECORDS = "JSONL, CSV or Parquet, a record a row, for strategies that read columns; a signals.parquet beside the vectors is read by itself."
 BESIDE = "Their ids, one a line; if not given, ids.txt beside the vectors, where there is one."
@@ -34,7 +35,11 @@ N_SHOWN = 5
 BLOCK_ROWS = 4096
 
 Embeddings = Annotated[str, typer.Option("--embeddings", help=f"The vectors: {KINDS}")]
-Number = Annotated[int, typer.Option("--n", "--n-new", min=1, help=COUNT)]
+Number = Annotated[int | None, typer.Option("--n", "--n-new", min=1, help=COUNT)]
+Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help=TOKENS)]
+LengthColumn = Annotated[
+    str, typer.Option("--length-column", help="The column of --columns with each row's tokens, for --tokens.")
+]
 Out = Annotated[Path, typer.Option("--out", help="JSONL, a line a pick: id, row, rank, and what the strategy knew of it.")]
 Chosen = Annotated[Path | None, typer.Option("--chosen", help=LINES)]
 Name = Annotated[str, typer.Option("--strategy", help="Which one; the list is below.")]
@@ -62,8 +67,10 @@ def register(app: typer.Typer) -> None:
 
 def select(
     embeddings: Embeddings,
-    n: Number,
     out: Out,
+    n: Number = None,
+    tokens: Tokens = None,
+    length_column: LengthColumn = "n_tokens",
     chosen: Chosen = None,
     strategy: Name = "k_center",
     ids: IdsFile = None,
@@ -72,9 +79,11 @@ def select(
     memory: Memory = None,
     words: Words = None,
 ) -> None:
-    """Pick rows of embeddings in files, which may be larger than the memory."""
+    """Pick rows of embeddings in files, which may be larger than the memory; killed, the same command of k_center goes on."""
     from ..selection import Signal, Signals, make_strategy
 
+    if (n is None) == (tokens is None):
+        raise typer.BadParameter("give either --n or --tokens")
     options = _options(words or [])
     chooser = make_strategy(strategy, **options)
     n_bytes = None if memory is None else _size(memory)
@@ -82,6 +91,7 @@ def select(
     from .. import dist
     from ..vectors import open_vectors
     from .select_files import open_ids, read_chosen, read_columns
+    from .select_journal import open_journal
     from .watch import open_watch
 
     started, watch = time.perf_counter(), open_watch()
@@ -90,16 +100,29 @@ def select(
     n_rows, width = vectors.shape
     names = open_ids(ids, vectors.folder, n_rows)
     chosen_rows = read_chosen(chosen, n_rows, names)
-    if n > n_rows - len(chosen_rows):
-        left = f"{n_rows - len(chosen_rows)} of the {n_rows} rows of {embeddings} are still unchosen"
-        raise PoolExhaustedError(f"cannot select {n} rows: {left}. Lower --n.")
+    n_left = n_rows - len(chosen_rows)
+    if (n or 1) > n_left:
+        left = f"{n_left} of the {n_rows} rows of {embeddings} are still unchosen"
+        raise PoolExhaustedError(f"cannot select {n or 'any'} rows: {left}. Lower --n.")
     if n_bytes is not None:
         chooser = _within(n_bytes, width + len(chosen_rows) + N_SCOUTS, strategy, options)
-    table = read_columns(columns, vectors.folder, chooser.needs - {Signal.EMBEDDING}, n_rows)
-    picks = _picks(chooser, Signals(n_rows, vectors, table, watch=watch), chosen_rows, n, seed, names)
+    lengths = frozenset() if tokens is None else frozenset({length_column})
+    table = read_columns(columns, vectors.folder, (chooser.needs | lengths) - {Signal.EMBEDDING}, n_rows)
+    signals = Signals(n_rows, vectors, table, watch=watch)
+
+    journal = open_journal(out, signals, chosen_rows, chooser)
+
+    def pick(n_new: int) -> Selection:
+        return _picks(journal or chooser, signals, chosen_rows, n_new, seed, names)
+
+    picks = pick(n) if n is not None else _within_tokens(pick, signals, length_column, n_left, tokens or 0)
     dist.on_main(lambda: _write(out, picks, names))
+    if journal:
+        dist.on_main(journal.forget)
     seconds = time.perf_counter() - started
-    watch.note(f"Done: {strategy} picked {n:,} of {n_rows:,} × {width:,} in {embeddings} into {out}, {seconds:.1f} s")
+    watch.note(
+        f"Done: {strategy} picked {len(picks.rows):,} of {n_rows:,} × {width:,} in {embeddings} into {out}, {seconds:.1f} s"
+    )
 
 
 def _options(words: Sequence[str]) -> dict[str, Any]:
@@ -159,6 +182,13 @@ def _picks(chooser: Strategy, signals: Signals, chosen_rows: np.ndarray, n: int,
         raise NonFiniteError(
             f"NaN or infinite values in the embeddings of {shown}. Embed these anew, or leave them out."
         ) from None
+
+
+def _within_tokens(pick: Callable[[int], Selection], signals: Signals, column: str, n_left: int, budget: int) -> Selection:
+    from ..selection.needed import numbers_of
+    from ..selection.within_tokens import select_within
+
+    return select_within(pick, numbers_of(signals, column, "--tokens"), n_left, budget)
 
 
 def _first_nonfinite(signals: Signals) -> list[int]:

@@ -27,7 +27,7 @@ class Ids:
 
     def count(self) -> int:
         """How many there are."""
-        return sum(1 for _ in self._lines())
+        return sum(1 for _ in self.lines())
 
     def rows_of(self, names: Collection[str]) -> dict[str, int]:
         """The rows of those of `names` that are ids.
@@ -36,16 +36,17 @@ class Ids:
             SelectionError: one of them is the id of two rows.
         """
         found: dict[str, int] = {}
-        for row, name in enumerate(self._lines()):
+        for row, name in enumerate(self.lines()):
             if name in names and found.setdefault(name, row) != row:
                 raise SelectionError(f"{self.path} gives the id {name!r} to the rows {found[name]} and {row}. Make ids unique.")
         return found
 
     def of_rows(self, rows: Collection[int]) -> dict[int, str]:
         """The ids of rows."""
-        return {row: name for row, name in enumerate(self._lines()) if row in rows}
+        return {row: name for row, name in enumerate(self.lines()) if row in rows}
 
-    def _lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
+        """All of them, in row order."""
         with open_text(self.path) as text:
             for line in text:
                 yield line.rstrip("\r\n")

@@ -61,7 +61,8 @@ def spent(runs: Iterable[RunFolder]) -> dict[str, float]:
 
 def _stages_used(index: int, is_chain: bool) -> list[tuple[int, str]]:
     """The stages that round `index`'s model rests on."""
-    selects = [(at, "select") for at in range(index + 1)] + ([(0, "embed_outer")] if index else [])
+    selects = [(at, "select") for at in range(index + 1)]
+    selects += [(0, "embed_outer")] if index else []  # once, for every round that picks by it
     if not is_chain:
         return [*selects, (index, "train")]
     return [*selects, *((at, "train") for at in range(index + 1)), *((at, "embed") for at in range(index))]

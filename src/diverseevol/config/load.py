@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -173,8 +173,15 @@ def _known_keys(path: list[str]) -> list[str]:
     model: type[BaseModel] = RunConfig
     for part in path:
         field = model.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = _section_in(field.annotation) if field else None
+        if inner is None:
             break
         model = inner
     return list(model.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+    """The section's model in a field's type: alone, optional, or a list's."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

@@ -34,6 +34,11 @@ def _count_or_share(value: object) -> object:
     raise ValueError(f"pool.holdout is {value!r}: give a whole number of rows, or a share of the pool below 1")
 
 
+def _one_or_several_words(value: object) -> object:
+    """One word stands for the list of it alone."""
+    return (value,) if isinstance(value, str) else value
+
+
 class SourceConfig(Stage):
     """One source of instruction data."""
 
@@ -76,6 +81,12 @@ class PoolConfig(Stage):
     """A column to take them by, in proportion to its groups; the loss is then also given per group."""
     max_bad: float = Field(default=0.05, ge=0, le=1)
     """Largest share of bad rows to leave out; above it the run stops. (Rows too long for prompt.max_length do not count here.)"""
+    dedup: Literal["exact", "near", False] = False
+    """Drop rows that repeat an earlier one: exact (same dialogue), near (same up to case, punctuation, a few words), or false."""
+    dedup_similarity: float = Field(default=0.7, ge=0.5, le=1)
+    """How alike near-duplicates are at least, in what is asked, in the input and in the answer: Jaccard similarity of 5 characters."""
+    decontaminate: Annotated[tuple[str, ...], BeforeValidator(_one_or_several_words)] = ()
+    """Drop rows that hold questions of these benchmarks: NAME=FILE or NAME=FILE:FIELD each, FILE as JSON or JSONL."""
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
         """The sources, whether `path` or `sources` named them."""
@@ -111,6 +122,8 @@ class EmbedConfig(Stage):
     """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
     tokens_per_batch: int | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
+    model: str | None = None
+    """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's, computed once a run."""
 
 
 class SelectionConfig(Stage):
@@ -162,7 +175,7 @@ class TrainConfig(Stage):
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
     command: str | None = None
-    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
+    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed}); SFTConfig's keys are not passed on."""
     command_format: Literal["records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"] = (
         "alpaca"
     )

@@ -5,6 +5,7 @@
 - encoder: a model made ready for the pass: the decoder without its head, in evaluation mode, in the pass's dtype
 - head, statistics, formulas: the signals that need logits, from the same states, a part of the vocabulary at a time
 - answers: the rows without their prompts
+- outer: the pass of a sentence-transformers model over the rows' text, in place of the round's own model
 - workers: the batches through the encoder: worker threads or lockstep, halving when memory runs out
 - store, rows_file, columns: the files under way, their finished pieces, the finished files
 - report: what the pass did and cost
@@ -12,7 +13,21 @@
 
 from .api import embed_pool, embed_tokens, open_embeddings
 from .columns import open_signals
+from .outer import check_outer, embed_texts, load_outer, outer_fingerprint
 from .report import EmbedReport
 from .shards import TokenRows
+from .store import is_embedded
 
-__all__ = ["EmbedReport", "TokenRows", "embed_pool", "embed_tokens", "open_embeddings", "open_signals"]
+__all__ = [
+    "EmbedReport",
+    "TokenRows",
+    "check_outer",
+    "embed_pool",
+    "embed_texts",
+    "embed_tokens",
+    "is_embedded",
+    "load_outer",
+    "open_embeddings",
+    "open_signals",
+    "outer_fingerprint",
+]

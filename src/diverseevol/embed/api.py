@@ -23,14 +23,14 @@ from torch import nn
 
 from .. import dist
 from ..config import EmbedConfig, PoolConfig, PromptConfig
-from ..errors import EmbedError, NonFiniteError
+from ..errors import ConfigError, EmbedError, NonFiniteError
 from ..ledger import peak_memory
 from ..progress import SILENT, Watch
 from ..selection import Signal
 from .answers import answer_rows
 from .encoder import Encoder, ready_encoder
 from .formulas import columns_of
-from .report import EmbedReport, head_flops, pass_flops
+from .report import EmbedReport, head_flops, n_heads, pass_flops
 from .shards import Ids, TokenRows, make_shards, memory_budget
 from .store import Store, finished_report, finished_signals, open_store
 from .workers import Work
@@ -125,10 +125,14 @@ def embed_pool(
     from ..models import fingerprint, load_model, load_tokenizer
     from ..prepare import prepare
 
-    out_dir, prompt = Path(out_dir), prompt or PromptConfig()
+    out_dir, prompt, config = Path(out_dir), prompt or PromptConfig(), config or EmbedConfig()
+    if config.model:
+        raise ConfigError(
+            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts for it."
+        )
     data = prepare(PoolConfig(path=str(pool)), prompt, load_tokenizer(model), out_dir / "pool", 0, watch)
     name = f"{fingerprint(model)} {prompt.model_dump_json()}"
-    embed_tokens(load_model(model), data.tokens, out_dir, config or EmbedConfig(), data.pool.ids, name, watch)
+    embed_tokens(load_model(model), data.tokens, out_dir, config, data.pool.ids, name, watch)
     return open_embeddings(out_dir)
 
 
@@ -207,7 +211,7 @@ def _budget(encoder: Encoder, tokens: TokenRows, config: EmbedConfig, n_workers:
     bytes_per_token = (4 * widest + 8 * encoder.width) * itemsize + 12 * encoder.width
     text_config = encoder.decoder.config.get_text_config()
     if text_config._attn_implementation == "eager":
-        bytes_per_token += 2 * 4 * text_config.num_attention_heads * int(tokens.n_tokens.max())
+        bytes_per_token += 2 * 4 * n_heads(text_config) * int(tokens.n_tokens.max())
     weight_bytes = sum(parameter.nbytes for parameter in encoder.model.parameters())
     return min(dist.gather(memory_budget(encoder.device, bytes_per_token, weight_bytes, n_workers)))
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..ledger import forward_flops
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,24 @@ class EmbedReport:
         return asdict(self)
 
 
+def n_outside_tables(model: nn.Module) -> int:
+    """A model's parameters but those of its embedding tables."""
+    in_tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in in_tables)
+
+
+def n_heads(text_config: PretrainedConfig) -> int:
+    """Attention heads of a layer; 0 for a model without attention, such as Mamba, whose configuration knows no such number."""
+    return getattr(text_config, "num_attention_heads", None) or 0
+
+
 def pass_flops(decoder: PreTrainedModel, n_tokens_N: np.ndarray) -> float:
     """FLOPs of a decoder over rows of these lengths."""
-    in_tables = {id(module.weight) for module in decoder.modules() if isinstance(module, nn.Embedding)}
-    n_parameters = sum(parameter.numel() for parameter in decoder.parameters() if id(parameter) not in in_tables)
     config = decoder.config.get_text_config()
     lengths_N = n_tokens_N.astype(np.float64)
-    attention: float = 2.0 * config.num_hidden_layers * config.hidden_size * float(np.square(lengths_N).sum())
-    return forward_flops(n_parameters, int(n_tokens_N.sum())) + attention
+    width = config.hidden_size if n_heads(config) else 0
+    attention: float = 2.0 * config.num_hidden_layers * width * float(np.square(lengths_N).sum())
+    return forward_flops(n_outside_tables(decoder), int(n_tokens_N.sum())) + attention
 
 
 def head_flops(weight_VD: Tensor, n_tokens_N: np.ndarray) -> float:

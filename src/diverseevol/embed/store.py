@@ -44,7 +44,7 @@ class Store:
     embeddings: RowsFile | None
     columns: RowsFile | None
     done: dict[int, int] = field(default_factory=dict)
-    """Finished shards of earlier calls, and the batch bound that each ended with."""
+    """Finished shards of earlier calls, and the number noted with each: the batch bound that it ended with, or its tokens (outer.py)."""
 
     def write(self, rows: np.ndarray, outputs: Outputs, first_column: int = 0) -> None:
         """Put vectors and signals at their rows, the signals from `first_column` on.
@@ -57,15 +57,15 @@ class Store:
         if self.columns is not None and outputs.columns_BS is not None:
             self.columns.write(rows, outputs.columns_BS, first_column)
 
-    def finish(self, shard: int, budget: int) -> None:
-        """Note a shard as finished, once its rows are on the disk."""
+    def finish(self, shard: int, number: int) -> None:
+        """Note a shard as finished, with a number, once its rows are on the disk."""
         for file in self._files():
             file.sync()
         line_file = _progress_dir(self.out_dir) / f"rank-{dist.rank()}.jsonl"
         with line_file.open("a", encoding="utf-8") as lines:
             if lines.tell() == 0:
                 lines.write(json.dumps(self.header) + "\n")
-            lines.write(json.dumps([shard, budget]) + "\n")
+            lines.write(json.dumps([shard, number]) + "\n")
             lines.flush()
             os.fsync(lines.fileno())
 
@@ -115,6 +115,13 @@ def finished_signals(out_dir: Path, header: dict[str, Any]) -> frozenset[Signal]
         return frozenset()
     embedding = {Signal.EMBEDDING} if (out_dir / "embeddings.npy").exists() else set()
     return frozenset(embedding | set(available_columns(out_dir)))
+
+
+def is_embedded(out_dir: Path, fingerprint: str) -> bool:
+    """Whether a pass of this fingerprint has finished its vectors here: what can be known without the model."""
+    record_file = out_dir / "embeddings.json"
+    is_there = record_file.exists() and (out_dir / "embeddings.npy").exists()
+    return is_there and read_json(record_file)["header"]["fingerprint"] == fingerprint
 
 
 def finished_report(out_dir: Path) -> EmbedReport:

@@ -1,5 +1,195 @@
-"""How diverse a chosen subset is; the score itself lies in vendi.py, below selection, which draws sets by it."""
+"""How diverse a growing subset is, against random sets of the same sizes from the same pool, and the whole pool.
 
-from ..vendi import vendi_score
+Sources: Vendi score, Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410 (vendi.py), as in DiverseEvol's analysis (Wu et al., 2023,
+https://arxiv.org/abs/2311.08182); distances in coverage.py, cells in cells.py, words in text_diversity.py. The Vendi score looks at
+directions (rows of unit length); distances and cells take the vectors as they are.
+The measures say how a subset lies in the pool, not whether a model tuned on it is better.
+Cost: of each set an eigenvalue problem a size, of min(n, D); one product N × C × D of all sets' C rows with the pool's N, which is
+read in blocks. One set's rows, and words, are held at a time, beside what coverage.py holds.
+Shape letters: N pool rows, D embedding width, R random sets, T sizes.
+"""
 
-__all__ = ["vendi_score"]
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SelectionError
+from ..progress import SILENT, Watch
+from ..vendi import ORDERS, vendi_score, vendi_scores
+from .cells import cell_entropy, share_hit
+from .coverage import distances_to_prefixes, mean_nearest_within
+from .nearest import Vectors, check_rows
+from .random_sets import BAND, draw_random_sets
+from .text_diversity import Grams
+
+__all__ = ["DiversityReport", "measure_diversity", "measure_pool", "vendi_score"]
+
+VENDI_NAMES = tuple(f"vendi_{q:g}" for q in ORDERS)
+POOL_ROWS_ASKED = 2048
+"""So many of the pool's rows, drawn by the seed, stand for all in its own mean nearest-neighbour distance, N² pairs otherwise."""
+POOL_ROWS_READ = 50_000
+"""So many of the pool's rows, drawn likewise, are read for its words."""
+
+TextOf = Callable[[int], Sequence[str]]
+"""The pieces of text of a pool row."""
+
+
+@dataclass(frozen=True)
+class DiversityReport:
+    """Measures by name.
+
+    They are `vendi_0.5` … `vendi_inf`, `covering_radius`, `mean_nearest_to_subset`, `mean_nearest_within`, and, where asked for,
+    `cells_hit`, `cell_entropy` (bits), `n_words`, `distinct_1` … `distinct_3`, `word_entropy` (bits).
+    A value that is not defined, such as the distance to the nearest other row of a single row, is NaN.
+
+    Attributes:
+        sizes: how many rows count, ascending; one a round.
+        chosen: float64[T] each.
+        random: float64[R, T] each; the sets grow like the subset.
+        pool: of all rows; without the distances to the subset.
+    """
+
+    sizes: tuple[int, ...]
+    chosen: dict[str, NDArray[np.float64]]
+    random: dict[str, NDArray[np.float64]]
+    pool: dict[str, float]
+
+    def band(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Mean over the random sets, and the 5 % and 95 % quantiles; float64[T] each."""
+        values_RT = self.random[name]
+        low_T, high_T = np.quantile(values_RT, BAND, axis=0)
+        return values_RT.mean(axis=0), low_T, high_T
+
+    def sets(self) -> list[dict[str, Any]]:
+        """The subset after each round as plain values for JSON; what is not defined becomes null."""
+        sets = []
+        for size_pos, size in enumerate(self.sizes):
+            measures = {name: {"value": _plain(values_T[size_pos])} for name, values_T in self.chosen.items()}
+            for name in self.random:
+                figures = zip(("random_mean", "random_low", "random_high"), self.band(name), strict=True)
+                measures[name] |= {key: _plain(figure_T[size_pos]) for key, figure_T in figures}
+            sets.append({"n_chosen": size, "measures": measures})
+        return sets
+
+    def pool_values(self) -> dict[str, float | None]:
+        """The whole pool's values for JSON, likewise."""
+        return {name: _plain(value) for name, value in self.pool.items()}
+
+
+def measure_diversity(
+    embeddings: Vectors,
+    chosen_rows: NDArray[np.int64],
+    sizes: Sequence[int] | None = None,
+    *,
+    n_random: int = 20,
+    seed: int = 0,
+    cells: NDArray[np.int64] | None = None,
+    text_of: TextOf | None = None,
+    choosable_rows: NDArray[np.int64] | None = None,
+    watch: Watch = SILENT,
+) -> DiversityReport:
+    """Measure a subset, round by round, beside random sets and the pool.
+
+    Args:
+        embeddings: (N, D), numpy, memory-mapped, torch, or vectors in files: one row a pool row.
+        chosen_rows: the subset, in the order in which it was chosen.
+        sizes: how many of them each round had, ascending; None: all.
+        n_random: how many random sets; 0: none.
+        seed: draws the random sets, and the rows that stand for the pool.
+        cells: the cell of each pool row, -1 for none: `cells_of_labels` or `k_means_cells`.
+        text_of: gives a row's text for the measures of words; None: none.
+        choosable_rows: what the random sets are drawn from; None: the whole pool.
+        watch: shows progress.
+
+    Raises:
+        SelectionError: no rows, rows that are not the pool's or named twice, or sizes that do not ascend up to their number.
+        EmbedError: not rows of numbers, or a row of zeros, which has no direction.
+        NonFiniteError: a pool row holds NaN or infinite values.
+        PoolExhaustedError: fewer rows are choosable than a random set needs.
+    """
+    check_rows(chosen_rows, embeddings, "diversity")
+    sizes = list(sizes or [len(chosen_rows)])
+    if sizes[0] < 1 or sizes[-1] > len(chosen_rows) or sorted(set(sizes)) != sizes:
+        raise SelectionError(f"sizes must ascend from 1 to at most {len(chosen_rows)}, the rows chosen; found {sizes}.")
+    # The pool first: it finds unusable rows by their numbers.
+    pool = measure_pool(embeddings, seed=seed, cells=cells, text_of=text_of, watch=watch)
+    drawn_from = int(embeddings.shape[0]) if choosable_rows is None else choosable_rows
+    orders = [chosen_rows[: sizes[-1]], *draw_random_sets(drawn_from, sizes[-1], n_random, seed)]
+    with watch.task("sets", float(len(orders)), "sets") as task:
+        of_orders = []
+        for order in orders:
+            of_orders.append(_of_order(embeddings, order, sizes, cells, text_of))
+            task.advance()
+    found = {name: np.stack([measures[name] for measures in of_orders]) for name in of_orders[0]}
+    found["covering_radius"], found["mean_nearest_to_subset"] = distances_to_prefixes(embeddings, orders, sizes, watch)
+    names = sorted(found, key=_place)
+    chosen = {name: found[name][0] for name in names}
+    return DiversityReport(tuple(sizes), chosen, {name: found[name][1:] for name in names} if n_random else {}, pool)
+
+
+def measure_pool(
+    embeddings: Vectors,
+    *,
+    seed: int = 0,
+    cells: NDArray[np.int64] | None = None,
+    text_of: TextOf | None = None,
+    watch: Watch = SILENT,
+) -> dict[str, float]:
+    """Measure all rows at once; arguments and errors as of `measure_diversity`."""
+    n_rows = int(embeddings.shape[0])
+    everything = np.arange(n_rows)
+    asked, read = (_some(n_rows, n, seed) for n in (POOL_ROWS_ASKED, POOL_ROWS_READ))
+    with watch.task("whole pool", 3.0, "measures") as task:
+        found = dict(zip(VENDI_NAMES, vendi_scores(embeddings)[0].tolist(), strict=True))
+        task.advance()
+        found["mean_nearest_within"] = mean_nearest_within(embeddings, everything, asked) if n_rows > 1 else math.nan
+        task.advance()
+        if cells is not None:
+            found |= {"cells_hit": share_hit(cells, everything), "cell_entropy": cell_entropy(cells, everything)}
+        if text_of is not None:
+            found |= Grams.of(map(text_of, read.tolist())).measure(np.arange(len(read)))
+        task.advance()
+    return found
+
+
+def _of_order(
+    embeddings: Vectors,
+    order: NDArray[np.int64],
+    sizes: Sequence[int],
+    cells: NDArray[np.int64] | None,
+    text_of: TextOf | None,
+) -> dict[str, NDArray[np.float64]]:
+    """What can be said of an order's first rows without the rest of the pool; float64[T] each."""
+    vectors = embeddings[order]
+    found: dict[str, Sequence[float]] = dict(zip(VENDI_NAMES, vendi_scores(vectors, sizes=sizes).T.tolist(), strict=True))
+    found["mean_nearest_within"] = [mean_nearest_within(vectors, np.arange(n)) if n > 1 else math.nan for n in sizes]
+    if cells is not None:
+        found["cells_hit"] = [share_hit(cells, order[:n]) for n in sizes]
+        found["cell_entropy"] = [cell_entropy(cells, order[:n]) for n in sizes]
+    if text_of is not None:
+        grams = Grams.of(map(text_of, order.tolist()))
+        measured = [grams.measure(np.arange(n)) for n in sizes]
+        found |= {name: [values[name] for values in measured] for name in measured[0]}
+    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
+
+
+def _some(n_rows: int, n: int, seed: int) -> NDArray[np.int64]:
+    """At most `n` rows of the pool, ascending."""
+    rows = np.arange(n_rows)
+    return rows if n_rows <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
+
+
+def _place(name: str) -> int:
+    """Vendi scores first, then distances, then the rest, each in the order of their making."""
+    known = (*VENDI_NAMES, "covering_radius", "mean_nearest_to_subset", "mean_nearest_within")
+    return known.index(name) if name in known else len(known)
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

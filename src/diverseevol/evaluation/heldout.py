@@ -1,16 +1,13 @@
 """Loss per token on held-out rows: the cheap yardstick that needs no judge.
 
-The loss counts the tokens that training counts (the responses and their EOS), summed over rows and divided by their number, so a long
-answer weighs by its tokens; per group of a column likewise.
+The loss counts the tokens that training counts (the responses and their EOS); per_token.py makes means of a row's sums.
 Cost: one forward pass with logits over the rows, in batches whose logits stay below 64 MB in float32.
 Shape letters: B rows of a batch, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LOGITS_A_BATCH = 1 << 24
-LARGEST_EXPONENT = math.log(np.finfo(np.float64).max)
 
 
 def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.ndarray:
@@ -55,35 +51,6 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
             f"the held-out loss of {bad.size} rows is not finite, first row {bad[0]}. Lower train.learning_rate or check the dtype."
         )
     return sums
-
-
-def loss_per_token(sums: np.ndarray, n_trained: np.ndarray, groups: Sequence[str] | None = None) -> dict[str, Any]:
-    """Mean loss a trained token, for metrics.json.
-
-    Args:
-        sums: Summed loss over each row's trained tokens, [N].
-        n_trained: How many those are, [N].
-        groups: Each row's group, [N].
-
-    Returns:
-        `loss` over all rows, each token weighing the same, and `perplexity`, its exponential; with groups also `by_group` (the loss of
-        each, in the order of their names), `worst_group` (the name of the one with the highest) and `balanced_loss` (the mean over
-        the groups, each weighing the same).
-    """
-    loss = float(sums.sum() / n_trained.sum())
-    result: dict[str, Any] = {"loss": loss, "perplexity": perplexity(loss)}
-    if groups is not None:
-        names = np.asarray(groups)
-        by_group = {str(name): float(sums[names == name].sum() / n_trained[names == name].sum()) for name in sorted(set(groups))}
-        result["by_group"] = by_group
-        result["worst_group"] = max(by_group, key=lambda name: by_group[name])
-        result["balanced_loss"] = sum(by_group.values()) / len(by_group)
-    return result
-
-
-def perplexity(loss: float) -> float | None:
-    """The exponential of a loss in nats a token; None where no number holds it."""
-    return math.exp(loss) if loss < LARGEST_EXPONENT else None
 
 
 def _batches(n_tokens: np.ndarray, n_vocabulary: int) -> list[np.ndarray]:

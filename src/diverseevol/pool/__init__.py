@@ -6,8 +6,8 @@ result. `Pool.read(path)` does both for data without a run. `export_rows` (in ex
 
 from .build import finish_pool, read_pool
 from .rows_file import read_rows_file
-from .sample import Sample, Turn
+from .sample import Sample, Turn, plain_text
 from .sources import fingerprint
 from .store import Pool, Records
 
-__all__ = ["Pool", "Records", "Sample", "Turn", "fingerprint", "finish_pool", "read_pool", "read_rows_file"]
+__all__ = ["Pool", "Records", "Sample", "Turn", "fingerprint", "finish_pool", "plain_text", "read_pool", "read_rows_file"]

@@ -36,10 +36,11 @@ RECORDS_COLUMNS = [
     ("source", NAMES),
     ("source_row", pa.int64()),
     ("format", NAMES),
+    ("dialogue", pa.uint64()),
 ]
 INDEX_SCHEMA = pa.schema([("position", pa.int64()), ("id", pa.string()), ("n_tokens", pa.int32()), ("n_trained", pa.int32())])
 INDEX_ROWS = 1 << 20
-VERSION = 1
+VERSION = 2
 """Of the records' file; another one is read anew."""
 TOO_LONG = "no token left to train on at max_length"
 REFUSED = "the prompt template refuses it"
@@ -97,6 +98,7 @@ def finish_pool(
     n_trained: NDArray[np.int32],
     max_bad: float = 1.0,
     why_refused: Callable[[int], str] = lambda position: REFUSED,
+    is_dropped: NDArray[np.bool_] | None = None,
 ) -> Pool:
     """Leave out the records without a trained token, and write the index of the pool's rows.
 
@@ -106,10 +108,11 @@ def finish_pool(
         n_trained: Trained tokens of each record; int32[R].
         max_bad: The largest share of bad rows: those of `read_pool`, and those without any token, which the template refuses.
         why_refused: Says why the template refuses the record at a position.
+        is_dropped: Records that are left out as duplicates or as contaminated, and named elsewhere (overlap/); bool[R].
 
     Raises:
         BadRowsError: more rows are bad than that, or most records are too long.
-        PoolError: the numbers are not this pool's.
+        PoolError: the numbers are not this pool's, or no record is left.
     """
     records = Records.open(pool_dir)
     if not len(records) == len(n_tokens) == len(n_trained):
@@ -131,7 +134,11 @@ def finish_pool(
             f"{len(too_long):,} of {len(records):,} rows have no token left to train on: their prompts fill prompt.max_length. "
             f"Raise prompt.max_length; the first is {too_long[0].place()}."
         )
-    positions = np.flatnonzero(n_trained != 0)
+    positions = np.flatnonzero((n_trained != 0) & (True if is_dropped is None else ~is_dropped))
+    if is_dropped is not None and not len(positions):
+        raise PoolError(
+            f"no row is left: {is_dropped.sum():,} of {len(records):,} hold questions of benchmarks. Correct pool.decontaminate."
+        )
     with replacing(pool_dir / INDEX) as file, pa.OSFile(str(file), "wb") as out, pa.ipc.new_file(out, INDEX_SCHEMA) as writer:
         # In parts: a column of names may not hold more than 2 GB in one piece.
         for start in range(0, len(positions), INDEX_ROWS):
@@ -145,7 +152,7 @@ def finish_pool(
 def _second_pass(first_file: Path, file: Path, first: FirstPass, config: PoolConfig, seed: int, made_of: str) -> None:
     """Copy the rows that stay, with their ids."""
     sources = config.all_sources()
-    hashes = np.concatenate(first.hashes)
+    hashes, first_dialogues = np.concatenate(first.hashes), np.concatenate(first.dialogues)
     counts = counters(hashes)
     caps, weights = [source.max_rows for source in sources], [source.weight for source in sources]
     is_kept = draw(np.concatenate(first.groups), priorities(hashes, counts, seed), caps, weights, config.max_rows)
@@ -172,7 +179,8 @@ def _second_pass(first_file: Path, file: Path, first: FirstPass, config: PoolCon
             batch, ids = batch.filter(pa.array(is_kept[rows])), id_texts(hashes[rows][is_kept[rows]], counts[rows][is_kept[rows]])
             names = pa.DictionaryArray.from_arrays(batch["source"], source_names)
             formats = pa.DictionaryArray.from_arrays(batch["format"], format_names)
-            columns = [batch["record"], pa.array(ids, pa.string()), names, batch["source_row"], formats]
+            dialogues = pa.array(first_dialogues[rows][is_kept[rows]])
+            columns = [batch["record"], pa.array(ids, pa.string()), names, batch["source_row"], formats, dialogues]
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 

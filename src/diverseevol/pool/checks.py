@@ -66,7 +66,7 @@ def _order(turn: Turn, number: int, before: str) -> str:
     if turn.role == "system":
         return f"role order: turn {number} is a system turn, but not the first"
     if before in ("", "system"):
-        return f"role order: the {turn.role} speaks before the user"
+        return f"role order: the {turn.role} speaks before the user; take that turn out, or put a user's before it"
     last = "a call of tools" if before == "call" else f"the {before}'s"
     return f"role order: turn {number} is the {turn.role}'s behind {last}"
 

@@ -1,8 +1,8 @@
 """The turns of a dialogue: ShareGPT's {from, value}, the {role, content} of everybody else, Alpaca's history, and tools.
 
 Content is text or a list of text blocks, {type: text, text} or {type: text, value}, which are joined as they are. A
-ShareGPT function_call is an assistant's turn that calls tools, an observation a tool's answer. What would be lost on the
-way (an image, thinking kept in a key of its own, half a loss weight) makes the row a bad one.
+ShareGPT function_call is an assistant's turn that calls tools, an observation a tool's answer. Thinking under a key of its own is kept
+for the chat template. What would be lost on the way (an image, half a loss weight) makes the row a bad one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from .layouts import FUNCTION, Layout
 from .sample import Turn
 
 SWITCHES = ("loss_weight", "weight", "train", "loss")
-LOST = ("reasoning_content", "reasoning", "thinking")
+# As transformers' apply_chat_template has them: a template finds the first of these under the name that it knows.
+THINKING = ("reasoning_content", "reasoning", "thinking")
 
 
 def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - any JSON value
@@ -45,10 +46,10 @@ def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - 
         )
     if role != "assistant":
         return Turn(role, text)  # type: ignore[arg-type]
-    for key in LOST:
-        if message.get(key):
-            raise RowError(f"turn {number} keeps its thinking in {key!r}, which would be lost: put it into the content")
-    return Turn("assistant", text, is_trained=_is_trained(message, number), tool_calls=calls)
+    kept = {key: message[key] for key in THINKING if message.get(key)}
+    if len(kept) > 1 or not all(isinstance(thinking, str) for thinking in kept.values()):
+        raise RowError(f"wrong type: turn {number} must keep its thinking as one text; found {', '.join(kept)}")
+    return Turn("assistant", text, is_trained=_is_trained(message, number), tool_calls=calls, thinking="".join(kept.values()))
 
 
 def _content(message: dict[str, Any], number: int, layout: Layout, may_be_missing: bool) -> str:

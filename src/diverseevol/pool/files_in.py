@@ -37,11 +37,12 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         with path.open("rb", buffering=CHUNK) as raw:
-            start = raw.read(2)
-            raw.seek(0)
-            if start in UTF16:
+            file = _unpacked(cast(io.BufferedReader, raw), path)
+            start = file.peek(4)[:4]
+            # Without a mark, the first characters, of ASCII in JSON and in most tables, have a zero each.
+            if start[:2] in UTF16 or [byte == 0 for byte in start] in ([True, False] * 2, [False, True] * 2):
                 raise PoolError(f"{path} is UTF-16 text. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.")
-            yield _unpacked(raw, path)
+            yield file
     except EOFError:
         raise PoolError(f"{path} is cut off: its compressed data ends in the middle. Copy or download it again.") from None
     except (gzip.BadGzipFile, zlib.error, _zstd_error()) as error:
@@ -61,12 +62,12 @@ def open_text(path: Path) -> Iterator[TextIO]:
         yield text
 
 
-def _unpacked(raw: BinaryIO, path: Path) -> BinaryIO:
+def _unpacked(raw: io.BufferedReader, path: Path) -> io.BufferedReader:
     packing = PACKED.get(path.suffix.lower())
     if packing == "gzip":
-        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw), CHUNK))
+        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), CHUNK)
     if packing == "zstandard":
-        return cast(BinaryIO, io.BufferedReader(_ZstdReader(raw), CHUNK))
+        return io.BufferedReader(_ZstdReader(raw), CHUNK)
     return raw
 
 

@@ -19,7 +19,7 @@ from ..errors import PoolError, UnknownFormatError
 from ..progress import Watch
 from .checks import N_SHOWN, RowError, UnknownRowError
 from .formats import Reader
-from .ids import content_hash
+from .ids import content_hash, dialogue_hash
 from .row import Row, short
 from .sources import read_source
 
@@ -40,7 +40,7 @@ def bad_line(row: Row) -> str:
 
 @dataclass
 class FirstPass:
-    """What has been read so far; `hashes` and `groups` have an entry a good row, in the order of the file.
+    """What has been read so far; `hashes`, `dialogues` and `groups` have an entry a good row, in the order of the file.
 
     A source of the configuration is a group: a folder is one group, and each of its files a source by name.
     """
@@ -51,11 +51,12 @@ class FirstPass:
     n_bad: int = 0
     first_bad: list[str] = field(default_factory=list)
     hashes: list[NDArray[np.uint64]] = field(default_factory=list)
+    dialogues: list[NDArray[np.uint64]] = field(default_factory=list)
     groups: list[NDArray[np.int32]] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
     group_of: dict[str, int] = field(default_factory=dict)
     formats: dict[str, int] = field(default_factory=dict)
-    _batch: list[tuple[str, int, int, int, int]] = field(default_factory=list)
+    _batch: list[tuple[str, int, int, int, int, int]] = field(default_factory=list)
     _n_characters: int = 0
 
     def read(self, source: SourceConfig, reader: Reader, group: int, watch: Watch) -> None:
@@ -80,12 +81,12 @@ class FirstPass:
         seen.check("the rows", is_all=True)
 
     def _take(self, row: Row, reader: Reader, group: int, seen: _Seen) -> None:
-        problem, hashed, format_name = row.problem, 0, ""
+        problem, hashed, dialogue, format_name = row.problem, 0, 0, ""
         if not problem:
             try:
                 seen.look_at(row.record)
-                format_name, _ = reader.read(row.record)
-                hashed = _hash(row.record)
+                format_name, sample = reader.read(row.record)
+                hashed, dialogue = _hash(row.record), dialogue_hash(sample)
             except RowError as error:
                 problem = str(error)
                 seen.n_unknown += isinstance(error, UnknownRowError)
@@ -97,7 +98,7 @@ class FirstPass:
         source = self.sources.setdefault(row.source, len(self.sources))
         self.group_of.setdefault(row.source, group)
         format_code = self.formats.setdefault(format_name, len(self.formats))
-        self._batch.append((row.text, source, row.number, format_code, hashed))
+        self._batch.append((row.text, source, row.number, format_code, hashed, dialogue))
         self._n_characters += len(row.text)
 
     def _put_aside(self, row: Row) -> None:
@@ -109,10 +110,11 @@ class FirstPass:
     def _write(self, group: int) -> None:
         if not self._batch:
             return
-        *columns, hashes = zip(*self._batch, strict=True)
+        *columns, hashes, dialogues = zip(*self._batch, strict=True)
         arrays = [pa.array(column, kind.type) for column, kind in zip(columns, SCHEMA, strict=True)]
         self.writer.write_batch(pa.record_batch(arrays, schema=SCHEMA))
         self.hashes.append(np.array(hashes, dtype=np.uint64))
+        self.dialogues.append(np.array(dialogues, dtype=np.uint64))
         self.groups.append(np.full(len(hashes), group, dtype=np.int32))
         self._batch, self._n_characters = [], 0
 

@@ -23,13 +23,14 @@ def to_alpaca(sample: Sample) -> Record:
     """{instruction, input, output} and, where the sample has them, system and history.
 
     Raises:
-        LossError: tools, an unanswered last turn, or an answer that is not trained on.
+        LossError: tools, an unanswered last turn, an answer that is not trained on, or thinking under a key of its own.
     """
     turns = list(sample.turns)
     system = turns.pop(0).text if turns[0].role == "system" else ""
     _refuse(bool(sample.tools) or any(turn.tool_calls or turn.role == "tool" for turn in turns), "it uses tools")
     _refuse(turns[-1].role != "assistant", "its last turn is not answered")
     _refuse(not all(turn.is_trained for turn in turns if turn.role == "assistant"), "one of its answers is not trained on")
+    _refuse_thinking(sample)
     *before, asked, answer = turns
     record: Record = {"instruction": asked.text, "input": asked.input, "output": answer.text}
     if system:
@@ -43,8 +44,9 @@ def to_sharegpt(sample: Sample) -> Record:
     """{conversations: [{from, value}]} and, where the sample has them, tools.
 
     Raises:
-        LossError: a turn both speaks and calls tools.
+        LossError: a turn both speaks and calls tools, or keeps its thinking under a key of its own.
     """
+    _refuse_thinking(sample)
     record: Record = {"conversations": [_sharegpt_turn(turn) for turn in sample.turns]}
     if sample.tools:
         record["tools"] = sample.tools
@@ -52,13 +54,18 @@ def to_sharegpt(sample: Sample) -> Record:
 
 
 def to_messages(sample: Sample) -> Record:
-    """{messages: [{role, content, tool_calls?}]} and, where the sample has them, tools."""
+    """{messages: [{role, content, tool_calls?, reasoning_content?}]} and, where the sample has them, tools."""
     record: Record = {"messages": [_message(turn) for turn in sample.turns]}
     return _with_tools(record, sample)
 
 
 def to_trained_messages(sample: Sample) -> Record:
-    """As `to_messages`, with `train: true` or `false` in every turn instead of weights."""
+    """As `to_messages`, with `train: true` or `false` in every turn instead of weights.
+
+    Raises:
+        LossError: a turn keeps its thinking under a key of its own.
+    """
+    _refuse_thinking(sample)
     messages = [{**_message(turn), "train": turn.is_trained} for turn in sample.turns]
     for message in messages:
         message.pop("weight", None)
@@ -96,6 +103,10 @@ def _refuse(is_lost: bool, why: str) -> None:
         raise LossError(why)
 
 
+def _refuse_thinking(sample: Sample) -> None:
+    _refuse(any(turn.thinking for turn in sample.turns), "one of its answers keeps its thinking apart")
+
+
 def _with_tools(record: Record, sample: Sample) -> Record:
     if sample.tools:
         record["tools"] = json.loads(sample.tools)
@@ -107,6 +118,8 @@ def _message(turn: Turn) -> Record:
     if turn.tool_calls:
         calls = json.loads(turn.tool_calls)
         message["tool_calls"] = [_in_envelope(call) for call in (calls if isinstance(calls, list) else [calls])]
+    if turn.thinking:
+        message["reasoning_content"] = turn.thinking
     if turn.role == "assistant" and not turn.is_trained:
         message["weight"] = 0
     return message

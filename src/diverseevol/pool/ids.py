@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .sample import Sample
+
 OWN_ID = "_id"
 N_HASH = 16
 """Characters of an id that tell the content; the counter of equal records follows them."""
@@ -37,6 +39,17 @@ def content_hash(record: dict[str, Any]) -> int:
     if ":null" in text:
         text = _encode(_without_nulls(record))
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big")
+
+
+def dialogue_hash(sample: Sample) -> int:
+    """The 64-bit hash of all that is read and trained on of a sample, and of nothing else that its record may hold.
+
+    Two different ones among ten million agree by chance once in 400,000 pools.
+    """
+    # NUL is no character of a good row's texts, so it separates them.
+    said = [f"{turn.role}\0{turn.text}\0{turn.input}\0{turn.tool_calls}\0{turn.is_trained}" for turn in sample.turns]
+    text = "\0".join([*said, sample.tools])
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON value

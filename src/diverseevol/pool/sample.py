@@ -18,6 +18,7 @@ class Turn:
         input: A user turn's separate input, kept apart because the Alpaca template has a slot of its own for it.
         is_trained: Whether the loss counts this turn; only ever true for an assistant's.
         tool_calls: The calls an assistant turn makes, as JSON text; empty where there are none.
+        thinking: What an assistant thinks before it speaks, where the record keeps it under a key of its own.
     """
 
     role: Role
@@ -25,6 +26,7 @@ class Turn:
     input: str = ""
     is_trained: bool = False
     tool_calls: str = ""
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +35,12 @@ class Sample:
 
     turns: tuple[Turn, ...]
     tools: str = ""
+
+
+def plain_text(sample: Sample) -> str:
+    """What is said in a sample, without any template: each turn's text, input and calls, a line apart.
+
+    System turns are left out: most pools repeat theirs in every row, and a model that reads few tokens would see nothing else.
+    """
+    turns = [turn for turn in sample.turns if turn.role != "system"]
+    return "\n".join(part for turn in turns for part in (turn.text, turn.input, turn.tool_calls) if part)

@@ -2,7 +2,8 @@
 
     records.arrow     every good record: its JSON text, id, source, number in the source, format
     index.arrow       the pool's rows 0 … N-1: position in records.arrow, id, tokens, trained tokens
-    quarantine.jsonl  every row that was left out, and why
+    quarantine.jsonl  every row that was left out as bad or too long, and why
+    duplicates.jsonl, contamination.jsonl  the rows that were left out as such (overlap/)
 
 A row is a row of the pool everywhere outside this package; a position is a place in records.arrow. Opening a million rows
 takes milliseconds, and memory is the operating system's cache.
@@ -44,7 +45,7 @@ class Records:
     """The good records of all sources, in the order they were read; opened by `Records.open`.
 
     Attributes:
-        table: Columns record, id, source, source_row, format.
+        table: Columns record, id, source, source_row, format, dialogue (a hash of what is read and trained on).
         n_read: Rows read, good and bad, before any were drawn.
         n_bad: Bad rows among them.
         readers: How to read the records of each source.
@@ -69,6 +70,24 @@ class Records:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    @property
+    def dialogues(self) -> NDArray[np.uint64]:
+        """The hash of each record's dialogue; uint64[R]."""
+        return _numbers(self.table["dialogue"], np.uint64)
+
+    def id(self, position: int) -> str:
+        """A record's id."""
+        return str(self.table["id"][position].as_py())
+
+    def place(self, position: int) -> dict[str, Any]:
+        """Where a record comes from: source and source_row."""
+        return {name: self.table[name][position].as_py() for name in ("source", "source_row")}
+
+    def position_of(self, sample_id: str) -> int | None:
+        """The position of the record of an id; None where there is none."""
+        found = pc.index(self.table["id"], sample_id).as_py()
+        return found if found >= 0 else None
 
     def record_text(self, position: int) -> str:
         """A record's JSON text, as its source had it."""
@@ -124,14 +143,17 @@ class Pool:
             PoolError: the data cannot be used.
         """
         from .build import finish_pool, read_pool
+        from .overlap import left_out
 
         config = pool if isinstance(pool, PoolConfig) else PoolConfig(path=str(pool))
         if pool_dir is None:
             # What is mapped stays readable after its name is gone.
             with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
                 return cls.read(config, seed, Path(folder), watch)
-        unknown = np.full(len(read_pool(config, pool_dir, seed, watch)), -1, dtype=np.int32)
-        return finish_pool(pool_dir, unknown, unknown)
+        records = read_pool(config, pool_dir, seed, watch)
+        unknown = np.full(len(records), -1, dtype=np.int32)
+        overlap = left_out(records, unknown != 0, config, pool_dir, watch)
+        return finish_pool(pool_dir, unknown, unknown, is_dropped=overlap.is_dropped)
 
     def __len__(self) -> int:
         return int(self.index.num_rows)
@@ -155,6 +177,11 @@ class Pool:
     def n_trained(self) -> NDArray[np.int32]:
         """Each row's trained tokens; int32[N]."""
         return _numbers(self.index["n_trained"], np.int32)
+
+    @cached_property
+    def n_characters(self) -> NDArray[np.int64]:
+        """Each row's characters of JSON text; int64[N]."""
+        return _numbers(pc.utf8_length(self.records.table["record"]), np.int64)[self.positions]
 
     @cached_property
     def source_rows(self) -> NDArray[np.int64]:
@@ -239,7 +266,7 @@ def check_found(asked: Sequence[str], is_missing: NDArray[np.bool_], what: str, 
         more = f" and {n - 1:,} more" if n > 1 else ""
         raise PoolError(
             f"{what} {first}{more} of {len(asked):,} not found in the pool of {n_rows:,} rows. "
-            "Take the list from a run on the same data; rows in the quarantine are not in the pool."
+            "Take the list from a run on the same data; rows in the quarantine, duplicates.jsonl or contamination.jsonl are not in the pool."
         )
 
 

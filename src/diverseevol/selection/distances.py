@@ -72,7 +72,7 @@ class Centres:
         self.reader = reader
         self.rows: list[int] = []
         first_rows = np.fromiter(rows, dtype=np.int64)
-        self._shift_D = mean_of(reader, first_rows)
+        self._shift_D = mean_of(reader, first_rows).astype(np.float32)
         self._n_kept = 0
         self._kept = self._read(first_rows[:0])
         for part in blocks(len(first_rows), BLOCK_NUMBERS // reader.width):
@@ -93,10 +93,14 @@ class Centres:
         """The centres from number `start` up to `stop`, read again where they are not kept."""
         return self._kept[start:stop] if stop <= self._n_kept else self._read(np.array(self.rows[start:stop]))
 
+    def numbers_read(self, stop: int) -> int:
+        """How many numbers `part` makes anew for each centre up to `stop`; none where they are kept."""
+        return 0 if stop <= self._n_kept else 2 * self.reader.width
+
     def shifted(self, exact_MD: np.ndarray) -> np.ndarray:
-        """Float64 vectors minus the common shift, as float32; infinite where float32 ends."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray((exact_MD - self._shift_D).astype(np.float32))
+        """Vectors minus the common shift, as float32; infinite where float32 ends."""
+        shift_D = torch.from_numpy(self._shift_D)
+        return torch.from_numpy(exact_MD).sub(shift_D).float().numpy()  # by torch, which uses all cores
 
     def _read(self, rows: np.ndarray) -> Part:
         exact_CD = self.reader.float64(rows)
@@ -107,7 +111,7 @@ class Centres:
         """Find each row's exact squared distance to the nearest of these centres, and its pool row (ties: the lowest).
 
         Args:
-            x_MD: the rows, float64.
+            x_MD: the rows, as `RowReader.exact` reads them.
             start: number of the first centre to look at.
             stop: number behind the last.
             limits_M: distances beyond the row's limit are of no interest; such a row gets +inf and the row `NO_ROW`.
@@ -134,7 +138,7 @@ class Centres:
             if len(i_P) <= MANY_PAIRS * n_rows:
                 return i_P, j_P
         c_CD = part.exact_CD - self._shift_D
-        return _ruled_in(x_MD - self._shift_D, c_CD, _squared_lengths(c_CD), limits_M)
+        return _ruled_in(x_MD - self._shift_D.astype(np.float64), c_CD, _squared_lengths(c_CD), limits_M)
 
 
 def mean_of(reader: RowReader, rows: np.ndarray, n_used: int = 1024) -> np.ndarray:

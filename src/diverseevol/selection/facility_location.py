@@ -25,9 +25,8 @@ from torch import Tensor
 
 from .. import dist
 from ..errors import SelectionError
-from .candidates import candidate_rows, check_chosen_rows
 from .distances import blocks
-from .needed import CPU, check_rows, embeddings_of, is_whole
+from .needed import CPU, is_whole, ready
 from .reader import RowReader
 from .signals import Selection, Signal, Signals
 
@@ -67,10 +66,7 @@ class FacilityLocation:
             NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
             SelectionError: a row is zero and has no direction, or another argument is unusable.
         """
-        reader = RowReader(embeddings_of(signals, "facility_location"), is_unit=True)
-        chosen = check_chosen_rows(chosen_rows, signals.n_rows)
-        candidates = candidate_rows(signals, chosen, n_new)
-        check_rows(reader, np.concatenate([candidates, chosen]))
+        reader, chosen, candidates = ready(signals, "facility_location", chosen_rows, n_new, is_unit=True)
         represented = candidates
         if len(candidates) > self.represented:
             represented = np.sort(rng.choice(candidates, self.represented, replace=False))

@@ -111,7 +111,7 @@ def find_scouts(reader: RowReader, rows: np.ndarray, space: Space, device: torch
     first_B = space.distances(probe_BD, space.looks_nearest(seen_BP)).square()
     if (first_B - truth_B).sum() < SMALL_GAP * truth_B.sum():
         return None
-    some_rows = _even_part(rows[::2], 8 * N_SCOUTS)
+    some_rows = _even_part(rows[::2], 4 * N_SCOUTS)
     step = max(1, BLOCK_NUMBERS // reader.width)
     seen_SP = torch.cat([space.seen(reader.float32(some_rows[part], device)) for part in blocks(len(some_rows), step)])
     found = spread_rows(seen_SP, N_SCOUTS)

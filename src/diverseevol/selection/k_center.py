@@ -12,6 +12,8 @@ Shape letters: N pool rows, C chosen rows, D embedding width.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +27,8 @@ from .first_row import farthest_from_mean
 from .reader import RowReader
 from .signals import Embeddings, Selection, Signal, Signals
 from .traversal import farthest_first
+
+Pick = tuple[float, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +71,40 @@ class KCenter:
             NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
             SelectionError: another argument is unusable.
         """
+        return selection_of(list(self.traverse(signals, chosen_rows, n_new)))
+
+    def traverse(self, signals: Signals, chosen_rows: np.ndarray, n_new: int) -> Iterator[Pick]:
+        """The picks of `select` one by one, as they are found: (distance, row, nearest row). Taken as chosen, they lead to the same next ones.
+
+        Raises:
+            DiverseEvolError: as `select`, before the first pick.
+        """
         if signals.embeddings is None:
             raise SelectionError("k_center needs embeddings and got none. Give Signals(embeddings=…).")
         centre_rows = check_chosen_rows(chosen_rows, signals.n_rows)
         candidates = candidate_rows(signals, centre_rows, n_new)
         reader = RowReader(signals.embeddings, is_unit=self.metric == "cosine")
-        picks: list[tuple[float, int, int]] = []
         if not centre_rows.size:
-            picks.append(farthest_from_mean(reader, candidates))
-            centre_rows = np.array([picks[0][1]])
+            squared, row, nearest_row = farthest_from_mean(reader, candidates)
+            yield self._distance(squared), row, nearest_row
+            centre_rows, n_new = np.array([row]), n_new - 1
             candidates = np.setdiff1d(candidates, centre_rows)
-        if len(picks) < n_new:
+        if n_new:
             device = _device(self.device, reader.embeddings)
-            picks += farthest_first(
-                reader, centre_rows, candidates, n_new - len(picks), device, self.block_rows, watch=signals.watch
-            )
-        squared = np.array([pick[0] for pick in picks])
-        return Selection(
-            rows=np.array([pick[1] for pick in picks], dtype=np.int64),
-            columns={
-                "distance": squared / 2 if self.metric == "cosine" else np.sqrt(squared),
-                "nearest_row": np.array([pick[2] for pick in picks], dtype=np.int64),
-            },
-        )
+            for squared, row, nearest_row in farthest_first(
+                reader, centre_rows, candidates, n_new, device, self.block_rows, watch=signals.watch
+            ):
+                yield self._distance(squared), row, nearest_row
+
+    def _distance(self, squared: float) -> float:
+        return squared / 2 if self.metric == "cosine" else math.sqrt(squared)
+
+
+def selection_of(picks: Sequence[Pick]) -> Selection:
+    """Picks of `KCenter.traverse` as a selection."""
+    distances, rows, nearest_rows = zip(*picks, strict=True)
+    columns = {"distance": np.array(distances), "nearest_row": np.array(nearest_rows, dtype=np.int64)}
+    return Selection(np.array(rows, dtype=np.int64), columns)
 
 
 def _device(name: str, embeddings: Embeddings | None = None) -> torch.device:

@@ -16,9 +16,8 @@ from sklearn.cluster import MiniBatchKMeans
 
 from .. import dist
 from ..errors import SelectionError
-from .candidates import candidate_rows, check_chosen_rows
 from .distances import BLOCK_NUMBERS, blocks, mean_of
-from .needed import CPU, check_rows, embeddings_of, is_whole
+from .needed import CPU, is_whole, ready
 from .reader import RowReader
 from .share_out import share_out
 from .signals import Selection, Signal, Signals
@@ -62,10 +61,7 @@ class KMeans:
             NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
             SelectionError: another argument is unusable.
         """
-        reader = RowReader(embeddings_of(signals, "k_means"))
-        chosen = check_chosen_rows(chosen_rows, signals.n_rows)
-        candidates = candidate_rows(signals, chosen, n_new)
-        check_rows(reader, np.concatenate([candidates, chosen]))
+        reader, chosen, candidates = ready(signals, "k_means", chosen_rows, n_new, is_unit=False)
         n_clusters = min(self.clusters or n_new, len(candidates))
         seed = int(rng.integers(2**31))
         work = _clustered(reader, candidates, chosen, n_clusters, seed) if dist.is_main() else None

@@ -143,8 +143,8 @@ class LazyDistances:
     def _compare(self, positions: np.ndarray, start: int, stop: int) -> None:
         """Lower the bounds by the exact distances to the centres from number `start` up to `stop`."""
         reader = self.centres.reader
-        x_MD = reader.float64(self.rows[positions])
-        for part in blocks(stop - start, BLOCK_NUMBERS // (2 * reader.width + 4 * len(positions))):
+        x_MD = reader.exact(self.rows[positions])
+        for part in blocks(stop - start, BLOCK_NUMBERS // (self.centres.numbers_read(stop) + 4 * len(positions))):
             bounds, known = self.bounds[positions], self.nearest[positions]
             squared, nearest = self.centres.nearest(x_MD, start + part.start, start + part.stop, bounds)
             is_nearer = (squared < bounds) | ((squared == bounds) & (nearest < known))

@@ -13,6 +13,7 @@ import torch
 
 from .. import dist
 from ..errors import SelectionError
+from .candidates import candidate_rows, check_chosen_rows
 from .distances import BLOCK_NUMBERS, blocks
 from .reader import RowReader
 from .signals import Embeddings, Signals
@@ -29,6 +30,21 @@ def embeddings_of(signals: Signals, who: str) -> Embeddings:
     if signals.embeddings is None:
         raise SelectionError(f"{who} needs embeddings and got none. Give Signals(embeddings=…).")
     return signals.embeddings
+
+
+def ready(signals: Signals, who: str, chosen_rows: object, n_new: int, is_unit: bool) -> tuple[RowReader, np.ndarray, np.ndarray]:
+    """Return how to read the embeddings, the rows chosen so far and those that may be picked; every rank must call this.
+
+    Raises:
+        PoolExhaustedError: fewer than `n_new` rows are left.
+        NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
+        SelectionError: there are no embeddings, or another argument is unusable.
+    """
+    reader = RowReader(embeddings_of(signals, who), is_unit=is_unit)
+    chosen = check_chosen_rows(chosen_rows, signals.n_rows)
+    candidates = candidate_rows(signals, chosen, n_new)
+    check_rows(reader, np.concatenate([candidates, chosen]))
+    return reader, chosen, candidates
 
 
 def column_of(signals: Signals, name: str, who: str) -> np.ndarray:

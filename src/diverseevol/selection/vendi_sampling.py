@@ -18,9 +18,8 @@ import numpy as np
 from .. import dist
 from ..errors import SelectionError
 from ..vendi import check_order, vendi_of
-from .candidates import candidate_rows, check_chosen_rows
 from .distances import BLOCK_NUMBERS, blocks
-from .needed import check_rows, embeddings_of, is_whole
+from .needed import is_whole, ready
 from .reader import RowReader
 from .signals import Selection, Signal, Signals
 
@@ -62,10 +61,7 @@ class VendiSampling:
             NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
             SelectionError: a row is zero and has no direction, or another argument is unusable.
         """
-        reader = RowReader(embeddings_of(signals, "vendi"), is_unit=True)
-        chosen = check_chosen_rows(chosen_rows, signals.n_rows)
-        candidates = candidate_rows(signals, chosen, n_new)
-        check_rows(reader, np.concatenate([candidates, chosen]))
+        reader, chosen, candidates = ready(signals, "vendi", chosen_rows, n_new, is_unit=True)
         drawn = [rng.choice(candidates, n_new, replace=False) for _ in range(self.sets)]
         score_of = _scorer(reader, chosen, n_new, self.q)
         mine = {number: score_of(drawn[number]) for number in range(dist.rank(), self.sets, dist.world_size())}

@@ -1,20 +1,11 @@
-"""The run folder: every path of a run, what is done and what is left, the lock, and whether a resumed run is still the same.
-
-The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
-folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
-"""
+"""Every path of a run, what is done and what is left, and whether a resumed run is still the same."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import platform
-import socket
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +13,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from . import dist
-from .config import RunConfig, read_yaml
-from .errors import RunChangedError, RunFolderError, RunLockedError
-from .files import read_json, remove, replacing, write_json, write_text
+from .. import dist
+from ..config import RunConfig, read_yaml
+from ..errors import ConfigError, RunChangedError, RunFolderError
+from ..files import read_json, remove, replacing, write_json, write_text
+from .record import flat, versions
 
 # What a resumed run may change without changing what the finished rounds mean.
 CHANGEABLE = (
@@ -41,7 +33,7 @@ CHANGEABLE = (
 )
 OWN = "own"
 BASE = "base"
-PACKAGES = ("diverseevol", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy")
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,11 @@ class RunFolder:
         return self.pool_dir / "tokens"
 
     @property
+    def outer_dir(self) -> Path:
+        """The pool's vectors by an outer model, the same for every round."""
+        return self.pool_dir / "embeddings"
+
+    @property
     def heldout_dir(self) -> Path:
         """The held-out rows, prepared like the pool."""
         return self.root / "heldout"
@@ -85,6 +82,23 @@ class RunFolder:
         """The held-out records as the user wrote them, plus "_id"; can be given as another run's heldout.path."""
         return self.heldout_dir / "rows.jsonl"
 
+    def other_heldout_dir(self, rows: str) -> Path:
+        """Another file's held-out rows, prepared like the pool; `rows` is its fingerprint."""
+        return self.heldout_dir / "files" / rows
+
+    def tasks_file(self, model: str) -> Path:
+        """Results of lm-eval's tasks on a model."""
+        return self.heldout_dir / "tasks" / f"{model}.json"
+
+    def task_scores(self, model: str) -> dict[str, Any]:
+        """What is kept of them."""
+        file = self.tasks_file(model)
+        return dict(read_json(file)) if file.exists() else {}
+
+    def save_task_scores(self, model: str, scores: Mapping[str, Any]) -> None:
+        """Keep further results beside those that are kept."""
+        write_json(self.tasks_file(model), {**self.task_scores(model), **scores})
+
     @property
     def losses_dir(self) -> Path:
         """The losses of single held-out rows."""
@@ -102,6 +116,23 @@ class RunFolder:
         """What was kept; None: nothing."""
         file = self.row_losses_file(rows, model)
         return np.array(read_json(file), dtype=np.float64) if file.exists() else None
+
+    def fixed_dir(self, name: str) -> Path:
+        """The pool's vectors by a model that is the same for every round; `base`: the run's own base model."""
+        return self.root / "signals" / name
+
+    def fixed_file(self, name: str) -> Path:
+        """The vectors themselves, once they are whole."""
+        return self.fixed_dir(name) / "embeddings.npy"
+
+    def fixed_tokens_dir(self, name: str) -> Path:
+        """The pool as the tokenizer of such a model cuts it, if it is not the run's own."""
+        return self.fixed_dir(name) / "tokens"
+
+    @property
+    def diversity_file(self) -> Path:
+        """How diverse the subset is, as last measured."""
+        return self.root / "diversity.json"
 
     def round_dir(self, index: int) -> Path:
         """Everything of one round."""
@@ -138,6 +169,31 @@ class RunFolder:
         """The pool rows that the round's signals are about, ascending; None: all."""
         file = self.signals_dir(index) / "rows.npy"
         return np.load(file, allow_pickle=False) if file.exists() else None
+
+    def answers_dir(self, benchmark: str) -> Path:
+        """Every model's answers to the questions of a benchmark."""
+        return self.root / "answers" / _plain(benchmark)
+
+    def answers_file(self, benchmark: str, name: str) -> Path:
+        """One model's answers; names are round-03, base and the like."""
+        return self.answers_dir(benchmark) / f"{_plain(name)}.jsonl"
+
+    @property
+    def all_verdicts_dir(self) -> Path:
+        """Verdicts on the answers to every benchmark."""
+        return self.root / "verdicts"
+
+    def verdicts_dir(self, benchmark: str) -> Path:
+        """Verdicts on these answers."""
+        return self.all_verdicts_dir / _plain(benchmark)
+
+    def verdicts_file(self, benchmark: str, name: str) -> Path:
+        """Verdicts on one model's answers, mostly against another's; names are round-03-vs-base and the like."""
+        return self.verdicts_dir(benchmark) / f"{_plain(name)}.jsonl"
+
+    def replies_file(self, benchmark: str) -> Path:
+        """Every judge's replies about these answers, as they came."""
+        return self.verdicts_dir(benchmark) / "replies.sqlite"
 
     def checkpoints_dir(self, index: int) -> Path:
         """Training checkpoints of an unfinished round."""
@@ -267,58 +323,12 @@ def round_name(index: int) -> str:
     return f"round-{index:02d}"
 
 
-@contextmanager
-def locked(root: Path) -> Iterator[RunFolder]:
-    """Hold a run folder for this run alone; the lock goes with the process, however it ends.
+def _plain(name: str) -> str:
+    """A name from outside that becomes a part of a path: no separators, no `..`, not hidden.
 
     Raises:
-        RunLockedError: another process holds it, on this machine or (where the file system passes locks on) on another.
-        RunFolderError: the folder cannot be made or written.
+        ConfigError: it is not that plain.
     """
-    lock = dist.on_main(lambda: _take(root))
-    try:
-        yield RunFolder(root)
-    finally:
-        if dist.is_main():  # the number is rank 0's file; elsewhere it may be any other
-            os.close(lock)
-
-
-def _take(root: Path) -> int:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write in the run folder {root}: {error.strerror}. Give --out a folder you may write to."
-        ) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-        os.close(handle)
-        raise RunLockedError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-    return handle
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one with dotted keys."""
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            result.update(flat(value, f"{prefix}{key}."))
-        else:
-            result[f"{prefix}{key}"] = value
-    return result
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what a run computes."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    if not PLAIN.fullmatch(name):
+        raise ConfigError(f"{name[:60]!r} is no name for a file: use letters, digits, points, hyphens and underscores.")
+    return name

@@ -1,0 +1,159 @@
+"""Faults of diversity."""
+
+from . import Fault
+
+FAULTS = [
+    Fault("evaluation/diversity.py", "found[name][0] for", "found[name][-1] for", "tests/evaluation/test_diversity.py"),
+    Fault("evaluation/diversity.py", "found[name][1:] for", "found[name][:-1] for", "tests/evaluation/test_diversity.py"),
+    Fault(
+        "evaluation/diversity.py",
+        "chosen_rows[: sizes[-1]]",
+        "np.sort(chosen_rows)[: sizes[-1]]",
+        "tests/evaluation/test_diversity.py",
+    ),
+    Fault(
+        "evaluation/diversity.py", "sizes[-1], n_random, seed)", "sizes[-1], n_random, 0)", "tests/evaluation/test_diversity.py"
+    ),
+    Fault(
+        "evaluation/diversity.py",
+        "np.quantile(values_RT, BAND, axis=0)",
+        "np.quantile(values_RT, BAND[::-1], axis=0)",
+        "tests/evaluation/test_diversity.py",
+    ),
+    Fault(
+        "evaluation/diversity.py",
+        "share_hit(cells, order[:n]) for",
+        "share_hit(cells, order) for",
+        "tests/evaluation/test_diversity.py",
+    ),
+    Fault(
+        "evaluation/diversity.py",
+        "cell_entropy(cells, order[:n]) for",
+        "cell_entropy(cells, np.arange(n)) for",
+        "tests/evaluation/test_diversity.py",
+    ),
+    Fault(
+        "evaluation/diversity.py",
+        "vendi_scores(vectors, sizes=sizes)",
+        "vendi_scores(vectors[::-1], sizes=sizes)",
+        "tests/evaluation/test_diversity.py",
+    ),
+    Fault(
+        "evaluation/diversity.py",
+        "mean_nearest_within(vectors, np.arange(n)) if",
+        "mean_nearest_within(embeddings, np.arange(n)) if",
+        "tests/evaluation/test_diversity.py",
+    ),
+    Fault(
+        "evaluation/diversity.py",
+        "grams.measure(np.arange(n)) for",
+        "grams.measure(np.arange(len(order))) for",
+        "tests/evaluation/test_diversity.py",
+    ),
+    Fault("evaluation/diversity.py", "everything, asked)", "everything[:POOL_ROWS_ASKED])", "tests/evaluation/test_diversity.py"),
+    Fault(
+        "evaluation/diversity.py", "sorted(set(sizes)) != sizes", "sorted(sizes) != sizes", "tests/evaluation/test_diversity.py"
+    ),
+    Fault(
+        "evaluation/coverage.py",
+        "[len(chosen_rows)])[0][0, 0]",
+        "[len(chosen_rows)])[1][0, 0]",
+        "tests/evaluation/test_coverage.py",
+    ),
+    Fault(
+        "evaluation/coverage.py",
+        "largest_ST[order_pos, size_pos] = max(largest_ST[order_pos, size_pos], best_B.max())",
+        "largest_ST[order_pos, size_pos] = best_B.max()",
+        "tests/evaluation/test_coverage.py",
+    ),
+    Fault(
+        "evaluation/coverage.py",
+        "first = (order_pos - group.start) * sizes[-1]",
+        "first = 0",
+        "tests/evaluation/test_coverage.py",
+    ),
+    Fault(
+        "evaluation/coverage.py",
+        "first + start, first + size, best_B), size",
+        "first + size - 1, first + size, best_B), size",
+        "tests/evaluation/test_coverage.py",
+    ),
+    Fault("evaluation/coverage.py", "sums_ST / n_rows", "sums_ST / sizes[-1]", "tests/evaluation/test_coverage.py"),
+    Fault("evaluation/coverage.py", "place_Q, -1)", "part.start + place_Q, -1)", "tests/evaluation/test_coverage.py"),
+    Fault("evaluation/coverage.py", "0, len(some), best_Q, own_Q)", "0, len(some), best_Q)", "tests/evaluation/test_coverage.py"),
+    Fault(
+        "evaluation/coverage.py",
+        "best_Q = centres.nearer(centres.screened(asked_QD), 0, len(some), best_Q, own_Q)",
+        "best_Q = centres.nearer(centres.screened(asked_QD), 0, len(some), best_Q * np.inf, own_Q)",
+        "tests/evaluation/test_coverage.py",
+    ),
+    Fault("evaluation/coverage.py", "return total / len(asked)", "return total / len(rows)", "tests/evaluation/test_coverage.py"),
+    Fault("evaluation/nearest.py", "self._slack = 2 * (", "self._slack = 0 * (", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "least_BC[is_own_BC] = np.inf", "pass", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", " & ~is_own_BC", "", "tests/evaluation/test_nearest.py"),
+    Fault(
+        "evaluation/nearest.py",
+        "np.square(best_B / self._scale), most_B)",
+        "np.square(best_B / self._scale) / 4, most_B)",
+        "tests/evaluation/test_nearest.py",
+    ),
+    Fault("evaluation/nearest.py", "first + centre_P[some])", "centre_P[some])", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "rows.start + bad if", "bad if", "tests/evaluation/test_nearest.py"),
+    Fault(
+        "evaluation/nearest.py", "np.where(np.isfinite(norms_B), bound_B, np.inf)", "bound_B", "tests/evaluation/test_nearest.py"
+    ),
+    Fault("evaluation/nearest.py", "2 * s * norms_C[nearest_B] + (1 + s)", "(1 - s)", "tests/evaluation/test_nearest.py"),
+    Fault(
+        "evaluation/cells.py",
+        "_n_cells(cells_N[rows]) / _n_cells(cells_N)",
+        "_n_cells(cells_N[rows]) / (cells_N.max() + 1)",
+        "tests/evaluation/test_cells.py",
+    ),
+    Fault("evaluation/cells.py", "[cells_N[rows] != NO_CELL]", "", "tests/evaluation/test_cells.py"),
+    Fault(
+        "evaluation/cells.py",
+        "read(embeddings_ND, rows) / scale - shift_D,",
+        "read(embeddings_ND, rows) / scale,",
+        "tests/evaluation/test_cells.py",
+    ),
+    Fault(
+        "evaluation/random_sets.py", "default_rng([seed, number])", "default_rng(seed)", "tests/evaluation/test_random_sets.py"
+    ),
+    Fault(
+        "evaluation/text_diversity.py",
+        "pieces_of[: len(grams)] == pieces_of[n - 1 :]",
+        "texts_of[: len(grams)] == texts_of[n - 1 :]",
+        "tests/evaluation/test_text_diversity.py",
+    ),
+    Fault(
+        "evaluation/text_diversity.py",
+        "grams[:-1], first[1:]",
+        "grams[:-1], first[:-1]",
+        "tests/evaluation/test_text_diversity.py",
+    ),
+    Fault("vendi.py", "gram[:n, :n]", "gram[-n:, -n:]", "tests/test_vendi.py"),
+    Fault("vendi.py", "n_done = n\n", "n_done = 0\n", "tests/test_vendi.py"),
+    Fault("vendi.py", " * shares[-1]]", " * 0]", "tests/test_vendi.py"),
+    Fault(
+        "fixed_embedding.py",
+        "config.trust_remote_code and name == config.model",
+        "config.trust_remote_code",
+        "tests/test_fixed_embedding.py",
+    ),
+    Fault("fixed_embedding.py", "if fingerprint(name) != asked", "if False", "tests/test_fixed_embedding.py"),
+    Fault(
+        "fixed_embedding.py",
+        "Tokens.open(tokens_dir, pool.positions)",
+        "Tokens.open(tokens_dir)",
+        "tests/test_fixed_embedding.py",
+    ),
+    Fault("fixed_embedding.py", "if not is_embedded(folder, mark)", "if True", "tests/test_fixed_embedding.py"),
+    Fault("cli/diversity_subject.py", "if name != own", "if False", "tests/cli/test_diversity.py"),
+    Fault(
+        "cli/diversity_subject.py",
+        "run.chosen_before(rounds[-1] + 1)",
+        "sorted(run.chosen_before(rounds[-1] + 1))",
+        "tests/cli/test_diversity.py",
+    ),
+    Fault("cli/diversity_tables.py", "value > high", "value > low", "tests/cli/test_diversity.py"),
+]

@@ -1,0 +1,37 @@
+"""Faults of heldout."""
+
+from . import Fault
+
+FAULTS = [
+    Fault("holdout.py", "np.minimum(n_G - 1, may_G)", "np.minimum(n_G, may_G)", "tests/test_holdout.py"),
+    Fault("holdout.py", "least_G = np.minimum(room_G, 1)", "least_G = np.minimum(room_G, 0)", "tests/test_holdout.py"),
+    Fault("holdout.py", "room_G - least_G, least_G)", "room_G - least_G)", "tests/test_holdout.py"),
+    Fault("holdout.py", "dtype=np.int64), seed)", "dtype=np.int64), 0)", "tests/test_holdout.py"),
+    Fault("holdout.py", "may_C & (group_C == group)", "group_C == group", "tests/test_holdout.py"),
+    Fault("holdout.py", "return held, barred", "return held, rows", "tests/test_holdout.py"),
+    Fault("opening.py", 'np.union1d(lists["exclude"], barred)', 'lists["exclude"]', "tests/test_holdout.py"),
+    Fault(
+        "evaluation/per_token.py",
+        "by_group.values()) / len(by_group)",
+        "by_group.values())",
+        "tests/evaluation/test_per_token.py",
+    ),
+    Fault("evaluation/per_token.py", "key=lambda name: by_group[name]", "key=str", "tests/evaluation/test_per_token.py"),
+    Fault("stopping.py", "metrics[-1 - stop.rounds :]", "metrics[-stop.rounds :]", "tests/test_stopping.py"),
+    Fault("stopping.py", "move > stop.share", "move >= stop.share", "tests/test_stopping.py"),
+    Fault("stopping.py", "abs(value - known[0])", "(known[0] - value)", "tests/test_stopping.py"),
+    Fault("stopping.py", "spent >= limit", "spent > limit", "tests/test_stopping.py"),
+    Fault("stopping.py", "for one in metrics for bill", "for one in metrics[-1:] for bill", "tests/test_stopping.py"),
+    Fault("gauges.py", "1, selectable=selectable", "1", "tests/test_gauges.py"),
+    Fault("gauges.py", "[np.sort(chosen)]", "", "tests/test_gauges.py"),
+    Fault("stages.py", "self.run.chosen_before(at + 1)", "self.run.chosen_before(at)", "tests/test_loop_stops.py"),
+    Fault("stages.py", "for each in (index - 1, index)", "for each in (index,)", "tests/test_loop_stops.py"),
+    Fault("stages.py", "if self.run.is_done(index + 1):", "if False:", "tests/test_loop_stops.py"),
+    Fault("stages.py", "(index - 1, None), (index", "(index", "tests/test_loop_stops.py"),
+    Fault("opening.py", "needs |= {Signal.EMBEDDING}", "needs |= set()", "tests/test_loop_stops.py"),
+    Fault("run_folder/folder.py", '    "stop",\n', "", "tests/test_loop_stops.py"),
+    Fault("yardstick.py", "chosen_before(_index(name) + 1)", "chosen_before(_index(name))", "tests/test_yardstick.py"),
+    Fault("yardstick.py", "if name == BASE or run.model_dir", "if run.model_dir", "tests/test_yardstick.py"),
+    Fault("yardstick.py", "held.pool.positions)", "None)", "tests/test_yardstick.py"),
+    Fault("evaluation/tasks.py", "if self.key(name) not in known", "if name not in known", "tests/evaluation/test_tasks.py"),
+]

@@ -1,0 +1,106 @@
+"""Faults of overlap."""
+
+from . import Fault
+
+FAULTS = [
+    Fault(
+        "pool/overlap/minhash.py",
+        "np.arange(len(hashed)) + WIDTH <= ends",
+        "np.arange(len(hashed)) + WIDTH - 1 <= ends",
+        "tests/pool/overlap/test_minhash.py",
+    ),
+    Fault("pool/overlap/minhash.py", "_mixed(hashes_S + part_of_S)", "_mixed(hashes_S)", "tests/pool/overlap/test_minhash.py"),
+    Fault("pool/overlap/minhash.py", "bounds[some] - start", "bounds[some]", "tests/pool/overlap/test_minhash.py"),
+    Fault("pool/overlap/minhash.py", ".min(initial=1.0)", ".max(initial=0.0)", "tests/pool/overlap/test_minhash.py"),
+    Fault("pool/overlap/minhash.py", "<= MISSED]", "<= 0.5]", "tests/pool/overlap/test_near.py"),
+    Fault(
+        "pool/overlap/near.py", "(near.similarity, -near.kept)", "(near.similarity, near.kept)", "tests/pool/overlap/test_near.py"
+    ),
+    Fault("pool/overlap/near.py", "best.similarity >= threshold", "best.similarity > 0", "tests/pool/overlap/test_near.py"),
+    Fault("pool/overlap/near.py", "is_meeting[order[:-1][is_same]] = True", "pass", "tests/pool/overlap/test_near.py"),
+    Fault("pool/overlap/near.py", "                continue\n", "", "tests/pool/overlap/test_near.py"),
+    Fault(
+        "pool/overlap/duplicates.py",
+        "in zip(positions[~is_first], kept[~is_first]",
+        "in zip(positions[~is_first], positions[~is_first]",
+        "tests/pool/overlap/test_duplicates.py",
+    ),
+    Fault(
+        "pool/overlap/duplicates.py",
+        "if one.kept in replaced else one",
+        "if False else one",
+        "tests/pool/overlap/test_duplicates.py",
+    ),
+    Fault(
+        "pool/overlap/duplicates.py",
+        "positions = np.flatnonzero(is_in)",
+        "positions = np.arange(len(is_in))",
+        "tests/pool/overlap/test_duplicates.py",
+    ),
+    Fault(
+        "pool/overlap/batches.py",
+        "start + at for at in asked",
+        "start + at for at in range(len(asked))",
+        "tests/pool/overlap/test_batches.py",
+    ),
+    Fault("pool/overlap/parts.py", 'plain("\\n".join(inputs))', '""', "tests/pool/overlap/test_duplicates.py"),
+    Fault("pool/overlap/normal.py", "|{SIGNS}+(?!\\w)", "", "tests/pool/overlap/test_normal.py"),
+    Fault("pool/overlap/normal.py", '[0] not in "LMN"', '[0] not in "LN"', "tests/pool/overlap/test_normal.py"),
+    Fault("pool/overlap/phrases.py", "one.score >= MIN_SHARE", "one.score >= 0", "tests/pool/overlap/test_phrases.py"),
+    Fault("pool/overlap/phrases.py", "len(own) - N_WORDS + 1", "len(own) - N_WORDS", "tests/pool/overlap/test_phrases.py"),
+    Fault("pool/overlap/similar.py", "+ self._sizes - both_TQ", "+ self._sizes", "tests/pool/overlap/test_similar.py"),
+    Fault("pool/overlap/similar.py", "np.cumsum(n_H) - n_H", "np.cumsum(n_H)", "tests/pool/overlap/test_similar.py"),
+    Fault(
+        "pool/overlap/contamination.py",
+        'if turn.role == "user":\n            for',
+        'if turn.role != "x":\n            for',
+        "tests/pool/overlap/test_contamination.py",
+    ),
+    Fault("pool/overlap/contamination.py", "reverse=True", "reverse=False", "tests/pool/overlap/test_contamination.py"),
+    Fault(
+        "pool/overlap/contamination.py",
+        "filter(None, (turn.text, turn.input))",
+        "filter(None, (turn.text,))",
+        "tests/pool/overlap/test_contamination.py",
+    ),
+    Fault(
+        "pool/overlap/benchmarks.py",
+        'hashed = hashlib.blake2b(f"{field}\\0".encode()',
+        'hashed = hashlib.blake2b(b""',
+        "tests/pool/overlap/test_benchmarks.py",
+    ),
+    Fault(
+        "pool/overlap/left_out.py", "is_in & ~is_dropped, threshold", "is_in, threshold", "tests/pool/overlap/test_left_out.py"
+    ),
+    Fault(
+        "pool/overlap/left_out.py",
+        "    if config.dedup:\n        is_dropped[",
+        "    if True:\n        is_dropped[",
+        "tests/pool/overlap/test_left_out.py",
+    ),
+    Fault("pool/overlap/left_out.py", "remove(pool_dir / CONTAMINATION)", "pass", "tests/pool/overlap/test_left_out.py"),
+    Fault("pool/overlap/left_out.py", 'if line["is_dropped"]:', "if True:", "tests/pool/overlap/test_left_out.py"),
+    Fault(
+        "pool/overlap/vectors.py",
+        "best_B[is_better_B], nearest_B[is_better_B] = highest",
+        "best_B[is_better_B], nearest_B[is_better_B] = 0 * highest",
+        "tests/pool/overlap/test_vectors.py",
+    ),
+    Fault("pool/overlap/vectors.py", "is_kept_B[at] = False", "pass", "tests/pool/overlap/test_vectors.py"),
+    Fault("pool/overlap/vectors.py", "[rows - rows[0]] - mean_D", "[rows - rows[0]]", "tests/pool/overlap/test_vectors.py"),
+    Fault("pool/ids.py", "{turn.input}\\0", "", "tests/pool/overlap/test_duplicates.py"),
+    Fault("pool/build.py", "else ~is_dropped", "else is_dropped", "tests/pool/overlap/test_left_out.py"),
+    Fault(
+        "prepare.py",
+        "left_out(records, tokens.n_trained != 0,",
+        "left_out(records, tokens.n_trained > -1,",
+        "tests/cli/test_overlap.py",
+    ),
+    Fault(
+        "opening.py",
+        '{f"benchmark {one.name}": one.fingerprint for',
+        '{f"benchmark {one.name}": "" for',
+        "tests/cli/test_overlap.py",
+    ),
+    Fault("status.py", "position is not None and not np.isin(position, pool.positions)", "False", "tests/cli/test_overlap.py"),
+]

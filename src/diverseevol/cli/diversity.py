@@ -1,0 +1,154 @@
+"""`diversity`: how diverse the subset of a run, or rows of any vectors, are beside random sets and the whole pool."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..progress import Watch
+    from .diversity_subject import Subject
+
+BY_MODEL = "model"
+N_CELLS = 100
+RUN = "A run folder; its finished rounds are measured, and the figures also go to its diversity.json."
+VECTORS = (
+    "The pool's vectors, a row each: .npy, .safetensors, Parquet, a folder of such shards, or FILE:NAME. "
+    "`model`, the default with RUN: by --model, computed once and kept in the run folder."
+)
+MODEL = "The fixed model that RUN's pool is embedded with; if not given, its untuned base model."
+CHOSEN = "Without RUN: the subset, a row number or an id (of ids.txt beside the vectors) a line, or JSONL. None: all rows are measured."
+COLUMNS = "Without RUN: JSONL, CSV or Parquet, a record a row, with the column of --labels."
+
+Run = Annotated[Path | None, typer.Argument(metavar="RUN", help=RUN)]
+Embeddings = Annotated[str, typer.Option("--embeddings", help=VECTORS)]
+Model = Annotated[str | None, typer.Option("--model", help=MODEL)]
+Chosen = Annotated[Path | None, typer.Option("--chosen", help=CHOSEN)]
+RandomSets = Annotated[int, typer.Option("--random-sets", min=0, help="Random sets of the same size to compare with.")]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="Coverage of the labels in this column of the records, not of cells.")
+]
+Cells = Annotated[
+    int | None, typer.Option("--cells", min=1, help=f"Cells of a k-means clustering to cover; {N_CELLS} if not given.")
+]
+Columns = Annotated[Path | None, typer.Option("--columns", help=COLUMNS)]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the random sets and starts the clustering.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(
+        epilog="Example: diverseevol diversity runs/a --labels category · diverseevol diversity --embeddings X.npy --chosen rows.txt"
+    )(diversity)
+
+
+def diversity(
+    run: Run = None,
+    embeddings: Embeddings = BY_MODEL,
+    model: Model = None,
+    chosen: Chosen = None,
+    random_sets: RandomSets = 20,
+    labels: Labels = None,
+    cells: Cells = None,
+    columns: Columns = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how diverse a subset is, round by round: Vendi scores, distances, coverage, words."""
+    mistake = _mistake(run, embeddings, model, chosen, labels, cells, columns)
+    if mistake:
+        raise typer.BadParameter(mistake)
+    from .. import dist
+    from ..files import write_json
+    from ..run_folder import RunFolder
+    from .diversity_subject import subject_of_run, subject_of_vectors
+    from .watch import open_watch
+
+    watch = open_watch()
+    dist.start()
+    if run is None:
+        subject = subject_of_vectors(embeddings, chosen, labels, columns, watch)
+    else:
+        subject = subject_of_run(RunFolder(run), embeddings, model, labels, watch)
+    found = dist.on_main(lambda: measured(subject, random_sets, labels, cells, seed, watch))
+    if not dist.is_main():
+        return
+    if run is not None:
+        found = {"run": str(run), **found}
+        write_json(RunFolder(run).diversity_file, found)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
+        return
+    from .diversity_tables import print_tables
+
+    print_tables(found)
+
+
+def _mistake(
+    run: Path | None,
+    embeddings: str,
+    model: str | None,
+    chosen: Path | None,
+    labels: str | None,
+    cells: int | None,
+    columns: Path | None,
+) -> str | None:
+    """Say which options do not go together."""
+    if labels is not None and cells is not None:
+        return "give --labels or --cells, not both"
+    if run is not None and (chosen is not None or columns is not None):
+        return "a run says itself what is chosen and what its records hold: leave out --chosen and --columns"
+    if run is not None and model is not None and embeddings != BY_MODEL:
+        return "give --model or a file of --embeddings, not both"
+    if run is None and model is not None:
+        return "--model embeds the pool of a run: give the run folder"
+    if run is None and embeddings == BY_MODEL:
+        return "give a run folder, or a file of --embeddings"
+    if labels is not None and run is None and columns is None:
+        return "--labels is a column of which file? Give --columns"
+    return None
+
+
+def measured(
+    subject: Subject, n_random: int, label_name: str | None, n_cells: int | None, seed: int, watch: Watch
+) -> dict[str, Any]:
+    """All measures as plain values, with what they were made of; a round each, or one set without rounds, or the pool alone."""
+    from ..evaluation.cells import NO_CELL, cells_of_labels, k_means_cells
+    from ..evaluation.diversity import DiversityReport, measure_diversity, measure_pool
+
+    vectors, text_of = subject.vectors, subject.text_of
+    n_rows, width = vectors.shape
+    if subject.labels is None:
+        cells = k_means_cells(vectors, min(N_CELLS, n_rows) if n_cells is None else n_cells, seed)
+    else:
+        cells = cells_of_labels(subject.labels)
+    if subject.chosen_rows is None:
+        report = DiversityReport((), {}, {}, measure_pool(vectors, seed=seed, cells=cells, text_of=text_of, watch=watch))
+    else:
+        report = measure_diversity(
+            vectors,
+            subject.chosen_rows,
+            subject.sizes or None,
+            n_random=n_random,
+            seed=seed,
+            cells=cells,
+            text_of=text_of,
+            choosable_rows=subject.choosable_rows,
+            watch=watch,
+        )
+    return {
+        "embeddings": subject.source,
+        "n_rows": n_rows,
+        "width": width,
+        "coverage_of": "k-means cells" if label_name is None else f"labels in {label_name!r}",
+        "n_cells": len(set(cells.tolist()) - {NO_CELL}),
+        "n_without_label": int((cells == NO_CELL).sum()),
+        "random_sets": n_random,
+        "seed": seed,
+        "sets": [({"round": subject.rounds[pos]} if subject.rounds else {}) | values for pos, values in enumerate(report.sets())],
+        "pool": report.pool_values(),
+    }

@@ -1,0 +1,215 @@
+"""`heldout`: losses on held-out rows, and lm-eval's tasks, of a run's models or of any model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options as o
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..evaluation.tasks import TaskRequest
+    from ..yardstick import Measured, Report
+
+N_GROUPS = 20
+FILE_WIDTH = 160
+"""Columns where no terminal says how many there are."""
+WORDS = "A run folder; or, with --model, settings such as prompt.template=chat."
+FILE = "Held-out rows in any of the pool's formats, instead of the run's own."
+TASKS = "Tasks of lm-eval, with commas between (pip install 'diverseevol[lm-eval]')."
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="[RUN] [KEY=VALUE]…", help=WORDS)]
+RoundName = Annotated[str, typer.Option("--round", help="A round's number, all (with the base model), base, last or best.")]
+File = Annotated[str | None, typer.Option("--file", help=FILE)]
+Model = Annotated[str | None, typer.Option("--model", help="Measure this model on --file, without a run.")]
+Group = Annotated[str | None, typer.Option("--group", help="A column of the rows; losses are given per value of it, too.")]
+Tasks = Annotated[str | None, typer.Option("--tasks", help=TASKS)]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many questions of each task, for a try.")]
+TaskFolder = Annotated[Path | None, typer.Option("--task-folder", help="YAML files of tasks of your own; their code is run.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: diverseevol heldout runs/a --file balanced.jsonl --group category")(heldout)
+
+
+def heldout(
+    words: Words = None,
+    round_name: RoundName = "all",
+    file: File = None,
+    model: Model = None,
+    group: Group = None,
+    tasks: Tasks = None,
+    limit: Limit = None,
+    task_folder: TaskFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts; with all groups.")] = False,
+) -> None:
+    """Loss a token and perplexity on held-out rows, by round and group; what is measured once is kept in the run folder."""
+    runs = [word for word in words or [] if "=" not in word]
+    if len(runs) > 1 or bool(runs) == bool(model):
+        raise typer.BadParameter("give one run folder, or --model and --file")
+    if model and not file:
+        raise typer.BadParameter("--model needs --file, the held-out rows")
+    if runs and len(words or []) > 1:
+        raise typer.BadParameter("a run is measured with its own settings; key=value goes with --model")
+    from .. import dist
+
+    dist.start()
+    request = _request(tasks, limit, task_folder)
+    if model:
+        report = _of_model(words, model, str(file), group, request)
+    else:
+        from ..yardstick import measure_run
+        from .watch import open_watch
+
+        report = measure_run(Path(runs[0]), round_name, file, group, request, open_watch(), _quiet)
+    if dist.is_main():
+        _print(report, as_json)
+
+
+def _request(tasks: str | None, limit: int | None, folder: Path | None) -> TaskRequest | None:
+    if tasks is None:
+        return None
+    from ..evaluation.tasks import TaskRequest
+
+    return TaskRequest(tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip())), limit, folder)
+
+
+def _of_model(words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None) -> Report:
+    config = o.config_from(words, None, {"pool.path": file, "model": model, "out": "unused", "rounds": 0})
+    from ..yardstick import measure_model
+    from .watch import open_watch
+
+    _quiet()
+    with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
+        return measure_model(config, group, request, Path(folder), open_watch())
+
+
+def _quiet() -> None:
+    from .run import quiet_libraries
+
+    quiet_libraries()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+
+
+def _print(report: Report, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(as_values(report), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+    console.print(models_table(report))
+    if report.held and report.held.groups and any(one.heldout for one in report.models):
+        console.print(groups_table(report))
+    for one in report.models:
+        if one.n_trained_on:
+            typer.echo(f"{one.name} was trained on {one.n_trained_on:,} of these rows: its loss on them proves nothing.")
+    if report.not_kept:
+        typer.echo(f"Not measured, for the weights are not kept (keep: all keeps every round's): {', '.join(report.not_kept)}.")
+
+
+def models_table(report: Report) -> Table:
+    """A line a model: losses, and each task's headline."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    held = report.held
+    title = f"{held.title}: {len(held.pool):,} rows, {int(held.pool.n_trained.sum()):,} trained tokens" if held else "lm-eval"
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
+    has_groups = any("by_group" in (one.heldout or {}) for one in report.models)
+    headings = ["samples"] + (["loss", "perplexity"] if held else []) + (["balanced", "worst"] if has_groups else [])
+    tasks = list(dict.fromkeys(name for one in report.models for name in task_figures(one)))
+    table.add_column("model", overflow="fold")
+    for heading in [*headings, *tasks]:
+        table.add_column(heading, justify="right")
+    if has_groups:
+        table.add_column("worst group", overflow="fold")
+    for one in report.models:
+        table.add_row(*_cells(one, held is not None, has_groups, tasks))
+    return table
+
+
+def _cells(one: Measured, has_losses: bool, has_groups: bool, tasks: list[str]) -> list[str]:
+    found = one.heldout or {}
+    cells = [one.name, "" if one.n_chosen is None else f"{one.n_chosen:,}"]
+    cells += [_figure(found.get("loss")), _figure(found.get("perplexity"), ",.2f")] if has_losses else []
+    worst = found.get("worst_group")
+    if has_groups:
+        cells += [_figure(found.get("balanced_loss")), _figure(found["by_group"][worst] if worst else None)]
+    figures = task_figures(one)
+    cells += [_figure(figures.get(name)) for name in tasks]
+    return cells + ([worst or ""] if has_groups else [])
+
+
+def task_figures(one: Measured) -> dict[str, float]:
+    """Each task's headline, by the task's name and the metric's."""
+    from ..evaluation.tasks import headline
+
+    figures = {}
+    for key, of_tasks in one.tasks.items():
+        limit = key.partition(" ")[2]
+        for task, scores in of_tasks.items():
+            best = headline(scores)
+            if best:
+                figures[" ".join(filter(None, (task, best[0], limit)))] = best[1]
+    return figures
+
+
+def groups_table(report: Report) -> Table:
+    """A line a group: the loss of the first and of the last model that has one, the worst group first."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    assert report.held is not None
+    with_losses = [one for one in report.models if "by_group" in (one.heldout or {})]
+    shown = with_losses if len(with_losses) == 1 else [with_losses[0], with_losses[-1]]
+    table = Table(title="Loss by group", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("group", overflow="fold")
+    for heading in ("rows", "tokens", *(one.name for one in shown), "perplexity"):
+        table.add_column(heading, justify="right")
+    sizes, last = report.held.sizes(), (shown[-1].heldout or {})["by_group"]
+    order = sorted(last, key=lambda name: -last[name])
+    from ..evaluation.per_token import perplexity
+
+    for name in order[:N_GROUPS]:
+        losses = [(one.heldout or {})["by_group"].get(name) for one in shown]
+        rows, tokens = sizes.get(name, (0, 0))
+        table.add_row(name, f"{rows:,}", f"{tokens:,}", *map(_figure, losses), _figure(perplexity(last[name]), ",.2f"))
+    if len(order) > N_GROUPS:
+        table.caption = f"{len(order) - N_GROUPS} more groups, all with lower losses: --json names them."
+    return table
+
+
+def as_values(report: Report) -> dict[str, Any]:
+    """Everything as plain values."""
+    held = report.held
+    rows = held and {
+        "name": held.title,
+        "n_rows": len(held.pool),
+        "n_tokens": int(held.pool.n_trained.sum()),
+        "groups": {name: {"n_rows": sizes[0], "n_tokens": sizes[1]} for name, sizes in held.sizes().items()},
+    }
+    models = [
+        {
+            "model": one.name,
+            "n_chosen": one.n_chosen,
+            "heldout": one.heldout,
+            "tasks": one.tasks,
+            "n_trained_on": one.n_trained_on,
+        }
+        for one in report.models
+    ]
+    return {"rows": rows or None, "models": models, "not_kept": list(report.not_kept)}
+
+
+def _figure(value: float | None, form: str = ".4f") -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,147 @@
+"""`overlap` and `duplicates`: what a pool holds twice or shares with benchmarks, as a report; nothing is removed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import RunFolderError
+from . import options as o
+
+if TYPE_CHECKING:
+    from ..pool import Records
+    from ..pool.overlap import Benchmark, Duplicate, Match
+
+N_SHOWN = 5
+JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command(epilog="Example: diverseevol overlap --pool pool.jsonl --benchmark vicuna=vicuna.jsonl")(overlap)
+    app.command(epilog="Example: diverseevol duplicates runs/a --similarity 0.95")(duplicates)
+
+
+def overlap(
+    words: o.Words = None,
+    pool: o.PoolOption = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option("--benchmark", help="NAME=FILE or NAME=FILE:FIELD with questions; may be repeated.")
+    ] = None,
+    similarity: Annotated[
+        float | None, typer.Option("--similarity", min=0.5, max=1, help="Of near-duplicates, at least (default 0.7).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for duplicates.jsonl and contamination.jsonl.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find duplicates, near-duplicates and benchmark questions in a pool, without removing anything."""
+    given = {"pool.path": pool, "pool.decontaminate": benchmark, "pool.dedup_similarity": similarity, "model": "-", "out": "-"}
+    config = o.config_from(words, None, given).pool
+    import numpy as np
+
+    from ..pool import read_pool
+    from ..pool.overlap import find_contamination, find_duplicates, read_benchmarks, save_contamination, save_duplicates
+    from .watch import open_watch
+
+    watch = open_watch()
+    benchmarks = read_benchmarks(config.decontaminate)
+    with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
+        records = read_pool(config, Path(folder), 0, watch)
+        everything = np.ones(len(records), dtype=bool)
+        found = find_duplicates(records, everything, config.dedup_similarity, watch)
+        matches = find_contamination(records, everything, benchmarks, watch) if benchmarks else []
+        if out is not None:
+            save_duplicates(records, found, out / "duplicates.jsonl", is_dropped=False)
+            save_contamination(records, matches, out / "contamination.jsonl", is_dropped=False)
+        counts = _counts(records, found, matches, benchmarks)
+        if as_json:
+            typer.echo(json.dumps(counts, ensure_ascii=False))
+            return
+        typer.echo(_text(counts, config.dedup_similarity))
+        for line in [*_examples(records, found), *_matched(records, matches)]:
+            typer.echo(f"  {line}")
+    typer.echo(
+        f"All of them: {out}/duplicates.jsonl, contamination.jsonl" if out else "--out DIR writes all of them, with ids and rows."
+    )
+    typer.echo("In a run, pool.dedup=near (or exact) and pool.decontaminate=[NAME=FILE] leave them out.")
+
+
+def duplicates(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a folder that `embed` wrote.")],
+    similarity: Annotated[
+        float, typer.Option("--similarity", min=0, max=1, help="Cosine of mean-free embeddings, at least.")
+    ] = 0.95,
+    n_shown: Annotated[int, typer.Option("--show", min=0, help="Print so many pairs, the most similar first.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Find rows that a round's model cannot tell apart, by its embeddings of the pool; nothing is removed."""
+    import numpy as np
+
+    from ..pool import Pool
+    from ..pool.overlap.vectors import near_vectors
+    from ..run_folder import RunFolder
+    from .watch import open_watch
+
+    folder = RunFolder(run)
+    signals = [folder.signals_dir(index) for index in folder.rounds_done()]
+    kept = [place for place in [run, folder.outer_dir, *signals] if (place / "embeddings.npy").exists()]
+    if not kept:
+        raise RunFolderError(
+            f"{run} has no embeddings.npy of a finished round. Run with keep_signals: last, or use diverseevol embed."
+        )
+    pool, vectors_ND = Pool.open(folder.pool_dir), np.load(kept[-1] / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    rows = np.load(kept[-1] / "rows.npy", allow_pickle=False) if (kept[-1] / "rows.npy").exists() else np.arange(len(pool))
+    found = near_vectors(vectors_ND, similarity, open_watch())
+    pairs: list[dict[str, Any]] = [
+        {"id": pool.id(int(rows[one.text])), "kept_id": pool.id(int(rows[one.kept])), "similarity": round(one.similarity, 6)}
+        for one in sorted(found, key=lambda one: -one.similarity)
+    ]
+    if as_json:
+        typer.echo(json.dumps({"embeddings": str(kept[-1]), "n_rows": len(rows), "duplicates": pairs}))
+        return
+    typer.echo(
+        f"{len(pairs):,} of {len(rows):,} rows found as near-duplicates by {kept[-1]} (cosine ≥ {similarity:g}), none removed"
+    )
+    for pair in pairs[:n_shown]:
+        typer.echo(f"  {pair['similarity']:.4f} {pair['id']} like {pair['kept_id']}")
+
+
+def _counts(records: Records, found: list[Duplicate], matches: list[Match], benchmarks: list[Benchmark]) -> dict[str, Any]:
+    by_name: dict[str, Any] = {}
+    for one in benchmarks:
+        own = [match for match in matches if match.question.benchmark == one.name]
+        by_name[one.name] = {
+            "n_questions": len(one.questions),
+            "n_questions_found": len({match.question for match in own}),
+            "n_rows": len({match.position for match in own}),
+        }
+    n_exact = sum(one.kind == "exact" for one in found)
+    return {"n_rows": len(records), "n_exact": n_exact, "n_near": len(found) - n_exact, "benchmarks": by_name}
+
+
+def _text(counts: dict[str, Any], similarity: float) -> str:
+    lines = [
+        f"{counts['n_rows']:,} rows",
+        f"exact duplicates: {counts['n_exact']:,} found, none removed",
+        f"near-duplicates (similarity ≥ {similarity:g}): {counts['n_near']:,} found, none removed",
+    ]
+    for name, one in counts["benchmarks"].items():
+        of = f"{one['n_questions_found']} of {one['n_questions']} questions"
+        lines.append(f"benchmark {name}: {of} found in {one['n_rows']:,} rows, none removed")
+    return "\n".join(lines)
+
+
+def _examples(records: Records, found: list[Duplicate]) -> list[str]:
+    near = sorted((one for one in found if one.kind == "near"), key=lambda one: one.similarity)
+    return [f"{one.similarity:.3f} {records.id(one.position)} like {records.id(one.kept)}" for one in near[:N_SHOWN]]
+
+
+def _matched(records: Records, matches: list[Match]) -> list[str]:
+    return [
+        f"{match.score:.0%} {match.kind} {records.id(match.position)}: question {match.question.id} of {match.question.benchmark}"
+        for match in matches[:N_SHOWN]
+    ]

@@ -1,0 +1,136 @@
+"""Answers of a loaded model, on all ranks: batches of prompts of like length, longest first.
+
+Each rank has the whole model and every ranks-th prompt of the order by length. A batch that does not fit in memory is asked again in
+halves. One prompt at a time reads all weights for each token; a batch reads them once for all its rows (benchmarks/answer.py).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ... import dist
+from ...errors import ModelError
+from ...progress import Task
+from ..questions import Question
+from .choose import Chooser
+from .decode import Ended, decode
+from .line import Said, answer_line
+from .prompts import Prompt, Prompts
+from .sampling import Sampling, uniforms
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ROWS = {"cpu": 32}
+ROWS_ELSEWHERE = 128
+Write = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class LocalModel:
+    """A model that answers.
+
+    Attributes:
+        name: What the lines call it.
+        n_turns: Turns to answer of each question at most.
+        n_rows: Prompts a batch at most; None: by the memory at hand.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    prompts: Prompts
+    sampling: Sampling
+    seed: int
+    n_turns: int
+    name: str
+    n_rows: int | None = None
+    _n_tokens: int = field(default=0, init=False)
+    _started: float = field(default=0.0, init=False)
+
+    def answer(self, questions: Sequence[Question], write: Write, task: Task) -> None:
+        """Answer this rank's part of the questions, which are the same on every rank.
+
+        Raises:
+            PromptError: the template refuses a question.
+            ModelError: a single prompt does not fit in memory.
+            NonFiniteError: the model computes NaN.
+        """
+        self.model.eval()
+        lengths = [len(self.prompts.make(question).ids) for question in questions]
+        order = sorted(range(len(questions)), key=lambda number: (-lengths[number], number))
+        waiting = [questions[number] for number in order[dist.rank() :: dist.world_size()]]
+        size = self.n_rows or self._rows_that_fit(max(lengths, default=1) + self.prompts.max_new)
+        self._n_tokens, self._started = 0, time.perf_counter()
+        while waiting:
+            answered: set[int | str] = set()
+
+            def add(question: Question, said: list[Said], answered: set[int | str] = answered) -> None:
+                write(answer_line(question, said, self.name))
+                answered.add(question.id)
+                task.advance(dist.world_size())
+
+            try:
+                self._batch(waiting[:size], add, task)
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise ModelError(
+                        "out of memory answering a single question. Lower --max-new-tokens, or give --dtype bfloat16."
+                    ) from None
+                size = max(1, size // 2)
+            waiting = [question for question in waiting if question.id not in answered]
+
+    def _batch(self, questions: Sequence[Question], add: Callable[[Question, list[Said]], None], task: Task) -> None:
+        """Answer all turns of some questions, handing on each as its last turn ends."""
+        said: list[list[Said]] = [[] for _ in questions]
+        for turn in range(self.n_turns):
+            asked = [number for number, question in enumerate(questions) if len(question.turns) > turn]
+            if not asked:
+                return
+            prompts = [self.prompts.make(questions[number], tuple(part.text for part in said[number])) for number in asked]
+            names = [questions[number].id for number in asked]
+            for ended in self._decode(prompts, names, turn, task):
+                number = asked[ended.row]
+                said[number].append(self._said(ended, prompts[ended.row]))
+                if turn + 1 == min(self.n_turns, len(questions[number].turns)):
+                    add(questions[number], said[number])
+
+    def _decode(self, prompts: Sequence[Prompt], names: Sequence[int | str], turn: int, task: Task) -> Any:  # noqa: ANN401
+        texts, max_new = [prompt.ids for prompt in prompts], [prompt.max_new for prompt in prompts]
+        uniforms_BN = np.stack([uniforms(self.seed, name, turn, max(max_new)) for name in names])
+        chooser = Chooser(self.model, self.sampling, texts, uniforms_BN)
+
+        def count(n_rows: int) -> None:
+            self._n_tokens += n_rows
+            seconds = time.perf_counter() - self._started
+            task.say_about(f"{self._n_tokens * dist.world_size() / max(seconds, 1e-9):,.0f} tokens/s")
+
+        return decode(self.model, texts, max_new, self._stops(), chooser, count)
+
+    def _said(self, ended: Ended, prompt: Prompt) -> Said:
+        text = self.tokenizer.decode(ended.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return Said(str(text), len(ended.ids), ended.finish, prompt.sample if prompt.is_cut else None)
+
+    def _stops(self) -> set[int]:
+        """The tokens that end an answer: the tokenizer's EOS and all that the model's generation_config names."""
+        own = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        return {int(self.tokenizer.eos_token_id), *(own if isinstance(own, list) else [] if own is None else [own])}
+
+    def _rows_that_fit(self, n_tokens: int) -> int:
+        """Rows whose caches take no more than half of the memory that is left."""
+        config = self.model.config.get_text_config()
+        n_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        weight = self.model.get_input_embeddings().weight
+        row_bytes = 2 * config.num_hidden_layers * n_heads * width * weight.element_size() * n_tokens
+        if weight.device.type == "cuda":
+            free = torch.cuda.mem_get_info(weight.device)[0]
+        else:
+            free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") // dist.world_size()
+        return max(1, min(ROWS.get(weight.device.type, ROWS_ELSEWHERE), int(free // 2 // row_bytes)))

@@ -1,0 +1,149 @@
+"""Files of answers to judge: ours, the published layout, FastChat's and AlpacaEval's.
+
+    ours        {"question_id", "question", "category", "answer", …}               with several turns also "questions" and "turns"
+    published   {"question_id", "text", "category", "answer"}                      the DiverseEvol repository's
+    FastChat    {"question_id", "choices": [{"turns": ["…", …]}, …]}               the first choice; holds no question
+    AlpacaEval  {"instruction", "output", "generator", …}                          an array; holds no id
+What is judged of several turns is the whole dialogue. Files may be packed (.gz, .zst).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import AnswersError
+from ...pool.files_in import open_text
+from ...pool.row import RecordDecoder
+
+QUESTION_KEYS = ("question", "text", "question_text", "instruction", "prompt")
+ANSWER_KEYS = ("answer", "output")
+LAYOUTS = "question_id with answer, question_id with choices, or instruction with output"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer; what the file does not say is None.
+
+    Attributes:
+        question_id: As the file has it, a number or a text.
+        questions: What was asked, turn by turn; the last turn's alone, or nothing, where the file does not say more.
+        turns: The text of each turn's answer, at least one.
+    """
+
+    question_id: int | str | None
+    questions: tuple[str, ...]
+    category: str | None
+    turns: tuple[str, ...]
+
+    @property
+    def question(self) -> str | None:
+        """What was asked in all turns."""
+        return self.asked(len(self.turns))
+
+    def asked(self, n_turns: int) -> str | None:
+        """What was asked in the first turns."""
+        if len(self.questions) >= len(self.turns):
+            return _dialogue(self.questions[:n_turns])
+        return self.questions[-1] if self.questions and n_turns == len(self.turns) else None
+
+    def said(self, n_turns: int) -> str:
+        """What was answered in the first turns."""
+        return _dialogue(self.turns[:n_turns])
+
+
+def read_answers(file: Path) -> list[Answer]:
+    """The answers of a file, in its order.
+
+    Raises:
+        AnswersError: there is no such file, a line is not readable as one of the layouts, or an id stands twice.
+    """
+    if not file.is_file():
+        raise AnswersError(f"no answers at {str(file)!r}. Give a file of answers, a line a question.")
+    answers: list[Answer] = []
+    seen: set[str] = set()
+    for place, record in _records(file):
+        answer = _answer(record, place)
+        if answer.question_id is not None:
+            if str(answer.question_id) in seen:
+                raise AnswersError(f"{place}: a second answer to question {answer.question_id!r}. Leave one of them out.")
+            seen.add(str(answer.question_id))
+        answers.append(answer)
+    if not answers:
+        raise AnswersError(f"{file} holds no answers.")
+    return answers
+
+
+def _records(file: Path) -> Iterator[tuple[str, Any]]:
+    """(where it stands, its value) of each record: a line each, or the items of one array."""
+    decoder = RecordDecoder()
+    with open_text(file) as opened:
+        text = opened.read()
+    if text.lstrip().startswith("["):
+        yield from ((f"{file} item {number}", item) for number, item in enumerate(_decoded(decoder, text, str(file)), 1))
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{file} line {number}", _decoded(decoder, line, f"{file} line {number}")
+
+
+def _decoded(decoder: RecordDecoder, text: str, place: str) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        value = decoder.decode(text.strip())
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate could be neither stored nor sent
+    except json.JSONDecodeError as error:
+        raise AnswersError(f"{place} is not JSON: {error.msg} at column {error.colno}. Repair the file.") from None
+    except UnicodeEncodeError:
+        raise AnswersError(
+            f"{place} holds broken text (half a surrogate pair, or bytes that are not UTF-8). Repair it."
+        ) from None
+    except RecursionError:
+        raise AnswersError(f"{place} is nested too deeply. Repair the file.") from None
+    if decoder.problem:
+        raise AnswersError(f"{place}: {decoder.problem}. Repair the file.")
+    return value
+
+
+def _answer(record: Any, place: str) -> Answer:  # noqa: ANN401 - any JSON value
+    if not isinstance(record, dict):
+        raise AnswersError(f"{place} is no object. Expected {LAYOUTS}.")
+    name, questions, turns = record.get("question_id"), _questions(record), _turns(record)
+    if name is not None and (isinstance(name, bool) or not isinstance(name, int | str)):
+        raise AnswersError(f"{place}: question_id is {name!r}; it must be a number or a text.")
+    if not turns:
+        raise AnswersError(f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected {LAYOUTS}.")
+    if name is None and not questions:
+        raise AnswersError(f"{place} says neither question_id nor the question. Add one of them.")
+    category = record.get("category")
+    return Answer(name, questions, category if isinstance(category, str) else None, turns)
+
+
+def _questions(record: dict[str, Any]) -> tuple[str, ...]:
+    found, text = record.get("questions"), _first_text(record, QUESTION_KEYS)
+    if isinstance(found, list) and found and all(isinstance(question, str) for question in found):
+        return tuple(found)
+    return () if text is None else (text,)
+
+
+def _turns(record: dict[str, Any]) -> tuple[str, ...]:
+    choices = record.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    found = first.get("turns") if isinstance(first, dict) else record.get("turns")
+    if isinstance(found, list) and found and all(isinstance(turn, str) for turn in found):
+        return tuple(found)
+    text = _first_text(record, ANSWER_KEYS)
+    return () if text is None else (text,)
+
+
+def _first_text(record: dict[str, Any], keys: tuple[str, ...]) -> str | None:
+    return next((record[key] for key in keys if isinstance(record.get(key), str)), None)
+
+
+def _dialogue(parts: Sequence[str]) -> str:
+    """One turn as it is, several with their numbers."""
+    if len(parts) == 1:
+        return parts[0]
+    return "\n\n".join(f"Turn {number}: {part}" for number, part in enumerate(parts, 1))

@@ -1,0 +1,177 @@
+"""The judge at the other end: one request over the `openai` client to any server that speaks its chat API.
+
+The key comes from the environment and goes into the Authorization header and nowhere else: it is struck out of everything that a
+server sends back, errors and replies alike, before anybody sees or stores it. Retrying, waiting and paying are asking.py's: the client's
+own retries are off, for they count nothing and cap Retry-After.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...errors import ConfigError, JudgeError
+from .pace import retry_after
+from .store import Reply
+
+OPENAI_URL = "https://api.openai.com/v1"
+NO_KEY = "none"
+"""Sent to servers that want no key; the client insists on one."""
+SHORTEST_SECRET = 8
+"""Shorter keys are words like EMPTY for local servers, and striking them out would spoil replies."""
+STRUCK_OUT = "[key]"
+N_SHOWN = 200
+AGAIN = {408, 409, 425, 429}
+HOPELESS = {401, 403, 404, 405}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why there is no reply.
+
+    Attributes:
+        text: For people.
+        is_passing: Asking again may help.
+        is_hopeless: No other request will fare better: a wrong key, address or model, an empty account.
+        may_be_charged: The request may have been worked on all the same.
+        wait: Seconds that the server asks to wait.
+        is_for_all: The wait is about all requests, as with a rate limit.
+    """
+
+    text: str
+    is_passing: bool = False
+    is_hopeless: bool = False
+    may_be_charged: bool = False
+    wait: float | None = None
+    is_for_all: bool = False
+
+
+class JudgeClient:
+    """A connection to a judge; use it as an async context manager, inside the event loop that asks."""
+
+    def __init__(self, model: str, base_url: str | None, key: str | None, timeout: float) -> None:
+        openai = _openai()
+        self.model = model
+        self.url = checked_url(base_url)
+        if not key and self.url == OPENAI_URL:
+            raise ConfigError("no key for api.openai.com. Export it, as OPENAI_API_KEY or under the name in --key-variable.")
+        self._secret = checked_key(key)
+        self._timeout = timeout
+        self._api = openai.AsyncOpenAI(base_url=self.url, api_key=key or NO_KEY, max_retries=0, timeout=None)
+        self._errors = openai
+
+    async def __aenter__(self) -> JudgeClient:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._api.close()
+
+    async def ask(self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any], name: str) -> Reply | Trouble:
+        """Send one request and wait for its reply.
+
+        Args:
+            name: Sent as Idempotency-Key: a gateway that knows it charges a request that is sent twice only once.
+        """
+        body = {"model": self.model, "messages": messages, **sampling}
+        options = {"headers": {"Idempotency-Key": name}}
+        try:
+            async with asyncio.timeout(self._timeout):
+                # Not by the client's typed method, which guesses at a response that is no chat completion (and takes twice as long).
+                return self._reply(await self._api.post("/chat/completions", cast_to=str, body=body, options=options))
+        except TimeoutError:
+            return Trouble(f"no reply within {self._timeout:g} s", is_passing=True, may_be_charged=True)
+        except self._errors.APIStatusError as error:
+            return self._status_trouble(error.status_code, self._struck(str(error)), error.code, error.response.headers)
+        except self._errors.APIConnectionError as error:
+            cause = error.__cause__ or error
+            # The library under the client is httpx or httpx2, by its version; their classes are told by their names.
+            never_arrived = type(cause).__name__ in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
+            text = self._struck(f"{type(cause).__name__}: {cause}")
+            return Trouble(text, is_passing=True, may_be_charged=not never_arrived)
+
+    def _status_trouble(self, status: int, text: str, code: str | None, headers: Mapping[str, str]) -> Trouble:
+        if code == "insufficient_quota" or status in HOPELESS:
+            return Trouble(text, is_hopeless=True)
+        if status in AGAIN or status >= 500:
+            return Trouble(text, is_passing=True, wait=retry_after(headers), is_for_all=status in (429, 503))
+        return Trouble(text)
+
+    def _reply(self, body: str) -> Reply | Trouble:
+        """Read a response's body; nothing in it is taken for granted."""
+        try:
+            value = json.loads(body)
+            choice = value["choices"][0]
+            content = choice["message"]["content"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return Trouble(f"not a chat completion: {self._struck(body)!r}", is_passing=True, may_be_charged=True)
+        usage = value.get("usage")
+        n_in, n_out = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+        return Reply(
+            text=self._struck(content, None) if isinstance(content, str) else "",
+            finish=self._struck_or_none(choice.get("finish_reason")),
+            answered_by=self._struck_or_none(value.get("model")),
+            tokens_in=n_in or 0,
+            tokens_out=n_out or 0,
+            is_counted=n_in is not None and n_out is not None,
+        )
+
+    def _struck(self, text: str, longest: int | None = N_SHOWN) -> str:
+        """A text without the key, on one line and not too long where it is for people."""
+        text = text.replace(self._secret, STRUCK_OUT) if self._secret else text
+        # Half a surrogate pair, which JSON can hold, could neither be stored nor printed.
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        if longest is None:
+            return text
+        # A server must not write on the terminal of whoever reads its errors.
+        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:longest]
+
+    def _struck_or_none(self, value: Any) -> str | None:  # noqa: ANN401 - any JSON value
+        return self._struck(value) if isinstance(value, str) else None
+
+
+def checked_url(base_url: str | None) -> str:
+    """The address to ask, without a slash at its end; OpenAI's own where none is given.
+
+    Raises:
+        ConfigError: it is no http address, or holds a user's name or password, which would be shown in errors.
+    """
+    url = (base_url or OPENAI_URL).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ConfigError(f"--base-url {url!r} is no address. Give one such as http://localhost:8000/v1.") from None
+    if parts.username or parts.password or parts.query:
+        raise ConfigError("--base-url holds a password or a query. Put the key into the environment and leave the address plain.")
+    if not is_fine:
+        raise ConfigError(f"--base-url {url!r} is no http address. Give one such as http://localhost:8000/v1.")
+    return url
+
+
+def checked_key(key: str | None) -> str:
+    """What must be struck out; empty where there is nothing secret.
+
+    Raises:
+        ConfigError: the key cannot be sent in a header; it is not shown.
+    """
+    if key and not all("!" <= character <= "~" for character in key):
+        raise ConfigError("the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it anew.")
+    return key if key and len(key) >= SHORTEST_SECRET else ""
+
+
+def _openai() -> Any:  # noqa: ANN401 - a module that need not be there
+    try:
+        import openai
+    except ModuleNotFoundError:
+        raise JudgeError("judging needs the package openai, which is not installed: pip install 'diverseevol[judge]'") from None
+    return openai
+
+
+def _count(usage: Any, name: str) -> int | None:  # noqa: ANN401 - any JSON value
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and value >= 0 else None

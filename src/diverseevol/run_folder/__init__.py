@@ -1,0 +1,11 @@
+"""The run folder: every path of a run, what is done and what is left, the lock, and whether a resumed run is still the same.
+
+The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
+folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
+"""
+
+from .folder import BASE, OWN, RunFolder, round_name
+from .lock import locked
+from .record import flat, versions
+
+__all__ = ["BASE", "OWN", "RunFolder", "flat", "locked", "round_name", "versions"]

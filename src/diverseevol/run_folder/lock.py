@@ -1,0 +1,49 @@
+"""One process at a time works in a run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .. import dist
+from ..errors import RunFolderError, RunLockedError
+from .folder import RunFolder
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[RunFolder]:
+    """Hold a run folder for this run alone; the lock goes with the process, however it ends.
+
+    Raises:
+        RunLockedError: another process holds it, on this machine or (where the file system passes locks on) on another.
+        RunFolderError: the folder cannot be made or written.
+    """
+    lock = dist.on_main(lambda: _take(root))
+    try:
+        yield RunFolder(root)
+    finally:
+        if dist.is_main():  # the number is rank 0's file; elsewhere it may be any other
+            os.close(lock)
+
+
+def _take(root: Path) -> int:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write in the run folder {root}: {error.strerror}. Give --out a folder you may write to."
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+        os.close(handle)
+        raise RunLockedError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    return handle

@@ -1,0 +1,187 @@
+import asyncio
+import json
+
+import pytest
+
+from diverseevol.errors import ConfigError
+from diverseevol.evaluation.judge.client import Trouble, checked_key, checked_url
+from diverseevol.evaluation.judge.store import Reply
+
+KEY = "sk-very-secret-0123456789"
+
+
+def test_what_is_sent_and_what_comes_back(server, client_of):
+    with server.serving() as judge:
+        reply = client_of(judge.url, KEY).ask("worth 1 worth 2 ☃", temperature=0, max_completion_tokens=7)
+        (asked,) = judge.asked
+    assert reply == Reply("1 2\nbecause", "stop", "judge-0613", 100, 10)
+    assert asked.body == {
+        "model": "judge",
+        "messages": [{"role": "user", "content": "worth 1 worth 2 ☃"}],
+        "temperature": 0,
+        "max_completion_tokens": 7,
+    }
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert asked.headers["idempotency-key"] == "name-0"
+
+
+def test_a_server_without_a_key(server, client_of, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)  # the client would read these by itself
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", KEY)
+    with server.serving() as judge:
+        assert isinstance(client_of(judge.url).ask(), Reply)
+        assert KEY not in str(judge.asked[0].headers)
+
+
+STATUS = [  # status, code, headers, the trouble
+    (429, None, {"Retry-After": "3"}, {"is_passing": True, "wait": 3.0, "is_for_all": True}),
+    (429, None, {}, {"is_passing": True, "is_for_all": True}),
+    (429, "insufficient_quota", {"Retry-After": "3"}, {"is_hopeless": True}),
+    (503, None, {"Retry-After": "1"}, {"is_passing": True, "wait": 1.0, "is_for_all": True}),
+    (500, None, {}, {"is_passing": True}),
+    (502, None, {}, {"is_passing": True}),
+    (408, None, {}, {"is_passing": True}),
+    (401, None, {}, {"is_hopeless": True}),
+    (403, None, {}, {"is_hopeless": True}),
+    (404, None, {}, {"is_hopeless": True}),
+    (400, None, {}, {}),
+    (422, None, {}, {}),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "headers", "wanted"), STATUS)
+def test_what_a_status_means(server, client_of, status, code, headers, wanted):
+    body = json.dumps({"error": {"message": "no\n\x1b[2Jway\u202e " + "x" * 500, "code": code}})
+    with server.serving(lambda asked: server.Sent(status, body, headers)) as judge:
+        trouble = client_of(judge.url).ask()
+        assert len(judge.asked) == 1  # the client itself does not try again
+    assert trouble == Trouble(trouble.text, **wanted)
+    assert trouble.text.startswith(f"Error code: {status}")
+    assert "no" in trouble.text
+    assert len(trouble.text) <= 200
+    assert trouble.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "null",
+        "[]",
+        '"8 9"',
+        "{}",
+        '{"choices": []}',
+        '{"choices": [{}]}',
+        '{"choices": {"0": 1}}',
+        "<html>8 9</html>",
+        '{"choices": [{"mess',
+    ],
+)
+def test_a_response_that_is_no_completion_is_worth_another_try_and_may_have_cost(server, client_of, body):
+    with server.serving(lambda asked: server.Sent(body=body)) as judge:
+        trouble = client_of(judge.url).ask()
+    assert trouble == Trouble(f"not a chat completion: {body!r}", is_passing=True, may_be_charged=True)
+
+
+def test_a_connection_that_is_cut(server, client_of):
+    with server.serving(lambda asked: server.CUT) as judge:
+        trouble = client_of(judge.url).ask()
+    assert (trouble.is_passing, trouble.may_be_charged, trouble.is_hopeless) == (True, True, False)
+    with server.serving(lambda asked: server.Sent(body=server.completion("8 9"), cut_at=40)) as judge:
+        trouble = client_of(judge.url).ask()
+    assert (trouble.is_passing, trouble.may_be_charged) == (True, True)
+
+
+def test_nobody_there_costs_nothing(server, client_of):
+    with server.serving() as judge:
+        pass
+    trouble = client_of(judge.url).ask()
+    assert (trouble.is_passing, trouble.may_be_charged) == (True, False)
+    assert "ConnectError" in trouble.text
+
+
+def test_no_reply_in_time(server, client_of):
+    with server.serving(lambda asked: server.HANG) as judge:
+        trouble = client_of(judge.url, timeout=0.2).ask()
+    assert trouble == Trouble("no reply within 0.2 s", is_passing=True, may_be_charged=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"), [("8 9", "8 9"), (None, ""), ([{"type": "text"}], ""), ("\ud83d 8", "\\ud83d 8"), ("\x00", "\x00")]
+)
+def test_content_of_any_kind(server, client_of, content, text):
+    body = json.dumps(
+        {"choices": [{"message": {"content": content}, "finish_reason": 7}], "usage": {"prompt_tokens": -1}, "model": None}
+    )
+    with server.serving(lambda asked: server.Sent(body=body)) as judge:
+        assert client_of(judge.url).ask() == Reply(text, None, None, 0, 0, is_counted=False)
+
+
+def test_the_key_is_struck_out_of_all_that_comes_back(server, client_of):
+    def echo(asked):
+        said = f"8 9 {asked.headers['authorization']}"
+        if "error" in asked.prompt:
+            return server.Sent(400, json.dumps({"error": {"message": said}}))
+        return server.Sent(body=server.completion(said, model=said) if "fine" in asked.prompt else said)
+
+    with server.serving(echo) as judge:
+        client = client_of(judge.url, KEY)
+        outcomes = [client.ask(text) for text in ("error", "fine", "nonsense")]
+    assert KEY not in repr(outcomes)
+    assert outcomes[1].text == "8 9 Bearer [key]"
+    assert outcomes[1].answered_by == "8 9 Bearer [key]"
+    assert all("Bearer [key]" in outcome.text for outcome in outcomes)
+
+
+def test_a_short_key_is_a_word_and_stays(server, client_of):
+    with server.serving(lambda asked: "8 9 EMPTY") as judge:
+        assert client_of(judge.url, "EMPTY").ask().text == "8 9 EMPTY"
+
+
+def test_keys_and_addresses_are_checked_without_being_shown():
+    for key in (f"{KEY}\n", f" {KEY}", "sk-schlüssel", "a\x00b"):
+        with pytest.raises(ConfigError, match="the key in the environment holds spaces, line breaks") as error:
+            checked_key(key)
+        assert key.strip() not in str(error.value)
+    assert (checked_key(KEY), checked_key("EMPTY"), checked_key(None), checked_key("")) == (KEY, "", "", "")
+    for url in ("http://user:secret@host/v1", "https://secret@host", "http://host/v1?key=secret"):
+        with pytest.raises(ConfigError, match="holds a password or a query") as error:
+            checked_url(url)
+        assert "secret" not in str(error.value)
+    for url in ("localhost:8000", "ftp://host", "http://", "http://host:99999", "file:///etc/passwd"):
+        with pytest.raises(ConfigError, match="--base-url .* is no"):
+            checked_url(url)
+    assert checked_url("http://localhost:8000/v1/") == "http://localhost:8000/v1"
+    assert checked_url(None) == "https://api.openai.com/v1"
+
+
+def test_openai_itself_needs_a_key(client_of):
+    from diverseevol.evaluation.judge.client import JudgeClient
+
+    with pytest.raises(ConfigError, match="no key for api.openai.com"):
+        JudgeClient("m", None, None, 1.0)
+
+
+def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
+    import sys
+
+    from diverseevol.errors import JudgeError
+    from diverseevol.evaluation.judge.client import JudgeClient
+
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(JudgeError, match=r"needs the package openai, which is not installed: pip install 'diverseevol\[judge\]'"):
+        JudgeClient("m", "http://localhost:1/v1", None, 1.0)
+
+
+def test_many_at_once_share_one_client(server):
+    pytest.importorskip("openai")
+    from diverseevol.evaluation.judge.client import JudgeClient
+
+    async def ask(url):
+        async with JudgeClient("judge", url, None, 5.0) as client:
+            asks = (client.ask([{"role": "user", "content": f"worth {i} worth 2"}], {}, str(i)) for i in range(20))
+            return await asyncio.gather(*asks)
+
+    with server.serving() as judge:
+        replies = asyncio.run(ask(judge.url))
+    assert [reply.text.split()[0] for reply in replies] == [str(i) for i in range(20)]

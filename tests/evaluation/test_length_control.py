@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from diverseevol.evaluation import bootstrap
+from diverseevol.evaluation.length_control import RIDGE, correlation, length_report, log_odds_at_equal_length
+
+
+def at_equal_length(ours, opponent, delta):
+    return float(100 * np.exp(log_odds_at_equal_length(ours, opponent, delta)(np.ones((1, len(ours))))[0][0]))
+
+
+def judged(gap, bias, rng, n=80, form=np.tanh, longer=-0.5):
+    """Scores by quality and by length: ours is `gap` better; `bias` points go to whoever is longer by a standard deviation."""
+    theirs = np.exp(rng.normal(7, 0.5, n))
+    delta = theirs * np.exp(rng.normal(longer, 0.6, n)) - theirs
+    push = (gap + bias * form(delta / delta.std())) / 2
+    quality = rng.normal(6.5, 1.2, n)
+    scores = np.stack([quality + push, quality - push], axis=1)[:, None] + rng.normal(0, 0.6, (n, 2, 2))
+    scores = np.clip(np.round(scores), 1, 10).sum(axis=1)
+    return scores[:, 0], scores[:, 1], delta
+
+
+def mean_scores(gap, bias, **options):
+    """Mean raw and length-controlled RS of sixty experiments."""
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(60):
+        ours, theirs, delta = judged(gap, bias, rng, **options)
+        found.append((100 * ours.sum() / theirs.sum(), at_equal_length(ours, theirs, delta)))
+    return np.mean(found, axis=0)
+
+
+@pytest.mark.parametrize("longer", [-0.5, 0.3])
+def test_a_pure_length_bias_is_taken_away(longer):
+    raw, controlled = mean_scores(gap=0, bias=1.5, longer=longer)
+    assert abs(raw - 100) > 5
+    assert abs(controlled - 100) < 0.6
+
+
+@pytest.mark.parametrize("bias", [0, 1.5])
+def test_a_true_difference_stays(bias):
+    truth = mean_scores(gap=1, bias=0)[0]
+    raw, controlled = mean_scores(gap=1, bias=bias)
+    assert truth > 110
+    assert abs(controlled - truth) < 0.6
+    assert (abs(raw - truth) > 5) == (bias > 0)
+
+
+def test_most_of_a_bias_of_another_form_is_taken_away():
+    raw, controlled = mean_scores(gap=0, bias=1.5, form=lambda x: x)  # not bounded, unlike what is fitted
+    assert abs(controlled - 100) < 0.4 * abs(raw - 100)
+
+
+def test_without_a_slope_it_is_the_raw_score():
+    ours, theirs = np.array([12.0, 9.0, 17.0]), np.array([18.0, 16.0, 15.5])
+    delta = np.array([300.0, 100.0, 40.0])
+    both = at_equal_length(np.tile(ours, 2), np.tile(theirs, 2), np.concatenate([delta, -delta]))
+    assert both == pytest.approx(100 * ours.sum() / theirs.sum(), rel=1e-9)
+
+
+def test_equals_scikit_learns_weighted_logistic_regression():
+    ours, theirs, delta = judged(0.5, 1.0, np.random.default_rng(0))
+    x = np.tanh(delta / delta.std())[:, None]
+    model = LogisticRegression(C=1 / RIDGE, tol=1e-10, max_iter=1000)
+    labels = np.repeat([1, 0], len(x))
+    model.fit(np.concatenate([x, x]), labels, sample_weight=np.concatenate([ours, theirs]))
+    assert at_equal_length(ours, theirs, delta) == pytest.approx(100 * np.exp(model.intercept_[0]), rel=1e-5)
+
+
+def test_influences_are_slopes():
+    ours, theirs, delta = judged(0.5, 1.0, np.random.default_rng(0), n=12)
+    estimate = log_odds_at_equal_length(ours, theirs, delta)
+    counts = np.ones((1, 12))
+    value, influence = estimate(counts)
+    for question in range(12):
+        more = counts + 1e-5 * np.eye(12)[question]
+        assert influence[0, question] == pytest.approx((estimate(more)[0][0] - value[0]) / 1e-5, abs=1e-4)
+
+
+def test_several_draws_at_once_equal_each_alone():
+    ours, theirs, delta = judged(0.5, 1.0, np.random.default_rng(0), n=15)
+    estimate = log_odds_at_equal_length(ours, theirs, delta)
+    counts = np.random.default_rng(1).multinomial(15, [1 / 15] * 15, size=6).astype(float)
+    together = estimate(counts)[0]
+    assert together == pytest.approx([estimate(one[None])[0][0] for one in counts], abs=1e-8)
+
+
+def report(ours, theirs, lengths, wins=None):
+    wins = np.sign(ours - theirs) / 2 + 0.5 if wins is None else wins
+    return length_report(np.stack([ours, theirs], axis=1), lengths, wins, np.full(len(ours), 2.0), 0)
+
+
+def test_a_report_on_pairs(monkeypatch):
+    monkeypatch.setattr(bootstrap, "N_DRAWS", 500)
+    ours, theirs, delta = judged(-1, 1.0, np.random.default_rng(2))
+    lengths = np.stack([9000 + delta, np.full(80, 9000.0)], axis=1).round()
+    found = report(ours, theirs, lengths)
+    assert found.n_questions == 80
+    assert found.mean == pytest.approx(lengths[:, 0].mean())
+    assert found.opponent_mean == 9000
+    assert found.mean_log == pytest.approx(np.log(1 + lengths[:, 0]).mean())
+    assert found.correlation == pytest.approx(np.corrcoef(ours / 2, np.log(1 + lengths[:, 0]))[0, 1])
+    assert found.share_longer == np.mean(lengths[:, 0] > 9000)
+    assert found.controlled == pytest.approx(at_equal_length(ours, theirs, lengths[:, 0] - 9000))
+    assert found.controlled_interval.low < found.controlled < found.controlled_interval.high
+    wins = (np.sign(ours - theirs) + 1) / 2
+    odds = at_equal_length(wins, 1 - wins, lengths[:, 0] - 9000) / 100
+    assert found.controlled_win_rate == pytest.approx(100 * odds / (1 + odds))
+
+
+def test_no_win_at_all_is_a_rate_of_nothing_and_no_overflow():
+    ours, theirs, delta = judged(-3, 0.0, np.random.default_rng(2))
+    found = report(ours, theirs, np.stack([9000 + delta, np.full(80, 9000.0)], axis=1), wins=np.zeros(80))
+    assert found.controlled_win_rate == pytest.approx(0, abs=1e-6)
+
+
+def test_the_longer_side_need_not_be_seen(monkeypatch):
+    monkeypatch.setattr(bootstrap, "N_DRAWS", 50)
+    rng, found = np.random.default_rng(0), []
+    for _ in range(40):
+        ours, theirs, delta = judged(0, 1.5, rng, longer=1.2)
+        found.append((100 * ours.sum() / theirs.sum(), at_equal_length(ours, theirs, delta)))
+    raw, controlled = np.mean(found, axis=0)
+    assert raw > 112
+    assert abs(controlled - 100) < 1.5
+
+
+def test_what_lengths_do_not_allow_is_none():
+    ours, theirs = np.array([10.0, 12.0, 15.0]), np.array([16.0, 16.0, 18.0])
+    unknown = np.full((3, 2), np.nan)
+    assert report(ours, theirs, unknown) is None
+    one_side = unknown.copy()
+    one_side[:, 0] = [100, 200, 300]
+    found = report(ours, theirs, one_side)
+    assert (found.mean, found.opponent_mean, found.controlled, found.share_longer) == (200, None, None, None)
+    assert found.correlation == pytest.approx(np.corrcoef(ours, np.log([101, 201, 301]))[0, 1])
+    constant = report(ours, theirs, np.full((3, 2), 100.0))
+    assert (constant.correlation, constant.controlled) == (None, None)
+
+
+def test_only_questions_with_both_lengths_are_controlled():
+    rng = np.random.default_rng(0)
+    ours, theirs, delta = judged(0, 1.0, rng, n=30)
+    lengths = np.stack([9000 + delta, np.full(30, 9000.0)], axis=1)
+    lengths[3, 1] = lengths[9, 0] = np.nan
+    kept = np.delete(np.arange(30), [3, 9])
+    found = report(ours, theirs, lengths)
+    assert found.n_questions == 28
+    assert found.controlled == pytest.approx(at_equal_length(ours[kept], theirs[kept], lengths[kept, 0] - 9000))
+
+
+@pytest.mark.parametrize(
+    ("n_shorter", "is_extrapolated"), [(0, True), (3, True), (4, False), (76, False), (77, True), (80, True)]
+)
+def test_lengths_that_lie_nearly_all_on_one_side_are_said(n_shorter, is_extrapolated, monkeypatch):
+    monkeypatch.setattr(bootstrap, "N_DRAWS", 50)
+    ours, theirs, _ = judged(0, 0, np.random.default_rng(0))
+    lengths = np.stack([np.arange(80.0) + 1000 - n_shorter + 0.5, np.full(80, 1000.0)], axis=1)
+    found = report(ours, theirs, lengths)
+    assert found.is_extrapolated == is_extrapolated
+    assert found.controlled is not None
+
+
+def test_a_slope_drawn_out_too_far_is_no_finding(monkeypatch):
+    monkeypatch.setattr(bootstrap, "N_DRAWS", 100)
+    delta = np.linspace(-2.0, -0.4, 40)  # ours always much shorter, and within that the scores climb steeply
+    x = np.tanh(delta / delta.std())
+    ours = np.where(x > -0.9, 10.0, 1.0)
+    lengths = np.stack([3 + delta, np.full(40, 3.0)], axis=1)
+    assert at_equal_length(2 * ours, 2 * (11 - ours), delta) > 100 * np.exp(5)
+    found = report(2 * ours, 2 * (11 - ours), lengths)
+    assert (found.controlled, found.controlled_interval, found.is_extrapolated) == (None, None, True)
+
+
+def test_correlation_needs_three_pairs_that_vary():
+    assert correlation(np.array([1.0, 2.0]), np.array([3.0, 4.0])) is None
+    assert correlation(np.array([1.0, 1.0, 1.0]), np.array([3.0, 4.0, 5.0])) is None
+    assert correlation(np.array([1.0, 2.0, 3.0]), np.array([6.0, 4.0, 2.0])) == pytest.approx(-1)

@@ -1,0 +1,269 @@
+import gzip
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diverseevol.errors import PoolError, SourceNotFoundError, VerdictError
+from diverseevol.evaluation.judge.pairs import Judgement, Missing
+from diverseevol.evaluation.judge.request import Judge
+from diverseevol.evaluation.judge.store import Reply
+from diverseevol.evaluation.judge.template import load_template
+from diverseevol.evaluation.judge.verdicts import verdicts_of, write_missing, write_verdicts
+from diverseevol.evaluation.verdict_files import find_verdict_files, read_verdicts
+
+_spec = importlib.util.spec_from_file_location("verdicts_made", Path(__file__).with_name("verdicts_made.py"))
+made = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(made)
+
+
+def test_own_layout(tmp_path):
+    rows = [(7, 0, 8, 6.5), (7, 1, "7", "7.0"), ("x", 0, 1, 10), ("x", 1, 2, 9)]
+    verdicts = read_verdicts(
+        made.own(tmp_path / "v.jsonl", rows, question="Why?", category="c", answer="abc", opponent_answer="ab")
+    )
+    assert (verdicts.ours, verdicts.opponent) == ("m", "them")
+    assert verdicts.question_ids == ("7", "x")
+    assert verdicts.orders == (0, 1)
+    assert verdicts.scores_QOS.tolist() == [[[8, 6.5], [7, 7]], [[1, 10], [2, 9]]]
+    assert verdicts.lengths_QS.tolist() == [[3, 2], [3, 2]]
+    assert verdicts.categories == ("c", "c")
+    assert made.kinds(verdicts.problems) == [("same_question", "x", None)]
+
+
+def test_published_layout_is_not_exchanged_again(tmp_path):
+    verdicts = read_verdicts(
+        made.published(tmp_path / "v.jsonl", [("koala_0", [4.0, 8.0], [2.0, 5.0]), ("koala_1", [1.0, 9.0], [3.0, 9.0])])
+    )
+    assert (verdicts.ours, verdicts.opponent) == ("run/rd_1", "gpt")
+    assert verdicts.scores_QOS.tolist() == [[[4, 8], [2, 5]], [[1, 9], [3, 9]]]
+    assert verdicts.questions == ("question koala_0", "question koala_1")
+    assert np.isnan(verdicts.lengths_QS).all()
+    assert not verdicts.problems
+
+
+def test_published_and_own_files_of_the_same_judgements_are_the_same(tmp_path):
+    rows = [(f"q{n}", [1.0 + n, 9.0 - n], [2.0 + n, 8.0]) for n in range(4)]
+    theirs = read_verdicts(made.published(tmp_path / "p.jsonl", rows))
+    ours = read_verdicts(made.own(tmp_path / "o.jsonl", [(q, o, *pair) for q, *both in rows for o, pair in enumerate(both)]))
+    assert np.array_equal(theirs.scores_QOS, ours.scores_QOS)
+
+
+def test_a_published_file_stored_as_shown_is_noticed(tmp_path):
+    file = made.published(tmp_path / "v.jsonl", [("a", [4.0, 8.0], [2.0, 5.0]), ("b", [4.0, 8.0], [2.0, 5.0])])
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[0]["eval_QUERY1"] = [5.0, 2.0]
+    lines[1]["eval_QUERY0"] = [4.0, 7.0]
+    verdicts = read_verdicts(made.write(file, lines))
+    assert made.kinds(verdicts.problems) == [("reply_differs", "a", 1), ("reply_differs", "b", 0)]
+    assert "the reply begins '5.0 2.0'; stored as shown" in verdicts.problems[0].detail
+    assert verdicts.problems[1].detail == "line 2: eval_QUERY0 is [4.0, 7.0], but the reply begins '4.0 8.0'"
+    assert verdicts.scores_QOS[0, 1].tolist() == [5, 2]
+
+
+@pytest.mark.parametrize(
+    "stored", [-1, [-1, -1], [-1.0, 8.0], None, [8], [8, 9, 7], "none", ["a", 8], {}, True, [True, 8], [None, 8], ""]
+)
+def test_unreadable_published_scores_are_listed(tmp_path, stored):
+    verdicts = read_verdicts(made.published(tmp_path / "v.jsonl", [("a", [4.0, 8.0], stored), ("b", [1, 9], [2, 8])]))
+    assert made.kinds(verdicts.problems) == [("unreadable", "a", 1)]
+    assert verdicts.problems[0].detail == f"line 1: eval_QUERY1 is {stored!r}"
+    assert np.isnan(verdicts.scores_QOS[0, 1]).all()
+    assert verdicts.scores_QOS[0, 0].tolist() == [4, 8]
+
+
+@pytest.mark.parametrize("stored", [["4", "8.0"], "4 8", "4.0, 8.0", "[4.0, 8.0]", [4, 8]])
+def test_numbers_as_text_are_numbers(tmp_path, stored):
+    verdicts = read_verdicts(made.published(tmp_path / "v.jsonl", [("a", stored, [2, 5])]))
+    assert verdicts.scores_QOS[0, 0].tolist() == [4, 8]
+    assert not verdicts.problems
+
+
+def test_a_published_record_without_an_evaluation(tmp_path):
+    file = made.published(tmp_path / "v.jsonl", [("a", [4, 8], [2, 5]), ("b", [4, 8], [2, 5]), ("c", [4, 8], [2, 5])])
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    del lines[0]["eval_QUERY0"]  # asked, but nothing stored
+    lines[1] = {key: value for key, value in lines[1].items() if not key.endswith("_QUERY1")}  # never asked
+    verdicts = read_verdicts(made.write(file, lines))
+    assert made.kinds(verdicts.problems) == [("unreadable", "a", 0), ("missing_order", "b", 1)]
+    assert "ours second" in verdicts.problems[1].detail
+    assert verdicts.opponent == "gpt"
+
+
+@pytest.mark.parametrize("bad", [0, 0.5, 11, 85, -3, 10.5])
+def test_scores_off_the_scale_are_listed_and_do_not_count(tmp_path, bad):
+    verdicts = read_verdicts(
+        made.own(tmp_path / "v.jsonl", [("a", 0, bad, 8), ("a", 1, 8, 10), ("b", 0, 1, bad), ("b", 1, 1, 10)])
+    )
+    assert made.kinds(verdicts.problems) == [("off_scale", "a", 0), ("off_scale", "b", 0)]
+    assert f"score {bad!r} and opponent_score 8, outside 1 to 10" in verdicts.problems[0].detail
+    assert verdicts.counts_QO.tolist() == [[False, True], [False, True]]
+    assert verdicts.sums_QS.tolist() == [[8, 10], [1, 10]]
+
+
+def test_another_scale(tmp_path):
+    file = made.own(tmp_path / "v.jsonl", [("a", 0, 0, 80)])
+    assert not read_verdicts(file, scale=(0, 100)).problems
+    with pytest.raises(VerdictError, match=r"scale goes from 10 to 1\. Give the lowest"):
+        read_verdicts(file, scale=(10, 1))
+
+
+@pytest.mark.parametrize("bad", [float("inf"), "nan", "1e400", True, [8]])
+def test_what_is_no_number_is_unreadable(tmp_path, bad):
+    line = json.dumps({"question_id": 1, "order": 0, "score": bad, "opponent_score": 5}).replace("Infinity", "1e999")
+    verdicts = read_verdicts(made.write(tmp_path / "v.jsonl", [line + "\n"]))
+    assert made.kinds(verdicts.problems) == [("unreadable", "1", 0)]
+
+
+def test_a_judgement_given_twice_counts_once(tmp_path):
+    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, 8, 6), ("a", 1, 7, 7), ("a", 0, 2, 3), ("a", 0, 8, 6)]))
+    assert made.kinds(verdicts.problems) == [("duplicate", "a", 0)] * 2
+    assert "line 3: judged before; score 2 and opponent_score 3 does not count" in verdicts.problems[0].detail
+    assert verdicts.scores_QOS[0].tolist() == [[8, 6], [7, 7]]
+
+
+def test_a_readable_second_try_replaces_an_unreadable_first(tmp_path):
+    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, None, None), ("a", 0, 2, 3), ("a", 0, None, 4)]))
+    assert made.kinds(verdicts.problems) == [("unreadable", "a", 0), ("duplicate", "a", 0), ("duplicate", "a", 0)]
+    assert verdicts.scores_QOS[0].tolist() == [[2, 3]]
+
+
+def test_a_published_question_given_twice_counts_once(tmp_path):
+    verdicts = read_verdicts(made.published(tmp_path / "v.jsonl", [("a", [4, 8], [2, 5]), ("a", [9, 9], [9, 9])]))
+    assert made.kinds(verdicts.problems) == [("duplicate", "a", 0), ("duplicate", "a", 1)]
+    assert verdicts.scores_QOS.tolist() == [[[4, 8], [2, 5]]]
+
+
+def test_a_question_judged_in_one_order_only_is_listed(tmp_path):
+    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 1, 7, 7), ("b", 0, 1, 2), ("b", 1, 1, 2)]))
+    assert made.kinds(verdicts.problems) == [("missing_order", "a", 0)]
+    assert verdicts.orders == (0, 1)
+    assert verdicts.scores_QOS[0, 1].tolist() == [7, 7]
+    assert np.isnan(verdicts.scores_QOS[0, 0]).all()
+
+
+def test_empty_answers_are_listed_and_count(tmp_path):
+    lines = [
+        {"question_id": 1, "order": 0, "score": 1, "opponent_score": 9, "answer": " \n", "opponent_answer": "x"},
+        {"question_id": 2, "order": 0, "score": 9, "opponent_score": 1, "answer": "y", "opponent_answer": ""},
+    ]
+    verdicts = read_verdicts(made.write(tmp_path / "v.jsonl", lines))
+    assert [(problem.question_id, problem.detail.split()[0]) for problem in verdicts.problems] == [
+        ("1", "answer"),
+        ("2", "opponent_answer"),
+    ]
+    assert verdicts.counts_QO.all()
+    assert verdicts.lengths_QS.tolist() == [[2, 1], [1, 0]]
+
+
+def test_lines_that_are_no_judgements_are_listed(tmp_path):
+    good = '{"question_id": 1, "order": 0, "score": 3, "opponent_score": 4}\n'
+    lines = [good, "{broken\n", "[1]\n", '{"score": 3}\n', good.replace("1,", "2,").replace('"order": 0', '"order": 2')]
+    verdicts = read_verdicts(made.write(tmp_path / "v.jsonl", lines))
+    assert [(problem.kind, problem.question_id) for problem in verdicts.problems] == [("bad_line", None)] * 3 + [
+        ("bad_line", "2")
+    ]
+    assert [problem.detail.split(":")[0] for problem in verdicts.problems] == ["line 2", "line 3", "line 4", "line 5"]
+    assert "order is 2, not 0 or 1" in verdicts.problems[3].detail
+    assert verdicts.question_ids == ("1",)
+
+
+def test_single_answers(tmp_path):
+    verdicts = read_verdicts(made.single(tmp_path / "v.jsonl", [(1, 8), (2, 11), (3, "7.5")], answer="ab"))
+    assert (verdicts.opponent, verdicts.orders) == (None, (0,))
+    assert verdicts.scores_QOS[[0, 2]].tolist() == [[[8]], [[7.5]]]
+    assert verdicts.lengths_QS.tolist() == [[2]] * 3
+    assert made.kinds(verdicts.problems) == [("off_scale", "2", 0)]
+
+
+def test_questions_that_were_not_judged_are_read_from_beside(tmp_path):
+    file = made.own(tmp_path / "v.jsonl", [("a", 0, 8, 6)])
+    made.write(tmp_path / "v.missing.jsonl", [{"question_id": 9, "question": "Why?", "missing": "opponent"}])
+    assert made.kinds(read_verdicts(file).problems) == [("missing_question", "9", None)]
+    assert find_verdict_files([tmp_path]) == [file]
+
+
+@pytest.mark.parametrize(("template", "replies"), [("pairwise", ["3 8", "6 4", "hm"]), ("single", ["3", "6", "hm"])])
+def test_what_judge_writes_is_what_score_reads(tmp_path, template, replies):
+    judge = Judge("m", load_template(template))
+    other = {"opponent_answer": "theirs"} if template == "pairwise" else {}
+    orders = (0, 1, 0) if other else (None, None, None)
+    judgements = [
+        Judgement(q, order, f"Q{q}", "c", "ours", **other) for q, order in zip((7, 7 if other else 6, 8), orders, strict=True)
+    ]
+    stored = {judge.key(one): [Reply(text, "stop", "m", 1, 1)] for one, text in zip(judgements, replies, strict=True)}
+    file = tmp_path / "v.jsonl"
+    write_verdicts(file, verdicts_of(judge, judgements, stored), judge, "round-03", "base" if other else None)
+    write_missing(file, [Missing(9, "Q9", "opponent")])
+    found = read_verdicts(file)
+    assert (found.ours, found.opponent) == ("round-03", "base" if other else None)
+    if other:
+        assert found.scores_QOS[0].tolist() == [[3, 8], [4, 6]]
+        assert made.kinds(found.problems) == [("unreadable", "8", 0), ("missing_question", "9", None), ("missing_order", "8", 1)]
+        assert found.lengths_QS.tolist() == [[4, 6], [4, 6]]
+    else:
+        assert found.scores_QOS[:2].tolist() == [[[3]], [[6]]]
+        assert made.kinds(found.problems) == [("unreadable", "8", 0), ("missing_question", "9", None)]
+    assert found.problems[-2 if other else -1].detail == "not judged: no answer of opponent"
+    assert found.categories[0] == "c"
+
+
+def test_the_reason_that_the_judge_gave_is_shown(tmp_path):
+    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, None, None)], problem="no scores"))
+    assert verdicts.problems[0].detail.endswith("(no scores)")
+
+
+def test_arrays_and_packed_files_are_read_too(tmp_path):
+    lines = made.own(tmp_path / "v.jsonl", [("a", 0, 8, 6), ("a", 1, 7, 7)]).read_text()
+    (tmp_path / "array.json").write_text(json.dumps([json.loads(line) for line in lines.splitlines()]))
+    with gzip.open(tmp_path / "v.jsonl.gz", "wt") as file:
+        file.write(lines)
+    for name in ("array.json", "v.jsonl.gz"):
+        assert read_verdicts(tmp_path / name).scores_QOS.tolist() == [[[8, 6], [7, 7]]]
+
+
+def test_files_that_cannot_be_scored_say_why(tmp_path):
+    with pytest.raises(VerdictError, match=r"line 1 is no verdict: it has the keys question_id, answer\. A verdict has"):
+        read_verdicts(made.write(tmp_path / "answers.jsonl", [{"question_id": 1, "answer": "x"}]))
+    with pytest.raises(VerdictError, match="holds no verdicts: line 1: no object with a question_id"):
+        read_verdicts(made.write(tmp_path / "odd.jsonl", [{"a": 1}]))
+    with pytest.raises(VerdictError, match=r"holds no verdicts\. Give"):
+        read_verdicts(made.write(tmp_path / "empty.jsonl", []))
+    two = [{"question_id": n, "score": 3, "ours": f"m{n}"} for n in range(2)]
+    with pytest.raises(VerdictError, match=r"two\.jsonl line 2: verdicts on 'm1', those before on 'm0'\. Split"):
+        read_verdicts(made.write(tmp_path / "two.jsonl", two))
+    mixed = [{"question_id": 1, "score": 3}, {"question_id": 2, "order": 0, "score": 3, "opponent_score": 3}]
+    with pytest.raises(VerdictError, match="line 2: pairs and single answers in one file"):
+        read_verdicts(made.write(tmp_path / "mixed.jsonl", mixed))
+    with pytest.raises(PoolError, match="cannot read"):
+        read_verdicts(tmp_path / "gone.jsonl")
+
+
+def test_a_folder_stands_for_its_files_in_natural_order(tmp_path):
+    for name in ("b/rd_10", "b/rd_2", "a/rd_3", "b/rd_1"):
+        made.own(tmp_path / f"{name}.jsonl", [("a", 0, 8, 6)])
+    (tmp_path / "b" / "replies.sqlite").write_text("")
+    found = find_verdict_files([tmp_path / "b", tmp_path / "a" / "rd_3.jsonl"])
+    assert [str(file.relative_to(tmp_path)) for file in found] == [
+        "b/rd_1.jsonl",
+        "b/rd_2.jsonl",
+        "b/rd_10.jsonl",
+        "a/rd_3.jsonl",
+    ]
+    assert [file.stem for file in find_verdict_files([tmp_path])] == ["rd_3", "rd_1", "rd_2", "rd_10"]
+
+
+def test_a_run_folder_stands_for_its_verdicts(tmp_path):
+    made.write(tmp_path / "config.yaml", ["seed: 0\n"])
+    made.write(tmp_path / "pool" / "quarantine.jsonl", [{"row": 1}])
+    file = made.own(tmp_path / "verdicts" / "vicuna" / "round-03-vs-base.jsonl", [("a", 0, 8, 6)])
+    assert find_verdict_files([tmp_path]) == [file]
+
+
+def test_paths_without_verdicts_say_so(tmp_path):
+    with pytest.raises(SourceNotFoundError, match="no verdicts at '.*gone': no such file or folder"):
+        find_verdict_files([tmp_path / "gone"])
+    with pytest.raises(SourceNotFoundError, match=r"holds no \.jsonl or \.json file"):
+        find_verdict_files([tmp_path])

@@ -1,0 +1,76 @@
+import gzip
+import json
+
+import pytest
+
+from diverseevol.errors import PoolError, SourceNotFoundError
+from diverseevol.pool.overlap import read_benchmarks
+
+
+@pytest.mark.parametrize("field", ["text", "prompt", "Instruction", "instruction", "question"])
+def test_known_fields(write, field):
+    file = write([{"question_id": 7, field: "Why?"}, {field: "How?"}])
+    (benchmark,) = read_benchmarks([f"b={file}"])
+    assert benchmark.name == "b"
+    assert benchmark.questions == (("b", "7", "Why?"), ("b", "1", "How?"))
+
+
+def test_turns_are_questions_and_a_name_is_the_files(write):
+    (benchmark,) = read_benchmarks([str(write([{"idx": 3, "turns": ["Why?", "And how?"]}], "mt.bench.jsonl"))])
+    assert benchmark.questions == (("mt", "3", "Why?"), ("mt", "3", "And how?"))
+
+
+def test_a_named_field_and_awkward_file_names(write, tmp_path):
+    file = write([{"id": "a", "text": "not this", "ask": "Why?"}], "a=b:c.jsonl")
+    assert read_benchmarks([f"x={file}:ask"])[0].questions == (("x", "a", "Why?"),)
+    assert read_benchmarks([f"x={file}"])[0].questions[0].text == "not this"
+    assert read_benchmarks([str(file)])[0].name == "a=b:c"
+    packed = tmp_path / "q.jsonl.gz"
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    assert read_benchmarks([f"x={packed}:ask"])[0].questions[0].text == "Why?"
+    array = tmp_path / "array.json"
+    array.write_text(json.dumps([{"text": "One?"}, {"text": "Two?"}]))
+    assert [question.text for question in read_benchmarks([f"x={array}"])[0].questions] == ["One?", "Two?"]
+
+
+def test_the_fingerprint_follows_content_and_field(write):
+    def of(records, field=""):
+        return read_benchmarks([f"x={write(records)}{field}"])[0].fingerprint
+
+    first = of([{"text": "Why?", "ask": "a"}])
+    assert of([{"text": "Why?", "ask": "a"}]) == first
+    assert len({first, of([{"text": "Why?", "ask": "a"}], ":ask"), of([{"text": "How?", "ask": "a"}])}) == 3
+
+
+@pytest.mark.parametrize(
+    ("records", "word", "message"),
+    [
+        (
+            [{"query": "Why?"}],
+            "x={}",
+            r"row 0\): no question under text or prompt or .*; its keys are query\. Name the right one: x=FILE:FIELD",
+        ),
+        ([{"text": "Why?"}], "x={}:ask", r"no question under ask; its keys are text"),
+        ([{"text": " "}], "x={}", r"no question under"),
+        ([{"text": 5}], "x={}", r"no question under"),
+        ([{"turns": []}], "x={}", r"no question under"),
+        ([{"turns": ["a", 1]}], "x={}", r"no question under"),
+        ([], "x={}", r"has no questions\. Correct pool\.decontaminate"),
+    ],
+)
+def test_what_cannot_be_read_is_said(write, records, word, message):
+    with pytest.raises(PoolError, match=message):
+        read_benchmarks([word.format(write(records))])
+
+
+def test_broken_lines_missing_files_and_names_given_twice(write, tmp_path):
+    file = write([{"text": "Why?"}])
+    with pytest.raises(PoolError, match=r"names two benchmarks 'x'"):
+        read_benchmarks([f"x={file}", f"x={file}"])
+    with pytest.raises(SourceNotFoundError, match=r"no benchmark file 'none.jsonl' \(pool.decontaminate: 'x=none.jsonl'\)"):
+        read_benchmarks(["x=none.jsonl"])
+    with pytest.raises(SourceNotFoundError, match="no benchmark file 'vicuna'"):
+        read_benchmarks(["vicuna"])
+    (tmp_path / "broken.jsonl").write_text('{"text": "Why?"}\n{"text": \n')
+    with pytest.raises(PoolError, match=r"broken.jsonl line 2 \(row 1\): not JSON"):
+        read_benchmarks([f"x={tmp_path / 'broken.jsonl'}"])

@@ -1,0 +1,111 @@
+"""What opening a run checks and does: above all an outer model's vectors in place of those of the round's own: computed once, before anything is trained, and read in every round."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from diverseevol import evolve, load_config
+from diverseevol.errors import ConfigError, ModelError, RunChangedError
+from diverseevol.pool import Pool
+
+QUICK = ("train.num_train_epochs=1", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
+
+
+def config(made_model, pool_file, out, *words, **options):
+    given = {"pool.path": str(pool_file), "model": str(made_model), "out": str(out), "rounds": 2, "n_init": 10, "n_new": 5}
+    return load_config(None, (*QUICK, *words), options=given | options)
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def ids_of(rounds):
+    return [round_.chosen_ids for round_ in rounds]
+
+
+@pytest.fixture(scope="module")
+def outer(outer_model, made_model, pool_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("outer") / "a"
+    return out, list(evolve(config(made_model, pool_file, out, f"embed.model={outer_model}", "keep_signals=all")))
+
+
+def expect_farthest(out, embeddings, seen=(None, None)):
+    chosen = [line["row"] for line in lines(out / "rounds/00/chosen.jsonl")]
+    for index in (1, 2):
+        for line in lines(out / f"rounds/{index:02d}/chosen.jsonl"):
+            nearest = np.sqrt(((embeddings[:, None] - embeddings[chosen]) ** 2).sum(-1)).min(1)
+            nearest[chosen] = -1
+            if seen[index - 1] is not None:
+                nearest[np.setdiff1d(np.arange(len(embeddings)), seen[index - 1])] = -1
+            assert line["row"] == int(nearest.argmax())
+            assert line["distance"] == pytest.approx(nearest.max())
+            chosen.append(line["row"])
+
+
+def test_picks_are_the_farthest_by_its_vectors_of_plain_text(outer, outer_model):
+    from sentence_transformers import SentenceTransformer
+
+    out, rounds = outer
+    pool = Pool.open(out / "pool")
+    texts = ["\n".join(part for turn in pool.sample(row).turns for part in (turn.text, turn.input) if part) for row in range(200)]
+    embeddings = np.load(out / "pool/embeddings/embeddings.npy")
+    assert np.allclose(embeddings, SentenceTransformer(str(outer_model), device="cpu").encode(texts), atol=1e-6)
+    expect_farthest(out, embeddings.astype(np.float64))
+    assert [set(round_.metrics["stages"]) for round_ in rounds] == [
+        {"select", "train", "embed_outer"},
+        *[{"select", "train"}] * 2,
+    ]
+    assert not list(out.rglob("signals/embeddings.npy"))  # the rounds' models are not run over the pool
+
+
+def test_unchosen_rows_are_explained_by_its_vectors(outer):
+    from diverseevol.status import explain_sample
+
+    out, _ = outer
+    chosen = {line["row"] for index in range(3) for line in lines(out / f"rounds/{index:02d}/chosen.jsonl")}
+    other = next(row for row in range(200) if row not in chosen)
+    assert "by the outer model's embeddings" in explain_sample(out, str(other))["why"]
+
+
+def test_a_part_of_the_pool_and_another_signal(outer, outer_model, made_model, pool_file, tmp_path):
+    words = (f"embed.model={outer_model}", "keep_signals=all", "selection.candidates=0.2")
+    list(evolve(config(made_model, pool_file, tmp_path / "b", *words, "selection.minimum={loss: 0}")))
+    embeddings = np.load(tmp_path / "b/pool/embeddings/embeddings.npy")
+    assert embeddings.tobytes() == np.load(outer[0] / "pool/embeddings/embeddings.npy").tobytes()
+    seen = [np.load(tmp_path / f"b/rounds/{index:02d}/signals/rows.npy") for index in (0, 1)]
+    assert [len(rows) for rows in seen] == [10 + 38, 15 + 37]
+    expect_farthest(tmp_path / "b", embeddings.astype(np.float64), seen)
+    assert (tmp_path / "b/rounds/01/signals/signals.parquet").exists()
+    assert not (tmp_path / "b/rounds/01/signals/embeddings.npy").exists()
+
+
+def test_resumed_it_is_not_loaded_again_and_must_be_the_same(outer, outer_model, made_model, pool_file, tmp_path, monkeypatch):
+    model = shutil.copytree(outer_model, tmp_path / "model")
+    settings = config(made_model, pool_file, tmp_path / "b", f"embed.model={model}")
+    next(evolve(settings))
+    with monkeypatch.context() as patched:
+        patched.setattr("diverseevol.opening.load_outer", None)
+        assert ids_of(evolve(settings)) == ids_of(outer[1])
+    with pytest.raises(RunChangedError, match="another embed.model"):
+        next(evolve(config(made_model, pool_file, tmp_path / "b")))
+    (model / "1_Pooling/config.json").write_text(json.dumps({"embedding_dimension": 24, "pooling_mode": "cls"}))
+    with pytest.raises(RunChangedError, match="the embed.model is not the one"):
+        next(evolve(settings))
+
+
+def test_one_that_cannot_be_loaded_is_found_before_training(outer_model, made_model, pool_file, tmp_path):
+    with pytest.raises(ModelError, match="cannot load embed.model 'no/such/model'"):
+        next(evolve(config(made_model, pool_file, tmp_path / "b", "embed.model=no/such/model")))
+    assert not (tmp_path / "b/rounds").exists()
+    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", f"embed.model={outer_model}", rounds=1)))
+    assert [round_.n_chosen for round_ in rounds] == [10, 15]
+
+
+def test_an_adapter_is_no_base_for_full_tuning(made_model, pool_file, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(made_model)}))
+    with pytest.raises(ConfigError, match="is an adapter, and train.method is full, .* Set train.method=lora to go on with the"):
+        next(evolve(config(tmp_path / "adapter", pool_file, tmp_path / "b")))
