@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation.answer import choose, draw
@@ -43,6 +44,18 @@ def test_greedy_answers_are_those_of_one_prompt_at_a_time(model, texts, size):
     assert [ids for ids, _ in found] == [alone(model, text) for text in texts]
     assert {finish for _, finish in found} == {"length"}
     assert len({tuple(ids) for ids, _ in found}) > 3
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_learned_positions_begin_behind_the_padding(size):
+    """With rotary positions a shift changes nothing; with GPT-2's it does."""
+    torch.manual_seed(0)
+    sizes = dict(vocab_size=90, n_positions=64, n_embd=32, n_layer=1, n_head=2, initializer_range=0.6)
+    gpt = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=2)).eval()
+    made = [torch.randint(3, 90, (n,)).tolist() for n in (4, 23, 11, 30, 7)]
+    found = run(gpt, made, size=size)
+    assert [ids for ids, _ in found] == [alone(gpt, text) for text in made]
+    assert len({tuple(ids) for ids, _ in found}) == 5
 
 
 @pytest.mark.parametrize("size", [1, 3, None])

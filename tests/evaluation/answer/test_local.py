@@ -152,7 +152,7 @@ def test_no_more_rows_than_memory_holds(local, monkeypatch):
     made = local()
     row_bytes = 2 * 1 * made.model.config.num_key_value_heads * made.model.config.head_dim * 4 * 100
     pages = {"SC_PAGE_SIZE": 4096, "SC_AVPHYS_PAGES": 0}
-    for n_rows, expected in ((0, 1), (5, 5), (1000, 32)):
+    for n_rows, expected in ((0, 1), (5, 5), (1000, 64)):
         pages["SC_AVPHYS_PAGES"] = -(-2 * n_rows * row_bytes // 4096)
         monkeypatch.setattr(local_module.os, "sysconf", pages.__getitem__)
         assert abs(made._rows_that_fit(100) - expected) <= (expected == 5)
