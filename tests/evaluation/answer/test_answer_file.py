@@ -52,7 +52,7 @@ def test_lines_are_there_as_soon_as_they_are_added_and_the_whole_is_in_order(fil
 
 def test_a_finished_file_is_what_judges_read(file):
     fill(file, [2, 1], [1, 2])
-    assert [(answer.question_id, answer.question, answer.text) for answer in read_answers(file)] == [
+    assert [(answer.question_id, answer.question, answer.turns[-1]) for answer in read_answers(file)] == [
         (1, "Q1?", "x"),
         (2, "Q2?", "x"),
     ]
