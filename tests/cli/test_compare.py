@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -50,6 +52,12 @@ def test_tables_words_and_costs_are_shown(config_file):
 
     again = call("compare", config_file, "--seeds", "0,1", "--json")  # finished: no training, and the config's own strategy
     assert json.loads(again.stdout) == json.loads((config_file.parent / "c/comparison.json").read_text())
+    script = (
+        "import sys; from typer.testing import CliRunner; from diverseevol.cli.app import app; "
+        "ended = CliRunner().invoke(app, sys.argv[1:]); assert ended.exit_code == 0, ended.output; assert 'torch' not in sys.modules"
+    )
+    at_once = [sys.executable, "-c", script, "compare", str(config_file), "--seeds", "0,1"]
+    subprocess.run(at_once, check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_lead_is_not_laid_to_longer_responses_where_there_is_no_lead_or_they_a
         start, middle, end = run(arm, seed, *last, tokens=tokens).points
         return Run(arm, seed, (start, replace(middle, values={"loss": 1.0, "balanced": 3.0}), end))
 
-    shorter, longer = (1000, 1500, 2000), (1000, 3000, 60000)
+    shorter, longer = (1000, 1500, 2000), (1000, 2900, 60000)
     behind = [once_better("k_center", seed, (2.1 + seed / 1000, 3.0), tokens=longer) for seed in range(5)]
     behind += [run("random", seed, (2.0, 3.0)) for seed in range(5)]
     ahead = [run("k_center", seed, (1.9 + seed / 1000, 3.0), tokens=shorter) for seed in range(5)]
