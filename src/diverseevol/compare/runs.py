@@ -56,7 +56,7 @@ def compare_strategies(experiment: Experiment, watch: Watch = SILENT) -> Compari
         return comparison
 
 
-def as_values(comparison: Comparison, cost: dict[str, float]) -> dict[str, Any]:
+def as_values(comparison: Comparison, cost: dict[str, float | None]) -> dict[str, Any]:
     """A comparison as plain values for JSON."""
     confidence = {reference: comparison.confidence(reference) for reference in comparison.references}
     return {**asdict(comparison), "confidence": confidence, "spent": cost, "words": in_words(comparison)}
