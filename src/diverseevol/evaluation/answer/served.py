@@ -97,7 +97,9 @@ class ServedModel:
             reply = self._send(sample, {**body, **self._sampling(takes_top_k, body["max_tokens"])})
             return self._read(reply)
         except self._openai.APIStatusError as error:
-            said = self._struck(f"{error.status_code} {error.response.text}")  # the client drops bodies that are not in OpenAI's form
+            said = self._struck(
+                f"{error.status_code} {error.response.text}"
+            )  # the client drops bodies that are not in OpenAI's form
             if error.status_code in REFUSED and "top_k" in said and takes_top_k:
                 self._takes_top_k = False
                 return self._ask(sample, body, question)
