@@ -68,13 +68,15 @@ class Part:
 class Centres:
     """The centres in the order they came: their pool rows, and their vectors while they fit into `KEPT_NUMBERS`."""
 
-    def __init__(self, reader: RowReader, rows: Iterable[int]) -> None:
+    def __init__(self, reader: RowReader, rows: Iterable[int], n_more: int = 0) -> None:
+        """Take `rows`, and make room for as many more as are to come."""
         self.reader = reader
         self.rows: list[int] = []
         first_rows = np.fromiter(rows, dtype=np.int64)
         self._shift_D = mean_of(reader, first_rows).astype(np.float32)
         self._n_kept = 0
-        self._kept = self._read(first_rows[:0])
+        n_room = min(len(first_rows) + n_more, KEPT_NUMBERS // reader.width)
+        self._kept = self._read(first_rows[:0]).grown(n_room)
         for part in blocks(len(first_rows), BLOCK_NUMBERS // reader.width):
             self.add(first_rows[part])
 
