@@ -76,8 +76,8 @@ def _prepared(config: RunConfig, parts: dict[str, str]) -> Path | None:
 
 def _all_lengths(pool_dir: Path, pool: Pool) -> Lengths:
     tokens = Tokens.open(pool_dir / "tokens", pool.positions)
-    arrays = (tokens.n_tokens, tokens.n_trained, tokens.n_full)
-    return Lengths.of(*(array.astype(np.int64) for array in arrays), len(pool))
+    n_tokens, n_trained, n_full = (array.astype(np.int64) for array in (tokens.n_tokens, tokens.n_trained, tokens.n_full))
+    return Lengths.of(n_tokens, n_trained, n_full, len(pool))
 
 
 def _lengths(pool: Pool, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Lengths:
