@@ -20,10 +20,9 @@ def progress(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_f
         is_finished: Whether no round follows.
 
     Returns:
-        {stage: {tokens, flops: {predicted, measured}}, seconds_left}; `seconds_left` is None where a stage that is left has no rate yet.
+        {stage: {tokens, flops: {predicted, measured}}, seconds_left}; `seconds_left` is None where nothing is, or a stage that is has no rate yet.
     """
     found: dict[str, Any] = {}
-    n_done, seconds_left = len(metrics), 0.0 if is_finished else None
     left: list[float | None] = []
     for stage in STAGES:
         bills = [each.get("stages", {}).get(stage, {}) for each in metrics]
@@ -36,9 +35,8 @@ def progress(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_f
             for what in ("tokens", "flops")
         }
         seconds = sum(float(bill["seconds"]) for bill in bills if "flops" in bill)
-        to_do = sum(float(round_[f"{stage}_flops"]) for round_ in plan["rounds"][n_done:])
+        to_do = sum(float(round_[f"{stage}_flops"]) for round_ in plan["rounds"][len(metrics) :])
         measured = found[stage]["flops"]["measured"]
         left.append(to_do * seconds / measured if measured else None if to_do else 0.0)
-    if not is_finished and None not in left:
-        seconds_left = sum(seconds for seconds in left if seconds is not None)
-    return {**found, "seconds_left": seconds_left}
+    known = [seconds for seconds in left if seconds is not None]
+    return {**found, "seconds_left": sum(known) if len(known) == len(STAGES) and not is_finished else None}
