@@ -47,7 +47,11 @@ def test_the_target_is_tuned_once_on_all_that_was_chosen(with_selector, target, 
     assert load_model(str(out / "final/model")).config.hidden_size == 64
     assert not (out / "final/checkpoints").exists()
     metrics = read_json(out / "final/metrics.json")
-    rows = [json.loads(line)["row"] for index in (0, 1) for line in (out / f"rounds/{index:02d}/chosen.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)["row"]
+        for index in (0, 1)
+        for line in (out / f"rounds/{index:02d}/chosen.jsonl").read_text().splitlines()
+    ]
     pool = Pool.open(out / "pool")
     encoded = Encoder(load_tokenizer(str(target)), settings.prompt).encode([pool.sample(row) for row in rows])
     assert metrics["tokens"] == 2 * sum(len(row.ids) for row in encoded)  # two epochs, in the target's own tokens
