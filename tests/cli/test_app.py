@@ -43,7 +43,7 @@ def test_help_is_quick_and_every_verb_shows_an_example():
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert "diverseevol.cli.select" in modules
     assert not modules & {"torch", "numpy", "transformers", "pyarrow", "diverseevol.config"}
-    for verb in ("init", "run", "status", "embed", "export", "explain", "demo"):
+    for verb in ("init", "run", "status", "embed", "export", "explain", "demo", "compare"):
         assert verb in text
         assert "Example: diverseevol" in call(verb, "--help").stdout
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -43,13 +45,19 @@ def test_tables_words_and_costs_are_shown(config_file):
     assert "k_center (12 samples) against random (12):" in text
     assert "equal samples: no difference shown: +0.0000 in every seed" in text
     assert "2 seeds are few" in text
-    assert "Spent in all:" in text
+    assert ", ? TFLOPs; runs that share a stage saved " in text  # the trainer says nothing of its FLOPs
     assert f"Figures: {config_file.parent / 'c'}/comparison.csv" in text
     first_rows = [line.split()[:2] for line in text.splitlines() if line.strip().startswith("8 ")]
     assert first_rows[:2] == [["8", "k_center"], ["8", "random"]]
 
     again = call("compare", config_file, "--seeds", "0,1", "--json")  # finished: no training, and the config's own strategy
     assert json.loads(again.stdout) == json.loads((config_file.parent / "c/comparison.json").read_text())
+    script = (
+        "import sys; from typer.testing import CliRunner; from diverseevol.cli.app import app; "
+        "ended = CliRunner().invoke(app, sys.argv[1:]); assert ended.exit_code == 0, ended.output; assert 'torch' not in sys.modules"
+    )
+    at_once = [sys.executable, "-c", script, "compare", str(config_file), "--seeds", "0,1"]
+    subprocess.run(at_once, check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

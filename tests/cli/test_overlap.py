@@ -143,7 +143,7 @@ def check_explained(run, dropped):
     assert f"{records.id(204)} (not in the pool; {records.table['source'][204]}, record 204)" in text
     assert "left out by pool.decontaminate: the user's turn holds 100% of question 65 of b: 'implement a binary" in text
     assert explain_sample(run, "4")["row"] == 4
-    with pytest.raises(PoolError, match="id ffffffffffffffff of 1 not found"):
+    with pytest.raises(PoolError, match="no sample 'ffffffffffffffff' in"):
         explain_sample(run, "f" * 16)
 
 

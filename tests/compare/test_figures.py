@@ -56,6 +56,7 @@ def test_flops_of_a_trainer_that_does_not_say_are_unknown(tmp_path):
     points = points_of(folder(tmp_path, rounds))
     assert [point.flops for point in points] == [None, None]
     assert [point.seconds for point in points] == [101, 322]
+    assert spent([RunFolder(tmp_path)])["flops"] is None
 
 
 def test_the_balanced_loss_is_the_mean_over_groups_where_all_have_them(tmp_path):

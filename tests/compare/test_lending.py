@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from diverseevol.compare.lending import is_drawn_by_seed, lend_heldout, lend_pool, lend_start, link_tree
+from diverseevol.compare.lending import is_drawn_by_seed, lend_heldout, lend_outer_bill, lend_pool, lend_start, link_tree
 from diverseevol.run_folder import RunFolder
 
 
@@ -78,6 +78,27 @@ def test_held_out_rows_come_without_the_losses_of_others_rounds(lender, tmp_path
     nothing = RunFolder(tmp_path / "nothing")
     lend_heldout(nothing, run)  # a lender without held-out rows of its own
     assert not nothing.heldout_dir.exists()
+
+
+def test_an_outer_models_vectors_are_billed_to_whoever_reads_them_and_has_not_computed_them(lender, tmp_path):
+    run, bill = RunFolder(tmp_path / "run"), {"seconds": 40.0}
+    lend_outer_bill(lender, run)  # the lender has none either
+    lender.add_metrics(0, {"stages": {"embed_outer": bill}})
+    lend_outer_bill(lender, run)  # the vectors did not come with the pool
+    assert not run.metrics_file(0).exists()
+    lender.outer_dir.mkdir()
+    (lender.outer_dir / "embeddings.npy").touch()
+    lend_pool(lender, run)
+    for _ in range(2):
+        lend_outer_bill(lender, run)
+        assert run.metrics(0) == {
+            "round": 0, "stages": {"embed_outer": bill}, "lent": {"from": "lender", "stages": ["embed_outer"]}
+        }  # fmt: skip
+    other = RunFolder(tmp_path / "other")
+    lend_pool(lender, other)
+    lend_start(lender, other, with_signals=False)
+    lend_outer_bill(lender, other)
+    assert other.metrics(0)["lent"]["stages"] == ["train", "embed_outer"]
 
 
 @pytest.mark.parametrize(

@@ -270,11 +270,9 @@ class KilledError(Exception):
     ("function", "n"),
     [
         ("diverseevol.compare.lending.link_tree", 3),
-        ("diverseevol.opening.open_record", 2),
         ("diverseevol.compare.lending.write_json", 1),
         ("diverseevol.stages.embed_tokens", 2),
         ("diverseevol.train.sft.fit", 4),
-        ("diverseevol.compare.runs.write_text", 1),
     ],
 )
 def test_stopped_anywhere_it_ends_as_if_nothing_had_been(compared, config_for, quick, monkeypatch, tmp_path, function, n):

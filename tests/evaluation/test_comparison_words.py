@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from diverseevol.evaluation.comparison import compare_runs
@@ -144,3 +146,21 @@ def test_seeds_that_one_way_to_count_does_not_reach_are_said():
     assert [line for line in lines if line.endswith("(2 of 3 seeds reach this far)")] == [
         line for line in lines if "equal response tokens" in line
     ]
+
+
+def test_a_lead_is_not_laid_to_longer_responses_where_there_is_no_lead_or_they_are_shorter():
+
+    def once_better(arm, seed, *last, tokens):
+        """A run that was best half way, so that it looks better where it is read further back."""
+        start, middle, end = run(arm, seed, *last, tokens=tokens).points
+        return Run(arm, seed, (start, replace(middle, values={"loss": 1.0, "balanced": 3.0}), end))
+
+    shorter, longer = (1000, 1500, 2000), (1000, 2900, 60000)
+    behind = [once_better("k_center", seed, (2.1 + seed / 1000, 3.0), tokens=longer) for seed in range(5)]
+    behind += [run("random", seed, (2.0, 3.0)) for seed in range(5)]
+    ahead = [run("k_center", seed, (1.9 + seed / 1000, 3.0), tokens=shorter) for seed in range(5)]
+    ahead += [once_better("random", seed, (2.0, 3.0), tokens=(1000, 2000, 3000)) for seed in range(5)]
+    for runs, verdicts in ((behind, ["worse", "better"]), (ahead, ["better", "worse"])):
+        comparison = compare_runs(runs, (LOSS,), ["random"])
+        assert [comparison.find("k_center", "random", "loss", axis).verdict for axis in ("samples", "tokens")] == verdicts
+        assert not any("longer responses" in line for line in in_words(comparison))

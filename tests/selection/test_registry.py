@@ -89,3 +89,13 @@ def test_a_strategy_object_does_as_well_as_a_name():
 def test_names_are_known_without_torch():
     code = "import sys, diverseevol.selection as unit; unit.check_strategy('k_center'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_which_options_a_strategy_takes():
+    from diverseevol.selection.registry import takes_option
+
+    assert takes_option("k_center", "whiten")  # one of every strategy's
+    assert takes_option("vendi", "q")
+    assert not takes_option("k_center", "q")
+    with pytest.raises(UnknownStrategyError, match="no strategy is called 'vendy'"):
+        takes_option("vendy", "q")

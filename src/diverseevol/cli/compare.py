@@ -87,7 +87,7 @@ def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
         typer.echo(line)
     spent = stored["spent"]
     typer.echo(
-        f"Spent in all: {duration(spent['seconds'])}, {spent['flops'] / 1e12:,.2f} TFLOPs; runs that share a stage saved "
+        f"Spent in all: {duration(spent['seconds'])}, {_tera(spent['flops'])} TFLOPs; runs that share a stage saved "
         f"{duration(spent['seconds_saved_by_sharing'])}."
     )
     typer.echo(f"Figures: {stored['folder']}/comparison.csv, comparison.json and runs/")
@@ -128,6 +128,10 @@ def cost_table(comparison: Comparison) -> Table:
         table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
     for arm in comparison.arms:
         level = comparison.level(arm)
-        flops = "?" if level.flops is None else f"{level.flops / 1e12:,.2f}"
-        table.add_row(arm, f"{level.n_samples:,}", f"{level.trained_tokens:,.0f}", duration(level.seconds), flops)
+        table.add_row(arm, f"{level.n_samples:,}", f"{level.trained_tokens:,.0f}", duration(level.seconds), _tera(level.flops))
     return table
+
+
+def _tera(flops: float | None) -> str:
+    """FLOPs in units of 10^12; unknown where another program trained."""
+    return "?" if flops is None else f"{flops / 1e12:,.2f}"

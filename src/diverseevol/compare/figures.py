@@ -44,19 +44,24 @@ def points_of(run: RunFolder) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def spent(runs: Iterable[RunFolder]) -> dict[str, float]:
-    """Seconds and FLOPs that all stages of all runs took, those that were lent counted once; reading the data is not billed."""
+def spent(runs: Iterable[RunFolder]) -> dict[str, float | None]:
+    """Seconds and FLOPs that all stages of all runs took, those that were lent counted once; reading the data is not billed.
+
+    FLOPs are None where training was somebody else's.
+    """
     seconds = flops = lent_seconds = 0.0
+    is_known = True
     for run in runs:
         for index in run.rounds_done():
             metrics = run.metrics(index)
+            is_known &= "flops" in metrics["stages"]["train"]
             for name, bill in metrics["stages"].items():
                 if name in metrics.get("lent", {}).get("stages", ()):
                     lent_seconds += bill["seconds"]
                 else:
                     seconds += bill["seconds"]
                     flops += bill.get("flops", 0.0)
-    return {"seconds": seconds, "flops": flops, "seconds_saved_by_sharing": lent_seconds}
+    return {"seconds": seconds, "flops": flops if is_known else None, "seconds_saved_by_sharing": lent_seconds}
 
 
 def _stages_used(index: int, is_chain: bool) -> list[tuple[int, str]]:

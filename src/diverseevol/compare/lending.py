@@ -72,6 +72,9 @@ def _borrow(experiment: Experiment, arm: str, seed: int, run: RunFolder) -> None
         for other in lenders:
             if _asks_the_same(experiment, arm, other, seed) or not with_signals:
                 lend_start(experiment.run(other, seed), run, with_signals)
+    if experiment.config.embed.model and Signal.EMBEDDING in _needs(experiment.run_config(arm, seed)):
+        for other, each in started:
+            lend_outer_bill(experiment.run(other, each), run)
 
 
 def lend_pool(lender: RunFolder, borrower: RunFolder) -> None:
@@ -112,6 +115,15 @@ def lend_start(lender: RunFolder, borrower: RunFolder, with_signals: bool) -> No
         write_json(partial / lender.metrics_file(0).name, metrics)
 
 
+def lend_outer_bill(lender: RunFolder, borrower: RunFolder) -> None:
+    """Bill an outer model's vectors, which come with the pool, to a borrower that reads them and has not computed them."""
+    metrics, bill = borrower.metrics(0), lender.metrics(0)["stages"].get("embed_outer")
+    if bill and (borrower.outer_dir / "embeddings.npy").exists() and "embed_outer" not in metrics.get("stages", {}):
+        lent = metrics.get("lent", {"from": lender.root.name, "stages": []})
+        lent["stages"].append("embed_outer")
+        borrower.add_metrics(0, {"stages": {"embed_outer": bill}, "lent": lent})
+
+
 def is_drawn_by_seed(config: RunConfig) -> bool:
     """Whether the pool itself depends on the seed, so that runs of different seeds cannot share it."""
     return config.pool.max_rows is not None or any(source.max_rows or source.weight for source in config.pool.all_sources())
@@ -133,10 +145,14 @@ def _may_lend_start(lender: RunFolder, borrower: RunFolder) -> bool:
     return lender.model_dir(0).is_dir() and all(mine.get(key) == yours.get(key) for key in OF_THE_START)
 
 
+def _needs(config: RunConfig) -> frozenset[str]:
+    return make_strategy(config.selection.strategy, **config.selection.options).needs
+
+
 def _asks_the_same(experiment: Experiment, arm: str, other: str, seed: int) -> bool:
     """Whether two arms read the same of round 0's model, about the same rows of the pool."""
     configs = [experiment.run_config(each, seed) for each in (arm, other)]
-    needs = [make_strategy(config.selection.strategy, **config.selection.options).needs for config in configs]
+    needs = [_needs(config) for config in configs]
     n_next = {round_sizes(config.rounds, config.n_init, config.n_new, config.budget)[1] for config in configs}
     is_same_rows = experiment.config.selection.candidates == 1 or len(n_next) == 1
     return is_same_rows and {*needs[0]} & {*Signal} == {*needs[1]} & {*Signal}

@@ -56,7 +56,7 @@ def compare_strategies(experiment: Experiment, watch: Watch = SILENT) -> Compari
         return comparison
 
 
-def as_values(comparison: Comparison, cost: dict[str, float]) -> dict[str, Any]:
+def as_values(comparison: Comparison, cost: dict[str, float | None]) -> dict[str, Any]:
     """A comparison as plain values for JSON."""
     confidence = {reference: comparison.confidence(reference) for reference in comparison.references}
     return {**asdict(comparison), "confidence": confidence, "spent": cost, "words": in_words(comparison)}
@@ -94,13 +94,19 @@ def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -
     """Run the loop of one run, up to the round `last` or to its end."""
     from ..loop import evolve  # torch, which a finished comparison does without
 
+    done = dist.on_main(RunFolder(Path(config.out)).rounds_done)
     with closing(evolve(config, watch)) as rounds:
         for round_ in rounds:
-            seconds = sum(bill["seconds"] for bill in round_.metrics["stages"].values())
-            loss = round_.metrics["heldout"]["loss"]
-            watch.note(f"{name}: round {round_.index}, {round_.n_chosen} samples, held-out loss {loss:.4f} ({duration(seconds)})")
+            if round_.index not in done:
+                watch.note(f"{name}: {_round_line(round_.metrics)}")
             if round_.index == last:
                 return
+
+
+def _round_line(metrics: dict[str, Any]) -> str:
+    seconds = sum(bill["seconds"] for bill in metrics["stages"].values())
+    loss = metrics["heldout"]["loss"]
+    return f"round {metrics['round']}, {metrics['n_chosen']} samples, held-out loss {loss:.4f} ({duration(seconds)})"
 
 
 def _n_rows(experiment: Experiment, seed: int) -> int:

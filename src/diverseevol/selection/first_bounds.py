@@ -25,6 +25,7 @@ from .distances import BLOCK_NUMBERS, GPU_BLOCK_NUMBERS, blocks
 from .reader import RowReader
 
 N_LANDMARKS = 64
+TILE_NUMBERS = 2**18  # numbers whose differences are taken at once: 1 MB of float32, which stays in a core's cache
 N_SCOUTS = 1024
 N_PROBED = 256  # rows on which a guess is compared with the truth
 SMALL_GAP = 0.005  # of the squared distances: below it the first guess is good enough
@@ -76,6 +77,10 @@ class Space:
 
     def distances(self, rows_BD: Tensor, centres_B: Tensor) -> Tensor:
         """Upper bounds on the distances between each row and its one centre, float64[B]."""
+        n_at_once = len(rows_BD) if rows_BD.is_cuda else max(1, TILE_NUMBERS // rows_BD.shape[1])
+        return torch.cat([self._distances(rows_BD[tile], centres_B[tile]) for tile in blocks(len(rows_BD), n_at_once)])
+
+    def _distances(self, rows_BD: Tensor, centres_B: Tensor) -> Tensor:
         guessed_BD = self.centres_CD[centres_B]
         rounding_B = torch.zeros((), dtype=torch.float64, device=rows_BD.device)
         if not self.is_exact:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from .cache import with_room
 from .choose import Chooser
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def decode(
     rows, new, cache = list(range(len(prompts))), [list[int]() for _ in prompts], None
     for step in range(max(max_new)):
         tokens_B, cache = _step(model, ids_BT, mask_BT, positions_BT, cache, options, chooser, rows, step)
+        cache = cache if step else with_room(cache)
         on_step(len(rows))
         kept, ended = [], []
         for at, (row, token) in enumerate(zip(rows, tokens_B.tolist(), strict=True)):

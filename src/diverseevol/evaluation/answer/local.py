@@ -28,7 +28,7 @@ from .sampling import Sampling, uniforms
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ROWS = {"cpu": 32}
+ROWS = {"cpu": 64}
 ROWS_ELSEWHERE = 128
 Write = Callable[[dict[str, Any]], None]
 

@@ -70,7 +70,8 @@ class ServedModel:
         self._client = self._openai.OpenAI(
             base_url=checked_url(self.base_url), api_key=self.key or NO_KEY, max_retries=RETRIES, timeout=self.timeout
         )
-        with ThreadPoolExecutor(self.n_parallel, "answer") as threads:
+        # The client is closed behind its threads: one that is closed under them can leave them waiting for ever.
+        with self._client, ThreadPoolExecutor(self.n_parallel, "answer") as threads:
             futures = {threads.submit(self._all_turns, question): question for question in questions}
             try:
                 for future in as_completed(futures):
@@ -78,7 +79,6 @@ class ServedModel:
                     task.advance()
             finally:
                 threads.shutdown(wait=False, cancel_futures=True)
-                self._client.close()
 
     def _all_turns(self, question: Question) -> list[Said]:
         said: list[Said] = []
@@ -97,7 +97,9 @@ class ServedModel:
             reply = self._send(sample, {**body, **self._sampling(takes_top_k, body["max_tokens"])})
             return self._read(reply)
         except self._openai.APIStatusError as error:
-            said = self._struck(str(error))
+            said = self._struck(
+                f"{error.status_code} {error.response.text}"
+            )  # the client drops bodies that are not in OpenAI's form
             if error.status_code in REFUSED and "top_k" in said and takes_top_k:
                 self._takes_top_k = False
                 return self._ask(sample, body, question)
