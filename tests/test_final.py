@@ -120,3 +120,10 @@ def test_another_selector_or_target_is_another_run(with_selector, target, made_m
         list(evolve(config(target, pool_file, out, f"selector={target}", "final=true")))
     with pytest.raises(RunChangedError, match="the final model is not the one"):
         list(evolve(config(made_model, pool_file, out, f"selector={made_model}", "final=true")))
+
+
+def test_each_is_tuned_by_its_own_keys():
+    whole = config("m", "p", "o", "selector={model: s, train: {learning_rate: 1e-4}}", "final={train: {method: lora}}")
+    rounds, final = whole.for_rounds(), whole.for_final()
+    assert (rounds.model, rounds.train.sft["learning_rate"], rounds.train.method) == ("s", 1e-4, "full")
+    assert (final.model, final.train.sft["learning_rate"], final.train.method) == ("m", 2e-5, "lora")
