@@ -50,7 +50,7 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     pool = Pool.open(run.pool_dir)
     config = validate(
         {key: value for key, value in stored.items() if key not in ("versions", "fingerprint")} | {"out": str(run.root)}
-    )
+    ).for_rounds()
     base = str(stored["fingerprint"]["model"])
     asked = base if model is None else fingerprint(model)
     is_base = asked == base

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .config import RunConfig
+from .final import tune_target
 from .ledger import billed
 from .opening import open_stages
 from .progress import SILENT, Watch
@@ -56,7 +57,7 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
                     picks = stages.saved_picks(index) or choose(stages, strategy, index, chosen, n_new)  # S_t
                 subset = stages.save_picks(index, chosen, picks, cost)  # P_t = P_{t-1} ∪ S_t
                 if subset is None:  # not one pick fits into what a budget in tokens has left
-                    return
+                    break
                 model = stages.train(index, subset)  # M_t: the base model, tuned on P_t
                 stages.measure(index, model)
                 stages.embed(index, model)  # Z as M_t sees it
@@ -64,7 +65,8 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
                 stages.finish(index, model)
             yield finished_round(run, index)
             if stages.is_last(index):
-                return
+                break
+        tune_target(stages)  # `final`: the model that the subset is for, once
 
 
 def choose(stages: Stages, strategy: Strategy, index: int, chosen: Sequence[int], n_new: int) -> Selection:

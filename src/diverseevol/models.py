@@ -170,12 +170,35 @@ def n_positions(model_name: str, trust_remote_code: bool = False) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
+def empty_model(model_name: str, trust_remote_code: bool = False) -> PreTrainedModel:
+    """A model's modules without its weights (on the meta device): only shapes; of an adapter folder, its base model.
+
+    Raises:
+        ModelError: there is no such model, or its class cannot be made without weights.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = _config(model_name, trust_remote_code)
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except (ValueError, RuntimeError, NotImplementedError, TypeError, ImportError) as error:
+        raise ModelError(
+            f"cannot read the shape of the model {model_name!r} without its weights: {_first_line(error)}"
+        ) from error
+
+
 def _text_config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
+    return _config(model_name, trust_remote_code).get_text_config()
+
+
+def _config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
     from transformers import AutoConfig
 
     name = _base_of(model_name, adapter_config(model_name))
     try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code).get_text_config()
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
             f"cannot load the model {model_name!r}: {_first_line(error)} {_where(model_name)}{_advice(name, error)}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,12 +25,16 @@ from .pool import Pool, plain_text, read_rows_file
 from .pool import fingerprint as pool_fingerprint
 from .pool.groups import group_names
 from .pool.overlap import read_benchmarks
+from .predicting import save_plan
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked
 from .seen import pool_columns
 from .selection import Signal
 from .stages import Stages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch: Watch) -> Stages:
@@ -42,13 +48,10 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
     """
     fingerprint = dist.on_main(lambda: open_record(run, config))
     needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
-    if config.train.method == "full" and not config.train.command and adapter_config(config.model):
-        raise ConfigError(
-            f"model {config.model!r} is an adapter, and train.method is full, which tunes whole models. "
-            "Set train.method=lora to go on with the adapter, or merge it into its base model first."
-        )
-    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-    check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
+    whole, config = config, config.for_rounds()
+    tokenizer = usable_tokenizer(config)
+    if whole.final:
+        usable_tokenizer(whole.for_final())
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
     heldout = None
     if config.heldout:
@@ -57,24 +60,19 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
             heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch)
         except PoolError as error:
             raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
-    lists = {name: _rows(getattr(config.selection, name), data.pool) for name in ("seed_subset", "must_include", "exclude")}
+    lists = read_lists(config, data.pool)
     if heldout and config.heldout:
-        _check_apart(heldout.pool, data.pool, lists["exclude"], config.heldout.path)
+        check_apart(heldout.pool, data.pool, lists["exclude"], config.heldout.path)
     if config.pool.holdout:
         listed = np.unique(np.concatenate(list(lists.values())))
         heldout, barred = take_holdout(run, config.pool, data, listed, config.seed, watch)
         lists["exclude"] = np.union1d(lists["exclude"], barred)
-    clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
-    if len(clash):
-        raise ConfigError(
-            f"{len(clash)} rows are to be included and excluded at once, first id {data.pool.id(int(clash[0]))}. Take them off one list."
-        )
-    if config.selection.seed_subset is None:
-        check_needs(config, len(data.pool), len(lists["exclude"]))
+    check_lists(config, data.pool, lists)
     column, key = config.heldout_group, "heldout.group" if config.heldout else None
     stages = Stages(
         run=run,
         config=config,
+        whole=whole,
         tokenizer=tokenizer,
         data=data,
         heldout=heldout,
@@ -88,6 +86,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         excluded_rows=lists["exclude"],
     )
     check_finished(run, stages.sizes)
+    dist.on_main(lambda: save_plan(stages))
     is_there = (run.outer_dir / "embeddings.npy").exists()
     if stages.is_outer and len(run.rounds_done()) < len(stages.sizes) > 1 and not is_there:
         with billed() as cost:  # now: what is wrong with an outer model is found before a round is trained
@@ -97,10 +96,69 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
     return stages
 
 
+def usable_tokenizer(config: RunConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of `config.model`, once that is known to be a model that can be tuned as `config.train` says.
+
+    Raises:
+        ConfigError: it is an adapter, and all weights are to be tuned.
+        ModelError: it cannot be found, or does not read what `config.prompt` gives it.
+    """
+    if config.train.method == "full" and not config.train.command and adapter_config(config.model):
+        raise ConfigError(
+            f"model {config.model!r} is an adapter, and train.method is full, which tunes whole models. "
+            "Set train.method=lora to go on with the adapter, or merge it into its base model first."
+        )
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
+    return tokenizer
+
+
+def read_lists(config: RunConfig, pool: Pool) -> dict[str, np.ndarray]:
+    """The rows that the user's lists name, ascending.
+
+    Raises:
+        PoolError: a list names rows that are not in the pool.
+    """
+    return {name: _rows(getattr(config.selection, name), pool) for name in ("seed_subset", "must_include", "exclude")}
+
+
+def check_lists(config: RunConfig, pool: Pool, lists: Mapping[str, np.ndarray]) -> None:
+    """Check that the lists agree, and that enough rows are left for the schedule.
+
+    Raises:
+        ConfigError: they do not, or there are not.
+    """
+    clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
+    if len(clash):
+        raise ConfigError(
+            f"{len(clash)} rows are to be included and excluded at once, first id {pool.id(int(clash[0]))}. Take them off one list."
+        )
+    if config.selection.seed_subset is None:
+        check_needs(config, len(pool), len(lists["exclude"]))
+
+
 def open_record(run: RunFolder, config: RunConfig) -> str:
     """Start or check config.yaml; return a short hash of what the run is made of."""
+    parts = record_parts(config)
+    run.open(config, parts)
+    return hashlib.blake2b(
+        json.dumps(
+            [parts, config.pool.dedup, config.pool.dedup_similarity, config.embed.pooling, config.prompt.model_dump()]
+        ).encode(),
+        digest_size=8,
+    ).hexdigest()
+
+
+def record_parts(config: RunConfig) -> dict[str, str]:
+    """Fingerprints of everything that a run is made of.
+
+    Raises:
+        ConfigError, PoolError, ModelError: a part is not there, or cannot be used.
+    """
     _check_outside(config)
-    parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.model)}
+    parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.for_rounds().model)}
+    if config.selector:
+        parts["final model"] = model_fingerprint(config.model)
     parts |= {f"benchmark {one.name}": one.fingerprint for one in read_benchmarks(config.pool.decontaminate)}
     if config.embed.model:
         check_outer(config.embed.model)
@@ -116,16 +174,10 @@ def open_record(run: RunFolder, config: RunConfig) -> str:
             if not Path(file).is_file():
                 raise ConfigError(f"selection.{name} is {file!r}: there is no such file.")
             parts[f"{name} list"] = hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
-    run.open(config, parts)
-    return hashlib.blake2b(
-        json.dumps(
-            [parts, config.pool.dedup, config.pool.dedup_similarity, config.embed.pooling, config.prompt.model_dump()]
-        ).encode(),
-        digest_size=8,
-    ).hexdigest()
+    return parts
 
 
-def _check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str) -> None:
+def check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str) -> None:
     """Check that no held-out row can be trained on.
 
     Raises:

@@ -68,6 +68,9 @@ class Stages:
 
     run: RunFolder
     config: RunConfig
+    """As the rounds see it."""
+    whole: RunConfig
+    """As the user gave it, with a selector and a final tuning."""
     tokenizer: PreTrainedTokenizerBase
     data: Prepared
     heldout: Prepared | None

@@ -11,7 +11,8 @@ import numpy as np
 
 from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
-from .files import size_of
+from .files import read_json, size_of
+from .plan.measured import progress
 from .pool import Pool
 from .pool.overlap import why_dropped
 from .run_folder import RunFolder
@@ -46,6 +47,10 @@ def run_status(root: Path) -> dict[str, Any]:
         "round": None if is_finished else at,
         "stage": None if is_finished else _stage(run, at, is_ready),
         "rounds": [run.metrics(index) for index in done],
+        "progress": progress(read_json(run.plan_file), [run.metrics(index) for index in done], is_finished)
+        if run.plan_file.exists()
+        else None,
+        "final": read_json(run.final_metrics_file) if run.final_metrics_file.exists() else None,
         "bytes": size_of(root),
     }
 

@@ -102,7 +102,7 @@ def measure_run(
     """
     run = RunFolder(root)
     stored = {key: value for key, value in run.config().items() if key not in ("versions", "fingerprint")}
-    config = validate(stored | {"out": str(root)})
+    config = validate(stored | {"out": str(root)}).for_rounds()
     if tasks:
         from .evaluation.tasks import check_tasks
 

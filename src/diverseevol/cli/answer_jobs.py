@@ -149,7 +149,7 @@ def _of_run(root: Path, round_name: str, is_served: bool, watch: Watch) -> list[
     run = RunFolder(root)
     config = run.config()
     prompt = PromptConfig.model_validate(config["prompt"])
-    base = str(config["model"])
+    base = str((config.get("selector") or config)["model"])  # what the rounds tuned
     trust = bool(config["trust_remote_code"])
 
     def target(index: int | None) -> Target:

@@ -37,10 +37,30 @@ def status(run: RunArgument, as_json: Annotated[bool, typer.Option("--json", hel
         typer.echo(f"stopped by itself: {state['stopped']}")
     if state["stage"]:
         typer.echo(f"round {state['round']}: at stage {state['stage']}")
+    if state["progress"]:
+        for line in progress_lines(state["progress"]):
+            typer.echo(line)
     seconds = sum(bill["seconds"] for metrics in state["rounds"] for bill in metrics.get("stages", {}).values())
     typer.echo(
         f"{len(state['rounds'])} of {state['n_rounds']} rounds done, {duration(seconds)} so far, {state['bytes'] / 1e6:,.0f} MB on disk"
     )
+
+
+def progress_lines(progress: dict[str, Any]) -> list[str]:
+    """Predicted beside measured, a line a stage, and the time that is left."""
+    from ..progress import duration
+
+    lines = []
+    for stage in ("train", "embed"):
+        tokens, flops = progress[stage]["tokens"], progress[stage]["flops"]
+        if flops["measured"]:
+            lines.append(
+                f"{stage}: {tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured; FLOPs {flops['predicted']:.3g} "
+                f"predicted, {flops['measured']:.3g} measured ({flops['measured'] / flops['predicted'] - 1:+.0%})"
+            )
+    if progress["seconds_left"]:
+        lines.append(f"about {duration(progress['seconds_left'])} left, at the rate of the finished rounds")
+    return lines
 
 
 def explain(

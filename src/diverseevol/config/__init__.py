@@ -3,11 +3,13 @@
 from .load import load_config, put, read_yaml, validate
 from .models import (
     EmbedConfig,
+    FinalConfig,
     HeldoutConfig,
     PoolConfig,
     PromptConfig,
     RunConfig,
     SelectionConfig,
+    SelectorConfig,
     SourceConfig,
     StopConfig,
     TrainConfig,
@@ -18,11 +20,13 @@ from .schedule import round_sizes, split_budget
 __all__ = [
     "PRESETS",
     "EmbedConfig",
+    "FinalConfig",
     "HeldoutConfig",
     "PoolConfig",
     "PromptConfig",
     "RunConfig",
     "SelectionConfig",
+    "SelectorConfig",
     "SourceConfig",
     "StopConfig",
     "TrainConfig",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .schedule import round_sizes
 from .train_keys import nearest, sft_keys
@@ -24,6 +24,16 @@ class Stage(BaseModel):
 def _from_path(value: object) -> object:
     """A bare path stands for the section with that path."""
     return {"path": value} if isinstance(value, str) else value
+
+
+def _from_model(value: object) -> object:
+    """A bare name stands for the section with that model."""
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _from_flag(value: object) -> object:
+    """True stands for the section with its defaults, false for none."""
+    return ({} if value else None) if isinstance(value, bool) else value
 
 
 def _count_or_share(value: object) -> object:
@@ -200,6 +210,37 @@ class TrainConfig(Stage):
         return self
 
 
+class TunedConfig(Stage):
+    """A model that is tuned with some keys of `train` set otherwise."""
+
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Keys of `train` that differ for it, such as {method: lora, learning_rate: 2e-4}."""
+
+    @field_validator("train")
+    @classmethod
+    def _known_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            TrainConfig.model_validate(value)
+        except ValidationError as error:
+            raise ValueError(str(error.errors()[0]["msg"]).removeprefix("Value error, ")) from None
+        return value
+
+    def of(self, train: TrainConfig) -> TrainConfig:
+        """`train` with these keys laid over it."""
+        return TrainConfig.model_validate(train.model_dump() | self.train)
+
+
+class SelectorConfig(TunedConfig):
+    """A smaller model that goes through the rounds in place of `model`."""
+
+    model: str
+    """The selector: a local folder or a Hub id; it is tuned and embeds in every round."""
+
+
+class FinalConfig(TunedConfig):
+    """One tuning of `model` on the final subset, after the last round."""
+
+
 class HeldoutConfig(Stage):
     """Held-out rows whose loss is measured after every round."""
 
@@ -257,6 +298,10 @@ class RunConfig(Stage):
     """The pass of the round's model over the pool."""
     selection: SelectionConfig = SelectionConfig()
     """Which rows each round adds."""
+    selector: Annotated[SelectorConfig | None, BeforeValidator(_from_model)] = None
+    """A smaller model that does the rounds in place of `model`: its name, or {model: …, train: {…}}; `final` then tunes `model`."""
+    final: Annotated[FinalConfig | None, BeforeValidator(_from_flag)] = None
+    """Tune `model` once on the final subset, after the last round: true, or {train: {keys of train that differ}}."""
     heldout: Annotated[HeldoutConfig | None, BeforeValidator(_from_path)] = None
     """Held-out rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a column}."""
     stop: StopConfig = StopConfig()
@@ -278,8 +323,23 @@ class RunConfig(Stage):
             raise ValueError("train.start: previous needs the last round's weights: set keep: last")
         if not (self.pool.path or self.pool.sources):
             raise ValueError("no pool: set pool.path (or --pool)")
+        if self.final and self.for_final().train.command:
+            raise ValueError(
+                "final is tuned by the built-in trainer: set final.train.command: null, or tune with your own afterwards"
+            )
         round_sizes(self.rounds, self.n_init, self.n_new, self.budget)
         return self
+
+    def for_rounds(self) -> RunConfig:
+        """The configuration as the rounds see it: with a selector, that is their model."""
+        if self.selector is None:
+            return self
+        changes = {"model": self.selector.model, "train": self.selector.of(self.train), "selector": None}
+        return self.model_copy(update=changes)
+
+    def for_final(self) -> RunConfig:
+        """The configuration as the final tuning sees it."""
+        return self if self.final is None else self.model_copy(update={"train": self.final.of(self.train)})
 
     @property
     def has_heldout(self) -> bool:

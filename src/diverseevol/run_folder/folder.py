@@ -28,6 +28,7 @@ CHANGEABLE = (
     "keep",
     "keep_signals",
     "stop",
+    "final",
     "embed.tokens_per_batch",
     "train.report_to",
     "train.logging_steps",
@@ -47,6 +48,26 @@ class RunFolder:
     def config_file(self) -> Path:
         """The resolved configuration, the versions, the seed and the fingerprint."""
         return self.root / "config.yaml"
+
+    @property
+    def plan_file(self) -> Path:
+        """What the run was expected to cost when it was last started."""
+        return self.root / "plan.json"
+
+    @property
+    def final_dir(self) -> Path:
+        """The one tuning of the target model on the final subset."""
+        return self.root / "final"
+
+    @property
+    def final_model_dir(self) -> Path:
+        """The target model, tuned."""
+        return self.final_dir / "model"
+
+    @property
+    def final_metrics_file(self) -> Path:
+        """How that tuning went and what it cost; written last."""
+        return self.final_dir / "metrics.json"
 
     @property
     def pool_dir(self) -> Path:
@@ -286,17 +307,26 @@ class RunFolder:
                 raise RunFolderError(
                     f"{self.root} is no run folder but holds {sorted(others)[0]!r}. Give --out a new or empty folder."
                 )
-        else:
-            try:
-                self._compare(now, fingerprint)
-            except RunChangedError:
-                if self.rounds_done() or self.model_dir(0).exists() or any(self.checkpoints_dir(0).glob("checkpoint-*")):
-                    raise
-                # Nothing is trained, so nothing is lost: a start that failed may be mended and made again.
-                for part in (self.pool_dir, self.heldout_dir, self.root / "rounds"):
-                    remove(part)
+        elif not self.is_same(config, fingerprint):
+            # Nothing is trained, so nothing is lost: a start that failed may be mended and made again.
+            for part in (self.pool_dir, self.heldout_dir, self.root / "rounds"):
+                remove(part)
         record = {**now, "versions": versions(), "fingerprint": dict(fingerprint)}
         write_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+
+    def is_same(self, config: RunConfig, fingerprint: Mapping[str, str]) -> bool:
+        """Whether the run that was started here is this one, as far as nothing is trained that forbids it to be another.
+
+        Raises:
+            RunChangedError: it is another, and something is trained.
+        """
+        try:
+            self._compare(json.loads(config.model_dump_json(exclude={"out"})), fingerprint)
+        except RunChangedError:
+            if self.rounds_done() or self.model_dir(0).exists() or any(self.checkpoints_dir(0).glob("checkpoint-*")):
+                raise
+            return False
+        return True
 
     def _compare(self, now: dict[str, Any], fingerprint: Mapping[str, str]) -> None:
         stored = self.config()

@@ -1,0 +1,78 @@
+"""The one tuning of the target model on the final subset, after the last round: what a run with a selector is for.
+
+Source: DiverseEvol (https://arxiv.org/abs/2311.08182) tunes and embeds with one model; a smaller one that does the rounds costs less, and
+the subset is then the target's. The subset is tokenised again, by the target's own tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import dist
+from .errors import RunChangedError
+from .files import read_json, remove, write_json
+from .ledger import Cost
+from .models import load_tokenizer
+from .pool.sample import Sample
+from .stages import Stages
+from .tokens import build_tokens
+
+
+def tune_target(stages: Stages) -> None:
+    """Tune `model` on everything that was chosen, unless that is done or not asked for.
+
+    Raises:
+        RunChangedError: it is done, with other settings.
+        ModelError, TrainError, ConfigError: see `fit`.
+    """
+    if stages.whole.final is None:
+        return
+    from .train.sft import fit
+
+    run, config, pool = stages.run, stages.whole.for_final(), stages.data.pool
+    settings = config.train.model_dump(mode="json")
+    chosen = sorted(run.chosen_before(len(run.rounds_done())))
+    made_of = {"model": config.model, "train": settings, "n_chosen": len(chosen)}
+    if run.final_metrics_file.exists():
+        _check_same(stages, made_of)
+        return
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+
+    def samples(start: int, stop: int) -> Sequence[Sample]:
+        return [pool.sample(row) for row in chosen[start:stop]]
+
+    tokens = build_tokens(samples, len(chosen), tokenizer, config.prompt, run.final_dir / "tokens", stages.watch)
+    usable = np.flatnonzero(tokens.n_trained > 0).tolist()
+    if len(usable) < len(chosen):
+        stages.watch.note(f"final: {len(chosen) - len(usable)} of {len(chosen)} rows have no token to train on by {config.model}")
+    cost = Cost()
+    if not run.final_model_dir.is_dir():
+        seed = int(np.random.SeedSequence([config.seed, len(run.rounds_done())]).generate_state(1)[0]) & 0x7FFFFFFF
+        checkpoints_dir, trust = run.final_dir / "checkpoints", config.trust_remote_code
+        fitted = fit(
+            config.model,
+            usable,
+            tokens,
+            tokenizer,
+            config.train,
+            run.final_model_dir,
+            checkpoints_dir,
+            seed,
+            stages.watch,
+            trust,
+        )
+        cost = fitted.cost
+        dist.on_main(lambda: remove(checkpoints_dir))
+    dist.on_main(lambda: write_json(run.final_metrics_file, {**made_of, "n_trained": len(usable), **cost.as_dict()}))
+    stages.watch.note(f"Final model: {config.model}, tuned on {len(usable)} samples, in {run.final_model_dir}")
+
+
+def _check_same(stages: Stages, made_of: dict[str, object]) -> None:
+    stored = read_json(stages.run.final_metrics_file)
+    changed = [key for key, value in made_of.items() if stored[key] != value]
+    if changed:
+        raise RunChangedError(
+            f"{stages.run.final_dir} was tuned with another {', '.join(changed)}. Move that folder away to tune the model again."
+        )

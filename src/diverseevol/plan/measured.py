@@ -1,0 +1,42 @@
+"""Predicted beside measured: a run's plan against the bills of its finished rounds, and the time that is left.
+
+Only what both sides count is compared: the tokens and FLOPs of tunings and embedding passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+STAGES = ("train", "embed")
+
+
+def progress(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_finished: bool) -> dict[str, Any]:
+    """Figures of the finished rounds by stage, and the seconds left, by the rates of those rounds.
+
+    Args:
+        plan: The stored plan, as plain values.
+        metrics: Each finished round's metrics.
+        is_finished: Whether no round follows.
+
+    Returns:
+        {stage: {tokens, flops: {predicted, measured}}, seconds_left}; `seconds_left` is None where nothing is, or a stage that is has no rate yet.
+    """
+    found: dict[str, Any] = {}
+    left: list[float | None] = []
+    for stage in STAGES:
+        bills = [each.get("stages", {}).get(stage, {}) for each in metrics]
+        counted = [round_ for round_, bill in zip(plan["rounds"], bills, strict=False) if "flops" in bill]
+        found[stage] = {
+            what: {
+                "predicted": sum(float(round_[f"{stage}_{what}"]) for round_ in counted),
+                "measured": sum(float(bill.get(what, 0)) for bill in bills if "flops" in bill),
+            }
+            for what in ("tokens", "flops")
+        }
+        seconds = sum(float(bill["seconds"]) for bill in bills if "flops" in bill)
+        to_do = sum(float(round_[f"{stage}_flops"]) for round_ in plan["rounds"][len(metrics) :])
+        measured = found[stage]["flops"]["measured"]
+        left.append(to_do * seconds / measured if measured else None if to_do else 0.0)
+    known = [seconds for seconds in left if seconds is not None]
+    return {**found, "seconds_left": sum(known) if len(known) == len(STAGES) and not is_finished else None}

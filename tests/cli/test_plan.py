@@ -1,0 +1,113 @@
+"""`plan` as people call it, on real data with a 7B model that has no weights."""
+
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from diverseevol import load_config
+from diverseevol.cli.plan import PAPERS_BENCHMARKS
+from diverseevol.cli.plan import planned as plan_values
+
+LLAMA_7B = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 32000,
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "max_position_embeddings": 2048,
+    "dtype": "float16",
+}
+
+
+def call(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "diverseevol", "plan", *map(str, words)], capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def llama(shared_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("llama")
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copyfile(shared_data / "models/tinystories-656k" / name, folder / name)
+    (folder / "config.json").write_text(json.dumps(LLAMA_7B))
+    return folder
+
+
+def planned(llama, pool, *words, preset="paper", benchmarks=PAPERS_BENCHMARKS, price_in=None, price_out=None):
+    config = load_config(None, words, preset, {"pool.path": str(pool), "model": str(llama), "out": "unused"})
+    values = plan_values(config, "h100", 0.4, False, benchmarks, price_in, price_out)
+    return json.loads(json.dumps(values))
+
+
+def seconds_of_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_the_papers_run_on_alpaca_costs_more_than_tuning_on_everything(llama, shared_data):
+    before = seconds_of_children()
+    ended = call("--pool", shared_data / "pools/alpaca_data.json", "--model", llama)
+    assert ended.returncode == 0, ended.stderr
+    assert seconds_of_children() - before < 20  # of one core, whatever else this machine does
+    ratio = re.search(r"The whole run: .* ([0-9.]+) × one full fine-tuning on all rows", ended.stdout)
+    assert float(ratio[1]) == pytest.approx(1.24, abs=0.05)
+    assert "That is more than tuning on everything" in ended.stdout
+    for knob in ("selection.candidates=0.1", "rounds=4 n_new=geometric budget=1100", "selector=SMALLER_MODEL final=true"):
+        assert knob in ended.stdout
+    assert "6.74 G parameters" in ended.stdout
+
+
+def test_the_papers_run_on_dolly(llama, shared_data):
+    # This tokenizer cuts a text into more pieces than Llama's: at 512 an eighth of the rows would have nothing left to train on.
+    values = planned(llama, shared_data / "pools/dolly_15k.jsonl", "prompt.max_length=2048")
+    assert values["ratio"] == pytest.approx(1.55, abs=0.05)
+    assert [each["n_chosen"] for each in values["rounds"]] == list(range(100, 1101, 100))
+    assert values["judging"]["n_questions"] == 478
+    assert values["judging"]["money"] is None
+
+
+def test_thrifty_is_under_half(llama, shared_data):
+    pool = shared_data / "pools/alpaca_data.json"
+    values = planned(llama, pool, preset="thrifty", benchmarks=["vicuna"], price_in=10.0, price_out=30.0)
+    assert values["ratio"] < values["same_ratio"] < 0.5
+    assert values["judging"]["n_judgements"] == 160
+    assert values["judging"]["money"] > 160 * 200 * 30 / 1e6
+    assert values["seconds"]["train"] == pytest.approx(sum(each["train_flops"] for each in values["rounds"]) / (989e12 * 0.4))
+
+
+def test_a_small_plan_below_one_says_what_it_leaves_out(made_model, pool_file, tmp_path):
+    words = ("prompt.max_length=256", "rounds=1", "n_init=8", "n_new=4", "--hardware", "l4", "--utilisation", "0.1")
+    ended = call("--pool", pool_file, "--model", made_model, "--out", tmp_path / "run", *words)
+    assert ended.returncode == 0, ended.stderr
+    assert "(read from all of them)" in ended.stdout
+    assert "l4, 121 TFLOP/s bf16 × 0.1" in ended.stdout
+    assert "more than tuning on everything" not in ended.stdout
+    assert "note: chosen rows are taken to be as long" in ended.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_calibrated_rates_are_measured_here(made_model, pool_file):
+    words = ("prompt.max_length=256", "rounds=1", "n_init=8", "n_new=4", "train.total_batch_size=4")
+    ended = call("--pool", pool_file, "--model", made_model, "--calibrate", "--json", *words)
+    assert ended.returncode == 0, ended.stderr
+    values = json.loads(ended.stdout)
+    assert values["rates"]["source"].startswith("measured here: 10 steps and a pass over ")
+    assert 1e5 < values["rates"]["train"] < 1e13
+    assert values["seconds"]["embed"] == pytest.approx(
+        sum(each["embed_flops"] for each in values["rounds"]) / values["rates"]["embed"]
+    )
+
+
+def test_mistakes_are_short():
+    ended = call("--pool", "p", "--model", "m", "--hardware", "abacus")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "--hardware 'abacus' is not known. Known: a100" in ended.stderr
+    assert call("--pool", "p", "--model", "m", "--price-in", "1").returncode == 2
