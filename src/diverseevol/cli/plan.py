@@ -53,14 +53,14 @@ def plan(
     given = {
         "pool.path": pool,
         "model": model,
-        "out": out,
+        "out": out or "unused",  # nothing is written
         "selection.strategy": strategy,
         "rounds": rounds,
         "n_init": n_init,
         "n_new": n_new,
         "seed": seed,
     }
-    config = o.config_from(words, preset, {"out": "unused", **{key: value for key, value in given.items() if value is not None}})
+    config = o.config_from(words, preset, given)
     values = planned(config, hardware, utilisation, calibrate, benchmark or PAPERS_BENCHMARKS, price_in, price_out)
     if as_json:
         typer.echo(json.dumps(values, ensure_ascii=False))

@@ -18,7 +18,7 @@ from ... import dist
 from ...errors import ModelError
 from ...pool.sample import Sample
 from ...progress import Task
-from ..judge.client import NO_KEY, STRUCK_OUT, checked_key, checked_url
+from ..judge.client import NO_KEY, STRUCK_OUT, checked_key, checked_url, openai_package
 from ..questions import Question
 from .line import Said, answer_line
 from .prompts import Prompts, dialogue
@@ -66,7 +66,7 @@ class ServedModel:
         """
         if not dist.is_main():
             return
-        self._openai, self._secret = _openai(), checked_key(self.key)
+        self._openai, self._secret = openai_package("a served model", ModelError), checked_key(self.key)
         self._client = self._openai.OpenAI(
             base_url=checked_url(self.base_url), api_key=self.key or NO_KEY, max_retries=RETRIES, timeout=self.timeout
         )
@@ -158,13 +158,3 @@ class ServedModel:
 
 def _messages(sample: Sample) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": "\n".join(part for part in (turn.text, turn.input) if part)} for turn in sample.turns]
-
-
-def _openai() -> Any:  # noqa: ANN401 - a module that need not be there
-    try:
-        import openai
-    except ModuleNotFoundError:
-        raise ModelError(
-            "a served model needs the package openai, which is not installed: pip install 'diverseevol[judge]'"
-        ) from None
-    return openai

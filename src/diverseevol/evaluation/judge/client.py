@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...errors import ConfigError, JudgeError
+from ...errors import ConfigError, DiverseEvolError, JudgeError
 from .pace import retry_after
 from .store import Reply
 
@@ -55,7 +55,7 @@ class JudgeClient:
     """A connection to a judge; use it as an async context manager, inside the event loop that asks."""
 
     def __init__(self, model: str, base_url: str | None, key: str | None, timeout: float) -> None:
-        openai = _openai()
+        openai = openai_package("judging", JudgeError)
         self.model = model
         self.url = checked_url(base_url)
         if not key and self.url == OPENAI_URL:
@@ -164,11 +164,12 @@ def checked_key(key: str | None) -> str:
     return key if key and len(key) >= SHORTEST_SECRET else ""
 
 
-def _openai() -> Any:  # noqa: ANN401 - a module that need not be there
+def openai_package(asked: str, error: type[DiverseEvolError]) -> Any:  # noqa: ANN401 - a module that need not be there
+    """The client library; `asked` begins the message of the error that says how to install it."""
     try:
         import openai
     except ModuleNotFoundError:
-        raise JudgeError("judging needs the package openai, which is not installed: pip install 'diverseevol[judge]'") from None
+        raise error(f"{asked} needs the package openai, which is not installed: pip install 'diverseevol[judge]'") from None
     return openai
 
 
