@@ -10,12 +10,16 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 
 from diverseevol.config import PoolConfig, SourceConfig
 from diverseevol.errors import PoolError, SourceNotFoundError
 from diverseevol.pool import fingerprint
 from diverseevol.pool.sources import read_source
+
+
+def zstd(data):
+    return pa.compress(data, "zstd", asbytes=True)
+
 
 RECORDS = [
     {"instruction": 'Say "hi",\nthen bye', "input": "", "output": "hi, bye"},
@@ -70,7 +74,7 @@ TEXTS = {
 @pytest.mark.parametrize("packing", ["", ".gz", ".zst"])
 def test_every_kind_of_text_gives_the_same_records(tmp_path, name, packing):
     data = TEXTS[name] if isinstance(TEXTS[name], bytes) else TEXTS[name].encode()
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[packing]
+    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstd}[packing]
     path = write(tmp_path / (name + packing), pack(data))
     found = rows(path)
     assert [row.record for row in found] == RECORDS
@@ -211,7 +215,7 @@ def test_a_cut_off_file_is_an_error(tmp_path, packing, kind):
         ".json": json.dumps(noise),
         ".csv": "instruction,output\n" + "".join(f"{record['instruction']},x\n" for record in noise),
     }[kind]
-    data = (gzip.compress if packing == ".gz" else zstandard.compress)(text.encode())
+    data = (gzip.compress if packing == ".gz" else zstd)(text.encode())
     path = write(tmp_path / f"a{kind}{packing}", data[: len(data) * 2 // 3])
     with pytest.raises(PoolError, match=r"is cut off"):
         rows(path)
@@ -219,7 +223,7 @@ def test_a_cut_off_file_is_an_error(tmp_path, packing, kind):
 
 def test_packed_files_of_several_parts(tmp_path):
     half = LINES.index(b"\n") + 1
-    for packing, pack in ((".gz", gzip.compress), (".zst", zstandard.compress)):
+    for packing, pack in ((".gz", gzip.compress), (".zst", zstd)):
         path = write(tmp_path / f"a.jsonl{packing}", pack(LINES[:half]) + pack(LINES[half:]))
         assert [row.record for row in rows(path)] == RECORDS
 
