@@ -140,7 +140,7 @@ class _Seen:
     unseen: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        layout = self.reader.mapping.layout
+        layout = self.reader.fixed
         self.unseen = {*self.source.columns.values(), *(layout.needed() if layout else ())}
 
     def look_at(self, record: object) -> None:
@@ -162,7 +162,7 @@ class _Seen:
         if not self.n_objects:
             return
         where, found = self.source.path, ", ".join(list(self.keys)[:12]) or "none"
-        layout = self.reader.mapping.layout
+        layout = self.reader.fixed
         missing = self.unseen if is_all or layout is None else self.unseen & set(layout.needed())
         if missing:
             column = min(missing)

@@ -31,7 +31,6 @@ from ..errors import PoolError
 from ..progress import SILENT, Watch
 from .formats import Reader
 from .ids import N_HASH, OWN_ID
-from .layouts import Mapping
 from .sample import Sample
 
 RECORDS, INDEX, QUARANTINE = "records.arrow", "index.arrow", "quarantine.jsonl"
@@ -67,7 +66,7 @@ class Records:
         """
         table = open_table(pool_dir / RECORDS)
         meta = json.loads(table.schema.metadata[META])
-        made = [Reader(Mapping.of(SourceConfig.model_validate({"path": "", **said}))) for said in meta["readers"]]
+        made = [Reader.of(SourceConfig.model_validate({"path": "", **said})) for said in meta["readers"]]
         return cls(table, meta["n_read"], meta["n_bad"], {name: made[index] for name, index in meta["sources"].items()})
 
     def __len__(self) -> int:
