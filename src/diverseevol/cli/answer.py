@@ -69,7 +69,7 @@ def answer(
     trust_remote_code: Trust = False,
 ) -> None:
     """Let a model answer questions, by the prompt that it was trained with; the same command again resumes."""
-    from ..evaluation.benchmarks import parse_benchmark
+    from ..benchmarks import parse_benchmark
     from ..evaluation.questions import read_questions
     from .answer_jobs import How, Server, Whom, check_usage, jobs_for
 

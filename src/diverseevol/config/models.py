@@ -96,7 +96,7 @@ class PoolConfig(Stage):
     dedup_similarity: float = Field(default=0.7, ge=0.5, le=1)
     """How alike near-duplicates are at least, in what is asked, in the input and in the answer: Jaccard similarity of 5 characters."""
     decontaminate: Annotated[tuple[str, ...], BeforeValidator(_one_or_several_words)] = ()
-    """Drop rows that hold questions of these benchmarks: NAME=FILE or NAME=FILE:FIELD each, FILE as JSON or JSONL."""
+    """Drop rows that hold questions of these benchmarks: a known NAME, NAME=FILE or NAME=FILE:FIELD each, FILE as JSON or JSONL."""
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
         """The sources, whether `path` or `sources` named them."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..benchmarks import KNOWN, Asked, differences, find_file
 from ..errors import QuestionsError
 from ..pool.files_in import open_text
-from .benchmarks import KNOWN, Asked, differences, find_file
 
 ID_FIELDS = ("question_id", "id", "idx", "prompt_id")
 
