@@ -7,6 +7,7 @@ as good as none. Nothing is repaired on the way: what cannot be taken as it is r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +16,6 @@ from .checks import RowError, UnknownRowError, check_sample
 from .dialogue import read_history, read_messages, read_tools
 from .layouts import Layout, fixed_layout, recognise, recognise_tagged
 from .sample import Sample, Turn
-
-UNKNOWN = "unknown format"
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,15 @@ def looks_like_record(value: dict[str, Any]) -> bool:
 def unknown_format(keys: tuple[str, ...]) -> str:
     """Why records with these keys are not understood, in a few words."""
     shown = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")
-    if "chosen" in keys and "rejected" in keys:
-        return f"{UNKNOWN}: preference data (chosen, rejected), not instruction data; keys {shown}"
-    if "text" in keys:
-        return f"{UNKNOWN}: plain text with no telling prompt from response; keys {shown}"
-    return f"{UNKNOWN}: keys {shown or 'none'}"
+    return f"unknown format{looks_like_other(keys)}: keys {shown or 'none'}"
+
+
+def looks_like_other(keys: Iterable[str]) -> str:
+    """What records with these keys seem to be instead of instruction data, in brackets; empty where nothing is known."""
+    names = set(keys)
+    if {"chosen", "rejected"} <= names:
+        return " (they look like preference data; map response to the chosen one to use it)"
+    return " (plain text does not tell the prompt from the response)" if "text" in names else ""
 
 
 def _single(record: dict[str, Any], layout: Layout) -> Sample:
