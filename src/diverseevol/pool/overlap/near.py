@@ -7,7 +7,7 @@ Meeting only proposes: the true Jaccard similarity of the sets decides. Texts ar
 text that stays is a duplicate of the most similar such text (of equals the first); otherwise it stays. So no two texts that stay are
 near-duplicates, and every duplicate has one that stays beside it: no chain of small steps ties unlike texts together, as connected
 components do.
-Cost: some 0.4 ms a text of 350 characters; 4 bytes a band and text (datasketch's own index, MinHashLSH, needs 10 kB a text). A key
+Cost: some 0.6 ms a text of 350 characters; 4 bytes a band and text (datasketch's own index, MinHashLSH, needs 10 kB a text). A key
 remembers `MAX_MET` texts at most and a text is compared with as many at most, so that a pool of one template stays linear, at the
 price of missing duplicates there.
 Shape letters: T texts, B bands, R functions a band.
