@@ -41,6 +41,8 @@ def near_vectors(vectors_ND: NDArray[np.float32], threshold: float, watch: Watch
             alike: dict[int, list[Near]] = defaultdict(list)
             for rows_K in [*kept_rows, rows_B]:
                 cosines_BK = unit_BD @ _unit(vectors_ND, rows_K, mean_D).T
+                if rows_K is not rows_B:  # all of them stay, so the most similar one will do
+                    cosines_BK[cosines_BK < cosines_BK.max(axis=1, keepdims=True)] = -2
                 at_B, at_K = np.nonzero(cosines_BK >= threshold)
                 for pair in map(Near, rows_B[at_B].tolist(), rows_K[at_K].tolist(), cosines_BK[at_B, at_K].tolist()):
                     alike[pair.text].append(pair)
