@@ -53,7 +53,7 @@ FAULTS = [
     ),
     Fault(
         "pool/overlap/benchmarks.py",
-        'hashed = hashlib.blake2b(f"{field}\\0".encode()',
+        'hashed = hashlib.blake2b(f"{asked.field}\\0".encode()',
         'hashed = hashlib.blake2b(b""',
         "tests/pool/overlap/test_benchmarks.py",
     ),
