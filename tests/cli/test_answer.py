@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from api_server import echo, serving
 from typer.testing import CliRunner
 
 from diverseevol import evolve, load_config
@@ -193,20 +194,14 @@ def test_killed_and_resumed_on_two_ranks_is_as_if_left_alone(lively_model, quest
 
 
 def test_the_key_is_taken_from_the_environment_and_shown_nowhere(question_file, tmp_path, monkeypatch):
-    import importlib.util
-    from pathlib import Path
-
     pytest.importorskip("openai", reason="needs the openai client: pip install 'diverseevol[judge]'")
-    spec = importlib.util.spec_from_file_location("answer_server", Path(__file__).parents[1] / "evaluation" / "answer_server.py")
-    server_module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(server_module)
     monkeypatch.setenv("MY_KEY", "sk-very-secret-key")
     file = tmp_path / "a.jsonl"
-    with server_module.serving() as server:
+    with serving(echo) as server:
         words = ("--base-url", server.url, "--served-model", "m", "--key-variable", "MY_KEY", "--out", file)
         ended = answer("--benchmark", f"my={question_file}:question", *words)
-    assert set(server.keys) == {"Bearer sk-very-secret-key"}
-    assert {path for path, _ in server.bodies} == {"/v1/chat/completions"}
+    assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer sk-very-secret-key"}
+    assert {asked.path for asked in server.asked} == {"/v1/chat/completions"}
     assert [line["answer"] for line in lines(file)][:1] == ["you said: What is number 0?"]
     written = "".join(item.read_text() for item in tmp_path.rglob("*") if item.is_file())
     assert "very-secret" not in written + ended.output

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import pty
@@ -9,8 +8,8 @@ import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 
+import api_server as server
 import pytest
 import typer
 
@@ -19,11 +18,6 @@ from diverseevol.errors import AnswersError, ConfigError, JudgeError
 from diverseevol.evaluation.judge.store import open_store
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
-
-_spec = importlib.util.spec_from_file_location("cli_judge_server", Path(__file__).parents[1] / "evaluation" / "judge_server.py")
-server = importlib.util.module_from_spec(_spec)
-sys.modules["cli_judge_server"] = server  # dataclasses look their module up
-_spec.loader.exec_module(server)
 
 KEY = "sk-very-secret-0123456789"
 

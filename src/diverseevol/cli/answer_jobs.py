@@ -125,7 +125,7 @@ def jobs_for(whom: Whom, server: Server, how: How, benchmarks: Sequence[str], wa
         }
         if server.model is not None:
             settings["served_model"] = server.model
-            opener = partial(_served, target, server, how)
+            opener = partial(_served, target, server, how, watch)
         else:
             settings |= {"model": fingerprint(str(target.model)), "dtype": how.dtype}
             opener = partial(_local, target, how)
@@ -198,7 +198,7 @@ def _local(target: Target, how: How) -> Answerer:
     return LocalModel(model, prompts.tokenizer, prompts, SAMPLINGS[how.sampling], how.seed, how.turns, target.title, how.n_rows)
 
 
-def _served(target: Target, server: Server, how: How) -> Answerer:
+def _served(target: Target, server: Server, how: How, watch: Watch) -> Answerer:
     from ..evaluation.answer.sampling import SAMPLINGS
     from ..evaluation.answer.served import ServedModel
     from ..prompt import resolve_template
@@ -216,4 +216,5 @@ def _served(target: Target, server: Server, how: How) -> Answerer:
         seed=how.seed,
         n_turns=how.turns,
         n_parallel=server.n_parallel,
+        watch=watch,
     )

@@ -43,10 +43,10 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: what comparison.json holds.")] = False,
 ) -> None:
     """Run several strategies and seeds from the same starts, and say in words what is better than random, and how sure that is."""
-    given = {"pool.path": pool, "model": model, "out": out, "rounds": rounds, "n_init": n_init, "n_new": n_new}
     if any(word.partition("=")[0].strip() in ("seed", "selection.strategy") for word in words or []):
         raise typer.BadParameter("seeds and strategies are named by --seeds and --strategies")
-    config = o.config_from(words, preset, given)
+    options = {"pool": pool, "model": model, "out": out, "rounds": rounds, "n_init": n_init, "n_new": n_new}
+    config = o.config_from(words, preset, options)
     from .. import dist
     from ..compare import Experiment, compare_strategies
     from .watch import open_watch

@@ -16,10 +16,10 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...files import remove, write_text
+from ..api_client import Reply
 from .pairs import Judgement, Missing
 from .parse import Unreadable, read_scores
 from .request import Judge
-from .store import Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,8 @@
 import asyncio
 import random
 import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
-import pytest
-
-from diverseevol.evaluation.judge.pace import Pace, back_off, retry_after
+from diverseevol.evaluation.api_patience import Pace, back_off
 
 
 def turns(pace, n):
@@ -45,18 +41,3 @@ def test_waits_double_up_to_a_minute():
         waits = [back_off(min(n, 1000), 1.0, noise) for _ in range(200)]
         assert 0.75 * seconds <= min(waits) < 0.85 * seconds
         assert 1.15 * seconds < max(waits) <= 1.25 * seconds
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [("7", 7.0), ("0.5", 0.5), (" 3 ", 3.0), ("0", 0.0), ("-4", 0.0), ("", None), ("soon", None), ("nan", None), ("inf", None)],
-)
-def test_retry_after_in_seconds(value, seconds):
-    assert retry_after({"retry-after": value}) == seconds
-    assert retry_after({}) is None
-
-
-def test_retry_after_as_a_date():
-    for ahead, low, high in ((30, 28.0, 30.1), (-30, 0.0, 0.0)):
-        date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
-        assert low <= retry_after({"retry-after": date}) <= high
