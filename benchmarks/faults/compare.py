@@ -6,7 +6,7 @@ PAIRED, COMPARISON = "tests/evaluation/test_paired.py", "tests/evaluation/test_c
 WORDS, LENDING, RUNS = "tests/evaluation/test_comparison_words.py", "tests/compare/test_lending.py", "tests/compare/test_runs.py"
 
 FAULTS = [
-    Fault("evaluation/paired.py", "(1 + confidence) / 2", "confidence", PAIRED),
+    Fault("evaluation/paired.py", "confidence_interval(confidence)", "confidence_interval(0.9)", PAIRED),
     Fault("evaluation/paired.py", "std(ddof=1)", "std()", PAIRED),
     Fault("evaluation/paired.py", "t.isf(alpha / 2, n - 1)", "t.isf(alpha, n - 1)", PAIRED),
     Fault("evaluation/paired.py", "or np.ptp(values) == 0", "or False", PAIRED),

@@ -10,12 +10,11 @@ Nothing here reads a file or knows a model; an arm is any way to choose: a strat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite, log
+from collections.abc import Iterator, Sequence
+from math import log
 
 import numpy as np
 
-from ..errors import ConfigError
 from .comparison_records import (
     SPENT,
     Axis,
@@ -36,20 +35,16 @@ def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: S
     """Compare all arms with the references.
 
     Args:
-        runs: Every arm with every seed.
+        runs: Every arm with every seed once, an arm's runs with the same budgets; only the whole pool's may differ.
         measures: The first is the one that decides.
         references: Arms to compare with. The first (random) has every arm's budgets, and is compared at all of them, along all axes;
             with the others (the whole pool) the arms' last rounds are compared.
-
-    Raises:
-        ConfigError: a run is missing or there twice, or an arm's budgets or figures are not those of its other seeds or of the reference.
     """
     by_arm: dict[str, list[Run]] = {}
     for run in runs:
         by_arm.setdefault(run.arm, []).append(run)
     for found in by_arm.values():
         found.sort(key=lambda run: run.seed)
-    check_runs(by_arm, [measure.name for measure in measures], references)
     differences: list[Difference] = []
     for reference in references:
         arms = compared_with(tuple(by_arm), reference, references)
@@ -60,45 +55,6 @@ def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: S
                 differences += [_difference(pairs[0], measure, *found, confidence_each(len(arms))) for found in of_pair]
     levels = [level for arm in by_arm for level in _levels(by_arm[arm])]
     return Comparison(tuple(measures), tuple(runs), tuple(references), tuple(levels), tuple(differences))
-
-
-def check_runs(by_arm: Mapping[str, Sequence[Run]], measures: Sequence[str], references: Sequence[str]) -> None:
-    """Check that runs can be compared.
-
-    Raises:
-        ConfigError: see `compare_runs`.
-    """
-    for reference in references:
-        if reference not in by_arm:
-            raise ConfigError(f"there is no run of {reference!r} to compare with; runs: {', '.join(by_arm) or 'none'}.")
-    asked = [run.seed for run in by_arm[references[0]]]
-    last = by_arm[references[0]][0].budgets[-1:]
-    for arm, runs in by_arm.items():
-        seeds = [run.seed for run in runs]
-        if len(set(seeds)) < len(seeds) or seeds != asked:
-            raise ConfigError(
-                f"{arm!r} has runs of the seeds {_listed(seeds)}, {references[0]!r} of {_listed(asked)}. Each needs each seed once."
-            )
-        for run in runs:
-            is_fixed = arm not in references[1:]  # the whole pool's size may differ by the rows that each seed holds out
-            if is_fixed and run.budgets != runs[0].budgets:
-                raise ConfigError(
-                    f"seed {run.seed} of {arm!r} has the budgets {_listed(run.budgets)}, seed {seeds[0]} has {_listed(runs[0].budgets)}. "
-                    "Compare runs of one schedule."
-                )
-            bad = [name for point in run.points for name in measures if not isfinite(point.values.get(name, float("nan")))]
-            if bad:
-                raise ConfigError(
-                    f"seed {run.seed} of {arm!r} has a round without the figure {bad[0]!r}. Measure all rounds alike."
-                )
-        if not runs[0].points or (arm not in references and runs[0].budgets[-1:] != last):
-            raise ConfigError(
-                f"{arm!r} ends with {_listed(runs[0].budgets[-1:])} samples, {references[0]!r} with {_listed(last)}. Compare equal budgets."
-            )
-
-
-def _listed(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values)) or "none"
 
 
 def verdict_of(found: Paired, is_lower_better: bool) -> Verdict:
