@@ -9,7 +9,7 @@ from diverseevol import vendi
 from diverseevol.errors import EmbedError, NonFiniteError, PoolExhaustedError, SelectionError
 from diverseevol.evaluation import diversity
 from diverseevol.evaluation.cells import cell_entropy, cells_of_labels, share_hit
-from diverseevol.evaluation.coverage import covering_radius, mean_nearest_to_subset, mean_nearest_within
+from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
 from diverseevol.evaluation.diversity import measure_diversity, measure_pool
 from diverseevol.evaluation.random_sets import draw_random_sets
 from diverseevol.evaluation.text_diversity import Grams
@@ -27,10 +27,13 @@ def by_hand(rows):
     """Every measure of a subset by its own function."""
     rows = np.array(rows)
     found = {f"vendi_{q:g}": vendi.vendi_score(POINTS[rows], q) for q in (0.5, 1, 2, math.inf)}
-    found |= {"covering_radius": covering_radius(POINTS, rows), "mean_nearest_to_subset": mean_nearest_to_subset(POINTS, rows)}
+    found |= {
+        "covering_radius": covering_radius(POINTS, rows),
+        "mean_nearest_to_subset": distances_to_prefixes(POINTS, [rows], [len(rows)])[1][0, 0],
+    }
     found["mean_nearest_within"] = mean_nearest_within(POINTS, rows) if len(rows) > 1 else math.nan
     found |= {"cells_hit": share_hit(CELLS, rows), "cell_entropy": cell_entropy(CELLS, rows)}
-    return found | Grams.of([TEXTS[row] for row in rows]).measure(np.arange(len(rows)))
+    return found | Grams.of([TEXTS[row] for row in rows]).measure(len(rows))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_large_pools_are_represented_by_some_rows(monkeypatch):
     found = measure_pool(POINTS, seed=2, text_of=TEXTS.__getitem__)
     asked, read = (np.sort(np.random.default_rng(2).choice(N, n, replace=False)) for n in (11, 7))
     assert found["mean_nearest_within"] == mean_nearest_within(POINTS, np.arange(N), asked)
-    assert found["n_words"] == Grams.of([TEXTS[row] for row in read]).measure(np.arange(7))["n_words"]
+    assert found["n_words"] == Grams.of([TEXTS[row] for row in read]).measure(7)["n_words"]
 
 
 def test_the_band_is_mean_and_quantiles_over_the_sets(report):

@@ -153,7 +153,7 @@ def measure_pool(
         if cells is not None:
             found |= {"cells_hit": share_hit(cells, everything), "cell_entropy": cell_entropy(cells, everything)}
         if text_of is not None:
-            found |= Grams.of(map(text_of, read.tolist())).measure(np.arange(len(read)))
+            found |= Grams.of(map(text_of, read.tolist())).measure(len(read))
         task.advance()
     return found
 
@@ -174,7 +174,7 @@ def _of_order(
         found["cell_entropy"] = [cell_entropy(cells, order[:n]) for n in sizes]
     if text_of is not None:
         grams = Grams.of(map(text_of, order.tolist()))
-        measured = [grams.measure(np.arange(n)) for n in sizes]
+        measured = [grams.measure(n) for n in sizes]
         found |= {name: [values[name] for values in measured] for name in measured[0]}
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
 
