@@ -29,22 +29,6 @@ def question_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lively_model(made_model, tmp_path_factory):
-    """With weights so large and a head so different that it does not say the same to everything."""
-    folder = tmp_path_factory.mktemp("lively")
-    model, rng = load_model(str(made_model)), torch.Generator().manual_seed(1)
-    model.get_output_embeddings().weight = torch.nn.Parameter(torch.empty(512, 32))
-    model.config.tie_word_embeddings = False
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(0, 0.5, generator=rng)
-    model.save_pretrained(folder)
-    load_tokenizer(str(made_model)).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def run_dir(lively_model, pool_file, tmp_path_factory):
     """Two rounds with adapters, of which the last is kept."""
     out = tmp_path_factory.mktemp("run") / "r"

@@ -109,7 +109,7 @@ def measure_table(comparison: Comparison, measure: Measure) -> Table:
     for place, level in enumerate(order):
         spread = level.deviation[measure.name]
         mean = f"{level.mean[measure.name]:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
-        found = comparison.at(level.arm, level.n_samples, measure.name)
+        found = comparison.find(level.arm, comparison.references[0], measure.name, "samples", level.n_samples)
         table.add_row(f"{level.n_samples:,}", level.arm, mean, shown(found) if found else "", found.verdict if found else "")
         if place + 1 < len(order) and order[place + 1].n_samples != level.n_samples:
             table.add_section()

@@ -114,19 +114,11 @@ class Comparison:
         """Where an arm stands in the end."""
         return [level for level in self.levels if level.arm == arm][-1]
 
-    def at(self, arm: str, n_samples: int, measure: str) -> Difference | None:
-        """The difference to the first reference at a budget, at equal samples."""
-        asked = (arm, n_samples, measure, "samples", self.references[0])
-        for each in self.differences:
-            if (each.arm, each.n_samples, each.measure, each.axis, each.reference) == asked:
-                return each
-        return None
-
-    def find(self, arm: str, reference: str, measure: str, axis: Axis) -> Difference | None:
-        """The difference at the last budget along an axis, if there is one."""
+    def find(self, arm: str, reference: str, measure: str, axis: Axis, n_samples: int | None = None) -> Difference | None:
+        """The difference along an axis at a budget of the arm's, None: the last; None where there is none."""
         asked = (arm, reference, measure, axis)
         found = [each for each in self.differences if (each.arm, each.reference, each.measure, each.axis) == asked]
-        return found[-1] if found else None
+        return next((each for each in reversed(found) if n_samples in (None, each.n_samples)), None)
 
 
 def compared_with(arms: Sequence[str], reference: str, references: Sequence[str]) -> list[str]:

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SelectionError
+from ..errors import PoolExhaustedError, SelectionError
 from ..progress import SILENT, Watch
 from ..vendi import ORDERS, vendi_score, vendi_scores
 from .cells import cell_entropy, share_hit
 from .coverage import distances_to_prefixes, mean_nearest_within
 from .nearest import Vectors, check_rows
-from .random_sets import BAND, draw_random_sets
 from .text_diversity import Grams
 
 __all__ = ["DiversityReport", "measure_diversity", "measure_pool", "vendi_score"]
@@ -35,6 +34,9 @@ POOL_ROWS_ASKED = 2048
 """So many of the pool's rows, drawn by the seed, stand for all in its own mean nearest-neighbour distance, N² pairs otherwise."""
 POOL_ROWS_READ = 50_000
 """So many of the pool's rows, drawn likewise, are read for its words."""
+
+BAND = (0.05, 0.95)
+"""The quantiles over the sets between which nine of ten random sets lie."""
 
 TextOf = Callable[[int], Sequence[str]]
 """The pieces of text of a pool row."""
@@ -131,6 +133,22 @@ def measure_diversity(
     names = sorted(found, key=_place)
     chosen = {name: found[name][0] for name in names}
     return DiversityReport(tuple(sizes), chosen, {name: found[name][1:] for name in names} if n_random else {}, pool)
+
+
+def draw_random_sets(rows: int | NDArray[np.int64], size: int, n_sets: int, seed: int) -> list[NDArray[np.int64]]:
+    """Draw `n_sets` orders of `size` different rows, each uniform over `rows`; set i depends on the seed and i alone.
+
+    A set is a shuffled pool of which the first rows count, so sets grow like a run's own subset, whatever their size.
+
+    `rows` are those that could have been chosen, or a number: the first so many.
+
+    Raises:
+        PoolExhaustedError: the pool has fewer rows than a set.
+    """
+    n_rows = rows if isinstance(rows, int) else len(rows)
+    if size > n_rows:
+        raise PoolExhaustedError(f"cannot draw random sets of {size} rows from {n_rows}. Give the embeddings of the whole pool.")
+    return [np.random.default_rng([seed, number]).permutation(rows)[:size].copy() for number in range(n_sets)]
 
 
 def measure_pool(

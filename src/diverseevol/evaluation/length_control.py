@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import Estimator, Floats, Interval, confidence_interval
+from .bootstrap import Estimator, Floats, Interval, confidence_interval, value_of
 
 RIDGE = 0.1
 N_STEPS = 50
@@ -151,7 +151,7 @@ def _controlled(
     if len(delta_Q) < N_LEAST or np.ptp(delta_Q) == 0 or (scores_QS.sum(axis=0) == 0).any():
         return None, None, None
     log_odds = log_odds_at_equal_length(scores_QS[:, 0], scores_QS[:, 1], delta_Q)
-    theta = _value(log_odds, len(delta_Q))
+    theta = value_of(log_odds, len(delta_Q))
     found = confidence_interval(log_odds, len(delta_Q), seed)
     interval = None
     if found is not None and max(-found.low, found.high) <= REACH:
@@ -160,13 +160,9 @@ def _controlled(
     win_rate = None
     if is_said_Q.sum() >= N_LEAST and np.ptp(delta_Q[is_said_Q]) > 0:
         wins = log_odds_at_equal_length(wins_Q[is_said_Q], 1 - wins_Q[is_said_Q], delta_Q[is_said_Q])
-        win_rate = 100 / (1 + math.exp(-_value(wins, int(is_said_Q.sum()))))
+        win_rate = 100 / (1 + math.exp(-value_of(wins, int(is_said_Q.sum()))))
     return 100 * math.exp(theta) if abs(theta) <= REACH else None, interval, win_rate
 
 
 def _is_one_sided(delta_Q: Floats) -> bool:
     return bool(min(np.mean(delta_Q >= 0), np.mean(delta_Q <= 0)) < SHARE_SEEN)
-
-
-def _value(estimator: Estimator, n_questions: int) -> float:
-    return float(estimator(np.ones((1, n_questions)))[0][0])
