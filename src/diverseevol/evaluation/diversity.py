@@ -130,7 +130,8 @@ def measure_diversity(
             task.advance()
     found = {name: np.stack([measures[name] for measures in of_orders]) for name in of_orders[0]}
     found["covering_radius"], found["mean_nearest_to_subset"] = distances_to_prefixes(embeddings, orders, sizes, watch)
-    names = sorted(found, key=_place)
+    first = (*VENDI_NAMES, "covering_radius", "mean_nearest_to_subset", "mean_nearest_within")
+    names = [*first, *(name for name in found if name not in first)]
     chosen = {name: found[name][0] for name in names}
     return DiversityReport(tuple(sizes), chosen, {name: found[name][1:] for name in names} if n_random else {}, pool)
 
@@ -201,12 +202,6 @@ def _some(n_rows: int, n: int, seed: int) -> NDArray[np.int64]:
     """At most `n` rows of the pool, ascending."""
     rows = np.arange(n_rows)
     return rows if n_rows <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
-
-
-def _place(name: str) -> int:
-    """Vendi scores first, then distances, then the rest, each in the order of their making."""
-    known = (*VENDI_NAMES, "covering_radius", "mean_nearest_to_subset", "mean_nearest_within")
-    return known.index(name) if name in known else len(known)
 
 
 def _plain(value: float) -> float | None:
