@@ -94,7 +94,7 @@ def test_nothing_is_tried_again_once_it_is_over():
 def test_a_server_that_asks_for_a_long_wait_is_hopeless():
     found, n = tried([Trouble("slow down", 429, is_passing=True, wait=601.0), GOOD])
     assert (found.is_hopeless, found.status, n) == (True, 429, 1)
-    assert found.text == "it asks to wait 10 min 01 s (slow down). Give the same command again then."
+    assert found.text == "it asks to wait 10 min 01 s (slow down); give the same command again then"
 
 
 def test_the_wait_that_a_server_asks_for_is_taken_and_holds_all_where_it_is_about_all():

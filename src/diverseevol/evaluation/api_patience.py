@@ -67,8 +67,8 @@ class Patience:
                 return outcome
             seconds = back_off(n_failed, self.first_wait, self._noise) if outcome.wait is None else outcome.wait
             if seconds > LONGEST_WAIT:
-                text = f"it asks to wait {duration(seconds)} ({outcome.text}). Give the same command again then."
-                return Trouble(text, outcome.status, is_hopeless=True)
+                text = f"it asks to wait {duration(seconds)} ({outcome.text}); give the same command again then"
+                return Trouble(text, outcome.status, is_hopeless=True, wait=seconds)
             await self._wait(outcome, seconds)
 
     async def _wait(self, trouble: Trouble, seconds: float) -> None:

@@ -151,7 +151,10 @@ def test_passing_troubles_are_asked_again_and_said(served, ask, questions):
         (Sent(422, '{"detail": "no top_k and no generation_config"}'), "give --sampling model or greedy"),
         (Sent(200, '{"choices": []}'), r"not a completion: '{\"choices\": \[\]}'. Start the server or correct --base-url"),
         (Sent(200, "<html>hello</html>"), "not a completion: '<html>hello</html>'"),
-        (Sent(429, "slow down", {"Retry-After": "7200"}), r"it asks to wait 2 h 00 min \(Error code: 429 - slow down\)"),
+        (
+            Sent(429, "slow down", {"Retry-After": "7200"}),
+            r"it asks to wait 2 h 00 min \(Error code: 429 - slow down\); give the same command again then.$",
+        ),
     ],
 )
 def test_lasting_troubles_end_it_without_showing_the_key(served, ask, questions, sent, message):

@@ -109,9 +109,13 @@ class ServedModel:
         if outcome.status in REFUSED and "top_k" in outcome.text and takes_top_k:
             self._takes_top_k = False
             return await self._reply(sample, max_new, seed, question, ask)
+        said = f"no answer to question {question.id!r} from {self.base_url}: {outcome.text}."
+        if outcome.wait is not None:
+            raise ModelError(said)
+        if outcome.status in REFUSED:
+            raise ModelError(f"{said} {REFUSAL}")
         advice = "Check --served-model and --base-url." if outcome.status else "Start the server or correct --base-url."
-        advice = REFUSAL if outcome.status in REFUSED else f"{advice} The same command goes on."
-        raise ModelError(f"no answer to question {question.id!r} from {self.base_url}: {outcome.text}. {advice}")
+        raise ModelError(f"{said} {advice} The same command goes on.")
 
     def _sampling(self, takes_top_k: bool, max_new: int) -> dict[str, Any]:
         sampling = self.sampling
