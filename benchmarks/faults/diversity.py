@@ -97,7 +97,7 @@ FAULTS = [
         "np.square(best_B / self._scale) / 4, most_B)",
         "tests/evaluation/test_nearest.py",
     ),
-    Fault("evaluation/nearest.py", "first + centre_P[some]]", "centre_P[some]]", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "first + centre_P[some])", "centre_P[some])", "tests/evaluation/test_nearest.py"),
     Fault("evaluation/nearest.py", "rows.start + bad if", "bad if", "tests/evaluation/test_nearest.py"),
     Fault(
         "evaluation/nearest.py", "np.where(np.isfinite(norms_B), bound_B, np.inf)", "bound_B", "tests/evaluation/test_nearest.py"

@@ -122,8 +122,7 @@ class Centres:
             first, last = start + part.start, start + part.stop
             row_P, centre_P = np.nonzero(self._in_question(rows, first, last, best_B, own_B))
             for some in blocks(len(row_P), BLOCK_NUMBERS // rows.exact_BD.shape[1]):
-                differences_PD = (rows.exact_BD[row_P[some]] - self._exact_CD[first + centre_P[some]]) / self._scale
-                distances_P = self._scale * np.sqrt(np.einsum("pd,pd->p", differences_PD, differences_PD))
+                distances_P = self._distances(rows.exact_BD[row_P[some]], first + centre_P[some])
                 np.minimum.at(best_B, row_P[some], distances_P)
         return best_B
 
@@ -149,3 +148,7 @@ class Centres:
             # NaN is in question, too.
             in_question_BC: NDArray[np.bool_] = ~(least_BC > np.nextafter(bound_B, np.float32(np.inf))[:, None])
         return in_question_BC if is_own_BC is None else in_question_BC & ~is_own_BC
+
+    def _distances(self, exact_PD: NDArray[np.float64], centre_P: NDArray[np.int64]) -> NDArray[np.float64]:
+        differences_PD = (exact_PD - self._exact_CD[centre_P]) / self._scale
+        return np.asarray(self._scale * np.sqrt(np.einsum("pd,pd->p", differences_PD, differences_PD)))
