@@ -14,7 +14,7 @@ FAULTS = [
     Fault("evaluation/comparison.py", "at = min(spent[0], spent[1])", "at = max(spent[0], spent[1])", COMPARISON),
     Fault("evaluation/comparison.py", "found.sort(key=lambda run: run.seed)", "pass", COMPARISON),
     Fault("evaluation/comparison.py", "if not 0 < pairs[0][0] <= spent <= pairs[-1][0]:", "if not pairs:", COMPARISON),
-    Fault("evaluation/comparison_records.py", "(1 - CONFIDENCE) / max(1, n_arms)", "(1 - CONFIDENCE)", COMPARISON),
+    Fault("evaluation/comparison.py", "(1 - CONFIDENCE) / max(1, n_arms)", "(1 - CONFIDENCE)", COMPARISON),
     Fault("evaluation/comparison_words.py", '.verdict == "better" != at_tokens', ".verdict != at_tokens", WORDS),
     Fault("evaluation/comparison_words.py", "is_longer=is_same_size and ratio > 1", "is_longer=True", WORDS),
     Fault("compare/figures.py", "for at in range(index))]", "for at in range(index + 1))]", "tests/compare/test_figures.py"),

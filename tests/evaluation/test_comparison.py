@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from diverseevol.evaluation.comparison import compare_runs, read_at, verdict_of
-from diverseevol.evaluation.comparison_records import Measure, Point, Run, compared_with, confidence_each
+from diverseevol.evaluation.comparison import (
+    Measure,
+    Point,
+    Run,
+    compare_runs,
+    compared_with,
+    confidence_each,
+    read_at,
+    verdict_of,
+)
 from diverseevol.evaluation.paired import Paired
 
 LOSS = Measure("loss", "held-out loss")

@@ -12,7 +12,7 @@ from . import options as o
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..evaluation.comparison_records import Comparison, Measure
+    from ..evaluation.comparison import Comparison, Measure
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..evaluation.comparison_records import Measure, Point
+from ..evaluation.comparison import Measure, Point
 from ..pool import Pool
 from ..run_folder import RunFolder
 

@@ -16,8 +16,7 @@ from typing import Any
 from .. import dist
 from ..config import RunConfig
 from ..errors import RunFolderError
-from ..evaluation.comparison import compare_runs
-from ..evaluation.comparison_records import Comparison, Run
+from ..evaluation.comparison import Comparison, Run, compare_runs
 from ..evaluation.comparison_words import in_words, rows
 from ..files import write_json, write_text
 from ..pool import Pool, read_rows_file
