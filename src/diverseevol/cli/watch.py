@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import strftime
 
 from rich.console import Console
@@ -57,7 +57,6 @@ class BarWatch:
     """Bars through rich; a finished bar leaves no line, notes stay above."""
 
     console: Console
-    open_bars: list[Progress] = field(default_factory=list)
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
