@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from diverseevol.cli.watch import BarWatch, bar_width
+from diverseevol.cli.watch import BarWatch, bar_width, wrapped
 
 
 @pytest.fixture(params=[80, 120])
@@ -70,3 +70,19 @@ def test_after_an_error_the_display_is_gone_and_another_can_be_opened(terminal):
 @pytest.mark.parametrize(("width", "bar"), [(40, 10), (76, 10), (80, 14), (96, 30), (300, 30)])
 def test_the_bar_takes_what_the_words_leave(width, bar):
     assert bar_width(width) == bar
+
+
+def test_long_lines_break_between_words_and_paths_stay_whole(terminal):
+    path = "runs/" + "long/" * 40
+    BarWatch(terminal).note("  round 0: " + "train 12 s, " * 12 + path)
+    said = terminal.file.getvalue().splitlines()
+    assert said[0].startswith("  round 0: train 12 s, ")
+    assert all(len(line) <= terminal.width for line in said[:-1])
+    assert all(line.startswith("    ") and not line.startswith("     ") for line in said[1:])
+    assert said[-1] == f"    {path}"
+    assert " ".join(" ".join(said).split()) == "round 0: " + "train 12 s, " * 12 + path
+
+
+@pytest.mark.parametrize(("text", "lines"), [("", [""]), ("  a b", ["  a b"]), ("a bb", ["a bb"]), ("a bbb", ["a", "    bbb"])])
+def test_what_fits_is_left_as_it_is(text, lines):
+    assert wrapped(text, 5 if len(text) < 5 else len(text) - (text == "a bbb")) == lines

@@ -40,6 +40,10 @@ def status(
     state = run_status(run)
     if as_json:
         typer.echo(json.dumps(state, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        from .status_live import print_once
+
+        print_once(state)
     else:
         for line in status_lines(state):
             typer.echo(line)

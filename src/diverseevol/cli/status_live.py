@@ -15,8 +15,8 @@ from rich.text import Text
 
 from ..progress import duration, progress_words
 from .score_text import printable
-from .status_text import State, pick_words, pool_words, sum_words
-from .watch import bar_width
+from .status_text import State, cost_lines, pick_words, pool_words, sum_words
+from .watch import bar_width, wrapped
 
 LINES_BESIDE_ROUNDS = 14
 """What the screen holds beside the table's rounds."""
@@ -28,6 +28,15 @@ def live_display() -> Iterator[Callable[[dict[str, Any]], None]]:
     console = Console()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         yield lambda state: live.update(live_view(state, console.width, console.height), refresh=True)
+
+
+def print_once(state: State) -> None:
+    """The same picture once, and what was predicted beside what was measured."""
+    console = Console()
+    console.print(live_view(state, console.width, 10_000))  # every round, however high the terminal is
+    for line in cost_lines(state["progress"]):
+        for part in wrapped(line, console.width):
+            console.print(part, markup=False, highlight=False, soft_wrap=True)
 
 
 def live_view(state: State, width: int, height: int) -> Group:

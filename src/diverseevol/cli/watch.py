@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,13 @@ def open_watch() -> Watch:
 def bar_width(console_width: int) -> int:
     """What the words leave of a line: name and words take some 66 letters."""
     return max(10, min(30, console_width - 66))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of at most `width` letters, the later ones indented; only words longer than that go beyond."""
+    if len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass
@@ -109,5 +117,6 @@ class BarWatch:
         return Progress(name, bar, _Words(Column()), console=self.console, transient=True)  # only the words may be cut
 
     def note(self, text: str) -> None:
-        """Say one line."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Say one line, broken between words where it is too long; a path stays whole, so that it can be copied."""
+        for line in wrapped(text, self.console.width):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
