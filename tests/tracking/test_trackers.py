@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.tracking.trackers import Identity, TensorBoard, Wandb
+from diverseevol.tracking.trackers import Identity, TensorBoard, Trackio, Wandb
 
 NOISE = "ignore::DeprecationWarning"
 
@@ -138,6 +138,21 @@ def test_wandb_that_refuses_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         Wandb(identity(tmp_path))
     assert str(caught.value) == (
-        "W&B cannot be started: No API key configured. Use `wandb login` to log in. Log in, or take wandb off train.report_to. "
+        "W&B cannot be started: No API key configured. Use `wandb login` to log in. Log in or correct it, or take wandb off train.report_to. "
         "WANDB_MODE=offline needs no login."
+    )
+
+
+@pytest.mark.filterwarnings(NOISE)
+def test_trackio_that_refuses_says_what_to_do(tmp_path, monkeypatch):
+    trackio = pytest.importorskip("trackio", reason="needs the extra trackio")
+
+    def refuse(**_):
+        raise ValueError("Invalid project name:\n'a/b'.")
+
+    monkeypatch.setattr(trackio, "init", refuse)
+    with pytest.raises(ConfigError) as caught:
+        Trackio(identity(tmp_path, project="a/b"), None)
+    assert str(caught.value) == (
+        "trackio cannot be started: Invalid project name: 'a/b'. Log in or correct it, or take trackio off train.report_to."
     )

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ..errors import ConfigError
 
-HINT = "Log in, or take {name} off train.report_to."
+HINT = "Log in or correct it, or take {name} off train.report_to."
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,18 @@ class Trackio:
     def __init__(self, who: Identity, space_id: str | None) -> None:
         import trackio
 
-        self._run = trackio.init(
-            project=who.project or "huggingface",
-            name=who.name,
-            space_id=space_id,
-            resume="allow",
-            config=dict(who.config),
-            embed=False,
-        )
+        try:
+            self._run = trackio.init(
+                project=who.project or "huggingface",
+                name=who.name,
+                space_id=space_id,
+                resume="allow",
+                config=dict(who.config),
+                embed=False,
+            )
+        except (ValueError, OSError) as error:  # a name it refuses, or a Space without a login
+            words = " ".join(str(error).split())
+            raise ConfigError(f"trackio cannot be started: {words} {HINT.format(name='trackio')}") from error
 
     def log(self, values: Mapping[str, float], axis: str, at: int) -> None:
         """Add a point to each series."""
