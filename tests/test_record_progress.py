@@ -108,8 +108,10 @@ def test_the_last_word_says_how_it_ended(run, raised, state, why):
 
 def test_at_rest_it_says_that_it_is_there_and_no_more(run, monkeypatch):
     monkeypatch.setattr(record_progress, "AT_REST", 0.5)
-    with recorded(run, SILENT) as watch, watch.task("train", 9, "steps"):
-        first = wait_for(run, lambda word: word["task"])["n_written"]
+    with recorded(run, SILENT) as watch, watch.task("train", 9, "steps") as task:
+        time.sleep(0.05)
+        task.advance()  # from now on the time left counts down by itself
+        first = wait_for(run, lambda word: word["task"] and word["task"]["seconds_left"])["n_written"]
         time.sleep(0.25)
         assert word(run)["n_written"] == first  # of some 25 looks none had anything to say
         assert wait_for(run, lambda word: word["n_written"] > first)["n_written"] == first + 1

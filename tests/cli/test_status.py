@@ -111,9 +111,9 @@ def test_those_counts_are_the_files(made_model, pool_file, tmp_path, dedup):
         ({"round": 1, "text": "y" * 51}, f"picked: “{'y' * 49}…”"),
         (
             {"round": 3, "text": "y" * 51, "distance": 0.5, "nearest_id": "a"},
-            f"picked: “{'y' * 20}…” 0.5 from its nearest chosen",
+            f"picked: “{'y' * 21}…” 0.5 from its nearest chosen",
         ),
-        ({"round": 1, "text": HOSTILE}, "picked: “[red]\ufffd[31mDROP\ufffd[0m\ufffdtxet line two <script>\ufffdxxxxxx…”"),
+        ({"round": 1, "text": HOSTILE}, "picked: “[red]\ufffd[31mDROP\ufffd[0m\ufffdtxet line two <script>\ufffdxxxxxxx…”"),
     ],
 )
 def test_picks_in_words(pick, words):
@@ -155,7 +155,7 @@ def test_only_what_is_new_is_said():
         state(
             run="runs/" + "long/" * 40, state=HOSTILE, picks=[{"round": 1, "text": HOSTILE, "distance": 0.5, "nearest_id": "a"}]
         ),
-        state(task=task(name="distances to the chosen", about=HOSTILE, total=9e9, unit="rows", rate=123456.0)),
+        state(task=task(name="distances to the chosen", about=HOSTILE, done=4.5e9, total=9e9, unit="rows", rate=123456.0)),
         state(round=None, stage="final", task=None, rounds=[]),
         state(
             round=None, stage=None, stopped="vendi has moved by at most 0.10% over the last 2 rounds, from 3.1 to 3.2", task=None
