@@ -223,7 +223,7 @@ def test_a_resumed_run_keeps_its_split_and_strategies_share_it(held, made_model,
 def test_what_is_wrong_is_said_before_a_model_is_loaded(made_model, pool_file, tmp_path, monkeypatch):
     monkeypatch.setattr("diverseevol.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
     cases = [
-        (("pool.holdout=200",), r"asks for 200 rows, but of the pool's 200 rows .* only 195 can be held out"),
+        (("pool.holdout=200",), r"asks for 200 rows, but of the pool's 200 rows .* only 197 can be held out"),
         (("pool.holdout=190",), r"the schedule chooses 15 rows, the pool has \d+ good ones \(19\d excluded\)"),
         (("pool.holdout=20", "pool.holdout_by=skil"), r"pool.holdout_by is 'skil', but no record has such a column"),
         ((f"heldout.path={pool_file}", "pool.holdout=3"), "heldout.path and pool.holdout both name held-out rows"),

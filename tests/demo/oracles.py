@@ -2,8 +2,13 @@
 
 import calendar
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
+SMALL = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+)
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+IN_WORDS = SMALL.split() + [t + s for t in TENS.split() for s in ["", *("-" + w for w in SMALL.split()[:9])]]  # of 1, 2, … 99
 PLACES = "garden kitchen school forest river market bridge tower harbour station field street"
 ANIMALS = "dog cat horse sheep bird fish mouse lion bear duck goat wolf"
 FRUITS = "apple pear lemon cherry peach plum grape melon banana orange mango fig"
@@ -26,9 +31,17 @@ CAPITAL = table(
     "Athens Hungary Budapest India Delhi Iraq Baghdad Ireland Dublin Italy Rome Japan Tokyo Kenya Nairobi Norway Oslo Peru Lima Poland Warsaw "
     "Portugal Lisbon Russia Moscow Spain Madrid Sweden Stockholm"
 )
+COLOUR = table(
+    "lemon yellow banana yellow sun yellow blood red tomato red cherry red frog green leaf green grass green sea blue sky blue swan white milk "
+    "white snow white night black raven black coal black fox orange carrot orange violet purple plum purple bear brown chocolate brown "
+    "elephant grey"
+)
 SPANISH = table(
     "friend amigo night noche table mesa book libro hand mano flower flor tree arbol sea mar moon luna sun sol milk leche bread pan water agua "
     "house casa pear pera apple manzana bird ave horse caballo cat gato dog perro"
+)
+IRREGULAR_PAST = table(
+    "go went see saw eat ate run ran sing sang find found write wrote take took give gave buy bought come came know knew swim swam sleep slept"
 )
 UNIT = table("metres/centimetres 100 hours/minutes 60 kilograms/grams 1000 days/hours 24 weeks/days 7 years/months 12")
 
@@ -74,9 +87,13 @@ def plural(word):
     return word[:-1] + "ies" if word.endswith("ry") else word + "s"
 
 
+def past(verb):
+    return IRREGULAR_PAST.get(verb, verb + ("d" if verb.endswith("e") else "ed"))
+
+
 def roman(n):
     ones = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]
-    return n // 100 * "C" + ones[n // 10 % 10].translate(str.maketrans("IVX", "XLC")) + ones[n % 10]
+    return ones[n // 10].translate(str.maketrans("IVX", "XLC")) + ones[n % 10]
 
 
 def add(r):
@@ -89,6 +106,11 @@ def subtract(r):
     return f"{high} - {low} = {high - low}"
 
 
+def multiply(r):
+    a, b = numbers(r)
+    return f"{a} x {b} = {sum([a] * b)}"
+
+
 def compare(r):
     low, high = sorted(numbers(r))
     return f"{high} is larger than {low}."
@@ -99,10 +121,32 @@ def sequence(r):
     return f"{2 * row[3] - row[2]}, because each step is {row[1] - row[0]}"
 
 
+def word_problem(r):
+    text = text_of(r)
+    name = re.search(r"Anna|Ben|Clara|David|Eva|Frank|Grace|Henry|Ida|Jack|Kate|Leo", text)[0]
+    return f"{name} has {sum(numbers(r))} {re.search(r'[0-9]+ ([a-z]+)', text)[1]} now."
+
+
+def pick_word(r):
+    which = re.search("first|second|third|fourth|fifth", r["instruction"])[0]
+    place = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4}[which]
+    return f"The {which} word is {subject(r).split()[place]}."
+
+
+def repeat_word(r):
+    times = re.search("two|three|four|five", r["instruction"])[0]
+    return " ".join([subject(r)] * (IN_WORDS.index(times) + 1))
+
+
 def replace_word(r):
     first, second = quoted(r)
     new, old = (first, second) if r["instruction"].startswith("Put") else (second, first)
     return " ".join(new if word == old else word for word in subject(r).split())
+
+
+def remove_word(r):
+    gone = quoted(r)[0] if quoted(r) else None
+    return " ".join(word for word in subject(r).split() if word != gone)
 
 
 def two(words, form):
@@ -114,11 +158,22 @@ def two(words, form):
     return answer
 
 
+def kind(r):
+    word = r["input"] or quoted(r)[0]
+    assert KIND[word] in r["instruction"]
+    return f"The word {word} belongs to the group {KIND[word]}."
+
+
 def odd_one_out(r):
     words = known(r, KIND)
     kinds = [KIND[word] for word in words]
     odd = next(word for word in words if kinds.count(KIND[word]) == 1)
     return f"{odd} is not one of the {max(kinds, key=kinds.count)}s"
+
+
+def past_tense(r):
+    name, verb = re.search(r"(\w+) will (\w+)", text_of(r)).groups()
+    return f"{name} {past(verb)}"
 
 
 def cycled(names, form):
@@ -142,6 +197,20 @@ def convert(r):
     return f"{numbers(r)[0]} {pair[0]} = {numbers(r)[0] * factor} {pair[1]}"
 
 
+def clock(r):
+    start = datetime.strptime(re.search(r"\d+:\d\d", text_of(r))[0], "%H:%M")
+    end = start + timedelta(minutes=int(re.search(r"(\d+) minutes", text_of(r))[1]))
+    return f"The clock shows {end.hour}:{end.minute:02d}."
+
+
+def spoken_time(r):
+    before, hour, sharp = re.search(
+        rf"(half past |quarter past )?\b({'|'.join(IN_WORDS[:12])})\b( o'clock)?", text_of(r)
+    ).groups()
+    assert bool(before) != bool(sharp)
+    return f"{IN_WORDS.index(hour) + 1}:" + {"half past ": "30", "quarter past ": "15", None: "00"}[before]
+
+
 def follow_up_sum(r):
     before = int(r["history"][-1][1].split("= ")[1])
     a, b = (int(n) for n in re.findall(r"\d+", r["history"][0][0]))
@@ -156,31 +225,57 @@ def shopping_list(r):
     return "Your list: " + ", ".join(things)
 
 
+def recall_place(r):
+    animal = known(r, ANIMALS.split())[0]
+    places = dict(re.search(r"The (\w+) is at the (\w+)", asked).groups() for asked, _ in r["history"])
+    return f"You said the {animal} is at the {places[animal]}."
+
+
 ORACLES = {
     "add": add,
     "subtract": subtract,
+    "multiply": multiply,
     "compare": compare,
     "sort_numbers": lambda r: ", ".join(map(str, sorted(numbers(r)))),
     "largest": lambda r: f"The largest number is {max(numbers(r))}.",
+    "smallest": lambda r: f"Smallest: {min(numbers(r))}",
+    "even_or_odd": lambda r: f"{numbers(r)[0]} is {'even' if str(numbers(r)[0])[-1] in '02468' else 'odd'}.",
     "sequence": sequence,
+    "half": lambda r: f"Half of {numbers(r)[0]} is {numbers(r)[0] / 2:.0f}",
     "roman": lambda r: roman(numbers(r)[0]),
+    "number_words": lambda r: "in words: " + IN_WORDS[numbers(r)[0] - 1],
+    "word_problem": word_problem,
     "count_letters": lambda r: f'"{subject(r)}" has {len(list(subject(r)))} letters.',
     "reverse_word": lambda r: "".join(reversed(subject(r))),
+    "first_letter": lambda r: f"It begins with {subject(r)[0]}.",
+    "last_letter": lambda r: f"The last letter is {subject(r)[-1]}",
     "spell": lambda r: re.sub(r"(?<=\w)(?=\w)", "-", subject(r)),
     "upper_case": lambda r: "".join(chr(ord(c) - 32) if c != " " else c for c in subject(r)),
     "sort_words": lambda r: "A to Z: " + ", ".join(sorted(subject(r).split(", "))),
     "join_words": lambda r: subject(r).replace(" ", "-"),
+    "reverse_words": lambda r: " ".join(subject(r).split()[::-1]),
+    "count_words": lambda r: f"Number of words: {subject(r).count(' ') + 1}",
+    "pick_word": pick_word,
+    "repeat_word": repeat_word,
     "replace_word": replace_word,
+    "remove_word": remove_word,
     "append_words": lambda r: f"{subject(r)} {quoted(r)[0]}",
     "plural": two(plural, "many {A}, many {B}"),
     "opposite": two(OPPOSITE, "not {a} but {A}, not {b} but {B}"),
     "capital": two(CAPITAL, "{A} is the capital of {a}, {B} of {b}."),
+    "colour": two(COLOUR, "{a}: {A}; {b}: {B}"),
     "spanish": two(SPANISH, "{A} y {B}"),
+    "kind": kind,
     "odd_one_out": odd_one_out,
+    "past_tense": past_tense,
     "day": cycled(list(calendar.day_name), "That day is a {}."),
+    "month": cycled(list(calendar.month_name)[1:], "It will be {}"),
     "date": later_date,
     "convert_units": convert,
+    "clock": clock,
+    "spoken_time": spoken_time,
     "follow_up_sum": follow_up_sum,
     "recall_name": lambda r: f"Your name is {re.search('My name is (.*?)[.]', r['history'][0][0])[1]}.",
     "shopping_list": shopping_list,
+    "recall_place": recall_place,
 }

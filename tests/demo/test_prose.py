@@ -8,7 +8,7 @@ from diverseevol.demo.skills import SKILLS
 
 def test_a_changed_text_needs_a_new_model_version():
     digest = hashlib.sha256("\n".join(islice(lines(0), 5000)).encode()).hexdigest()
-    assert (model.VERSION, digest[:16]) == (2, "421dc15dd8a0a95e"), (
+    assert (model.VERSION, digest[:16]) == (1, "c6aa2da35eedb22b"), (
         "the text has changed: count up model.VERSION, then update this line"
     )
 

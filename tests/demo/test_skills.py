@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from diverseevol.demo.skills import SKILLS
+from diverseevol.demo.skills import SKILLS, check
 
 _spec = importlib.util.spec_from_file_location("demo_oracles", Path(__file__).with_name("oracles.py"))
 oracles = importlib.util.module_from_spec(_spec)
@@ -67,6 +67,15 @@ def test_equal_content_means_equal_answer():
 def test_history_is_a_list_of_pairs_and_only_there_where_there_is_one():
     records = {skill.name: drawn(skill, 1)[0].record() for skill in SKILLS}
     multi_turn = {name for name, record in records.items() if "history" in record}
-    assert multi_turn == {"follow_up_sum", "recall_name", "shopping_list"}
+    assert multi_turn == {"follow_up_sum", "recall_name", "shopping_list", "recall_place"}
     assert [len(pair) for pair in records["shopping_list"]["history"]] == [2, 2]
     assert list(records["add"]) == ["instruction", "input", "output", "skill"]
+
+
+def test_check_accepts_the_answer_alone():
+    record = {"output": "8 is even."}
+    assert check(record, " 8 is even\n")
+    assert check(record, "8 is even.")
+    assert not check(record, "8 is Even.")
+    assert not check(record, "8 is even. 9 is odd.")
+    assert not check(record, "")

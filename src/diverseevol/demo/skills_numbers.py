@@ -1,20 +1,11 @@
-"""Skills about numbers and what they measure: arithmetic, order, dates, units."""
+"""Skills about numbers: arithmetic, comparing, ordering, writing them otherwise."""
 
 from __future__ import annotations
 
 from random import Random
 
 from .skill import Skill, Values
-from .words import DAYS, MONTH_LENGTHS, MONTHS, roman
-
-UNITS = (
-    ("metre", "centimetre", 100),
-    ("hour", "minute", 60),
-    ("kilogram", "gram", 1000),
-    ("day", "hour", 24),
-    ("week", "day", 7),
-    ("year", "month", 12),
-)
+from .words import FRUITS, NAMES, PLURALS, number_word, roman
 
 
 def _sum_of_two(rng: Random) -> Values:
@@ -27,6 +18,11 @@ def _difference(rng: Random) -> Values:
     return {"a": b + c, "b": b, "c": c}
 
 
+def _product(rng: Random) -> Values:
+    a, b = rng.randint(2, 30), rng.randint(2, 12)
+    return {"a": a, "b": b, "c": a * b}
+
+
 def _unequal_pair(rng: Random) -> Values:
     a, b = rng.sample(range(1, 60), 2)
     return {"a": a, "b": b, "high": max(a, b), "low": min(a, b)}
@@ -34,7 +30,18 @@ def _unequal_pair(rng: Random) -> Values:
 
 def _four_numbers(rng: Random) -> Values:
     numbers = rng.sample(range(1, 50), 4)
-    return {"list": ", ".join(map(str, numbers)), "sorted": ", ".join(map(str, sorted(numbers))), "high": max(numbers)}
+    ordered = sorted(numbers)
+    return {
+        "list": ", ".join(map(str, numbers)),
+        "sorted": ", ".join(map(str, ordered)),
+        "high": ordered[-1],
+        "low": ordered[0],
+    }
+
+
+def _parity(rng: Random) -> Values:
+    n = rng.randint(1, 300)
+    return {"n": n, "parity": "odd" if n % 2 else "even"}
 
 
 def _even_steps(rng: Random) -> Values:
@@ -42,26 +49,24 @@ def _even_steps(rng: Random) -> Values:
     return {"list": ", ".join(str(start + step * i) for i in range(4)), "next": start + 4 * step, "step": step}
 
 
+def _half(rng: Random) -> Values:
+    c = rng.randint(1, 150)
+    return {"a": 2 * c, "c": c}
+
+
 def _as_roman(rng: Random) -> Values:
-    n = rng.randint(1, 299)
+    n = rng.randint(1, 99)
     return {"n": n, "roman": roman(n)}
 
 
-def _later_day(rng: Random) -> Values:
-    start, n = rng.randrange(7), rng.randint(2, 30)
-    return {"day": DAYS[start], "n": n, "later": DAYS[(start + n) % 7]}
+def _as_words(rng: Random) -> Values:
+    n = rng.randint(1, 99)
+    return {"n": n, "words": number_word(n)}
 
 
-def _later_date(rng: Random) -> Values:
-    month, n = rng.randrange(12), rng.randint(2, 14)
-    day = rng.randint(1, MONTH_LENGTHS[month] - n)  # stays within its month
-    return {"date": f"{day} {MONTHS[month]}", "n": n, "later": f"{day + n} {MONTHS[month]}"}
-
-
-def _conversion(rng: Random) -> Values:
-    big, small, factor = rng.choice(UNITS)
-    n = rng.randint(2, 60)
-    return {"n": n, "big": f"{big}s", "small": f"{small}s", "m": n * factor}
+def _purchase(rng: Random) -> Values:
+    a, b = rng.randint(2, 12), rng.randint(2, 12)
+    return {"name": rng.choice(NAMES), "things": PLURALS[rng.choice(FRUITS)], "a": a, "b": b, "c": a + b}
 
 
 SKILLS = (
@@ -83,6 +88,18 @@ SKILLS = (
         ),
         "{a} - {b} = {c}",
         "{a} minus {b} leaves {c}.",
+    ),
+    Skill(
+        "multiply",
+        _product,
+        (
+            "Multiply {a} by {b}.",
+            "What is {a} times {b}?",
+            "Find the product of {a} and {b}.",
+            "Multiply the two numbers. | {a} and {b}",
+        ),
+        "{a} x {b} = {c}",
+        "{a} times {b} gives {c}.",
     ),
     Skill(
         "compare",
@@ -121,6 +138,30 @@ SKILLS = (
         "Among {list} the largest is {high}.",
     ),
     Skill(
+        "smallest",
+        _four_numbers,
+        (
+            "Which number is the smallest? | {list}",
+            "Find the minimum of {list}.",
+            "Name the smallest of {list}.",
+            "What is the lowest of these numbers? | {list}",
+        ),
+        "Smallest: {low}",
+        "Among {list} the smallest is {low}.",
+    ),
+    Skill(
+        "even_or_odd",
+        _parity,
+        (
+            "Is {n} even or odd?",
+            "Say whether {n} is even or odd.",
+            "Even or odd? | {n}",
+            "Tell if the number {n} is odd or even.",
+        ),
+        "{n} is {parity}.",
+        "The number {n} is {parity}.",
+    ),
+    Skill(
         "sequence",
         _even_steps,
         (
@@ -131,6 +172,13 @@ SKILLS = (
         ),
         "{next}, because each step is {step}",
         "Counting in steps of {step}: {list}, {next}.",
+    ),
+    Skill(
+        "half",
+        _half,
+        ("What is half of {a}?", "Halve {a}.", "Divide {a} by two.", "Give half of the number. | {a}"),
+        "Half of {a} is {c}",
+        "{c} is one half of {a}.",
     ),
     Skill(
         "roman",
@@ -145,39 +193,27 @@ SKILLS = (
         "The Romans wrote {n} as {roman}.",
     ),
     Skill(
-        "day",
-        _later_day,
+        "number_words",
+        _as_words,
         (
-            "Which day comes {n} days after {day}?",
-            "Today is {day}. Which day is it in {n} days?",
-            "Count {n} days on. | {day}",
-            "Name the day of the week {n} days from {day}.",
+            "Write {n} in words.",
+            "Spell out the number {n}.",
+            "How do you write {n} in letters?",
+            "Turn the digits into words. | {n}",
         ),
-        "That day is a {later}.",
-        "Counting {n} days from {day} leads to {later}.",
+        "in words: {words}",
+        "The number {n} is called {words}.",
     ),
     Skill(
-        "date",
-        _later_date,
+        "word_problem",
+        _purchase,
         (
-            "Which date is {n} days after {date}?",
-            "Add {n} days to {date}.",
-            "Move the date {n} days on. | {date}",
-            "It is {date}. Give the date in {n} days.",
+            "{name} has {a} {things} and buys {b} more. How many {things} are there now?",
+            "{name} finds {a} {things}, then {b} more. How many does {name} have?",
+            "How many {things} does {name} have in all? | {name} has {a} {things} in one bag and {b} in the other.",
+            "First {name} picks {a} {things}, later {b}. Count the {things}.",
         ),
-        "on {later}",
-        "The date {n} days after {date} is {later}.",
-    ),
-    Skill(
-        "convert_units",
-        _conversion,
-        (
-            "Convert {n} {big} to {small}.",
-            "How many {small} are {n} {big}?",
-            "Express it in {small}. | {n} {big}",
-            "Turn {n} {big} into {small}.",
-        ),
-        "{n} {big} = {m} {small}",
-        "There are {m} {small} in {n} {big}.",
+        "{name} has {c} {things} now.",
+        "With {a} {things} and {b} more, {name} has {c} {things}.",
     ),
 )

@@ -22,12 +22,24 @@ OPPOSITES_ONE_WAY = {
     "clean": "dirty", "thick": "thin", "long": "short", "near": "far", "sweet": "sour",
 }  # fmt: skip
 OPPOSITES = OPPOSITES_ONE_WAY | {right: left for left, right in OPPOSITES_ONE_WAY.items()}
+PAST = {
+    "walk": "walked", "jump": "jumped", "play": "played", "open": "opened", "paint": "painted", "wash": "washed", "help": "helped",
+    "cook": "cooked", "look": "looked", "talk": "talked", "go": "went", "see": "saw", "eat": "ate", "run": "ran", "sing": "sang",
+    "find": "found", "write": "wrote", "take": "took", "give": "gave", "buy": "bought", "come": "came", "know": "knew",
+    "swim": "swam", "sleep": "slept",
+}  # fmt: skip
 CAPITALS = {
     "France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Germany": "Berlin", "Greece": "Athens", "Norway": "Oslo",
     "Sweden": "Stockholm", "Finland": "Helsinki", "Poland": "Warsaw", "Austria": "Vienna", "Hungary": "Budapest",
     "Portugal": "Lisbon", "Ireland": "Dublin", "Russia": "Moscow", "Egypt": "Cairo", "Kenya": "Nairobi", "Japan": "Tokyo",
     "China": "Beijing", "India": "Delhi", "Cuba": "Havana", "Peru": "Lima", "Chile": "Santiago", "Canada": "Ottawa",
     "Iraq": "Baghdad",
+}  # fmt: skip
+COLOURS = {
+    "banana": "yellow", "lemon": "yellow", "sun": "yellow", "cherry": "red", "blood": "red", "tomato": "red", "grass": "green",
+    "leaf": "green", "frog": "green", "sky": "blue", "sea": "blue", "snow": "white", "milk": "white", "swan": "white", "coal": "black",
+    "raven": "black", "night": "black", "carrot": "orange", "fox": "orange", "plum": "purple", "violet": "purple", "chocolate": "brown",
+    "bear": "brown", "elephant": "grey",
 }  # fmt: skip
 SPANISH = {
     "dog": "perro", "cat": "gato", "horse": "caballo", "bird": "ave", "apple": "manzana", "pear": "pera", "house": "casa",
@@ -39,11 +51,24 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
+ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
+    "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+ROMAN = ((90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
+
+
+def number_word(n: int) -> str:
+    """Write a number from 0 to 99 in words: 42 is forty-two."""
+    if n < 20:
+        return ONES[n]
+    return TENS[n // 10] + (f"-{ONES[n % 10]}" if n % 10 else "")
 
 
 def roman(n: int) -> str:
-    """Write a number from 1 to 399 in Roman numerals: 42 is XLII."""
+    """Write a number from 1 to 99 in Roman numerals: 42 is XLII."""
     digits = ""
     for value, digit in ROMAN:
         digits += digit * (n // value)

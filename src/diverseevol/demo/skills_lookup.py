@@ -1,4 +1,4 @@
-"""Skills about facts: grammar, geography, another language, and what was said earlier in a dialogue (records with `history`)."""
+"""Skills about facts: grammar, geography, colours, kinds of things, another language."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from .skill import Skill, Values
-from .words import ANIMALS, CAPITALS, FRUITS, KINDS, NAMES, OPPOSITES, PLACES, PLURALS, SPANISH
+from .words import CAPITALS, COLOURS, KINDS, NAMES, OPPOSITES, PAST, PLURALS, SPANISH
 
 
 def _two_facts(table: Mapping[str, str]) -> Callable[[Random], Values]:
@@ -19,6 +19,12 @@ def _two_facts(table: Mapping[str, str]) -> Callable[[Random], Values]:
     return draw
 
 
+def _kind(rng: Random) -> Values:
+    kinds = rng.sample(sorted(KINDS), 2)
+    right = rng.choice(kinds)
+    return {"word": rng.choice(KINDS[right]), "kind": right, "k": kinds[0], "l": kinds[1]}
+
+
 def _odd_one_out(rng: Random) -> Values:
     usual, odd = rng.sample(sorted(KINDS), 2)
     stranger = rng.choice(KINDS[odd])
@@ -27,18 +33,9 @@ def _odd_one_out(rng: Random) -> Values:
     return {"list": ", ".join(words), "word": stranger, "kind": usual}
 
 
-def _running_sum(rng: Random) -> Values:
-    a, b, c = (rng.randint(1, 20) for _ in range(3))
-    return {"a": a, "b": b, "sum": a + b, "c": c, "total": a + b + c}
-
-
-def _introduction(rng: Random) -> Values:
-    return {"name": rng.choice(NAMES), "place": rng.choice(PLACES), "animal": rng.choice(ANIMALS)}
-
-
-def _shopping_list(rng: Random) -> Values:
-    a, b, c = (PLURALS[fruit] for fruit in rng.sample(FRUITS, 3))
-    return {"a": a, "b": b, "c": c}
+def _past_tense(rng: Random) -> Values:
+    verb = rng.choice(sorted(PAST))
+    return {"verb": verb, "past": PAST[verb], "name": rng.choice(NAMES)}
 
 
 SKILLS = (
@@ -79,6 +76,18 @@ SKILLS = (
         "The capital of {a} is {A}. The capital of {b} is {B}.",
     ),
     Skill(
+        "colour",
+        _two_facts(COLOURS),
+        (
+            'What colour have "{a}" and "{b}"?',
+            "Name the colour of each. | {a}, {b}",
+            'Say which colours belong to "{a}" and "{b}".',
+            "Give the usual colours. | {a}, {b}",
+        ),
+        "{a}: {A}; {b}: {B}",
+        "The colour of {a} is {A}, and {b} is {B}.",
+    ),
+    Skill(
         "spanish",
         _two_facts(SPANISH),
         (
@@ -89,6 +98,18 @@ SKILLS = (
         ),
         "{A} y {B}",
         "In Spanish {a} is {A} and {b} is {B}.",
+    ),
+    Skill(
+        "kind",
+        _kind,
+        (
+            'Is "{word}" one of the {k}s or of the {l}s?',
+            "To which group does it belong, {k} or {l}? | {word}",
+            'Classify "{word}" as {k} or {l}.',
+            "Choose the right group: {k} or {l}. | {word}",
+        ),
+        "The word {word} belongs to the group {kind}.",
+        "A word like {word} names a kind of {kind}.",
     ),
     Skill(
         "odd_one_out",
@@ -103,27 +124,15 @@ SKILLS = (
         "Among {list} only {word} does not name a kind of {kind}.",
     ),
     Skill(
-        "follow_up_sum",
-        _running_sum,
-        ("And now add {c}.", "Add {c} to that.", "What do you get with {c} more?", "Now {c} on top of it."),
-        "{sum} and {c} make {total}.",
-        "First {a} and {b} make {sum}, then {c} more make {total}.",
-        history=(("What is {a} plus {b}?", "{a} + {b} = {sum}"),),
-    ),
-    Skill(
-        "recall_name",
-        _introduction,
-        ("What is my name?", "Do you remember what I am called?", "Say my name.", "Who am I?"),
-        "Your name is {name}.",
-        "I live near the {place} with my {animal} and my name is {name}.",
-        history=(("My name is {name}. I live near the {place} and have a {animal}.", "Hello, {name}!"),),
-    ),
-    Skill(
-        "shopping_list",
-        _shopping_list,
-        ("Put {c} on it too.", "Also {c}, please.", "Add {c} to the list.", "I need {c} as well."),
-        "Your list: {a}, {b}, {c}",
-        "A list of {a}, {b} and, added later, {c}.",
-        history=(("Start a list with {a}.", "Your list: {a}"), ("Now {b} too.", "Your list: {a}, {b}")),
+        "past_tense",
+        _past_tense,
+        (
+            'Put "{name} will {verb}" into the past.',
+            "Write in the past tense. | {name} will {verb}",
+            'Say "{name} will {verb}" as if it was yesterday.',
+            "Change the tense to past. | {name} will {verb}",
+        ),
+        "{name} {past}",
+        "Tomorrow {name} will {verb}; yesterday {name} {past}.",
     ),
 )
