@@ -72,7 +72,10 @@ def command_line() -> str:
     text = text.replace("# `diverseevol`", "# Command line", 1).replace("[[CONFIG] [KEY=VALUE]…]...", "[CONFIG] [KEY=VALUE]...")
     text = re.sub(r"^Example: (.*)$", r"**Example**:\n\n```console\n$ \1\n```", text, flags=re.MULTILINE)
     text = text.replace("[CONFIG] [KEY=VALUE]… <list[str]>", "[CONFIG] [KEY=VALUE]...").replace("&#x27;", "'")
-    text = re.sub(r"<list\[str\]>", "<str>", text)
+    text = text.replace("<list[str]>", "<str>")
+    for name, verb in get_command(app).commands.items():  # typer's list of verbs is cut off, and leads nowhere
+        text = re.sub(rf"^\* `{name}`: .*$", f"* [`{name}`](#diverseevol-{name}): {verb.help}", text, flags=re.MULTILINE)
+    text = re.sub(r"^First steps:.*\n\n", "", text, flags=re.MULTILINE)
     return text.replace("```console", "```text")
 
 
@@ -83,8 +86,17 @@ def python_api() -> str:
     assert not missing, f"no group of docs/reference.py has {sorted(missing)}"
     parts = ["# Python", "The public names, all of them importable from `diverseevol`; they are loaded when first used."]
     for heading, names in GROUPS.items():
-        parts += [f"## {heading}", *(f"::: {_home(name)}" for name in names)]
+        parts += [f"## {heading}", *(_entry(name) for name in names)]
     return "\n\n".join(parts) + "\n"
+
+
+def _entry(name: str) -> str:
+    """Where mkdocstrings finds a public name; the keys of a configuration have a page of their own."""
+    if name != "RunConfig":
+        return f"::: {_home(name)}"
+    return (
+        f"::: {_home(name)}\n    options: {{members: false, show_bases: false}}\n\nIts fields: [Configuration](configuration.md)."
+    )
 
 
 def _home(name: str) -> str:

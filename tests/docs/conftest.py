@@ -25,5 +25,8 @@ def workplace(made_model, tmp_path_factory):
     root = tmp_path_factory.mktemp("docs")
     answers, judges = load("answer_server"), load("judge_server")
     prepare(root / "prepared", made_model, judges.answer_lines)
-    with answers.serving() as answerer, judges.serving(lambda asked: "8 6\nbecause" if "answer 2]" in asked.prompt else "7") as judge:
+    with (
+        answers.serving() as answerer,
+        judges.serving(lambda asked: "8 6\nbecause" if "answer 2]" in asked.prompt else "7") as judge,
+    ):
         yield Workplace(root, {"answer": answerer.url, "judge": judge.url})

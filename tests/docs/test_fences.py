@@ -5,16 +5,19 @@ import tomllib
 from collections import Counter
 
 import pytest
+import typer
 import yaml
 from fences import FENCES, PAGES, commands_of, fences_of, inline_commands
 from typer.main import get_command
-from workplace import SMALL
+from workplace import SMALL, SMALL_DEMO
 
 import diverseevol.compare
 import diverseevol.config
 from diverseevol import load_config
 from diverseevol.cli.app import app
 from diverseevol.config import SourceConfig
+from diverseevol.demo import show
+from diverseevol.demo.pool import make_heldout
 from diverseevol.pool.formats import Reader
 from diverseevol.pool.layouts import Mapping
 
@@ -33,12 +36,19 @@ def place(fence, workplace, made_model, monkeypatch):
     monkeypatch.setenv("DIVERSEEVOL_BENCHMARKS", str(place / "benchmarks"))
     monkeypatch.setenv("OPENAI_BASE_URL", workplace.servers["judge"])
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setattr("diverseevol.demo.show.tiny_model", lambda cache_dir, watch: made_model)
+    monkeypatch.setattr(show, "tiny_model", lambda cache_dir, watch: made_model)
+    monkeypatch.setattr(show, "load_config", lambda options: load_config(None, SMALL_DEMO, options=options))
+    monkeypatch.setattr(show, "make_heldout", lambda seed: make_heldout(1, seed))
     return place
 
 
 @of("sh", "bash", "shell")
-def test_commands_run(fence, place, workplace):
+def test_commands_run(fence, place, workplace, monkeypatch):
+    def checked(experiment, watch):
+        experiment.check()
+        raise typer.Exit
+
+    monkeypatch.setattr(diverseevol.compare, "compare_strategies", checked)
     for words in commands_of(fence.text):
         workplace.call(words, fence.page)
 
@@ -52,8 +62,10 @@ def test_programs_run(fence, place, workplace, monkeypatch):
         file, [*overrides, *SMALL, "out=runs/program"], preset, options
     )
     monkeypatch.setattr(diverseevol.config, "load_config", small)
-    monkeypatch.setattr(diverseevol.compare, "Experiment", lambda *a, **more: experiment(*a, **{**more, "seeds": (0,)}))
-    names = {"__name__": "fence", "chosen_rows": list(range(200)), "embeddings": np.load("X.npy"), "n_new": 5}
+    monkeypatch.setattr(
+        diverseevol.compare, "Experiment", lambda *a, **more: experiment(*a, **{**more, "seeds": (0,), "is_one_time": False})
+    )
+    names = {"__name__": "fence", "chosen_rows": np.arange(200)}
     exec(compile(fence.text, str(fence), "exec"), names)
 
 
@@ -113,7 +125,7 @@ def test_commands_in_the_text_name_verbs_and_options_that_exist(page, code):
 @pytest.mark.parametrize("verb", sorted(get_command(app).commands))
 def test_the_example_in_a_verbs_help_is_understood(verb):
     command = get_command(app).commands[verb]
-    examples = [words for words in commands_of(command.epilog.removeprefix("Example: ").split(" · ")[0])]
+    examples = list(commands_of(command.epilog.removeprefix("Example: ").split(" · ")[0]))
     assert examples
     for words in examples:
         assert words[:2] == ["diverseevol", verb]
@@ -123,7 +135,9 @@ def test_the_example_in_a_verbs_help_is_understood(verb):
 def test_marks_and_indented_commands_are_seen(tmp_path, monkeypatch):
     monkeypatch.setattr("fences.ROOT", tmp_path)
     page = tmp_path / "page.md"
-    page.write_text("<!-- not run: why -->\n```sh\nvllm serve\n```\n\nText\n\n    diverseevol status x  # y\n\n```sh\na \\\n  -b  # c\n```\n")
+    page.write_text(
+        "<!-- not run: why -->\n```sh\nvllm serve\n```\n\nText\n\n    diverseevol status x  # y\n\n```sh\na \\\n  -b  # c\n```\n"
+    )
     first, second, third = fences_of(page)
     assert (first.mark, first.reason, first.line) == ("not run", "why", 2)
     assert (second.language, second.mark, list(commands_of(second.text))) == ("sh", "", [["diverseevol", "status", "x"]])

@@ -1,7 +1,8 @@
 """A folder in which documented commands find what they name, and how they are run there.
 
 They run as they stand, in this process, with words behind them that make them quick, so that a renamed verb, option or key breaks a test.
-`run` goes as far as its plan, which checks all that a run checks before it loads weights; on the pages in `RUN_FOR_REAL` it runs.
+`run` goes as far as its plan, which checks all that a run checks before it loads weights; on the pages in `RUN_FOR_REAL` it runs. `compare`
+goes as far as its checks; tests/cli/test_compare.py runs it.
 """
 
 import json
@@ -22,12 +23,13 @@ from diverseevol.demo.pool import make_heldout, make_pool
 RUN_FOR_REAL = ("README.md", "docs/tutorial.md")
 SMALL = ("rounds=1", "n_init=6", "n_new=3", "pool.max_rows=60", "pool.holdout=null", "prompt.max_length=128")
 SMALL += ("train.num_train_epochs=1", "train.total_batch_size=8")
+SMALL_DEMO = ("n_init=6", "n_new=3", "train.num_train_epochs=1")
 QUICK = {
     "answer": ("--max-new-tokens", "2", "--overwrite"),
-    "compare": ("--seeds", "0", *SMALL, "pool.holdout=10"),
-    "demo": ("--rows", "700", "--rounds", "1"),
+    "demo": ("--rows", "700"),
     "diversity": ("--random-sets", "2"),
     "init": ("--force",),
+    "judge": ("--yes",),
 }
 SERVED = "http://localhost:8000/v1"
 
@@ -58,10 +60,14 @@ class Workplace:
         quick = QUICK.get(verb, ())
         if verb == "run" and "--show-samples" not in rest:
             self.n_runs += 1
-            verb, quick = ("run", (*SMALL, f"out=runs/new-{self.n_runs}")) if page in RUN_FOR_REAL else ("plan", ("out=runs/new",))
-        if verb == "compare" and any(word.startswith("heldout.path=") or word.endswith("demo.yaml") for word in rest):
-            quick = quick[:-1]  # held-out rows come from a file
-        ended = CliRunner().invoke(app, [verb, *rest, *quick], input="y\n", catch_exceptions=False)
+            verb, quick = (
+                ("run", (*SMALL, f"out=runs/new-{self.n_runs}")) if page in RUN_FOR_REAL else ("plan", ("out=runs/new",))
+            )
+        if verb == "demo" and "--only-data" not in rest:
+            quick = (*quick, "--rounds", "1")
+        if "--calibrate" in rest:
+            quick = (*quick, "prompt.max_length=128", "train.per_device_train_batch_size=1", "train.total_batch_size=1")
+        ended = CliRunner().invoke(app, [verb, *rest, *quick], catch_exceptions=False)
         assert ended.exit_code == 0, ended.output
 
     def filled(self, word, verb):
@@ -79,14 +85,12 @@ def prepare(place, model, answer_lines):
     write(place / "pool.jsonl", rows)
     write(place / "heldout.jsonl", [{**row, "category": row["skill"]} for row in make_heldout(seed=0)[:20]])
     for name, key in (("vicuna", "text"), ("koala", "prompt"), ("wizardlm", "Instruction"), ("mine", "question")):
-        write(place / f"benchmarks/{name}.jsonl", [{"question_id": at, key: f"Question {at}?"} for at in range(3)])
+        write(place / f"benchmarks/{name}.jsonl", [{"question_id": at, key: f"Question {at}?", "ask": "?"} for at in range(3)])
     shutil.copy(place / "benchmarks/vicuna.jsonl", place / "vicuna_test_set.jsonl")
     shutil.copy(place / "benchmarks/vicuna.jsonl", place / "vicuna.jsonl")
     shutil.copy(place / "benchmarks/mine.jsonl", place / "questions.jsonl")
     numbers = np.random.default_rng(0).normal(size=(1200, 16)).astype(np.float32)
-    (place / "vectors").mkdir()
-    for name in ("X.npy", "vectors/embeddings.npy"):
-        np.save(place / name, numbers)
+    np.save(place / "X.npy", numbers)
     write(place / "picks.jsonl", [{"row": row} for row in range(20)])
     for worth, name in enumerate(("a", "b", "gpt35"), 4):
         answer_lines(3, lambda at, worth=worth: worth, place / f"{name}.jsonl")
@@ -100,11 +104,16 @@ def prepare_runs(place, answer_lines):
     for benchmark in ("vicuna", "koala", "wizardlm", "mine"):
         for worth, name in enumerate(("base", "round-00", "round-01", "round-02", "round-03"), 3):
             answer_lines(3, lambda at, worth=worth: worth, place / f"runs/a/answers/{benchmark}/{name}.jsonl")
-    for name in ("verdicts.jsonl", "verdicts/base.jsonl", "verdicts/round-03.jsonl", "runs/a/verdicts/vicuna/round-03-vs-base.jsonl"):
-        lines = [{"question_id": q, "order": o, "score": 7 + q % 3, "opponent_score": 8 - o} for q in range(12) for o in (0, 1)]
-        write(place / name, [{**line, "ours": "round-03", "opponent": "base"} for line in lines])
     for name in ("b", "k_center", "random"):
         shutil.copytree(place / "runs/a", place / "runs" / name)
+    in_runs = [f"runs/{name}/verdicts/vicuna/round-03-vs-base.jsonl" for name in ("k_center", "random")]
+    for name in ("verdicts.jsonl", "verdicts/base.jsonl", "verdicts/round-03.jsonl", *in_runs):
+        lines = [{"question_id": q, "order": o, "score": 7 + q % 3, "opponent_score": 8 - o} for q in range(12) for o in (0, 1)]
+        said = {"answer": "mine", "opponent_answer": "theirs", "judge": "gpt-4.1", "template": "pairwise"}
+        write(place / name, [{**line, **said, "ours": "round-03", "opponent": "base"} for line in lines])
+    (place / "runs/demo").mkdir()
+    demo = {"pool": "pool.jsonl", "model": "path/to/model", "heldout": "heldout.jsonl"}
+    (place / "runs/demo/demo.yaml").write_text(json.dumps(demo))
     CliRunner().invoke(app, ["init", str(place / "my.yaml")], catch_exceptions=False)
 
 
