@@ -95,7 +95,8 @@ def test_the_embeddings_are_the_round_models_mean_over_all_tokens(finished):
             states = model(
                 input_ids=torch.tensor(tokens.ids(row).astype(np.int64))[None], output_hidden_states=True
             ).hidden_states[-1]
-        assert np.allclose(embeddings[row], states[0].mean(0).numpy(), atol=1e-5)
+        rounding = 1e-2 if torch.cuda.is_available() else 1e-5  # a GPU runs the pass in bfloat16
+        assert np.allclose(embeddings[row], states[0].mean(0).numpy(), atol=rounding)
 
 
 def test_the_subset_is_the_users_records_in_pool_order(finished, pool_file):
@@ -330,6 +331,21 @@ def test_the_rows_of_a_killed_pass_stay_whatever_the_next_round_adds(made_model,
     assert np.load(signals / "rows.npy").tolist() == seen.tolist()
     assert np.load(signals / "embeddings.npy").tobytes() == vectors.tobytes()
     assert {line["row"] for line in lines(tmp_path / "b/rounds/01/chosen.jsonl")} < set(seen.tolist())
+
+
+def test_a_round_that_had_chosen_does_not_choose_again(finished, made_model, pool_file, tmp_path, monkeypatch):
+    settings = config(made_model, pool_file, tmp_path / "b", "keep=all", "keep_signals=all")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diverseevol.stages.Stages.train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(evolve(settings))
+    with monkeypatch.context() as patch:
+        patch.setattr("diverseevol.stages.Stages.draw_first", killed)
+        assert next(evolve(settings)).chosen_ids == finished[1][0].chosen_ids
 
 
 def test_scores_of_the_model_choose(made_model, pool_file, tmp_path):
