@@ -88,12 +88,20 @@ def test_configurations_load(fence, place, workplace):
         Mapping.of(source)
 
 
+def records_of(text):
+    """JSON values one after another, which may be folded over several lines."""
+    while text:
+        record, end = json.JSONDecoder().raw_decode(text)
+        yield record
+        text = text[end:].lstrip()
+
+
 @of("json")
 def test_records_are_read(fence):
     assert fence.mark == "format", f"{fence}: say <!-- format: NAME --> before a record"
     reader = Reader(Mapping.of(SourceConfig(path="x")))
-    for line in fence.text.splitlines():
-        name, sample = reader.read(json.loads(line))
+    for record in records_of(fence.text):
+        name, sample = reader.read(record)
         assert name == fence.reason
         assert any(turn.is_trained for turn in sample.turns)
 
