@@ -11,21 +11,16 @@ and processor seconds instead of the clock's. On a GPU: --device cuda --only bfl
 
 import argparse
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from diverseevol.config import EmbedConfig, PoolConfig, PromptConfig
+from diverseevol.config import EmbedConfig
 from diverseevol.embed import EmbedReport, embed_tokens, open_embeddings
-from diverseevol.prepare import prepare
-from diverseevol.progress import SILENT
-
-clock = time.perf_counter
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+from helpers import alpaca_tokens, clock, has_shared, parsed, tinystories
 
 
 class MadeTokens:
@@ -64,7 +59,7 @@ class SomeRows:
         return self.tokens.mask(int(self.rows[row]))
 
 
-def made_llama(width: int, n_layers: int, dtype: torch.dtype, device: str) -> LlamaForCausalLM:
+def made_llama(width: int = 512, n_layers: int = 8, dtype: torch.dtype = torch.float32, device: str = "cpu") -> LlamaForCausalLM:
     torch.manual_seed(0)
     n_heads = width // 64 if width < 2048 else width // 128
     sizes = dict(hidden_size=width, intermediate_size=round(width * 2.6875), num_hidden_layers=n_layers)
@@ -151,30 +146,15 @@ def main() -> None:
         "--tokens-per-batch", nargs="+", default=["auto"], type=lambda word: word if word == "auto" else int(word)
     )
     parser.add_argument("--only", choices=("float32", "bfloat16", "tinystories"))
-    parser.add_argument("--per-core", action="store_true", help="one thread, processor seconds")
-    options = parser.parse_args()
-    if options.per_core:
-        global clock
-        clock = time.process_time
-        torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    options = parsed(parser)
     made = MadeTokens(max(options.rows, 52_002), 32_000)
     for dtype in ("float32", "bfloat16"):
         if options.only in (None, dtype):
             model = made_llama(options.width, options.layers, getattr(torch, dtype), options.device)
             compare(f"Llama {options.width} x {options.layers}, {options.device}", model, made, options, options.rows)
-    if options.only not in (None, "tinystories"):
-        return
-    if not SHARED.is_dir():
-        print(f"\nTinyStories on Alpaca left out: {SHARED} is not there")
-        return
-    name = str(SHARED / "models" / "tinystories-656k")
-    with tempfile.TemporaryDirectory() as folder:
-        pool = PoolConfig(path=str(SHARED / "pools" / "alpaca_data.json"))
-        data = prepare(pool, PromptConfig(), AutoTokenizer.from_pretrained(name), Path(folder), 0, SILENT)
-        compare(
-            "TinyStories on Alpaca", AutoModelForCausalLM.from_pretrained(name).eval(), data.tokens, options, options.tiny_rows
-        )
+    if options.only in (None, "tinystories") and has_shared("TinyStories on Alpaca"):
+        with alpaca_tokens() as tokens:
+            compare("TinyStories on Alpaca", tinystories(), tokens, options, options.tiny_rows)
 
 
 if __name__ == "__main__":

@@ -179,11 +179,13 @@ def test_keys_pass_through_and_accumulation_follows_the_batch(tmp_path):
 
 def test_progress_hands_on_steps_and_losses():
     said = []
-    task = SimpleNamespace(total=None, advance=lambda n=1: said.append(n), say_about=said.append)
+    task = SimpleNamespace(
+        total=None, skip=lambda n: said.append(("skip", n)), advance=lambda n=1: said.append(n), say_about=said.append
+    )
     callback = sft._Progress(task)
     state = SimpleNamespace(max_steps=9, global_step=4)
     callback.on_train_begin(None, state, None)
     callback.on_step_end(None, state, None)
     callback.on_log(None, state, None, logs={"loss": 1.25})
     assert task.total == 9
-    assert said == [4, 1, "loss 1.2500"]
+    assert said == [("skip", 4), 1, "loss 1.2500"]
