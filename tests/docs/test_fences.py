@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 import typer
 import yaml
-from fences import FENCES, PAGES, commands_of, fences_of, inline_commands
+from doc_fences import FENCES, PAGES, commands_of, fences_of, inline_commands
+from doc_workplace import SMALL, SMALL_DEMO
 from typer.main import get_command
-from workplace import SMALL, SMALL_DEMO
 
 import diverseevol.compare
 import diverseevol.config
@@ -34,7 +34,7 @@ def place(fence, workplace, made_model, monkeypatch):
     place = workplace.of(fence.page)
     monkeypatch.chdir(place)
     monkeypatch.setenv("DIVERSEEVOL_BENCHMARKS", str(place / "benchmarks"))
-    monkeypatch.setenv("OPENAI_BASE_URL", workplace.servers["judge"])
+    monkeypatch.setenv("OPENAI_BASE_URL", workplace.url)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setattr(show, "tiny_model", lambda cache_dir, watch: made_model)
     monkeypatch.setattr(show, "load_config", lambda options: load_config(None, SMALL_DEMO, options=options))
@@ -141,7 +141,7 @@ def test_the_example_in_a_verbs_help_is_understood(verb):
 
 
 def test_marks_and_indented_commands_are_seen(tmp_path, monkeypatch):
-    monkeypatch.setattr("fences.ROOT", tmp_path)
+    monkeypatch.setattr("doc_fences.ROOT", tmp_path)
     page = tmp_path / "page.md"
     page.write_text(
         "<!-- not run: why -->\n```sh\nvllm serve\n```\n\nText\n\n    diverseevol status x  # y\n\n```sh\na \\\n  -b  # c\n```\n"

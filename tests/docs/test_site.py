@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from fences import ROOT
+from doc_fences import ROOT
 
 import diverseevol
 from diverseevol.config import PRESETS, RunConfig, SourceConfig

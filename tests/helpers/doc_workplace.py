@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from fences import FENCES, ROOT, arguments_of
+from api_server import answer_lines
+from doc_fences import FENCES, ROOT, arguments_of
 from typer.testing import CliRunner
 
 from diverseevol import evolve, load_config
@@ -39,7 +40,7 @@ class Workplace:
     """Copies of the prepared folder, one a page, so that pages do not depend on each other."""
 
     root: Path
-    servers: dict
+    url: str
     n_runs: int = field(default=0)
 
     def of(self, page):
@@ -56,7 +57,7 @@ class Workplace:
         arguments = arguments_of(words)
         if arguments is None:
             return call_other(words)
-        verb, *rest = (self.filled(word, arguments[0]) for word in arguments)
+        verb, *rest = (self.filled(word) for word in arguments)
         quick = QUICK.get(verb, ())
         if verb == "run" and "--show-samples" not in rest:
             self.n_runs += 1
@@ -70,13 +71,13 @@ class Workplace:
         ended = CliRunner().invoke(app, [verb, *rest, *quick], catch_exceptions=False)
         assert ended.exit_code == 0, ended.output
 
-    def filled(self, word, verb):
+    def filled(self, word):
         """Words that stand for something of the reader's."""
         sample = json.loads((Path("runs/a/rounds/01/chosen.jsonl")).read_text().splitlines()[0])["id"]
-        return sample if word == "ID" else word.replace(SERVED, self.servers.get(verb, SERVED))
+        return sample if word == "ID" else word.replace(SERVED, self.url)
 
 
-def prepare(place, model, answer_lines):
+def prepare(place, model):
     """Everything that the documentation's commands name, as small as it can be."""
     shutil.copytree(model, place / "path/to/model")
     shutil.copytree(model, place / "path/to/other")
@@ -94,10 +95,10 @@ def prepare(place, model, answer_lines):
     write(place / "picks.jsonl", [{"row": row} for row in range(20)])
     for worth, name in enumerate(("a", "b", "gpt35"), 4):
         answer_lines(3, lambda at, worth=worth: worth, place / f"{name}.jsonl")
-    prepare_runs(place, answer_lines)
+    prepare_runs(place)
 
 
-def prepare_runs(place, answer_lines):
+def prepare_runs(place):
     """A finished run of three rounds with answers, under the names that the pages use, a config, and verdicts."""
     options = {"pool.path": str(place / "pool.jsonl"), "model": str(place / "path/to/model"), "out": str(place / "runs/a")}
     list(evolve(load_config(None, [*SMALL, "rounds=3", "keep=all"], options=options)))
