@@ -19,7 +19,6 @@ from diverseevol.config import SourceConfig
 from diverseevol.demo import show
 from diverseevol.demo.pool import make_heldout
 from diverseevol.pool.formats import Reader
-from diverseevol.pool.layouts import Mapping
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
 
@@ -85,7 +84,7 @@ def test_configurations_load(fence, place, workplace):
     config = load_config(place / "fence.yaml", options=needed | ({"n_new": 1} if "budget" in documents[0] else {}))
     assert config.out
     for source in config.pool.all_sources():
-        Mapping.of(source)
+        Reader.of(source)
 
 
 def records_of(text):
@@ -99,7 +98,7 @@ def records_of(text):
 @of("json")
 def test_records_are_read(fence):
     assert fence.mark == "format", f"{fence}: say <!-- format: NAME --> before a record"
-    reader = Reader(Mapping.of(SourceConfig(path="x")))
+    reader = Reader.of(SourceConfig(path="x"))
     for record in records_of(fence.text):
         name, sample = reader.read(record)
         assert name == fence.reason
