@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from diverseevol import load_config
+from diverseevol import evolve, load_config
+from diverseevol.cli.app import app
 from diverseevol.cli.plan import PAPERS_BENCHMARKS
 from diverseevol.cli.plan import planned as plan_values
 
@@ -104,6 +106,18 @@ def test_calibrated_rates_are_measured_here(made_model, pool_file):
     assert values["seconds"]["embed"] == pytest.approx(
         sum(each["embed_flops"] for each in values["rounds"]) / values["rates"]["embed"]
     )
+
+
+def test_the_prepared_pool_of_the_configs_own_run_folder_is_used(made_model, pool_file, tmp_path, monkeypatch):
+    file = tmp_path / "my.yaml"
+    words = (
+        f"rounds: 1\nn_init: 8\nn_new: 4\nprompt: {{max_length: 256}}\nselection: {{strategy: random}}\nout: {tmp_path / 'run'}"
+    )
+    file.write_text(f"pool: {pool_file}\nmodel: {made_model}\n{words}\n")
+    next(evolve(load_config(file)))
+    monkeypatch.setattr("diverseevol.planning.Pool.read", None)
+    said = CliRunner().invoke(app, ["plan", str(file)], catch_exceptions=False).stdout
+    assert "pool: 200 rows" in said
 
 
 def test_mistakes_are_short():

@@ -53,14 +53,14 @@ def plan(
     given = {
         "pool.path": pool,
         "model": model,
-        "out": out or "unused",  # nothing is written
+        "out": out,
         "selection.strategy": strategy,
         "rounds": rounds,
         "n_init": n_init,
         "n_new": n_new,
         "seed": seed,
     }
-    config = o.config_from(words, preset, given)
+    config = o.config_from(words, preset, given, needs_out=False)
     values = planned(config, hardware, utilisation, calibrate, benchmark or PAPERS_BENCHMARKS, price_in, price_out)
     if as_json:
         typer.echo(json.dumps(values, ensure_ascii=False))

@@ -45,9 +45,7 @@ def run(
         "n_new": n_new,
         "seed": seed,
     }
-    if show_samples and out is None:
-        given["out"] = "unused"  # nothing is written
-    config = o.config_from(words, preset, given)
+    config = o.config_from(words, preset, given, needs_out=not show_samples)
     if show_samples:
         from .samples import print_samples
 

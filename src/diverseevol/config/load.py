@@ -24,6 +24,7 @@ def load_config(
     overrides: Iterable[str] = (),
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Build a run's configuration.
 
@@ -32,6 +33,7 @@ def load_config(
         overrides: Words like `train.learning_rate=1e-4`; values are read as YAML.
         preset: paper (the default), modern or thrifty.
         options: Dotted keys and ready values, such as those of the command line's options.
+        defaults: Keys and values that hold where nothing else sets them, the file included.
 
     Raises:
         ConfigError: a missing or unreadable file, an unknown key, a wrong value, a combination that cannot work.
@@ -42,7 +44,7 @@ def load_config(
         given.pop(key, None)
     if name not in PRESETS:
         raise ConfigError(f"no preset is called {name!r}. Known: {', '.join(PRESETS)}.")
-    values = merge({"n_new": 100}, merge(PRESETS[name], given))
+    values = merge({"n_new": 100, **(defaults or {})}, merge(PRESETS[name], given))
     for key, value in (options or {}).items():
         put(values, key, value)
     for word in overrides:
