@@ -95,7 +95,8 @@ def test_the_embeddings_are_the_round_models_mean_over_all_tokens(finished):
             states = model(
                 input_ids=torch.tensor(tokens.ids(row).astype(np.int64))[None], output_hidden_states=True
             ).hidden_states[-1]
-        assert np.allclose(embeddings[row], states[0].mean(0).numpy(), atol=1e-5)
+        rounding = 1e-2 if torch.cuda.is_available() else 1e-5  # a GPU runs the pass in bfloat16
+        assert np.allclose(embeddings[row], states[0].mean(0).numpy(), atol=rounding)
 
 
 def test_the_subset_is_the_users_records_in_pool_order(finished, pool_file):
