@@ -24,6 +24,7 @@ def test_predicted_and_measured_agree(made_model, pool_file, tmp_path, words):
     for stage in ("train", "embed"):
         for figures in found[stage].values():
             assert figures["predicted"] == pytest.approx(figures["measured"], rel=0.25)
+    assert found["memory"]["predicted"] == pytest.approx(found["memory"]["measured"], rel=0.25)
     # By the tokens that were really read, the count is the ledger's own.
     plan = json.loads((tmp_path / "run/plan.json").read_text())
     for what in ("train", "embed"):

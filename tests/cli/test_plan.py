@@ -93,6 +93,7 @@ def test_a_small_plan_below_one_says_what_it_leaves_out(made_model, pool_file, t
     assert "l4, 121 TFLOP/s bf16 × 0.1" in ended.stdout
     assert "more than tuning on everything" not in ended.stdout
     assert "note: chosen rows are taken to be as long" in ended.stdout
+    assert "note: a model this small reaches far less than 0.1 of the peak: --calibrate" in ended.stdout
     assert not (tmp_path / "run").exists()
 
 
@@ -101,8 +102,11 @@ def test_calibrated_rates_are_measured_here(made_model, pool_file):
     ended = call("--pool", pool_file, "--model", made_model, "--calibrate", "--json", *words)
     assert ended.returncode == 0, ended.stderr
     values = json.loads(ended.stdout)
-    assert values["rates"]["source"].startswith("measured here: 10 steps and a pass over ")
+    assert values["rates"]["source"].startswith("measured here: 10 steps, one step and a pass over 200 rows")
     assert 1e5 < values["rates"]["train"] < 1e13
+    assert values["rates"]["start"] >= 0
+    assert not any("--calibrate" in note for note in values["notes"])
+    assert values["memory"]["train"] > 2e8  # the program itself
     assert values["seconds"]["embed"] == pytest.approx(
         sum(each["embed_flops"] for each in values["rounds"]) / values["rates"]["embed"]
     )

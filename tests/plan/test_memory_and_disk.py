@@ -1,5 +1,7 @@
 """Bytes, by hand: weights 4 each for full tuning, 2 (here) under an adapter; 12 more a tuned one; 34 a token, layer and unit of width."""
 
+from dataclasses import replace
+
 import pytest
 
 from diverseevol.plan import make_plan
@@ -34,6 +36,17 @@ def test_tuning(config, shape, words, expected):
 )
 def test_embedding(config, shape, words, expected):
     assert embedding_bytes(config(*words), shape, 20) == expected
+
+
+def test_where_the_device_computes_in_32_bits_and_the_process_counts(config, shape, facts):
+    assert tuning_bytes(config(BATCH), shape, 20, is_float32=True) == tuning_bytes(config(BATCH, "train.bf16=false"), shape, 20)
+    assert tuning_bytes(config(BATCH, "train.bf16=true"), shape, 20, is_float32=True) == tuning_bytes(config(BATCH), shape, 20)
+    assert embedding_bytes(config(), shape, 20, is_float32=True) == embedding_bytes(config("embed.dtype=float32"), shape, 20)
+    there = make_plan(config("final=true"), facts).memory
+    here = make_plan(config("final=true"), replace(facts, program_bytes=1000)).memory
+    assert here == {stage: each + 1000 for stage, each in there.items()}
+    assert list(here) == ["train", "embed", "final"]
+    assert "train" not in make_plan(config("train.command=t {data} {out}"), facts).memory
 
 
 def test_disk(config, facts):

@@ -58,6 +58,9 @@ def progress_lines(progress: dict[str, Any]) -> list[str]:
                 f"{stage}: {tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured; FLOPs {flops['predicted']:.3g} "
                 f"predicted, {flops['measured']:.3g} measured ({flops['measured'] / flops['predicted'] - 1:+.0%})"
             )
+    memory = progress["memory"]
+    if memory["predicted"] and memory["measured"]:
+        lines.append(f"peak memory: {memory['predicted'] / 1e9:.2f} GB predicted, {memory['measured'] / 1e9:.2f} GB measured")
     if progress["seconds_left"]:
         lines.append(f"about {duration(progress['seconds_left'])} left, at the rate of the finished rounds")
     return lines
