@@ -333,6 +333,21 @@ def test_the_rows_of_a_killed_pass_stay_whatever_the_next_round_adds(made_model,
     assert {line["row"] for line in lines(tmp_path / "b/rounds/01/chosen.jsonl")} < set(seen.tolist())
 
 
+def test_a_round_that_had_chosen_does_not_choose_again(finished, made_model, pool_file, tmp_path, monkeypatch):
+    settings = config(made_model, pool_file, tmp_path / "b", "keep=all", "keep_signals=all")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diverseevol.stages.Stages.train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(evolve(settings))
+    with monkeypatch.context() as patch:
+        patch.setattr("diverseevol.stages.Stages.draw_first", killed)
+        assert next(evolve(settings)).chosen_ids == finished[1][0].chosen_ids
+
+
 def test_scores_of_the_model_choose(made_model, pool_file, tmp_path):
     import pyarrow.parquet as pq
 
