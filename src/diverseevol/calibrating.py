@@ -15,7 +15,7 @@ from .ledger import Cost
 from .opening import usable_tokenizer
 from .plan import Rates
 from .prepare import prepare
-from .progress import Watch
+from .progress import SILENT, Watch
 from .train.sft import Fitted, fit
 
 N_STEPS = 10
@@ -38,7 +38,7 @@ def calibrate(config: RunConfig, watch: Watch) -> Rates:
     tokenizer = usable_tokenizer(config)
     with tempfile.TemporaryDirectory(prefix="diverseevol-calibrate-") as name:
         folder = Path(name)
-        data = prepare(pool, config.prompt, tokenizer, folder / "pool", config.seed, watch)
+        data = prepare(pool, config.prompt, tokenizer, folder / "pool", config.seed, SILENT)  # what it says names files that go
 
         def tuned(n_steps: int, rows: Sequence[int]) -> Fitted:
             train = TrainConfig.model_validate(config.train.model_dump() | {"max_steps": n_steps, "command": None})

@@ -53,7 +53,7 @@ def test_disk(config, facts):
     found = make_plan(config(), facts).disk
     assert found == {
         "pool": 777,
-        "tokens": 10_000 * 2.125,
+        "tokens": 10_000 * 2.125 + 1000 * 28,
         "embeddings": 2 * 1000 * 16,
         "weights": 2 * 400,
         "checkpoints, at most": 2 * 3 * 400,
