@@ -11,6 +11,9 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+import yaml
+
+from diverseevol import __version__
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -60,6 +63,12 @@ def test_its_metadata_name_python_and_the_program(wheel):
     base = {name_of(line) for line in metadata.get_all("Requires-Dist") if "extra ==" not in line}
     assert base == {name_of(line) for line in PROJECT["dependencies"]}
     assert "diverseevol = diverseevol.cli:main" in wheel.read(about.replace("METADATA", "entry_points.txt")).decode()
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == __version__
+    assert citation["license"] == PROJECT["license"]
 
 
 def name_of(requirement):
