@@ -93,6 +93,9 @@ def cost_lines(progress: State | None) -> Iterator[str]:
                 f"{stage}: {tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured; FLOPs {flops['predicted']:.3g} "
                 f"predicted, {flops['measured']:.3g} measured ({flops['measured'] / flops['predicted'] - 1:+.0%})"
             )
+    memory = progress["memory"]
+    if memory["predicted"] and memory["measured"]:
+        yield f"peak memory: {memory['predicted'] / 1e9:.2f} GB predicted, {memory['measured'] / 1e9:.2f} GB measured"
     if progress["seconds_left"]:
         yield f"about {duration(progress['seconds_left'])} left, at the rate of the finished rounds"
 
