@@ -12,6 +12,7 @@ def test_predicted_beside_measured_and_the_time_left(config, facts):
     assert found["train"]["tokens"] == {"predicted": 300, "measured": 310}
     assert found["train"]["flops"] == {"predicted": 144_000, "measured": 150_000}
     assert found["embed"]["flops"] == {"predicted": 3_120_000, "measured": 3e6}
+    assert found["flops"] == {"predicted": 144_000 + 3_120_000, "measured": 150_000 + 3e6}
     assert found["memory"] == {"predicted": max(plan["memory"].values()), "measured": 0.0}
     assert found["seconds_left"] == 6 * 80 * 2400 * 3 / 150_000 + 3_120_000 * 6 / 3e6
 

@@ -20,7 +20,7 @@ def progress(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_f
         is_finished: Whether no round follows.
 
     Returns:
-        {stage: {tokens, flops: {predicted, measured}}, memory: {predicted, measured}, seconds_left}; `seconds_left` is None where
+        {stage: {tokens, flops: {predicted, measured}}, flops and memory: {predicted, measured}, seconds_left}; `seconds_left` is None where
         nothing is left, or a stage that is has no rate yet.
     """
     found: dict[str, Any] = {}
@@ -39,6 +39,8 @@ def progress(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_f
         to_do = sum(float(round_[f"{stage}_flops"]) for round_ in plan["rounds"][len(metrics) :])
         measured = found[stage]["flops"]["measured"]
         left.append(to_do * seconds / measured if measured else None if to_do else 0.0)
+    both = [found[stage]["flops"] for stage in STAGES]
+    found["flops"] = {side: sum(each[side] for each in both) for side in ("predicted", "measured")}
     # A process's peak only rises: the highest of a run's stages is compared with the highest predicted.
     peaks = [bill.get("peak_memory_bytes", 0) for each in metrics for bill in each.get("stages", {}).values()]
     found["memory"] = {"predicted": max(plan["memory"].values(), default=0.0), "measured": float(max(peaks, default=0))}
