@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULE_OF = {"huggingface_hub": "huggingface-hub", "lm_eval": "lm-eval", "sentence_transformers": "sentence-transformers"}
 MODULE_OF |= {"sklearn": "scikit-learn", "yaml": "pyyaml"}
-# Used by transformers and TRL, which do not require it themselves: for training, for 4-bit weights.
-FOR_OTHERS = {"accelerate", "bitsandbytes"}
+# Used by transformers, TRL and torch, which do not require it themselves: for training, for 4-bit weights, for TensorBoard's files.
+FOR_OTHERS = {"accelerate", "bitsandbytes", "tensorboard"}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def name_of(requirement):
 def test_everything_that_is_imported_is_required_and_the_other_way_round():
     required = {name_of(line) for line in PROJECT["dependencies"]}
     extras = PROJECT["optional-dependencies"]
-    optional = {name_of(line) for extra, lines in extras.items() if extra != "dev" for line in lines}
+    optional = {name_of(line) for extra, lines in extras.items() if extra not in ("dev", "docs") for line in lines}
     imported = {MODULE_OF.get(name, name) for name in imported_modules()}
     assert imported - required - optional == set()
     assert required | optional == imported | FOR_OTHERS

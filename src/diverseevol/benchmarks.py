@@ -106,7 +106,7 @@ def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
         ConfigError: the name is unknown and no file is given, or the field is missing.
     """
     name, equals, place = word.partition("=")
-    if Path(word).expanduser().is_file():
+    if _is_file(word):
         name, equals, place = Path(word).name.split(".")[0], "=", word
     known = KNOWN.get(name)
     if not equals:
@@ -114,7 +114,7 @@ def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
             raise ConfigError(f"no benchmark is called {name[:60]!r}. Known: {', '.join(KNOWN)}; or give NAME=FILE:FIELD.")
         return Asked(name, None, None)
     file, colon, field = place.rpartition(":")
-    if not colon or not field or "/" in field or Path(place).expanduser().is_file():
+    if not colon or not field or "/" in field or _is_file(place):
         file, field = place, ""
     if not file:
         raise ConfigError(f"--benchmark {word!r} names no file. Give NAME=FILE:FIELD, such as my=questions.jsonl:question.")
@@ -123,6 +123,13 @@ def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
             f"--benchmark {word!r} does not say which field holds the question. Give {name}={place}:FIELD, such as {name}={place}:question."
         )
     return Asked(name, Path(file).expanduser(), field or None)
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).expanduser().is_file()
+    except OSError:  # too long to be one
+        return False
 
 
 def find_file(name: str, folder: Path | None) -> Path:

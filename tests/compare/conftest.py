@@ -47,7 +47,9 @@ def config_for(made_model, pool_file, heldout_file):
     return make
 
 
-def noisy_fit(start, rows, tokens, tokenizer, config, model_dir, checkpoints_dir, seed, watch, trust_remote_code=False):
+def noisy_fit(
+    start, rows, tokens, tokenizer, config, model_dir, checkpoints_dir, seed, watch, trust_remote_code=False, on_log=None
+):
     """In place of training, which takes most of a run's time: noise on the weights that follows from seed and rows alone."""
     import torch
 

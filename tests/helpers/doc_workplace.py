@@ -31,6 +31,7 @@ QUICK = {
     "diversity": ("--random-sets", "2"),
     "init": ("--force",),
     "judge": ("--yes",),
+    "plan": ("out=runs/planned",),
 }
 SERVED = "http://localhost:8000/v1"
 

@@ -2,7 +2,6 @@
 
 from .load import load_config, put, read_yaml, validate
 from .models import (
-    TRACKERS,
     EmbedConfig,
     FinalConfig,
     HeldoutConfig,
@@ -17,6 +16,7 @@ from .models import (
 )
 from .presets import ABOUT, PRESETS
 from .schedule import round_sizes, split_budget
+from .train_keys import TRACKERS
 
 __all__ = [
     "ABOUT",

@@ -48,7 +48,7 @@ def load_config(
     if isinstance(given.get("pool"), str):
         given["pool"] = {"path": given["pool"]}  # a path alone does not undo what the preset says of the pool
     values = merge({"n_new": 100, **(defaults or {})}, merge(deepcopy(PRESETS[name]), given))
-    for key, value in {**(options or {}), **dict(map(_key_and_value, overrides))}.items():
+    for key, value in [*(options or {}).items(), *map(_key_and_value, overrides)]:
         key = "pool.path" if key == "pool" and isinstance(value, str) else key
         put(values, key, value)
         put(given, key, value)

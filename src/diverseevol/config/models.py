@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .schedule import round_sizes
-from .train_keys import lora_keys, nearest, sft_keys, tracker_names, wrong_value
+from .train_keys import OWN_SFT_KEYS, TRACKERS, lora_keys, nearest, sft_keys, tracker_names, wrong_value
 
 
 class Stage(BaseModel):
@@ -162,28 +162,6 @@ class SelectionConfig(Stage):
         return dict(self.model_extra or {})
 
 
-OWN_SFT_KEYS = {
-    "output_dir": "The round's folder is used.",
-    "seed": "Set `seed` of the run.",
-    "data_seed": "Set `seed` of the run.",
-    "max_length": "Set `prompt.max_length`.",
-    "dataset_kwargs": "The rows come tokenised.",
-    "resume_from_checkpoint": "A killed run resumes by itself.",
-    "hub_token": "Log in with `hf auth login` or set HF_TOKEN: what stands in a config is written into the run folder.",
-    "push_to_hub": "Use `diverseevol export` or huggingface_hub on the finished model.",
-    "eval_strategy": "Held-out rows are measured after every round: set pool.holdout or heldout.path.",
-    "load_best_model_at_end": "Set keep: best, with pool.holdout or heldout.path.",
-}
-
-
-TRACKERS = ("tensorboard", "wandb", "trackio")
-"""The trackers that the run serves itself, one run for all rounds (tracking/); `report_to` may name others, which the Trainer serves."""
-
-
-def _joined(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names))
-
-
 class TrainConfig(Stage):
     """How each round's model is tuned: our few keys, and every key of TRL's SFTConfig under its own name."""
 
@@ -230,13 +208,13 @@ class TrainConfig(Stage):
             if known and key not in known:
                 hint = nearest(key, set(known) | set(TrainConfig.model_fields))
                 raise ValueError(f"unknown key train.{key}: neither ours nor one of SFTConfig's. {hint}See `diverseevol init`.")
+            self._check_value("train", key, self.sft[key], known)
         for name in self.report_to:
             if tracker_names() and name not in tracker_names():
                 hint = nearest(name, tracker_names())
                 raise ValueError(
-                    f"train.report_to names {name!r}, which the Trainer does not know. {hint}Known: {_joined(tracker_names())}"
+                    f"train.report_to names {name!r}, which the Trainer does not know. {hint}Known: {', '.join(sorted(tracker_names()))}"
                 )
-            self._check_value("train", key, self.sft[key], known)
         for key, value in self.lora.items():
             if lora_keys() and key not in lora_keys():
                 raise ValueError(f"unknown key train.lora.{key}: LoraConfig has none such. {nearest(key, lora_keys())}".strip())

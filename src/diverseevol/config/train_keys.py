@@ -58,6 +58,21 @@ OTHER_NAMES = {
     "dropout": "lora_dropout",
 }
 """What other trainers call some of them."""
+OWN_SFT_KEYS = {
+    "output_dir": "The round's folder is used.",
+    "seed": "Set `seed` of the run.",
+    "data_seed": "Set `seed` of the run.",
+    "max_length": "Set `prompt.max_length`.",
+    "dataset_kwargs": "The rows come tokenised.",
+    "resume_from_checkpoint": "A killed run resumes by itself.",
+    "hub_token": "Log in with `hf auth login` or set HF_TOKEN: what stands in a config is written into the run folder.",
+    "push_to_hub": "Use `diverseevol export` or huggingface_hub on the finished model.",
+    "eval_strategy": "Held-out rows are measured after every round: set pool.holdout or heldout.path.",
+    "load_best_model_at_end": "Set keep: best, with pool.holdout or heldout.path.",
+}
+"""Keys of SFTConfig that a config may not set, and what to set or do instead."""
+TRACKERS = ("tensorboard", "wandb", "trackio")
+"""The trackers that the run serves itself, one run for all rounds (tracking/); `report_to` may name others, which the Trainer serves."""
 
 
 @cache
