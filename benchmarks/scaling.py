@@ -5,7 +5,7 @@
 For N rows of D numbers of b bytes, C chosen, k picks, on R processes (docs/scaling.md explains each term):
 
     reading    N·D·b / R / read                     the rows come once, block by block
-    guessing   2·N·(D·P + P·C) / R / flops          products with P = 64 landmarks, and of their view of rows and centres; a GPU: 2·N·D·C
+    guessing   2·N·(D·P + P·C) / R / flops          products with P = 32 landmarks, and of their view of rows and centres; a GPU: 2·N·D·C
     checking   12·N·D / R / memory                  a row, its guessed centre and their difference pass through memory
     picking    k·(pick + exchange if R > 1)         pick: a constant of the data and of C·D
 
@@ -30,7 +30,7 @@ import torch
 
 from diverseevol import dist
 
-N_LANDMARKS = 64
+N_LANDMARKS = 32
 
 
 @dataclass(frozen=True)

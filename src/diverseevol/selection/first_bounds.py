@@ -26,7 +26,7 @@ from ..progress import SILENT, Watch
 from .distances import BLOCK_NUMBERS, GPU_BLOCK_NUMBERS, blocks
 from .reader import RowReader
 
-N_LANDMARKS = 64
+N_LANDMARKS = 32
 TILE_NUMBERS = 2**18  # numbers whose differences are taken at once: 1 MB of float32, which stays in a core's cache
 N_SCOUTS = 1024
 N_PROBED = 256  # rows on which a guess is compared with the truth
