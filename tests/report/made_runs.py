@@ -1,17 +1,23 @@
 """Run folders made without a model: the files that a run, `diversity`, `judge` and `compare` would leave, with figures of our own."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import yaml
 
 from diverseevol.config import PoolConfig
 from diverseevol.files import write_json
-from diverseevol.pool import Pool
 from diverseevol.pool.build import finish_pool, read_pool
 from diverseevol.pool.overlap import left_out
 from diverseevol.progress import SILENT
 from diverseevol.run_folder import BASE, RunFolder
+
+_spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
+hostile = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hostile)
+hostile_records = hostile.records
 
 VERSIONS = {"python": "3.11.7", "diverseevol": "0.1.0", "torch": "2.13.0"}
 CONFIG = {
@@ -157,5 +163,5 @@ def vectors(n, width=6, seed=0):
     return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
 
 
-def n_rows(run):
-    return len(Pool.open(run.pool_dir))
+def add_lines(file, rows):
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))

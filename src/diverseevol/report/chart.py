@@ -117,6 +117,14 @@ def shown(value: Place | None, is_share: bool = False) -> str:
     return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
+def flops_shown(flops: float) -> str:
+    """A number of operations for people: `1.53 TFLOPs`."""
+    for prefix, unit in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if flops >= unit:
+            return f"{flops / unit:.3g} {prefix}FLOPs" if flops < 1e21 else f"{flops:.3g} FLOPs"
+    return f"{flops:.3g} FLOPs"
+
+
 def _short(values: Sequence[float | None]) -> list[float | None]:
     """Six significant digits are more than a screen shows."""
     return [None if value is None else float(f"{value:.6g}") for value in values]

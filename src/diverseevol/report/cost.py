@@ -11,7 +11,7 @@ from typing import Any
 
 from ..plan.measured import STAGES
 from ..progress import duration
-from .chart import Chart, Series, shown
+from .chart import Chart, Series, flops_shown, shown
 from .runs import RunData
 
 STAGE_NAMES = {
@@ -96,10 +96,10 @@ def cost_chart(run: RunData, costs: Costs) -> Chart | None:
 
 def _says(costs: Costs) -> str:
     text = f"The finished rounds took {duration(costs.seconds)}"
-    if costs.ratio is not None:
-        text += f" and {costs.measured:.3g} FLOPs, which is {costs.ratio:.2f} of one full fine-tuning"
+    if costs.ratio is not None and costs.measured is not None:
+        text += f" and {flops_shown(costs.measured)}, which is {costs.ratio:.2f} of one full fine-tuning"
     if costs.predicted and costs.measured is not None:
-        text += f"; {costs.predicted:.3g} were predicted ({costs.measured / costs.predicted - 1:+.0%})"
+        text += f"; {flops_shown(costs.predicted)} were predicted ({costs.measured / costs.predicted - 1:+.0%})"
     return text + "."
 
 
@@ -115,7 +115,7 @@ def _rows(index: int, stages: dict[str, Any]) -> Sequence[list[str]]:
     found = []
     for name, bill in stages.items():
         peak = bill.get("peak_memory_bytes")
-        cells = [shown(bill["tokens"]) if "tokens" in bill else "–", f"{bill['flops']:.3g}" if "flops" in bill else "–"]
+        cells = [shown(bill["tokens"]) if "tokens" in bill else "–", flops_shown(bill["flops"]) if "flops" in bill else "–"]
         found.append(
             [str(index), STAGE_NAMES.get(name, name), *cells, duration(bill["seconds"]), f"{peak / 1e9:.2f} GB" if peak else "–"]
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,10 @@ def cluster_names(run: RunData, cells: NDArray[np.int64], rows: NDArray[np.int64
     everywhere = sum(words_of.values(), Counter())
     names = {}
     for number, (cell, _) in enumerate(Counter(cells.tolist()).most_common(), start=1):
-        lift = {word: n / n_of[cell] - everywhere[word] / len(read) for word, n in words_of.get(cell, Counter()).items()}
+        lift = {
+            word: n / n_of[cell] * log(n / n_of[cell] / (everywhere[word] / len(read)))
+            for word, n in words_of.get(cell, Counter()).items()
+        }
         best = sorted(lift, key=lambda word: (-lift[word], word))[:3]
         names[cell] = plain(f"{number}: {', '.join(best)}" if best else str(number), 80)
     return names

@@ -35,10 +35,7 @@ def environment_of(run: RunData) -> Environment:
     return Environment(
         versions={str(name): plain(str(value), 80) for name, value in run.config.get("versions", {}).items()},
         fingerprint={str(name): plain(str(value), 120) for name, value in run.config.get("fingerprint", {}).items()},
-        config="\n".join(
-            plain(line, 400) if line.strip() == line else f"{line[: len(line) - len(line.lstrip())]}{plain(line, 400)}"
-            for line in text.splitlines()
-        ),
+        config="\n".join(plain(line, 400) for line in text.splitlines()),
         command=plain(f"diverseevol run {shlex.quote(str(run.folder.config_file))} --out NEW_FOLDER", 600),
     )
 

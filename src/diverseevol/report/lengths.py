@@ -18,7 +18,8 @@ def lengths_chart(runs: Sequence[RunData]) -> Chart | None:
     pool = runs[0].pool.n_tokens.astype(np.int64)
     if not len(pool) or pool.min() < 1:
         return None
-    edges = np.unique(np.geomspace(pool.min(), pool.max() + 1, N_BINS + 1).round().astype(np.int64))
+    n_bins = int(min(N_BINS, max(6, len(runs[0].chosen_rows) ** 0.5)))  # few picks in many bins are noise
+    edges = np.unique(np.geomspace(pool.min(), pool.max() + 1, n_bins + 1).round().astype(np.int64))
     if len(edges) < 3:
         return None
     middles = [float(middle) for middle in np.sqrt(edges[:-1] * (edges[1:] - 1.0)).round(1)]

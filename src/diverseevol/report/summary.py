@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..progress import duration
-from .chart import Chart, Series, shown
+from .chart import Chart, Series, flops_shown, shown
 from .cost import Costs
 from .runs import Subject, strategy_of
 from .text import plain
@@ -41,12 +41,12 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
         closely = f"Of these {run.name}, which is looked at closely, chose {n:,} of {n_pool:,} rows in {rounds}"
         first = f"{len(subject.runs)} runs: {', '.join(subject.arms)}. {closely}"
     sentences = [f"{plain(first, 600)}.", *_quality(quality, tiles), *_diversity(diversity, tiles)]
-    if costs.ratio is not None:
+    if costs.ratio is not None and costs.measured is not None:
         planned = f"{costs.predicted / costs.full:.2f} predicted" if costs.predicted and costs.full else ""
         tiles.append(Tile(f"{costs.ratio:.2f}", "of one full fine-tuning", planned))
         is_more = costs.ratio > 1
         sentences.append(
-            f"The rounds cost {costs.ratio:.2f} of one full fine-tuning on the whole pool ({costs.measured:.3g} FLOPs, {duration(costs.seconds)})"
+            f"The rounds cost {costs.ratio:.2f} of one full fine-tuning on the whole pool ({flops_shown(costs.measured)}, {duration(costs.seconds)})"
             + (": more than tuning on everything; what is saved are labels and later trainings." if is_more else ".")
         )
     else:

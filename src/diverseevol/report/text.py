@@ -26,7 +26,7 @@ def plain(text: str, n_bytes: int = 1_000) -> str:
         n_bytes: The longest that is kept, in UTF-8.
     """
     head = text[: n_bytes + 1]
-    shown = INVISIBLE.sub(SHOWN_AS, head).strip()
+    shown = INVISIBLE.sub(SHOWN_AS, head).strip("\n").rstrip()
     encoded = shown.encode()
     if len(text) <= len(head) and len(encoded) <= n_bytes:
         return shown

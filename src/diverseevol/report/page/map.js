@@ -86,8 +86,8 @@ const map = (() => {
   }
 
   function redraw() {
-    const buttons = ["select2d", "lasso2d", "autoScale2d"];
-    return Plotly.react(place, traces(), layout(), { ...config, displayModeBar: !narrow.matches, displaylogo: false, modeBarButtonsToRemove: buttons });
+    const modeBarButtons = [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
+    return Plotly.react(place, traces(), layout(), { ...config, displayModeBar: !narrow.matches, displaylogo: false, modeBarButtons });
   }
 
   function tell() {

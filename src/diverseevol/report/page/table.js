@@ -5,7 +5,7 @@
   const chooser = document.getElementById("picks-run");
   const says = document.getElementById("picks-says");
   const more = document.getElementById("picks-more");
-  const page = 25;
+  const page = narrow.matches ? 10 : 25;
   const { asked, answered, tokens } = data.samples;
   const keys = {
     order: (pick) => pick.run * 1e12 + pick.round * 1e7 + pick.pick,
@@ -15,9 +15,12 @@
     reason: (pick) => pick.reason,
   };
   const haystack = data.picks.map((pick) => `${asked[pick.at]}\n${answered[pick.at]}\n${pick.id}\n${pick.reason}`.toLowerCase());
-  let [sortedBy, isUp, n, found] = ["order", true, page, []];
+  const hasDistances = data.picks.some((pick) => pick.distance !== null);
+  let [sortedBy, isUp, n, found] = [hasDistances ? "distance" : "order", !hasDistances, page, []];
 
   function find() {
+    document.querySelectorAll("#picks-table th").forEach((head) => head.removeAttribute("aria-sort"));
+    document.querySelector(`#picks-table [data-sort=${sortedBy}]`).closest("th").setAttribute("aria-sort", isUp ? "ascending" : "descending");
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const run = chooser?.value ? Number(chooser.value) : null;
     found = data.picks.filter((pick, at) => (run === null || pick.run === run) && words.every((word) => haystack[at].includes(word)));
@@ -80,8 +83,6 @@
     button.addEventListener("click", () => {
       isUp = sortedBy === button.dataset.sort ? !isUp : button.dataset.sort !== "distance";
       sortedBy = button.dataset.sort;
-      document.querySelectorAll("#picks-table th").forEach((head) => head.removeAttribute("aria-sort"));
-      button.closest("th").setAttribute("aria-sort", isUp ? "ascending" : "descending");
       find();
     });
   });

@@ -1,0 +1,49 @@
+from diverseevol.report.content import gather
+
+
+def test_words_and_tiles_of_one_run(whole_run, opened):
+    summary = gather(opened(whole_run)).summary
+    assert summary.sentences == (
+        "k_center chose 14 of 60 rows (23.3%) in 3 rounds.",
+        "Held-out loss went from 3 at 6 samples to 2.25 at 14.",
+        "Held-out loss, balanced went from 3.5 at 6 samples to 2.75 at 14.",
+        "Verdicts: vicuna against base went from 77.42 at 6 samples to 100 at 14.",
+        "Covering radius: 0.4, where random sets of the same size have 0.6 (5–95 %: 0.5 to 0.7); lower covers better.",
+        "Vendi score: 7.5, where random sets of the same size have 6.5 (5–95 %: 5.5 to 7); higher is more diverse.",
+        "The rounds cost 1.12 of one full fine-tuning on the whole pool (5.4e+04 FLOPs, 12 s): more than tuning on everything; "
+        "what is saved are labels and later trainings.",
+    )
+    assert [(tile.value, tile.label, tile.detail) for tile in summary.tiles] == [
+        ("14", "samples chosen", "23.3% of 60 rows"),
+        ("2.25", "held-out loss", "3 after round 0"),
+        ("0.4", "covering radius", "random sets 0.6"),
+        ("7.5", "vendi score", "random sets 6.5"),
+        ("1.12", "of one full fine-tuning", "1.09 predicted"),
+    ]
+
+
+def test_a_run_with_nothing_but_picks(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "r", rounds=[[0, 1]], losses=None)
+    run.plan_file.unlink()
+    summary = gather(opened(run.root)).summary
+    assert summary.sentences == ("k_center chose 2 of 60 rows (3.3%) in one round.",)
+    assert [(tile.value, tile.label) for tile in summary.tiles] == [("2", "samples chosen"), ("4.1 s", "wall-clock time")]
+
+
+def test_several_runs_are_named_and_others_stand_beside_the_first(made, opened, tmp_path):
+    one = made.make_run(tmp_path / "a")
+    two = made.make_run(tmp_path / "b", strategy="random", losses=(3.0, 2.75, 2.5))
+    summary = gather(opened(one.root, two.root)).summary
+    assert (
+        summary.sentences[0]
+        == "2 runs: k_center, random. Of these a, which is looked at closely, chose 14 of 60 rows in 3 rounds."
+    )
+    assert summary.sentences[1] == "Held-out loss went from 3 at 6 samples to 2.25 at 14; there random is at 2.5."
+
+
+def test_a_comparison_speaks_in_its_own_words(made, opened, tmp_path):
+    made.make_run(tmp_path / "runs/seed-0/k_center")
+    made.write_json(
+        tmp_path / "comparison.json", {"runs": [{"arm": "k_center", "seed": 0}], "words": ["k_center:", "  wins \u202ehere"]}
+    )
+    assert gather(opened(tmp_path)).summary.findings == ("k_center:", "  wins �here")
