@@ -73,7 +73,7 @@ def make_run(root, rows=None, rounds=((0, 1, 2, 3, 4, 5), (10, 11, 12, 13), (20,
         run.finish(index)
     if more.get("vectors") is not None:
         run.fixed_dir(BASE).mkdir(parents=True)
-        np.save(run.fixed_file(BASE), more["vectors"])
+        np.save(run.fixed_file(BASE), more["vectors"][: len(pool)])
     write_json(run.plan_file, plan(rounds))
     return run
 

@@ -26,7 +26,7 @@ def test_matches_the_principal_components_of_all_rows():
     assert np.allclose(np.abs(found.xy_P2), np.abs(expected), atol=1e-3)
     shares = np.linalg.svd(centred, compute_uv=False) ** 2
     assert found.axes[0] == f"first component ({shares[0] / shares.sum():.0%} of the variance)"
-    assert found.note == "Principal components of 300 random rows' vectors by the model; the same coordinates in all rounds."
+    assert found.note == "Principal components of all rows' vectors by the model; the same coordinates in all rounds."
 
 
 def test_blocks_and_other_rows_move_no_point(monkeypatch):

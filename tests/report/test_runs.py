@@ -61,7 +61,7 @@ def test_seeds_of_one_strategy_are_one_arm_and_others_keep_their_names(made, ope
 def test_a_comparison_is_its_runs_strategies_first(made, opened, tmp_path):
     for seed in (0, 1):
         for arm in ("random", "k_center", "full"):
-            rounds = [list(range(60))] if arm == "full" else ((0, 1), (2, 3), (4, 5))
+            rounds = [list(range(50))] if arm == "full" else ((0, 1), (2, 3), (4, 5))
             made.make_run(
                 tmp_path / "runs" / f"seed-{seed}" / arm, rounds=rounds, seed=seed, strategy="random" if arm == "full" else arm
             )
@@ -73,6 +73,7 @@ def test_a_comparison_is_its_runs_strategies_first(made, opened, tmp_path):
     ]
     assert {arm: len(found) for arm, found in subject.arms.items()} == {"k_center": 2, "random": 2, "full": 2}
     assert [run.name for run in subject.one_an_arm] == ["k_center, seed 0", "random, seed 0"]
+    assert [run.is_full for run in subject.runs] == [False, False, False, False, True, True]
     assert subject.comparison["words"] == ["k_center wins"]
     with pytest.raises(RunFolderError, match="is a comparison with runs of its own. Give it alone, or the run folders below"):
         opened(tmp_path, tmp_path / "runs/seed-0/random")

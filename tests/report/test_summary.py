@@ -4,12 +4,12 @@ from diverseevol.report.content import gather
 def test_words_and_tiles_of_one_run(whole_run, opened):
     summary = gather(opened(whole_run)).summary
     assert summary.sentences == (
-        "k_center chose 14 of 60 rows (23.3%) in 3 rounds.",
+        "k_center chose 14 of 60 rows (23.3%) in the rounds 0 to 2.",
         "Held-out loss went from 3 at 6 samples to 2.25 at 14.",
         "Held-out loss, balanced went from 3.5 at 6 samples to 2.75 at 14.",
         "Verdicts: vicuna against base went from 77.42 at 6 samples to 100 at 14.",
-        "Covering radius: 0.4, where random sets of the same size have 0.6 (5–95 %: 0.5 to 0.7); lower covers better.",
-        "Vendi score: 7.5, where random sets of the same size have 6.5 (5–95 %: 5.5 to 7); higher is more diverse.",
+        "Covering radius: 0.4, 33% below random sets of the same size (0.6; 5–95 %: 0.5 to 0.7); lower covers better.",
+        "Vendi score: 7.5, 15% above random sets of the same size (6.5; 5–95 %: 5.5 to 7); higher is more diverse.",
         "The rounds cost 1.12 of one full fine-tuning on the whole pool (5.4e+04 FLOPs, 12 s): more than tuning on everything; "
         "what is saved are labels and later trainings.",
     )
@@ -36,7 +36,7 @@ def test_several_runs_are_named_and_others_stand_beside_the_first(made, opened, 
     summary = gather(opened(one.root, two.root)).summary
     assert (
         summary.sentences[0]
-        == "2 runs: k_center, random. Of these a, which is looked at closely, chose 14 of 60 rows in 3 rounds."
+        == "2 runs: k_center, random. Of these a, which is looked at closely, chose 14 of 60 rows in the rounds 0 to 2."
     )
     assert summary.sentences[1] == "Held-out loss went from 3 at 6 samples to 2.25 at 14; there random is at 2.5."
 

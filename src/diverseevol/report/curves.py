@@ -83,7 +83,7 @@ def _diversity_chart(
 
     series = list(_by_arm(subject, read))
     sets = [each for each in first.get("sets", []) if "random_mean" in each["measures"].get(name, {})]
-    if sets:
+    if sets and not any(each.role == "random" for each in series):
         x = [each["n_chosen"] for each in sets]
         columns = [[each["measures"][name][key] for each in sets] for key in ("random_mean", "random_low", "random_high")]
         series.append(Series("random sets, mean and 5–95 %", x, columns[0], "random", columns[1], columns[2]))

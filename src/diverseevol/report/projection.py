@@ -62,9 +62,8 @@ def project(vectors: PoolVectors, rows_P: NDArray[np.int64], method: Method = "p
         return _umap(placed_PK, vectors.whose, seed)
     shares = fitted.explained_variance_ratio_
     axes = (f"first component ({shares[0]:.0%} of the variance)", f"second component ({shares[1]:.0%})")
-    note = (
-        f"Principal components of {len(sample_SD):,} random rows' vectors by {vectors.whose}; the same coordinates in all rounds."
-    )
+    of = "all" if len(sample_SD) == len(vectors.known_rows) else f"{len(sample_SD):,} random"
+    note = f"Principal components of {of} rows' vectors by {vectors.whose}; the same coordinates in all rounds."
     return Projection(placed_PK * scale, axes, note)
 
 

@@ -80,7 +80,8 @@ class RunData:
     @property
     def is_full(self) -> bool:
         """Whether the run tuned once on every row that it may choose."""
-        return len(self.rounds) == 1 and len(self.chosen_rows) == len(self.pool) - len(self.unchoosable_rows)
+        is_all = len(self.rounds) == 1 and len(self.chosen_rows) == len(self.pool) - len(self.unchoosable_rows)
+        return self.arm == FULL or is_all
 
     @cached_property
     def diversity(self) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
     """Say what the charts show of the run that is looked at closely, and what a comparison found."""
     run = subject.main
     n, n_pool = run.n_chosen[-1], len(run.pool)
-    rounds = f"{len(run.rounds)} rounds" if len(run.rounds) > 1 else "one round"
+    rounds = f"the rounds {run.rounds[0]} to {run.rounds[-1]}" if len(run.rounds) > 1 else "one round"
     tiles = [Tile(f"{n:,}", "samples chosen", f"{n / max(1, n_pool):.1%} of {n_pool:,} rows")]
     first = f"{strategy_of(run)} chose {n:,} of {n_pool:,} rows ({n / max(1, n_pool):.1%}) in {rounds}"
     if len(subject.runs) > 1:
@@ -87,7 +87,8 @@ def _diversity(charts: list[Chart], tiles: list[Tile]) -> list[str]:
         if drawn is not None and (middle := _at(drawn, main.x[-1])):
             at = list(drawn.x).index(main.x[-1])
             low, high = (drawn.low or [])[at], (drawn.high or [])[at]
-            text += f", where random sets of the same size have {shown(middle)} (5–95 %: {shown(low)} to {shown(high)})"
+            side = f"{abs(main.y[-1] / middle - 1):.0%} {'below' if main.y[-1] < middle else 'above'}"
+            text += f", {side} random sets of the same size ({shown(middle)}; 5–95 %: {shown(low)} to {shown(high)})"
             detail = f"random sets {shown(middle)}"
         tiles.append(Tile(shown(main.y[-1]), chart.title.lower(), detail))
         found.append(f"{text}; {'lower covers better' if chart.key == 'covering-radius' else 'higher is more diverse'}.")

@@ -16,7 +16,7 @@ function layoutOf(more) {
     font: { family: theme("sans"), size: 13, color: theme("ink") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 52, r: 12, t: 36, b: 44 }, dragmode: false,
     hoverlabel: { bgcolor: theme("panel"), bordercolor: theme("line"), font: { color: theme("ink"), size: 13 } },
-    legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
+    legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", traceorder: "normal", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
     xaxis: axis(), yaxis: axis(), modebar: { bgcolor: "rgba(0,0,0,0)", color: theme("soft"), activecolor: theme("accent") },
   };
   layout.xaxis.showgrid = false;

@@ -54,6 +54,13 @@
     return row;
   }
 
+  function whyOf(pick) {
+    const cell = element("td", "", { class: "wide why" });
+    const text = pick.nearest >= 0 ? `Nearest chosen: ${asked[pick.nearest]}` : pick.reason;
+    cell.append(element("span", text, { class: "clamp", dir: "auto" }));
+    return cell;
+  }
+
   function rowOf(pick) {
     const row = element("tr", "");
     const name = data.runs.length > 1 ? `${data.runs[pick.run]} ` : "";
@@ -63,7 +70,7 @@
     open.append(element("span", asked[pick.at] || "(empty)", { class: "clamp", dir: "auto" }));
     text.append(open);
     row.append(text, element("td", tokens[pick.at] > 0 ? tokens[pick.at].toLocaleString("en") : "–", { class: "number wide" }));
-    row.append(element("td", pick.distance === null ? "–" : number(pick.distance), { class: "number" }), element("td", pick.reason, { class: "wide" }));
+    row.append(element("td", pick.distance === null ? "–" : number(pick.distance), { class: "number" }), whyOf(pick));
     open.addEventListener("click", () => {
       const isOpen = open.getAttribute("aria-expanded") === "true";
       open.setAttribute("aria-expanded", String(!isOpen));
