@@ -37,7 +37,11 @@ def visit(browser):
 
     def open_page(file, width=1280, scheme="light", touch=False, before=lambda page: None):
         context = browser.new_context(
-            viewport={"width": width, "height": 850}, color_scheme=scheme, has_touch=touch, is_mobile=touch
+            viewport={"width": width, "height": 850},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            has_touch=touch,
+            is_mobile=touch,
         )
         contexts.append(context)
         page = context.new_page()

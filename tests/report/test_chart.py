@@ -43,3 +43,20 @@ def test_values_for_the_script():
     assert {name: values[name] for name in ("title", "x_title", "y_title", "kind", "is_log", "is_share")} == {
         "title": "T", "x_title": "x", "y_title": "y", "kind": "line", "is_log": False, "is_share": False,
     }  # fmt: skip
+
+
+def test_a_label_each_does_not_fill_the_page():
+    names = [f"label {at}" for at in range(2_000)]
+    chart = Chart(
+        "c",
+        "T",
+        "label",
+        "share",
+        (Series("pool", names, [0.0005] * 2_000), Series("picks", names, [0.0] * 2_000)),
+        kind="dot",
+        is_share=True,
+    )
+    assert len(chart.rows()) == 2_000
+    assert len(chart.shown_rows()) == 501
+    assert chart.shown_rows()[-1] == ["… 1,500 more in the CSV file", "", ""]
+    assert [len(each["x"]) for each in chart.as_values()["series"]] == [24, 24]

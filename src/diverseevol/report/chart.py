@@ -10,6 +10,10 @@ Role = Literal["main", "other", "random", "full"]
 """What a series stands for; it decides colour and dashes, so that random looks the same in every chart."""
 Kind = Literal["line", "bar", "dot"]
 Place = float | str
+MOST_ROWS = 500
+"""Of a table in the page."""
+N_DOTS = 24
+"""Categories that are drawn as dots."""
 
 
 @dataclass(frozen=True)
@@ -72,24 +76,29 @@ class Chart:
         """A row a place of the x-axis, in order; numbers in full."""
         places = dict.fromkeys(place for each in self.series for place in each.x)
         order = sorted(places, key=float) if self.kind == "line" else list(places)
+        where = [{place: at for at, place in enumerate(each.x)} for each in self.series]
         found = []
         for place in order:
             row: list[Place | None] = [place]
-            for each in self.series:
-                at = list(each.x).index(place) if place in each.x else None
+            for each, known in zip(self.series, where, strict=True):
+                at = known.get(place)
                 columns = (each.y,) if each.low is None or each.high is None else (each.y, each.low, each.high)
                 row += [None if at is None else values[at] for values in columns]
             found.append(row)
         return found
 
     def shown_rows(self) -> list[list[str]]:
-        """The same for people."""
-        return [[shown(value, self.is_share and at > 0) for at, value in enumerate(row)] for row in self.rows()]
+        """The same for people, the first so many; the CSV has all."""
+        rows = self.rows()
+        found = [[shown(value, self.is_share and at > 0) for at, value in enumerate(row)] for row in rows[:MOST_ROWS]]
+        more = len(rows) - len(found)
+        return [*found, [f"… {more:,} more in the CSV file", *[""] * len(self.series)]] if more else found
 
     def as_values(self) -> dict[str, Any]:
         """For the page's script."""
+        n = N_DOTS if self.kind == "dot" else None
         series = [
-            {"name": each.name, "x": list(each.x), "y": _short(each.y), "role": each.role}
+            {"name": each.name, "x": list(each.x[:n]), "y": _short(each.y[:n]), "role": each.role}
             | ({} if each.low is None or each.high is None else {"low": _short(each.low), "high": _short(each.high)})
             for each in self.series
         ]

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, NonFiniteError
 from ..evaluation.cells import k_means_cells
 from ..pool.groups import group_names
-from .chart import Chart, Series
+from .chart import N_DOTS, Chart, Series
 from .runs import RunData, role_in
 from .samples import texts_of
 from .text import plain
 from .vectors import PoolVectors
 
 N_CLUSTERS = 24
-N_SHOWN = 24
 ROWS_READ = 2_400
 """So many random rows are read for the clusters' names."""
 WORD = re.compile(r"[^\W\d_]{4,20}")
@@ -136,8 +135,7 @@ def _chart(runs: Sequence[RunData], groups: NDArray[np.str_], rows: NDArray[np.i
         series=tuple(series),
         kind="dot",
         says=". ".join(findings) + ".",
-        note=f"The groups are {kind}, the largest first"
-        + (f"; the {N_SHOWN} largest are drawn, the table has all." if len(names) > N_SHOWN else "."),
+        note=f"The groups are {kind}, the largest first" + (f"; the {N_DOTS} largest are drawn." if len(names) > N_DOTS else "."),
         is_share=True,
     )
 

@@ -15,12 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from .chart import Chart, Role, Series
+from .chart import N_DOTS, Chart, Role, Series
 
 ACCENT, INK, SOFT, POOL = "#0b5fa5", "#1b2128", "#6b7580", "#8a94a0"
 OTHERS = ("#b14d00", "#00795c", "#9b3f78")
 DPI = 160
-N_DOTS = 24
 
 
 def save_chart(chart: Chart, file: Path) -> None:

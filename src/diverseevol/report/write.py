@@ -17,8 +17,6 @@ from .png import save_chart, save_map
 from .projection import Method
 from .runs import open_subject
 
-LARGEST = 10_000_000
-
 
 def write_report(
     paths: Sequence[Path], out: Path, method: Method = "pca", labels: str | None = None, watch: Watch = SILENT

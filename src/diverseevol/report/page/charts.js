@@ -1,9 +1,9 @@
-// Charts by Plotly. Its labels read tags as a little HTML, so every text from a run is escaped before it gets there.
+// Charts by Plotly. Its labels read tags as a little HTML and $…$ as mathematics, so every text from a run is escaped before it gets there.
 const data = JSON.parse(document.getElementById("page-data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 760px)");
 const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\$/g, "&#36;");
 const cut = (text, n) => (text.length > n ? `${text.slice(0, n - 1)}…` : text);
 const config = { displayModeBar: false, responsive: true, showTips: false };
 
@@ -81,9 +81,8 @@ function bars(chart) {
 }
 
 function dots(chart) {
-  const n = 24;
   const styles = looks(chart.series);
-  const names = chart.series[0].x.slice(0, n);
+  const names = chart.series[0].x;
   const span = { x: [], y: [] };
   names.forEach((_, place) => {
     const values = chart.series.map((one) => one.y[place]);
@@ -92,7 +91,7 @@ function dots(chart) {
   });
   const joined = { ...span, mode: "lines", line: { color: theme("line"), width: 3 }, hoverinfo: "skip", showlegend: false };
   const marks = chart.series.map((one, at) => ({
-    x: one.y.slice(0, n), y: names.map((_, place) => place), name: safe(one.name), mode: "markers", customdata: names.map(safe),
+    x: one.y, y: names.map((_, place) => place), name: safe(one.name), mode: "markers", customdata: names.map(safe),
     marker: { color: styles[at].color, symbol: styles[at].symbol, size: one.role === "main" ? 10 : 8 },
     hovertemplate: `%{customdata}: %{x:.2%}<extra>${safe(one.name)}</extra>`,
   }));
@@ -100,7 +99,7 @@ function dots(chart) {
 }
 
 function dotLayout(chart) {
-  const names = chart.series[0].x.slice(0, 24);
+  const names = chart.series[0].x;
   const label = (name) => safe(cut(name, narrow.matches ? 20 : 34));
   return layoutOf({
     xaxis: { title: { text: safe(chart.y_title) }, tickformat: ".0%", showgrid: true, rangemode: "tozero", nticks: 6 },
@@ -112,7 +111,7 @@ function dotLayout(chart) {
 function draw(place) {
   const chart = data.charts[place.dataset.chart];
   if (chart.kind === "dot") {
-    place.style.height = `${Math.min(24, chart.series[0].x.length) * 23 + 110}px`;
+    place.style.height = `${chart.series[0].x.length * 23 + 110}px`;
     return Plotly.react(place, dots(chart), dotLayout(chart), config);
   }
   if (chart.kind === "bar") {
