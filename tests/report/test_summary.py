@@ -14,11 +14,11 @@ def test_words_and_tiles_of_one_run(whole_run, opened):
         "what is saved are labels and later trainings.",
     )
     assert [(tile.value, tile.label, tile.detail) for tile in summary.tiles] == [
-        ("14", "samples chosen", "23.3% of 60 rows"),
-        ("2.25", "held-out loss", "3 after round 0"),
-        ("0.4", "covering radius", "random sets 0.6"),
-        ("7.5", "vendi score", "random sets 6.5"),
-        ("1.12", "of one full fine-tuning", "1.09 predicted"),
+        ("14", "Samples chosen", "23.3% of 60 rows"),
+        ("2.25", "Held-out loss", "3 after round 0"),
+        ("0.4", "Covering radius", "random sets 0.6"),
+        ("7.5", "Vendi score", "random sets 6.5"),
+        ("1.12", "Of one full fine-tuning", "1.09 predicted"),
     ]
 
 
@@ -27,7 +27,7 @@ def test_a_run_with_nothing_but_picks(made, opened, tmp_path):
     run.plan_file.unlink()
     summary = gather(opened(run.root)).summary
     assert summary.sentences == ("k_center chose 2 of 60 rows (3.3%) in one round.",)
-    assert [(tile.value, tile.label) for tile in summary.tiles] == [("2", "samples chosen"), ("4.1 s", "wall-clock time")]
+    assert [(tile.value, tile.label) for tile in summary.tiles] == [("2", "Samples chosen"), ("4.1 s", "Wall-clock time")]
 
 
 def test_several_runs_are_named_and_others_stand_beside_the_first(made, opened, tmp_path):

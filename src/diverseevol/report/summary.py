@@ -35,7 +35,7 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
     run = subject.main
     n, n_pool = run.n_chosen[-1], len(run.pool)
     rounds = f"the rounds {run.rounds[0]} to {run.rounds[-1]}" if len(run.rounds) > 1 else "one round"
-    tiles = [Tile(f"{n:,}", "samples chosen", f"{n / max(1, n_pool):.1%} of {n_pool:,} rows")]
+    tiles = [Tile(f"{n:,}", "Samples chosen", f"{n / max(1, n_pool):.1%} of {n_pool:,} rows")]
     first = f"{strategy_of(run)} chose {n:,} of {n_pool:,} rows ({n / max(1, n_pool):.1%}) in {rounds}"
     if len(subject.runs) > 1:
         closely = f"Of these {run.name}, which is looked at closely, chose {n:,} of {n_pool:,} rows in {rounds}"
@@ -43,14 +43,14 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
     sentences = [f"{plain(first, 600)}.", *_quality(quality, tiles), *_diversity(diversity, tiles)]
     if costs.ratio is not None and costs.measured is not None:
         planned = f"{costs.predicted / costs.full:.2f} predicted" if costs.predicted and costs.full else ""
-        tiles.append(Tile(f"{costs.ratio:.2f}", "of one full fine-tuning", planned))
+        tiles.append(Tile(f"{costs.ratio:.2f}", "Of one full fine-tuning", planned))
         is_more = costs.ratio > 1
         sentences.append(
             f"The rounds cost {costs.ratio:.2f} of one full fine-tuning on the whole pool ({flops_shown(costs.measured)}, {duration(costs.seconds)})"
             + (": more than tuning on everything; what is saved are labels and later trainings." if is_more else ".")
         )
     else:
-        tiles.append(Tile(duration(costs.seconds), "wall-clock time"))
+        tiles.append(Tile(duration(costs.seconds), "Wall-clock time"))
     return Summary(tuple(tiles), tuple(sentences), _findings(subject.comparison))
 
 
@@ -62,7 +62,7 @@ def _quality(charts: list[Chart], tiles: list[Tile]) -> list[str]:
             continue
         if not found:
             tiles.append(
-                Tile(shown(main.y[-1]), chart.title.lower(), f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else "")
+                Tile(shown(main.y[-1]), chart.title, f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else "")
             )
         text = f"{chart.title} went from {shown(main.y[0])} at {shown(main.x[0])} samples to {shown(main.y[-1])} at {shown(main.x[-1])}"
         text = text if len(main.y) > 1 else f"{chart.title} is {shown(main.y[0])} at {shown(main.x[0])} samples"
@@ -90,7 +90,7 @@ def _diversity(charts: list[Chart], tiles: list[Tile]) -> list[str]:
             side = f"{abs(main.y[-1] / middle - 1):.0%} {'below' if main.y[-1] < middle else 'above'}"
             text += f", {side} random sets of the same size ({shown(middle)}; 5–95 %: {shown(low)} to {shown(high)})"
             detail = f"random sets {shown(middle)}"
-        tiles.append(Tile(shown(main.y[-1]), chart.title.lower(), detail))
+        tiles.append(Tile(shown(main.y[-1]), chart.title, detail))
         found.append(f"{text}; {'lower covers better' if chart.key == 'covering-radius' else 'higher is more diverse'}.")
     return found
 
