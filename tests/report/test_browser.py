@@ -342,3 +342,34 @@ def test_runs_can_be_chosen_on_the_map_and_in_the_table(visit, hostile_file):
     assert page.locator("#picks-says").text_content() == "14 of 28 picks"
     assert page.locator("#map-run option").nth(1).text_content() == "<img src=x onerror='window.hit=9'>"
     assert page.complaints == []
+
+
+def test_a_large_pool_stays_quick_and_small(visit, made, tmp_path):
+    rows = [{**row, "instruction": row["instruction"] + " and a few words more" * 8} for row in made.records(21_000)]
+    rounds = [range(at * 7_000, at * 7_000 + 300) for at in range(3)]
+    run = made.make_run(tmp_path / "r", rows, rounds=[list(chosen) for chosen in rounds], vectors=made.vectors(21_000, 32))
+    from diverseevol.report import write_report
+
+    file = tmp_path / "large.html"
+    write_report([run.root], file)
+    assert file.stat().st_size < 10_000_000
+    sessions = []
+
+    def count(page):
+        sessions.append(page.context.new_cdp_session(page))
+        sessions[0].send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        return {each["name"]: each["value"] for each in sessions[0].send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+
+    page = visit(file, before=count)
+    ready_map(page)
+    loaded = spent()
+    assert loaded < 3
+    assert page.evaluate("() => document.getElementById('map-plot').data[0].x.length") == 20_000
+    page.locator("#map-round").focus()
+    page.keyboard.press("Home")
+    page.wait_for_function("() => document.getElementById('map-plot').data[1].x.length === 0")
+    assert spent() - loaded < 1.5
+    assert "Shown are 20,000 of the 21,000 rows" in page.locator("#map .lead").text_content()
+    assert page.complaints == []

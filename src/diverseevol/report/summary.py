@@ -61,9 +61,7 @@ def _quality(charts: list[Chart], tiles: list[Tile]) -> list[str]:
         if main is None or not main.y:
             continue
         if not found:
-            tiles.append(
-                Tile(shown(main.y[-1]), chart.title, f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else "")
-            )
+            tiles.append(Tile(shown(main.y[-1]), chart.title, f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else ""))
         text = f"{chart.title} went from {shown(main.y[0])} at {shown(main.x[0])} samples to {shown(main.y[-1])} at {shown(main.x[-1])}"
         text = text if len(main.y) > 1 else f"{chart.title} is {shown(main.y[0])} at {shown(main.x[0])} samples"
         others = [

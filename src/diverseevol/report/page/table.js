@@ -37,7 +37,8 @@
   }
 
   function unfolded(pick) {
-    const cell = element("td", "", { colspan: 5 });
+    const shown = [...document.querySelectorAll("#picks-table th")].filter((head) => head.offsetParent !== null);
+    const cell = element("td", "", { colspan: shown.length });
     const box = element("div", "", { class: "sample" });
     box.append(...sampleParts(pick.at, `Sample ${pick.id}`));
     box.append(element("span", "Why", { class: "label" }), element("p", pick.reason));
@@ -96,6 +97,7 @@
   let waiting = 0;
   search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(find, 120); });
   chooser?.addEventListener("change", find);
+  narrow.addEventListener("change", fill); // other columns are shown
   more.addEventListener("click", () => { n += page; fill(); });
   find();
 })();
