@@ -11,13 +11,11 @@ side's best round counts. --per-core is for a machine that is busy elsewhere: on
 
 import argparse
 import json
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from diverseevol.config import PromptConfig
 from diverseevol.evaluation.answer import choose
@@ -28,9 +26,8 @@ from diverseevol.evaluation.answer.sampling import SAMPLINGS
 from diverseevol.evaluation.questions import Question
 from diverseevol.models import load_tokenizer
 from diverseevol.tokens import Encoder
+from helpers import SHARED, TINYSTORIES, clock, has_shared, parsed, tinystories
 
-clock = time.perf_counter
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 Answers = list[list[int]]
 Texts = list[list[int]]
 
@@ -110,13 +107,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--questions", type=int, default=80, help="Vicuna questions for the TinyStories model")
     parser.add_argument("--only", choices=("llama", "tinystories"))
-    parser.add_argument("--per-core", action="store_true", help="one thread, processor seconds")
-    options = parser.parse_args()
-    if options.per_core:
-        global clock
-        clock = time.process_time
-        torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    options = parsed(parser)
     if options.only != "tinystories":
         torch.manual_seed(0)
         config = LlamaConfig(
@@ -126,19 +117,14 @@ def main() -> None:
         texts = [rng.integers(3, 32_000, int(n)).tolist() for n in rng.integers(60, 250, options.prompts)]
         limits = [options.new_tokens] * len(texts)
         compare("Llama 512 x 8, float32", LlamaForCausalLM(config).eval(), texts, limits, set(), options, options.slow_prompts)
-    if options.only == "llama":
+    if options.only == "llama" or not has_shared("TinyStories on Vicuna"):
         return
-    if not SHARED.is_dir():
-        print(f"\nTinyStories on Vicuna left out: {SHARED} is not there")
-        return
-    name = str(SHARED / "models" / "tinystories-656k")
-    tokenizer = load_tokenizer(name)
+    tokenizer = load_tokenizer(TINYSTORIES)
     made = Prompts(Encoder(tokenizer, PromptConfig()), tokenizer, 512, 1024)
     lines = (SHARED / "benchmarks" / "vicuna_test_set.jsonl").read_text().splitlines()[: options.questions]
     prompts = [made.make(Question(number, (json.loads(line)["text"],))) for number, line in enumerate(lines)]
     texts, limits = [prompt.ids for prompt in prompts], [prompt.max_new for prompt in prompts]
-    model = AutoModelForCausalLM.from_pretrained(name).eval()
-    compare("TinyStories on Vicuna, float32", model, texts, limits, {int(tokenizer.eos_token_id)}, options, len(texts))
+    compare("TinyStories on Vicuna, float32", tinystories(), texts, limits, {int(tokenizer.eos_token_id)}, options, len(texts))
 
 
 if __name__ == "__main__":

@@ -6,26 +6,21 @@ Both sides run on the same model and rows, in turns, so that whatever disturbs t
 The ceiling is the machine's own rate of matrix products of the model's shapes (torch.mm, best of many), and the share is the model's FLOPs
 over seconds and ceiling. Rows: random tokens with Alpaca's lengths (mean 214, at most 512) for a Llama of width 512 with 8 layers; the real
 pool for the TinyStories model, where ../shared/data holds both. --per-core is for a machine that is busy elsewhere: one thread everywhere,
-and processor seconds instead of the clock's.
+and processor seconds instead of the clock's. On a GPU: --device cuda --only bfloat16, with --width and --layers of a model that is worth it.
 """
 
 import argparse
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from diverseevol.config import EmbedConfig, PoolConfig, PromptConfig
+from diverseevol.config import EmbedConfig
 from diverseevol.embed import EmbedReport, embed_tokens, open_embeddings
-from diverseevol.prepare import prepare
-from diverseevol.progress import SILENT
-
-clock = time.perf_counter
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+from helpers import alpaca_tokens, clock, has_shared, parsed, tinystories
 
 
 class MadeTokens:
@@ -64,18 +59,23 @@ class SomeRows:
         return self.tokens.mask(int(self.rows[row]))
 
 
-def made_llama() -> LlamaForCausalLM:
+def made_llama(width: int = 512, n_layers: int = 8, dtype: torch.dtype = torch.float32, device: str = "cpu") -> LlamaForCausalLM:
     torch.manual_seed(0)
-    sizes = dict(hidden_size=512, intermediate_size=1376, num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=8)
-    return LlamaForCausalLM(LlamaConfig(vocab_size=32_000, max_position_embeddings=512, **sizes)).eval()
+    n_heads = width // 64 if width < 2048 else width // 128
+    sizes = dict(hidden_size=width, intermediate_size=round(width * 2.6875), num_hidden_layers=n_layers)
+    heads = dict(num_attention_heads=n_heads, num_key_value_heads=n_heads)
+    config = LlamaConfig(vocab_size=32_000, max_position_embeddings=512, **sizes, **heads, dtype=dtype)
+    with torch.device(device):
+        return LlamaForCausalLM._from_config(config).eval()
 
 
 def published_way(model: LlamaForCausalLM, tokens: SomeRows) -> tuple[np.ndarray, float]:
     vectors, started = [], clock()
     with torch.no_grad():
         for row in range(len(tokens)):
-            ids_1T = torch.from_numpy(tokens.ids(row).astype(np.int64))[None]
-            vectors.append(model(input_ids=ids_1T, output_hidden_states=True).hidden_states[-1].float().mean(dim=1)[0].numpy())
+            ids_1T = torch.from_numpy(tokens.ids(row).astype(np.int64))[None].to(model.device)
+            states_BTD = model(input_ids=ids_1T, output_hidden_states=True).hidden_states[-1]
+            vectors.append(states_BTD.float().mean(dim=1)[0].cpu().numpy())
     return np.stack(vectors), int(tokens.n_tokens.sum()) / (clock() - started)
 
 
@@ -88,14 +88,19 @@ def our_way(model: LlamaForCausalLM, tokens: SomeRows, tokens_per_batch: int | s
 
 
 def product_rate(model: LlamaForCausalLM, dtype: torch.dtype) -> float:
-    """Best FLOP/s of torch.mm over one layer's shapes, 2,048 tokens."""
+    """Best FLOP/s of torch.mm over one layer's shapes: 2,048 tokens, a GPU 16,384."""
+    wait = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
+    n_tokens = 16_384 if model.device.type == "cuda" else 2048
     shapes = [tuple(module.weight.shape) for module in model.model.layers[0].modules() if isinstance(module, torch.nn.Linear)]
-    pairs = [(torch.randn(2048, n_in).to(dtype), torch.randn(n_in, n_out).to(dtype)) for n_out, n_in in shapes]
+    with torch.device(model.device):
+        pairs = [(torch.randn(n_tokens, n_in).to(dtype), torch.randn(n_in, n_out).to(dtype)) for n_out, n_in in shapes]
     seconds = []
     for _ in range(12):
+        wait()
         started = clock()
         for left, right in pairs:
             torch.mm(left, right)
+        wait()
         seconds.append(clock() - started)
     return sum(2.0 * left.shape[0] * right.numel() for left, right in pairs) / min(seconds)
 
@@ -130,37 +135,26 @@ def compare(name: str, model: LlamaForCausalLM, tokens: MadeTokens, options: arg
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=300, help="rows of the width-512 model")
+    parser.add_argument("--rows", type=int, default=300, help="rows of the made model")
     parser.add_argument("--slow-rows", type=int, default=40, help="rows of the published way")
     parser.add_argument("--tiny-rows", type=int, default=8000, help="Alpaca rows of the TinyStories model; 52002 are all")
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--tokens-per-batch", nargs="+", default=["auto"], type=lambda word: word if word == "auto" else int(word)
     )
     parser.add_argument("--only", choices=("float32", "bfloat16", "tinystories"))
-    parser.add_argument("--per-core", action="store_true", help="one thread, processor seconds")
-    options = parser.parse_args()
-    if options.per_core:
-        global clock
-        clock = time.process_time
-        torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    options = parsed(parser)
     made = MadeTokens(max(options.rows, 52_002), 32_000)
     for dtype in ("float32", "bfloat16"):
         if options.only in (None, dtype):
-            compare("Llama 512 x 8", made_llama().to(getattr(torch, dtype)), made, options, options.rows)
-    if options.only not in (None, "tinystories"):
-        return
-    if not SHARED.is_dir():
-        print(f"\nTinyStories on Alpaca left out: {SHARED} is not there")
-        return
-    name = str(SHARED / "models" / "tinystories-656k")
-    with tempfile.TemporaryDirectory() as folder:
-        pool = PoolConfig(path=str(SHARED / "pools" / "alpaca_data.json"))
-        data = prepare(pool, PromptConfig(), AutoTokenizer.from_pretrained(name), Path(folder), 0, SILENT)
-        compare(
-            "TinyStories on Alpaca", AutoModelForCausalLM.from_pretrained(name).eval(), data.tokens, options, options.tiny_rows
-        )
+            model = made_llama(options.width, options.layers, getattr(torch, dtype), options.device)
+            compare(f"Llama {options.width} x {options.layers}, {options.device}", model, made, options, options.rows)
+    if options.only in (None, "tinystories") and has_shared("TinyStories on Alpaca"):
+        with alpaca_tokens() as tokens:
+            compare("TinyStories on Alpaca", tinystories(), tokens, options, options.tiny_rows)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 For N rows of D numbers of b bytes, C chosen, k picks, on R processes (docs/scaling.md explains each term):
 
     reading    N·D·b / R / read                     the rows come once, block by block
-    guessing   2·N·(D·P + P·C) / R / flops          products with P = 64 landmarks, and of their view of rows and centres
+    guessing   2·N·(D·P + P·C) / R / flops          products with P = 64 landmarks, and of their view of rows and centres; a GPU: 2·N·D·C
     checking   12·N·D / R / memory                  a row, its guessed centre and their difference pass through memory
     picking    k·(pick + exchange if R > 1)         pick: a constant of the data and of C·D
 
@@ -49,14 +49,17 @@ class Machine:
     """Seconds that an exchange of all processes takes."""
     start: float = 0.0
     """Seconds of a call, however few the rows."""
+    is_gpu: bool = False
+    """Whether rows are compared with all centres at once."""
 
 
 def predicted(n: int, width: int, n_bytes: int, chosen: int, picks: int, ranks: int, machine: Machine) -> dict[str, float]:
     """Seconds of each term."""
     share = n / ranks
+    products = width * chosen if machine.is_gpu else width * N_LANDMARKS + N_LANDMARKS * chosen
     return {
         "reading": share * width * n_bytes / machine.read,
-        "guessing": 2 * share * (width * N_LANDMARKS + N_LANDMARKS * chosen) / machine.flops,
+        "guessing": 2 * share * products / machine.flops,
         "checking": 12 * share * width / machine.memory,
         "picking": picks * (machine.pick + (machine.exchange if ranks > 1 else 0)),
         "starting": machine.start,
@@ -165,7 +168,7 @@ def show(options: argparse.Namespace, n: int, ranks: int, found: dict[str, float
 
 
 def large(options: argparse.Namespace) -> None:
-    machine = Machine(options.gpu_read * 1e9, options.gpu_tflops * 1e12, options.gpu_memory * 1e9, 2e-3, 2e-4)
+    machine = Machine(options.gpu_read * 1e9, options.gpu_tflops * 1e12, options.gpu_memory * 1e9, 2e-3, 2e-4, is_gpu=True)
     print(
         f"\n4,096 numbers of 2 bytes a row, {options.large_chosen:,} chosen, {options.large_picks:,} picks; a process: {machine}"
     )

@@ -3,6 +3,7 @@
     python benchmarks/selection.py [--rows 52002] [--width 4096] [--chosen 500] [--picks 100] [--data clustered,isotropic,decaying] [--peers fps]
 
 Plain: one product of all rows with the chosen ones, then one matrix-vector product a pick, all in float32, as people write it.
+With --device cuda both work on rows that lie on the GPU; "host" is ours with the rows in the host's memory.
 fps: scikit-matter's farthest point sampling, where it is installed; it starts from the chosen rows one after the other.
 Data: clustered (1,000 tight clusters), isotropic (Gaussian), decaying (a spectrum that falls as 1/k, with an offset, as the states of language models
 have it), equal (all rows the same), and real (--real FILE.npy).
@@ -42,15 +43,14 @@ def make(kind: str, n: int, width: int, rng: np.random.Generator) -> np.ndarray:
     return rows
 
 
-def plain(rows: np.ndarray, chosen: np.ndarray, n_new: int) -> list[int]:
+def plain(x: torch.Tensor, chosen: np.ndarray, n_new: int) -> list[int]:
     """The incremental loop as people write it, in float32."""
-    x = torch.from_numpy(rows)
     norms = torch.linalg.vector_norm(x, dim=1).square()
     centres = x[torch.from_numpy(chosen)]
-    nearest = torch.full((len(x),), torch.inf)
+    nearest = torch.full((len(x),), torch.inf, device=x.device)
     for start in range(0, len(x), 8192):
         block = slice(start, start + 8192)
-        nearest[block] = (norms[block, None] + norms[chosen] - 2 * x[block] @ centres.T).amin(1)
+        nearest[block] = (norms[block, None] + norms[torch.from_numpy(chosen)] - 2 * x[block] @ centres.T).amin(1)
     nearest[chosen] = -torch.inf
     picks = []
     for _ in range(n_new):
@@ -121,14 +121,18 @@ def resident() -> int:
 def compare(kind: str, rows: np.ndarray, options: argparse.Namespace) -> None:
     rng = np.random.default_rng(1)
     chosen = np.sort(rng.permutation(len(rows))[: options.chosen])
-    contestants = {"plain": plain, "ours": lambda *given: select(*given, device=options.device).rows.tolist()}
-    contestants |= {name: {"fps": fps}[name] for name in options.peers}
+    x = torch.from_numpy(rows).to(options.device)
+    contestants = {"plain": lambda: plain(x, chosen, options.picks)}
+    contestants["ours"] = lambda: select(x, chosen, options.picks, device=options.device).rows.tolist()
+    if x.is_cuda:
+        contestants["host"] = lambda: select(rows, chosen, options.picks, device=options.device).rows.tolist()
+    contestants |= {name: lambda name=name: {"fps": fps}[name](rows, chosen, options.picks) for name in options.peers}
     seconds, picks, extra = {name: [] for name in contestants}, {}, {}
     for _ in range(options.rounds):
         for name, work in contestants.items():
             with Peak() as peak:
                 started = time.perf_counter()
-                picks[name] = work(rows, chosen, options.picks)
+                picks[name] = work()
                 seconds[name].append(time.perf_counter() - started)
             extra[name] = max(peak.extra, extra.get(name, 0))
     expected = brute_force(rows, chosen, options.picks) if options.brute_force else None
@@ -152,10 +156,12 @@ def main() -> None:
     parser.add_argument("--data", default="clustered,isotropic,decaying", help="kinds, separated by commas")
     parser.add_argument("--peers", type=lambda text: text.split(","), default=[])
     parser.add_argument("--real", type=Path, help="a .npy file of real embeddings")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--brute-force", action="store_true")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    if options.device == "cuda":
+        print(torch.cuda.get_device_name())
     for kind in filter(None, options.data.split(",")):
         compare(kind, make(kind, options.rows, options.width, np.random.default_rng(0)), options)
     if options.real:

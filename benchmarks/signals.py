@@ -10,21 +10,17 @@ in the TinyStories model.
 
 import argparse
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
-from diverseevol.config import EmbedConfig, PoolConfig, PromptConfig
+from diverseevol.config import EmbedConfig
 from diverseevol.embed import EmbedReport, embed_tokens
-from diverseevol.prepare import prepare
-from diverseevol.progress import SILENT
 from diverseevol.selection import Signal
-from embed import SHARED, MadeTokens, SomeRows, made_llama
+from embed import MadeTokens, SomeRows, made_llama
+from helpers import alpaca_tokens, clock, has_shared, parsed, tinystories
 
-clock = time.perf_counter
 PLAIN = frozenset({Signal.EMBEDDING})
 FULL = PLAIN | {Signal.PAPER_CONFIDENCE, Signal.PAPER_MARGIN, Signal.PAPER_ENTROPY, Signal.LOSS}
 
@@ -53,32 +49,14 @@ def main() -> None:
     parser.add_argument("--tiny-rows", type=int, default=4000, help="Alpaca rows of the TinyStories model")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--only", choices=("llama", "tinystories"))
-    parser.add_argument(
-        "--per-core", action="store_true", help="one thread, processor seconds: for a machine that is busy elsewhere"
-    )
-    options = parser.parse_args()
-    if options.per_core:
-        global clock
-        clock = time.process_time
-        torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
-    if options.only != "llama":
-        on_tinystories(options)
+    options = parsed(parser)
+    if options.only != "llama" and has_shared("TinyStories on Alpaca"):
+        with alpaca_tokens() as tokens:
+            rows = SomeRows(tokens, options.tiny_rows, n_side=20)
+            compare("TinyStories on Alpaca, float32", tinystories(), rows, options.rounds)
     if options.only != "tinystories":
         tokens = SomeRows(MadeTokens(52_002, 32_000), options.rows, n_side=20)
         compare("Llama 512 x 8, float32", made_llama(), tokens, options.rounds)
-
-
-def on_tinystories(options: argparse.Namespace) -> None:
-    if not SHARED.is_dir():
-        print(f"\nTinyStories on Alpaca left out: {SHARED} is not there")
-        return
-    name = str(SHARED / "models" / "tinystories-656k")
-    with tempfile.TemporaryDirectory() as folder:
-        pool = PoolConfig(path=str(SHARED / "pools" / "alpaca_data.json"))
-        data = prepare(pool, PromptConfig(), AutoTokenizer.from_pretrained(name), Path(folder), 0, SILENT)
-        tokens = SomeRows(data.tokens, options.tiny_rows, n_side=20)
-        compare("TinyStories on Alpaca, float32", AutoModelForCausalLM.from_pretrained(name), tokens, options.rounds)
 
 
 if __name__ == "__main__":

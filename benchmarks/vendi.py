@@ -56,7 +56,7 @@ def package_rows(file: Path, n: int) -> list[float]:
 
 def radius(file: Path, n: int) -> list[float]:
     from diverseevol.evaluation.coverage import distances_to_prefixes
-    from diverseevol.evaluation.random_sets import draw_random_sets
+    from diverseevol.evaluation.diversity import draw_random_sets
 
     vectors = open_vectors(file)
     largest, means = distances_to_prefixes(vectors, draw_random_sets(len(vectors), n, 1, 0), [n])

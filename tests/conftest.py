@@ -36,6 +36,26 @@ def made_model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def lively_model(made_model, tmp_path_factory) -> Path:
+    """The same with weights so large and a head so different that it does not say the same to everything."""
+    import torch
+
+    from diverseevol.models import load_model, load_tokenizer
+
+    folder = tmp_path_factory.mktemp("lively")
+    model, rng = load_model(str(made_model)), torch.Generator().manual_seed(1)
+    model.get_output_embeddings().weight = torch.nn.Parameter(torch.empty(512, 32))
+    model.config.tie_word_embeddings = False
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(0, 0.5, generator=rng)
+    model.save_pretrained(folder)
+    load_tokenizer(str(made_model)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def pool_file(tmp_path_factory) -> Path:
     """Two hundred rows of the demo's pool as JSONL."""
     from diverseevol.demo.pool import make_pool

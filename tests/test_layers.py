@@ -37,6 +37,8 @@ LEVELS = {
     "holdout": 9,
     "plan": 9,
     "stages": 10,
+    "watching": 9,
+    "tracking": 9,
     "status": 10,
     "fixed_embedding": 10,
     "predicting": 11,

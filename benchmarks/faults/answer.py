@@ -66,12 +66,6 @@ FAULTS = [
     ),
     Fault(
         "evaluation/answer/served.py",
-        "if self._secret else text",
-        "if False else text",
-        "tests/evaluation/answer/test_served.py -k lasting",
-    ),
-    Fault(
-        "evaluation/answer/served.py",
         '(eos if segment.ends_turn else "")',
         '""',
         "tests/evaluation/answer/test_served.py -k earlier",

@@ -6,7 +6,7 @@ PAIRED, COMPARISON = "tests/evaluation/test_paired.py", "tests/evaluation/test_c
 WORDS, LENDING, RUNS = "tests/evaluation/test_comparison_words.py", "tests/compare/test_lending.py", "tests/compare/test_runs.py"
 
 FAULTS = [
-    Fault("evaluation/paired.py", "(1 + confidence) / 2", "confidence", PAIRED),
+    Fault("evaluation/paired.py", "confidence_interval(confidence)", "confidence_interval(0.9)", PAIRED),
     Fault("evaluation/paired.py", "std(ddof=1)", "std()", PAIRED),
     Fault("evaluation/paired.py", "t.isf(alpha / 2, n - 1)", "t.isf(alpha, n - 1)", PAIRED),
     Fault("evaluation/paired.py", "or np.ptp(values) == 0", "or False", PAIRED),
@@ -14,7 +14,7 @@ FAULTS = [
     Fault("evaluation/comparison.py", "at = min(spent[0], spent[1])", "at = max(spent[0], spent[1])", COMPARISON),
     Fault("evaluation/comparison.py", "found.sort(key=lambda run: run.seed)", "pass", COMPARISON),
     Fault("evaluation/comparison.py", "if not 0 < pairs[0][0] <= spent <= pairs[-1][0]:", "if not pairs:", COMPARISON),
-    Fault("evaluation/comparison_records.py", "(1 - CONFIDENCE) / max(1, n_arms)", "(1 - CONFIDENCE)", COMPARISON),
+    Fault("evaluation/comparison.py", "(1 - CONFIDENCE) / max(1, n_arms)", "(1 - CONFIDENCE)", COMPARISON),
     Fault("evaluation/comparison_words.py", '.verdict == "better" != at_tokens', ".verdict != at_tokens", WORDS),
     Fault("evaluation/comparison_words.py", "is_longer=is_same_size and ratio > 1", "is_longer=True", WORDS),
     Fault("compare/figures.py", "for at in range(index))]", "for at in range(index + 1))]", "tests/compare/test_figures.py"),

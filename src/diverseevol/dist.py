@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from .errors import ConfigError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -54,6 +56,12 @@ def start() -> None:
     if group.is_initialized():
         return
     if torch.cuda.is_available():
+        n_gpus = torch.cuda.device_count()
+        if local_rank() >= n_gpus:
+            raise ConfigError(
+                f"{local_rank() + 1} or more processes were started on this machine, which shows {n_gpus} GPU(s). "
+                f"Start one a GPU: torchrun --nproc-per-node {n_gpus}."
+            )
         torch.cuda.set_device(local_rank())
         group.init_process_group("cpu:gloo,cuda:nccl", timeout=TIMEOUT)
     else:

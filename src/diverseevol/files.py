@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,18 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_jsonl(path: Path, lines: Iterable[Any]) -> None:
+    """Write a file of JSON values atomically, one a line; NaN is refused likewise."""
+    write_text(path, "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines))
+
+
+def write_json_unsynced(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write a small JSON file whole or not at all for those who read it, but without waiting for the disk: a power cut may lose it."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    partial.replace(path)
+
+
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
     """Read a JSON file."""
     return json.loads(path.read_text("utf-8"))
@@ -64,10 +76,12 @@ def remove(path: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+    """Bytes of a file, or of all files below a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    for item in [path] if path.is_file() else path.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += item.stat().st_size if item.is_file() else 0
+    return total
 
 
 def _sync(path: Path) -> None:

@@ -62,6 +62,7 @@ def tune_target(stages: Stages) -> None:
             seed,
             stages.watch,
             trust,
+            stages.tracking.log_final,
         )
         cost = fitted.cost
         dist.on_main(lambda: remove(checkpoints_dir))

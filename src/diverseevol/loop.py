@@ -19,9 +19,10 @@ from .final import tune_target
 from .ledger import billed
 from .opening import open_stages
 from .progress import SILENT, Watch
-from .run_folder import RunFolder, locked
+from .run_folder import RunFolder, locked, recorded
 from .selection import Selection, Strategy, make_strategy
 from .stages import Stages
+from .tracking import tracked
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
         DiverseEvolError: see errors.py; whatever was finished stays.
     """
     strategy = make_strategy(config.selection.strategy, **config.selection.options)
-    with locked(Path(config.out)) as run:
-        stages = open_stages(run, config, strategy.needs, watch)
+    with locked(Path(config.out)) as run, recorded(run, watch) as watch, tracked(run, config) as tracking:
+        stages = open_stages(run, config, strategy.needs, watch, tracking)
         for index, n_new in enumerate(stages.sizes):
             if not run.is_done(index):
                 chosen = run.chosen_before(index)  # P_{t-1}

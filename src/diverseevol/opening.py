@@ -32,12 +32,15 @@ from .run_folder import RunFolder, locked
 from .seen import pool_columns
 from .selection import Signal
 from .stages import Stages
+from .tracking import Tracking, check_trackers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch: Watch) -> Stages:
+def open_stages(
+    run: RunFolder, config: RunConfig, needs: frozenset[str], watch: Watch, tracking: Tracking | None = None
+) -> Stages:
     """Check or start the run's record, make the pool ready, and read the user's lists.
 
     Raises:
@@ -47,6 +50,8 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
     """
     fingerprint = dist.on_main(lambda: open_record(run, config))
+    if tracking:
+        tracking.start()
     needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     whole, config = config, config.for_rounds()
     tokenizer = usable_tokenizer(config)
@@ -81,6 +86,7 @@ def open_stages(run: RunFolder, config: RunConfig, needs: frozenset[str], watch:
         columns=pool_columns(data.pool, sorted(needs - frozenset(Signal))),
         fingerprint=fingerprint,
         watch=watch,
+        tracking=tracking or Tracking(run, config),
         seed_rows=np.union1d(lists["seed_subset"], lists["must_include"]) if config.selection.seed_subset else None,
         must_rows=lists["must_include"],
         excluded_rows=lists["exclude"],
@@ -156,6 +162,7 @@ def record_parts(config: RunConfig) -> dict[str, str]:
         ConfigError, PoolError, ModelError: a part is not there, or cannot be used.
     """
     _check_outside(config)
+    check_trackers(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.for_rounds().model)}
     if config.selector:
         parts["final model"] = model_fingerprint(config.model)

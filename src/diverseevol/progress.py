@@ -7,6 +7,7 @@ is passed. Library code never prints: the command line decides which kind of wat
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ class Task(Protocol):
 
     def advance(self, n: float = 1) -> None:
         """Count `n` more units as done."""
+
+    def skip(self, n: float) -> None:
+        """Count `n` units that were done before this process, and took none of its time."""
 
 
 class Watch(Protocol):
@@ -44,6 +48,9 @@ class _SilentTask:
     def advance(self, n: float = 1) -> None:
         pass
 
+    def skip(self, n: float) -> None:
+        pass
+
 
 class _SilentWatch:
     @contextmanager
@@ -57,45 +64,118 @@ class _SilentWatch:
 SILENT: Watch = _SilentWatch()
 
 
+RECENT = 30.0
+"""A rate is that of the last so many seconds: what a first step or a first batch took says little about the rest."""
+
+
+@dataclass
+class Meter:
+    """How far a piece of work is, how fast it goes and how long it will take; the only place that knows."""
+
+    total: float | None
+    unit: str
+    done: float = 0.0
+    marks: deque[tuple[float, float]] = field(default_factory=deque)
+    """(second, units done) some seconds ago, oldest first; the first is where the rate is counted from."""
+    last: tuple[float, float] = (0.0, 0.0)
+    """The same at the latest advance."""
+
+    def __post_init__(self) -> None:
+        self.last = (time.monotonic(), self.done)
+        self.marks.append(self.last)
+
+    def advance(self, n: float) -> float:
+        """Count `n` units; return the time."""
+        self.done += n
+        now = time.monotonic()
+        if now - self.marks[-1][0] >= 1.0:
+            while len(self.marks) > 1 and self.marks[1][0] <= now - RECENT:
+                self.marks.popleft()
+            self.marks.append((now, self.done))
+        self.last = (now, self.done)
+        return now
+
+    def skip(self, n: float) -> None:
+        """Count `n` units that took no time here."""
+        self.done += n
+        self.last = (time.monotonic(), self.done)
+        self.marks = deque([self.last])
+
+    @property
+    def rate(self) -> float:
+        """Units a second, between advances: a long step that is under way does not slow it down. 0: not known yet."""
+        (since, before), (now, done) = self.marks[0], self.last
+        return (done - before) / (now - since) if now > since else 0.0
+
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds until all is done, at that rate; None: not known."""
+        if not (self.total and self.rate):
+            return None
+        return max(0.0, (self.total - self.last[1]) / self.rate - (now - self.last[0]))
+
+
+def progress_words(done: float, total: float | None, unit: str, rate: float, left: float | None) -> str:
+    """`3 of 6 steps (50%), 4.2 s/step, 13 s left`; what is not known is not said."""
+    share = f" of {_count(total)} {unit} ({done / total:.0%})" if total else f" {unit}"
+    parts = [f"{_count(done)}{share}", rate_words(rate, unit), "" if left is None else f"{duration(left)} left"]
+    return ", ".join(filter(None, parts))
+
+
+def _count(n: float) -> str:
+    return f"{n:,.0f}" if n < 1e6 else f"{n / 1e6:,.1f}M"
+
+
+def rate_words(rate: float, unit: str) -> str:
+    """A rate as people say it: `1,234/s`, `4.5/s`, or `12 s/step` where a unit takes longer than a second; empty if not known."""
+    if rate <= 0:
+        return ""
+    if rate < 1:
+        return f"{duration(1 / rate)}/{unit.removesuffix('s')}"
+    return f"{rate:.1f}/s" if rate < 10 else f"{rate:,.0f}/s"
+
+
 @dataclass
 class LineTask:
     """Says a line every `every` seconds; the first one only after two seconds, so short work stays quiet."""
 
     name: str
-    total: float | None
-    unit: str
+    meter: Meter
     say: Callable[[str], None]
     every: float = 15.0
-    done: float = 0.0
-    started: float = field(default_factory=time.monotonic)
     said: float = 0.0
     about: str = ""
 
     def __post_init__(self) -> None:
-        self.said = self.started + 2.0 - self.every
+        self.said = time.monotonic() + 2.0 - self.every
+
+    @property
+    def total(self) -> float | None:
+        """Units in all, once they are known."""
+        return self.meter.total
+
+    @total.setter
+    def total(self, units: float | None) -> None:
+        self.meter.total = units
 
     def say_about(self, text: str) -> None:
         """Show a word in the next line."""
         self.about = text
 
+    def skip(self, n: float) -> None:
+        """Count `n` units that were done before."""
+        self.meter.skip(n)
+
     def advance(self, n: float = 1) -> None:
         """Count `n` more units, and say so if it is time."""
-        self.done += n
-        now = time.monotonic()
+        now = self.meter.advance(n)
         if now - self.said >= self.every:
             self.said = now
             self.say(self.line(now))
 
     def line(self, now: float) -> str:
         """The state of the work in words: share done, rate, estimated time left."""
-        seconds = max(now - self.started, 1e-9)
-        rate = self.done / seconds
-        text = f"{self.name}: {self.done:,.0f}"
-        if self.total:
-            left = (self.total - self.done) / rate if rate else float("inf")
-            text += f" of {self.total:,.0f} {self.unit} ({self.done / self.total:.0%}), {rate:,.0f}/s, {duration(left)} left"
-        else:
-            text += f" {self.unit}, {rate:,.0f}/s"
+        meter = self.meter
+        text = f"{self.name}: {progress_words(meter.done, meter.total, meter.unit, meter.rate, meter.seconds_left(now))}"
         return f"{text}, {self.about}" if self.about else text
 
 
@@ -109,7 +189,7 @@ class LineWatch:
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
         """Open a piece of work that reports in plain lines."""
-        yield LineTask(name, total, unit, self.say, self.every)
+        yield LineTask(name, Meter(total, unit), self.say, self.every)
 
     def note(self, text: str) -> None:
         """Say one line."""
@@ -118,10 +198,8 @@ class LineWatch:
 
 def duration(seconds: float) -> str:
     """Write a number of seconds as people say it: `4.2 s`, `3 min 20 s`, `2 h 05 min`."""
-    if seconds == float("inf"):
-        return "?"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"

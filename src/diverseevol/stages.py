@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from .seen import Seen, SomeTokens, SomeVectors, draw_candidates
 from .selection import Selection, Signal, Signals
 from .selection.signals import Embeddings
 from .stopping import GAUGE, measured, reason_to_stop
+from .tracking import Tracking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -81,6 +83,7 @@ class Stages:
     """The latter, one value a pool row."""
     fingerprint: str
     watch: Watch
+    tracking: Tracking
     seed_rows: np.ndarray | None = None
     must_rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     excluded_rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -257,6 +260,7 @@ class Stages:
                 seed=int(np.random.SeedSequence([config.seed, index]).generate_state(1)[0]) & 0x7FFFFFFF,
                 watch=self.watch,
                 trust_remote_code=config.trust_remote_code,
+                on_log=partial(self.tracking.log_training, index),
             )
             cost, tuned.in_memory = fitted.cost, fitted.model
         run.add_metrics(index, {"stages": {"train": cost.as_dict()}})
@@ -274,7 +278,7 @@ class Stages:
         dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data) and None)
         base = str(Path(start).resolve()) if Path(start).is_dir() else start
         if index == 0 and config.train.sft:
-            ignored = ", ".join(sorted(config.train.sft))
+            ignored = ", ".join(sorted(config.train.sft))  # report_to among them: only the trainer's own series are missing
             self.watch.note(f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}")
         places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
         return run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch)
@@ -319,17 +323,22 @@ class Stages:
         self.run.add_metrics(index, {"stages": {"embed": cost.as_dict()}})
 
     def gauge(self, index: int) -> None:
-        """What the stopping rule looks at in the round's embeddings, if it does; also of the round before, if that was once the last."""
-        name = self.config.stop.measure
-        for at in dist.on_main(lambda: [each for each in (index - 1, index) if each >= 0 and self._is_to_gauge(each)]):
+        """What the stopping rule or a tracker looks at in the round's embeddings; also of the round before, if that was once the last."""
+        for at, names in dist.on_main(lambda: [(each, self._to_gauge(each)) for each in (index - 1, index)]):
+            if not names:
+                continue
             with billed() as cost:
                 seen = self.seen(at)
-                value = GAUGES[str(name)](seen.signals, seen.positions_of(self.run.chosen_before(at + 1)))
-            self.run.add_metrics(at, {GAUGE: {name: value}, "stages": {GAUGE: cost.as_dict()}})
+                chosen = seen.positions_of(self.run.chosen_before(at + 1))
+                values = {name: GAUGES[name](seen.signals, chosen) for name in names}
+            self.run.add_metrics(at, {GAUGE: values, "stages": {GAUGE: cost.as_dict()}})
 
-    def _is_to_gauge(self, index: int) -> bool:
-        name = self.config.stop.measure
-        return name in GAUGES and self._is_embedded(index) and measured(name, self.run.metrics(index)) is None
+    def _to_gauge(self, index: int) -> list[str]:
+        """What is asked of a round's embeddings and not known yet: what the run may stop by, and all of it for a tracker."""
+        if index < 0 or Signal.EMBEDDING not in self.needs or not self._is_embedded(index):
+            return []
+        asked = [name for name in GAUGES if name == self.config.stop.measure or self.tracking.names]
+        return [name for name in asked if measured(name, self.run.metrics(index)) is None]
 
     def _candidates(self, index: int) -> np.ndarray | None:
         """The rows that the round after `index` looks at; None: all."""
@@ -358,6 +367,7 @@ class Stages:
                 index, {"bytes": {"model": size_of(tuned.model_dir), "signals": size_of(self.run.signals_dir(index))}}
             )
             self._note_stop(index)
+            self.tracking.log_round(index)
             self.run.finish(index)
             remove(self.run.checkpoints_dir(index))
             for old in self._unwanted(index):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +16,59 @@ from .plan.measured import progress
 from .pool import Pool
 from .pool.overlap import why_dropped
 from .run_folder import RunFolder
-from .stopping import reason_to_stop
+from .stopping import HOUR, reason_to_stop, spent_on
+from .watching import Life, last_picks, life_of, pool_counts
 
 
-def run_status(root: Path) -> dict[str, Any]:
-    """The state of a run as plain values: finished rounds with their metrics, the stage under way, sizes.
+def run_status(root: Path, silent_for: float | None = None, known: dict[Any, Any] | None = None) -> dict[str, Any]:
+    """The state of a run as plain values: finished rounds with their metrics, what is under way, sizes.
+
+    Args:
+        root: The run folder.
+        silent_for: For how many seconds a watcher has seen nothing new; see `life_of`.
+        known: Kept between two looks by a watcher, so that what stays as it is is not read again.
 
     Raises:
         RunFolderError: `root` is no run folder.
     """
-    run = RunFolder(root)
+    run, known = RunFolder(root), {} if known is None else known
+
+    def once(key: Any, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - plain values
+        if key not in known:
+            known[key] = read()
+        return known[key]
+
     config = run.config()
     new = config["n_new"]
     sizes = round_sizes(config["rounds"], config["n_init"], tuple(new) if isinstance(new, list) else new, config["budget"])
     done = run.rounds_done()
     at = len(done)
     is_ready = (run.pool_dir / "index.arrow").exists()
-    quarantine = run.pool_dir / "quarantine.jsonl"
-    holder = _holder(root)
     stopped = reason_to_stop(StopConfig(**config.get("stop", {})), [run.metrics(index) for index in done])
-    is_finished = at >= len(sizes) or bool(stopped) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
+    are_rounds_over = at >= len(sizes) or bool(stopped) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
+    is_finished = are_rounds_over and (not config.get("final") or run.final_metrics_file.exists())
+    life = Life(False, "finished", None) if is_finished else life_of(run, silent_for)
+    picked = next((index for index in (at, at - 1) if index >= 0 and run.chosen_file(index).exists()), None)
+    stage = "final" if are_rounds_over else _stage(run, at, is_ready)
     return {
         "run": str(root),
-        "state": "finished" if is_finished else f"running ({holder})" if holder else "stopped; the same command goes on",
+        "state": life.state,
+        "is_running": life.is_running,
         "stopped": stopped,
         "strategy": config["selection"]["strategy"],
-        "n_pool": len(Pool.open(run.pool_dir)) if is_ready else 0,
-        "n_quarantined": len(quarantine.read_text("utf-8").splitlines()) if quarantine.exists() else 0,
+        **once(("pool", is_ready), lambda: pool_counts(run)),
         "n_rounds": len(sizes),
-        "round": None if is_finished else at,
-        "stage": None if is_finished else _stage(run, at, is_ready),
+        "round": None if are_rounds_over else at,
+        "stage": None if is_finished else stage,
+        "task": life.task,
         "rounds": [run.metrics(index) for index in done],
+        "seconds": spent_on("hours", [run.metrics(index) for index in range(at + (not are_rounds_over))]) * HOUR,
+        "picks": [] if picked is None or not is_ready else once(("picks", picked), lambda: last_picks(run, picked)),
         "progress": progress(read_json(run.plan_file), [run.metrics(index) for index in done], is_finished)
         if run.plan_file.exists()
         else None,
         "final": read_json(run.final_metrics_file) if run.final_metrics_file.exists() else None,
-        "bytes": size_of(root),
+        "bytes": once(("bytes", at, is_finished), lambda: size_of(root)),
     }
 
 
@@ -194,16 +211,3 @@ def _stage(run: RunFolder, index: int, is_ready: bool) -> str:
     if not run.model_dir(index).exists():
         return "train"
     return "embed"
-
-
-def _holder(root: Path) -> str | None:
-    """Who holds the run's lock, if anybody does."""
-    lock = root / ".lock"
-    if not lock.exists():
-        return None
-    with lock.open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return handle.read(200).strip() or "another process"
-    return None

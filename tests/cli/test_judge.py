@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import pty
@@ -9,8 +8,8 @@ import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 
+import api_server as server
 import pytest
 import typer
 
@@ -19,11 +18,6 @@ from diverseevol.errors import AnswersError, ConfigError, JudgeError
 from diverseevol.evaluation.judge.store import open_store
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
-
-_spec = importlib.util.spec_from_file_location("cli_judge_server", Path(__file__).parents[1] / "evaluation" / "judge_server.py")
-server = importlib.util.module_from_spec(_spec)
-sys.modules["cli_judge_server"] = server  # dataclasses look their module up
-_spec.loader.exec_module(server)
 
 KEY = "sk-very-secret-0123456789"
 
@@ -118,20 +112,8 @@ def test_a_round_against_each_kind_of_opponent(run_dir, tmp_path):
 
 def test_all_rounds_at_once(run_dir, capsys):
     with server.serving() as judge:
-        call(
-            run_dir,
-            "--benchmark",
-            "vicuna",
-            "--model",
-            "judge",
-            "--opponent",
-            0,
-            "--round",
-            "all",
-            "--base-url",
-            judge.url,
-            "--yes",
-        )
+        words = (run_dir, "--benchmark", "vicuna", "--model", "judge", "--opponent", 0)
+        call(*words, "--round", "all", "--base-url", judge.url, "--yes")
         assert len(judge.asked) == 2 * 6
     assert verdict_names(run_dir) == ["replies.sqlite", "round-01-vs-round-00.jsonl", "round-10-vs-round-00.jsonl"]
     assert "12 judgements by judge" in capsys.readouterr().err
@@ -140,17 +122,8 @@ def test_all_rounds_at_once(run_dir, capsys):
 def test_settings_go_to_the_judge_and_a_template_of_the_user(files, tmp_path):
     (tmp_path / "mine.txt").write_text("Judge: {question} {answer_1} {answer_2}")
     with server.serving() as judge:
-        call(
-            *files,
-            "--base-url",
-            judge.url,
-            "--yes",
-            "--template",
-            tmp_path / "mine.txt",
-            "max_tokens=null",
-            "max_completion_tokens=9",
-            "seed=1",
-        )
+        settings = ("max_tokens=null", "max_completion_tokens=9", "seed=1")
+        call(*files, "--base-url", judge.url, "--yes", "--template", tmp_path / "mine.txt", *settings)
     body = judge.asked[0].body
     assert {key: body[key] for key in body if key != "messages"} == {
         "model": "judge",
@@ -268,87 +241,38 @@ def test_on_a_terminal_it_takes_a_yes(files, monkeypatch, typed, n_asked):
     os.close(ours)
 
 
+JUDGED = "RUN --benchmark vicuna --model m "
 WRONG = [
-    (["--answers", "a", "--out", "v", "--model", "m"], ConfigError, "give --opponent, a file of answers or a round, or --single"),
-    (["--answers", "a", "--out", "v", "--model", "m", "--opponent", "b", "--single"], ConfigError, "not both"),
-    (["--answers", "a", "--opponent", "b", "--model", "m"], ConfigError, "--answers needs --out"),
-    (["--model", "m", "--single"], ConfigError, "nothing to judge: give a run folder and --benchmark, or --answers and --out"),
-    (["RUN", "--model", "m", "--single"], ConfigError, "nothing to judge"),
-    (["RUN", "--answers", "a", "--out", "v", "--model", "m", "--single"], ConfigError, "Give one of the two"),
-    (["RUN", "--benchmark", "vicuna", "--out", "v", "--model", "m", "--single"], ConfigError, "--out is for --answers"),
-    (
-        ["RUN", "--benchmark", "koala", "--model", "m", "--single"],
-        ConfigError,
-        r"no answers of round last to koala in .*; there are: none\. Make",
-    ),
-    (
-        ["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "--round", "7"],
-        ConfigError,
-        "there are: base, round-00, round-01, round-10",
-    ),
-    (
-        ["RUN", "--benchmark", "vicuna", "--model", "m", "--opponent", "nobody"],
-        ConfigError,
-        "--opponent 'nobody' is neither a file, a round",
-    ),
-    (["RUN", "--benchmark", "vicuna", "--model", "m", "--opponent", "last"], ConfigError, "round-10 cannot be its own opponent"),
-    (["RUN", "--benchmark", "../..", "--model", "m", "--single"], ConfigError, r"'\.\./\.\.' is no name for a file"),
-    (
-        ["RUN", "--benchmark", "vicuna", "--model", "m", "--opponent", "base", "--opponent-name", "../x"],
-        ConfigError,
-        "'round-10-vs-../x' is no name",
-    ),
-    (
-        ["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "--template", "pairwise"],
-        ConfigError,
-        "pairwise shows 2 answer",
-    ),
-    (
-        ["RUN", "--benchmark", "vicuna", "--model", "m", "--opponent", "base", "--template", "single"],
-        ConfigError,
-        "single shows 1 answer",
-    ),
-    (["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "--budget", "1"], ConfigError, "money needs both prices"),
-    (["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "--price-in", "1"], ConfigError, "money needs both prices"),
-    (
-        ["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "--budget", "inf", "--price-in", "1", "--price-out", "1"],
-        ConfigError,
-        "--budget is inf",
-    ),
-    (
-        ["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "--price-in", "1", "--price-out", "inf"],
-        ConfigError,
-        "--price-out is inf",
-    ),
-    (
-        [
-            "RUN",
-            "--benchmark",
-            "vicuna",
-            "--model",
-            "m",
-            "--single",
-            "--budget",
-            "1",
-            "--price-in",
-            "1",
-            "--price-out",
-            "1",
-            "max_tokens=null",
-        ],
-        ConfigError,
-        "--budget needs a longest reply",
-    ),
-    (["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "stream=true"], ConfigError, "setting stream is not free"),
-    (["RUN", "--benchmark", "vicuna", "--model", "m", "--single", "--yes"], ConfigError, "no key for api.openai.com"),
-    (["--answers", "none.jsonl", "--out", "v", "--model", "m", "--single"], AnswersError, "no answers at 'none.jsonl'"),
+    ("--answers a --out v --model m", ConfigError, "give --opponent, a file of answers or a round, or --single"),
+    ("--answers a --out v --model m --opponent b --single", ConfigError, "not both"),
+    ("--answers a --opponent b --model m", ConfigError, "--answers needs --out"),
+    ("--model m --single", ConfigError, "nothing to judge: give a run folder and --benchmark, or --answers and --out"),
+    ("RUN --model m --single", ConfigError, "nothing to judge"),
+    ("RUN --answers a --out v --model m --single", ConfigError, "Give one of the two"),
+    ("RUN --benchmark vicuna --out v --model m --single", ConfigError, "--out is for --answers"),
+    ("RUN --benchmark koala --model m --single", ConfigError, r"no answers of round last to koala in .*; there are: none\. Make"),
+    (JUDGED + "--single --round 7", ConfigError, "there are: base, round-00, round-01, round-10"),
+    (JUDGED + "--opponent nobody", ConfigError, "--opponent 'nobody' is neither a file, a round"),
+    (JUDGED + "--opponent last", ConfigError, "round-10 cannot be its own opponent"),
+    ("RUN --benchmark ../.. --model m --single", ConfigError, r"'\.\./\.\.' is no name for a file"),
+    (JUDGED + "--opponent base --opponent-name ../x", ConfigError, "'round-10-vs-../x' is no name"),
+    (JUDGED + "--single --template pairwise", ConfigError, "pairwise shows 2 answer"),
+    (JUDGED + "--opponent base --template single", ConfigError, "single shows 1 answer"),
+    (JUDGED + "--single --budget 1", ConfigError, "money needs both prices"),
+    (JUDGED + "--single --price-in 1", ConfigError, "money needs both prices"),
+    (JUDGED + "--single --budget inf --price-in 1 --price-out 1", ConfigError, "--budget is inf"),
+    (JUDGED + "--single --price-in 1 --price-out inf", ConfigError, "--price-out is inf"),
+    (JUDGED + "--single --budget 1 --price-in 1 --price-out 1 max_tokens=null", ConfigError, "--budget needs a longest reply"),
+    (JUDGED + "--single stream=true", ConfigError, "setting stream is not free"),
+    (JUDGED + "--single --yes", ConfigError, "no key for api.openai.com"),
+    ("--answers none.jsonl --out v --model m --single", AnswersError, "no answers at 'none.jsonl'"),
 ]
 
 
-@pytest.mark.parametrize(("words", "error", "message"), WRONG, ids=[" ".join(words)[:60] for words, *_ in WRONG])
+@pytest.mark.parametrize(("words", "error", "message"), WRONG, ids=[words[:60] for words, *_ in WRONG])
 def test_wrong_calls_say_what_to_do(run_dir, words, error, message):
     with pytest.raises(error, match=message):
-        call(*(run_dir if word == "RUN" else word for word in words))
+        call(*(run_dir if word == "RUN" else word for word in words.split()))
 
 
 def test_no_run_folder(tmp_path):
@@ -371,20 +295,8 @@ def test_the_key_appears_nowhere(files, tmp_path):
             else kinds[asked.number % 6]
         )
 
-    words = [
-        "--debug",
-        "judge",
-        *files,
-        "--yes",
-        "--key-variable",
-        "MY_KEY",
-        "--concurrency",
-        2,
-        "--attempts",
-        99,
-        "--retries",
-        2,
-    ]
+    words = ["--debug", "judge", *files, "--yes", "--key-variable", "MY_KEY"]
+    words += ["--concurrency", 2, "--attempts", 99, "--retries", 2]
     environment = {**os.environ, "MY_KEY": KEY, "OPENAI_LOG": "debug"}
     with server.serving(echo) as judge:
         ended = subprocess.run(
@@ -433,19 +345,8 @@ def test_killed_in_the_middle_of_two_thousand(tmp_path):
     n, at_once = 1000, 8
     ours = server.answer_lines(n, lambda i: 1 + i % 10, tmp_path / "ours.jsonl")
     theirs = server.answer_lines(n, lambda i: 1 + i % 7, tmp_path / "theirs.jsonl")
-    words = [
-        "--answers",
-        ours,
-        "--opponent",
-        theirs,
-        "--out",
-        tmp_path / "v.jsonl",
-        "--model",
-        "judge",
-        "--yes",
-        "--concurrency",
-        at_once,
-    ]
+    words = ["--answers", ours, "--opponent", theirs, "--out", tmp_path / "v.jsonl"]
+    words += ["--model", "judge", "--yes", "--concurrency", at_once]
     with server.serving() as judge:
         with subprocess.Popen(command("judge", *words, "--base-url", judge.url), stderr=subprocess.DEVNULL) as process:
             while len(judge.asked) < n:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from diverseevol.config import EmbedConfig
 from diverseevol.embed import load_outer, open_embeddings, open_signals
@@ -16,6 +17,7 @@ from diverseevol.progress import SILENT
 from diverseevol.selection import Signal
 
 
+@pytest.mark.skipif(0 < torch.cuda.device_count() < 3, reason="one GPU a process")
 def test_two_and_three_processes_write_as_one_does(llama, make_tokens, embed, signals_of, small_shards, tmp_path, request):
     tokens = make_tokens(n_rows=40)
     np.save(tmp_path / "flat.npy", np.concatenate(tokens.rows))

@@ -1,16 +1,10 @@
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+import verdicts_made as made
 
 from diverseevol.errors import SourceNotFoundError, VerdictError
 from diverseevol.evaluation.answer_lengths import answers_file_of, with_lengths
 from diverseevol.evaluation.verdict_files import read_verdicts
-
-_spec = importlib.util.spec_from_file_location("verdicts_made", Path(__file__).with_name("verdicts_made.py"))
-made = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(made)
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from diverseevol.evaluation.comparison import compare_runs
-from diverseevol.evaluation.comparison_records import Measure, Point, Run
+from diverseevol.evaluation.comparison import Measure, Point, Run, compare_runs
 from diverseevol.evaluation.comparison_words import in_words, rows, shown, verdict_line
 
 LOSS = Measure("loss", "held-out loss")

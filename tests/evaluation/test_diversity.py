@@ -9,9 +9,8 @@ from diverseevol import vendi
 from diverseevol.errors import EmbedError, NonFiniteError, PoolExhaustedError, SelectionError
 from diverseevol.evaluation import diversity
 from diverseevol.evaluation.cells import cell_entropy, cells_of_labels, share_hit
-from diverseevol.evaluation.coverage import covering_radius, mean_nearest_to_subset, mean_nearest_within
-from diverseevol.evaluation.diversity import measure_diversity, measure_pool
-from diverseevol.evaluation.random_sets import draw_random_sets
+from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
+from diverseevol.evaluation.diversity import draw_random_sets, measure_diversity, measure_pool
 from diverseevol.evaluation.text_diversity import Grams
 from diverseevol.vectors import open_vectors
 
@@ -27,10 +26,13 @@ def by_hand(rows):
     """Every measure of a subset by its own function."""
     rows = np.array(rows)
     found = {f"vendi_{q:g}": vendi.vendi_score(POINTS[rows], q) for q in (0.5, 1, 2, math.inf)}
-    found |= {"covering_radius": covering_radius(POINTS, rows), "mean_nearest_to_subset": mean_nearest_to_subset(POINTS, rows)}
+    found |= {
+        "covering_radius": covering_radius(POINTS, rows),
+        "mean_nearest_to_subset": distances_to_prefixes(POINTS, [rows], [len(rows)])[1][0, 0],
+    }
     found["mean_nearest_within"] = mean_nearest_within(POINTS, rows) if len(rows) > 1 else math.nan
     found |= {"cells_hit": share_hit(CELLS, rows), "cell_entropy": cell_entropy(CELLS, rows)}
-    return found | Grams.of([TEXTS[row] for row in rows]).measure(np.arange(len(rows)))
+    return found | Grams.of([TEXTS[row] for row in rows]).measure(len(rows))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_large_pools_are_represented_by_some_rows(monkeypatch):
     found = measure_pool(POINTS, seed=2, text_of=TEXTS.__getitem__)
     asked, read = (np.sort(np.random.default_rng(2).choice(N, n, replace=False)) for n in (11, 7))
     assert found["mean_nearest_within"] == mean_nearest_within(POINTS, np.arange(N), asked)
-    assert found["n_words"] == Grams.of([TEXTS[row] for row in read]).measure(np.arange(7))["n_words"]
+    assert found["n_words"] == Grams.of([TEXTS[row] for row in read]).measure(7)["n_words"]
 
 
 def test_the_band_is_mean_and_quantiles_over_the_sets(report):
@@ -168,3 +170,33 @@ def test_unusable_pool_rows_are_named_by_their_numbers():
 def test_more_random_rows_than_the_pool_has():
     with pytest.raises(PoolExhaustedError, match="random sets of 61 rows from 60"):
         draw_random_sets(N, 61, 1, 0)
+
+
+def test_sets_are_different_rows_of_the_pool_and_follow_the_seed():
+    sets = draw_random_sets(30, 12, 5, seed=1)
+    assert len(sets) == 5
+    for rows in sets:
+        assert len(set(rows.tolist())) == 12
+        assert rows.min() >= 0
+        assert rows.max() < 30
+    assert len({tuple(rows) for rows in sets}) == 5
+    assert [list(rows) for rows in draw_random_sets(30, 12, 5, seed=1)] == [list(rows) for rows in sets]
+    assert list(draw_random_sets(30, 12, 5, seed=2)[0]) != list(sets[0])
+
+
+def test_sets_grow_and_do_not_depend_on_how_many_there_are():
+    larger = draw_random_sets(30, 30, 2, seed=1)
+    for small, large in zip(draw_random_sets(30, 12, 5, seed=1), larger, strict=False):
+        assert list(small) == list(large[:12])
+    assert sorted(larger[0].tolist()) == list(range(30))
+    assert draw_random_sets(30, 12, 0, seed=1) == []
+
+
+def test_every_row_is_equally_likely():
+    counts = np.bincount(np.concatenate(draw_random_sets(10, 3, 4000, seed=0)), minlength=10)
+    assert (np.abs(counts - 1200) < 5 * np.sqrt(1200 * 0.7)).all()  # five standard deviations
+
+
+def test_a_set_larger_than_the_pool():
+    with pytest.raises(PoolExhaustedError, match="cannot draw random sets of 31 rows from 30"):
+        draw_random_sets(30, 31, 1, seed=0)

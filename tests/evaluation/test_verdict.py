@@ -1,17 +1,11 @@
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+import verdicts_made as made
 
 from diverseevol.evaluation import bootstrap
 from diverseevol.evaluation.bootstrap import confidence_interval, ratio_of_sums
 from diverseevol.evaluation.verdict import score_file
 from diverseevol.evaluation.verdict_files import find_verdict_files, read_verdicts
-
-_spec = importlib.util.spec_from_file_location("verdicts_made", Path(__file__).with_name("verdicts_made.py"))
-made = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(made)
 
 # Figures published with the verdicts: Vicuna-bench, Dolly, rounds 0 to 10.
 K_CENTER = [46.47, 65.31, 69.09, 71.27, 71.52, 77.56, 79.69, 78.69, 78.12, 76.26, 77.90]

@@ -1,10 +1,9 @@
 import gzip
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+import verdicts_made as made
 
 from diverseevol.errors import PoolError, SourceNotFoundError, VerdictError
 from diverseevol.evaluation.judge.pairs import Judgement, Missing
@@ -13,10 +12,6 @@ from diverseevol.evaluation.judge.store import Reply
 from diverseevol.evaluation.judge.template import load_template
 from diverseevol.evaluation.judge.verdicts import verdicts_of, write_missing, write_verdicts
 from diverseevol.evaluation.verdict_files import find_verdict_files, read_verdicts
-
-_spec = importlib.util.spec_from_file_location("verdicts_made", Path(__file__).with_name("verdicts_made.py"))
-made = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(made)
 
 
 def test_own_layout(tmp_path):

@@ -1,19 +1,15 @@
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import verdicts_made as made
 
 from diverseevol import score_verdicts
 from diverseevol.errors import VerdictError
 from diverseevol.evaluation import bootstrap
 from diverseevol.evaluation.bootstrap import confidence_interval, difference, ratio_of_sums
-
-_spec = importlib.util.spec_from_file_location("verdicts_made", Path(__file__).with_name("verdicts_made.py"))
-made = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(made)
 
 
 @pytest.fixture(autouse=True)

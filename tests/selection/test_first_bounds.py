@@ -71,11 +71,12 @@ def test_scouts_are_sent_where_they_pay(kind, monkeypatch):
         assert (bounds <= exact * 1.01).mean() > 0.9
 
 
-@pytest.mark.parametrize("gap", [1, 3])
+@pytest.mark.parametrize("gap", [1, 2, 3])  # 2: read with the rows between them
 def test_blocks_and_holes_change_nothing(gap, make_points, monkeypatch):
     points = make_points("plain", 300, 9, np.random.default_rng(3))
     rows, centre_rows = np.arange(20, 300)[::gap], np.arange(20)
     whole = first_bounds(RowReader(points), rows, centre_rows, CPU)
+    assert (whole >= exact_squared(points[rows], points[:20]).min(axis=1)).all()
     assert first_bounds(RowReader(points), rows, centre_rows, CPU, block_rows=7) == pytest.approx(whole, rel=1e-5)
     monkeypatch.setattr(unit, "CENTRE_NUMBERS", 45)  # only five centres may be guessed
     few = first_bounds(RowReader(points), rows, centre_rows, CPU)

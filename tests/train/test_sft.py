@@ -53,7 +53,7 @@ def weights(model):
 
 
 def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+    return one.keys() == other.keys() and all(torch.equal(value.cpu(), other[name].cpu()) for name, value in one.items())
 
 
 def plain_training(made_model, seed, epochs=3, step=8):
@@ -86,6 +86,7 @@ def plain_training(made_model, seed, epochs=3, step=8):
     return model
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains in bfloat16, the definition here in float32")
 def test_training_equals_its_definition(tmp_path, made_model):
     fitted = fit(tmp_path, made_model)
     expected = plain_training(made_model, seed=3).state_dict()
@@ -135,8 +136,8 @@ def test_lora_trains_only_the_adapter_and_loads_again(tmp_path, made_model):
     folder = tmp_path / "a" / "model"
     assert json.loads((folder / "adapter_config.json").read_text())["r"] == 4
     batch = torch.tensor([[5, 6, 7, 8]])
-    again = load_model(str(folder)).eval()
-    assert torch.allclose(fitted.model(input_ids=batch).logits, again(input_ids=batch).logits, atol=1e-6)
+    again = load_model(str(folder)).cpu().eval()
+    assert torch.allclose(fitted.model.cpu()(input_ids=batch).logits, again(input_ids=batch).logits, atol=1e-6)
     base = AutoModelForCausalLM.from_pretrained(made_model)
     assert not torch.allclose(again(input_ids=batch).logits, base(input_ids=batch).logits, atol=1e-4)
 
@@ -178,11 +179,13 @@ def test_keys_pass_through_and_accumulation_follows_the_batch(tmp_path):
 
 def test_progress_hands_on_steps_and_losses():
     said = []
-    task = SimpleNamespace(total=None, advance=lambda n=1: said.append(n), say_about=said.append)
+    task = SimpleNamespace(
+        total=None, skip=lambda n: said.append(("skip", n)), advance=lambda n=1: said.append(n), say_about=said.append
+    )
     callback = sft._Progress(task)
     state = SimpleNamespace(max_steps=9, global_step=4)
     callback.on_train_begin(None, state, None)
     callback.on_step_end(None, state, None)
     callback.on_log(None, state, None, logs={"loss": 1.25})
     assert task.total == 9
-    assert said == [4, 1, "loss 1.2500"]
+    assert said == [("skip", 4), 1, "loss 1.2500"]

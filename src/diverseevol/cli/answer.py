@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,8 +16,8 @@ BENCHMARK = (
     "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
 )
 ROUND = "Whose answers: a round's number, last, best (lowest held-out loss), base (the untuned model), or all that are kept."
-SAMPLING = "paper (temperature 0.7, 50 best), greedy, or model (its own generation_config)."
-DTYPE = "auto (as saved), float32 or bfloat16. In float32 the answers are the same whatever the batch (docs/evaluation.md)."
+SAMPLING = "paper: temperature 0.7, 50 best; model: its own generation_config."
+DTYPE = "auto: as saved. In float32 the answers are the same whatever the batch (docs/evaluation.md)."
 
 Run = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run folder.")]
 Benchmarks = Annotated[list[str], typer.Option("--benchmark", help=BENCHMARK)]
@@ -31,13 +31,16 @@ Url = Annotated[str | None, typer.Option("--base-url", help="Ask a server with t
 Served = Annotated[str | None, typer.Option("--served-model", help="The model's name at that server.")]
 Parallel = Annotated[int, typer.Option("--concurrency", min=1, help="Requests to the server under way at once.")]
 KeyVariable = Annotated[str, typer.Option("--key-variable", help="The environment variable that holds the server's key.")]
-SamplingName = Annotated[str, typer.Option("--sampling", help=SAMPLING)]
+SamplingName = Annotated[Literal["paper", "greedy", "model"], typer.Option("--sampling", help=SAMPLING)]
 MaxNew = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer at most.")]
 Turns = Annotated[int, typer.Option("--turns", min=1, max=2, help="2: also the second turn of questions that have one.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes each question's random numbers.")]
-Dtype = Annotated[str, typer.Option("--dtype", help=DTYPE)]
+Dtype = Annotated[Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help=DTYPE)]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Questions at once; by itself as many as fit.")]
-Template = Annotated[str, typer.Option("--template", help="Without a run: alpaca, chat or auto (chat where the model has one).")]
+Template = Annotated[
+    Literal["alpaca", "chat", "auto"],
+    typer.Option("--template", help="Without a run; auto: chat where the model has a template."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Answer again what was answered with other settings.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Without a run: let the model's own Python code run.")]
 
@@ -71,13 +74,14 @@ def answer(
     """Let a model answer questions, by the prompt that it was trained with; the same command again resumes."""
     from ..evaluation.benchmarks import parse_benchmark
     from ..evaluation.questions import read_questions
-    from .answer_jobs import How, Server, Whom, check_usage, jobs_for
+    from .answer_jobs import Server, Wanted, check_usage, jobs_for
 
-    whom = Whom(run, round_name, model, out, template, trust_remote_code)
-    server = Server(base_url, served_model, concurrency, key_variable)
-    how = How(sampling, max_new_tokens, turns, seed, dtype, batch_size)
     asked = [parse_benchmark(word) for word in benchmark]
-    check_usage(whom, server, how, [one.name for one in asked])
+    names = [one.name for one in asked]
+    server = Server(base_url, served_model, concurrency, key_variable) if base_url or served_model else None
+    sampled = (sampling, max_new_tokens, turns, seed)
+    wanted = Wanted(run, round_name, model, out, template, trust_remote_code, server, *sampled, dtype, batch_size)
+    check_usage(wanted, names)
     from .. import dist
     from .watch import open_watch
 
@@ -86,7 +90,6 @@ def answer(
     for note in (note for one in questions for note in one.notes):
         watch.note(note)
     dist.start()
-    jobs = jobs_for(whom, server, how, [one.name for one in asked], watch)
     from ..evaluation.answer.job import run_jobs
 
-    run_jobs(jobs, questions, overwrite, watch)
+    run_jobs(jobs_for(wanted, names, watch), questions, overwrite, watch)

@@ -16,27 +16,14 @@ from ..run_folder import RunFolder
 if TYPE_CHECKING:
     from ..config import PromptConfig
     from ..evaluation.answer.job import Answerer, Job
+    from ..evaluation.answer.prompts import Prompts
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-SAMPLING_NAMES = ("paper", "greedy", "model")
 BASE = "base"
 
 
 @dataclass(frozen=True)
-class Whom:
-    """The model, by the options that name it."""
-
-    run: Path | None
-    round_name: str
-    model: str | None
-    out: Path | None
-    template: str
-    trust_remote_code: bool
-
-
-@dataclass(frozen=True)
 class Server:
-    """The server, if there is one."""
+    """A server whose model is asked."""
 
     base_url: str | None
     model: str | None
@@ -45,9 +32,16 @@ class Server:
 
 
 @dataclass(frozen=True)
-class How:
-    """How it answers."""
+class Wanted:
+    """What the command line asks for: which model, where its answers go, how it answers."""
 
+    run: Path | None
+    round_name: str
+    model: str | None
+    out: Path | None
+    template: str
+    trust_remote_code: bool
+    server: Server | None
     sampling: str
     max_new: int
     turns: int
@@ -75,32 +69,28 @@ class Target:
     trust_remote_code: bool
 
 
-def check_usage(whom: Whom, server: Server, how: How, benchmarks: Sequence[str]) -> None:
+def check_usage(wanted: Wanted, benchmarks: Sequence[str]) -> None:
     """Check the options against each other, before anything is read.
 
     Raises:
         ConfigError: they do not fit together.
     """
-    if (whom.run is None) == (whom.out is None):
+    run, out, server = wanted.run, wanted.out, wanted.server
+    if (run is None) == (out is None):
         raise ConfigError("give a RUN, whose folder takes the answers, or --out FILE with --model or a served model.")
-    if whom.run is not None and whom.model is not None:
+    if run is not None and wanted.model is not None:
         raise ConfigError("a RUN has its own models: leave --model out, or the RUN.")
-    if whom.run is None and whom.model is None and server.base_url is None:
-        raise ConfigError("no model to ask: give a RUN, --model, or --base-url with --served-model.")
-    if (server.base_url is None) != (server.model is None):
+    if server is not None and (server.base_url is None or server.model is None):
         raise ConfigError("--base-url and --served-model belong together: the server's address and the model's name there.")
-    if server.base_url is not None and whom.round_name == "all":
+    if run is None and wanted.model is None and server is None:
+        raise ConfigError("no model to ask: give a RUN, --model, or --base-url with --served-model.")
+    if server is not None and wanted.round_name == "all":
         raise ConfigError("a server has one model: name the round that it serves with --round, not all.")
-    if len(set(benchmarks)) < len(benchmarks) or (whom.out is not None and len(benchmarks) > 1):
+    if len(set(benchmarks)) < len(benchmarks) or (out is not None and len(benchmarks) > 1):
         raise ConfigError(f"benchmarks {', '.join(benchmarks)}: name each once, and only one with --out FILE.")
-    for option, value, known in (("--sampling", how.sampling, SAMPLING_NAMES), ("--dtype", how.dtype, DTYPES)):
-        if value not in known:
-            raise ConfigError(f"{option} is {value!r}. Known: {', '.join(known)}.")
-    if whom.template not in ("alpaca", "chat", "auto"):
-        raise ConfigError(f"--template is {whom.template!r}. Known: alpaca, chat, auto.")
 
 
-def jobs_for(whom: Whom, server: Server, how: How, benchmarks: Sequence[str], watch: Watch) -> Iterator[Job]:
+def jobs_for(wanted: Wanted, benchmarks: Sequence[str], watch: Watch) -> Iterator[Job]:
     """What to do, a job a model.
 
     Raises:
@@ -110,38 +100,35 @@ def jobs_for(whom: Whom, server: Server, how: How, benchmarks: Sequence[str], wa
     from ..evaluation.answer.job import Job
     from ..models import fingerprint
 
-    targets = [_alone(whom)] if whom.run is None else _of_run(whom.run, whom.round_name, server.base_url is not None, watch)
-    for target in targets:
-        if whom.out is not None:
-            files = {benchmarks[0]: whom.out}
-        else:
-            files = {name: RunFolder(whom.run or Path()).answers_file(name, target.name) for name in benchmarks}
+    for target in [_alone(wanted)] if wanted.run is None else _of_run(wanted.run, wanted, watch):
+        files = {name: wanted.out or RunFolder(wanted.run or Path()).answers_file(name, target.name) for name in benchmarks}
         settings: dict[str, Any] = {
-            "sampling": how.sampling,
-            "max_new_tokens": how.max_new,
-            "turns": how.turns,
-            "seed": how.seed,
+            "sampling": wanted.sampling,
+            "max_new_tokens": wanted.max_new,
+            "turns": wanted.turns,
+            "seed": wanted.seed,
             "prompt": target.prompt.model_dump(include={"template"}),
         }
-        if server.model is not None:
-            settings["served_model"] = server.model
-            opener = partial(_served, target, server, how)
+        if wanted.server is not None:
+            settings["served_model"] = wanted.server.model
+            yield Job(target.title, files, settings, partial(_served, target, wanted.server, wanted, watch))
         else:
-            settings |= {"model": fingerprint(str(target.model)), "dtype": how.dtype}
-            opener = partial(_local, target, how)
-        yield Job(target.title, files, settings, opener)
+            settings |= {"model": fingerprint(str(target.model)), "dtype": wanted.dtype}
+            yield Job(target.title, files, settings, partial(_local, target, wanted))
 
 
-def _alone(whom: Whom) -> Target:
+def _alone(wanted: Wanted) -> Target:
     from ..config import PromptConfig
     from ..models import tokenizer_folder
 
-    name = whom.model
-    prompt = PromptConfig.model_validate({"template": whom.template})
-    return Target("", name or "the served model", name, tokenizer_folder(name) if name else None, prompt, whom.trust_remote_code)
+    name = wanted.model
+    prompt = PromptConfig.model_validate({"template": wanted.template})
+    return Target(
+        "", name or "the served model", name, tokenizer_folder(name) if name else None, prompt, wanted.trust_remote_code
+    )
 
 
-def _of_run(root: Path, round_name: str, is_served: bool, watch: Watch) -> list[Target]:
+def _of_run(root: Path, wanted: Wanted, watch: Watch) -> list[Target]:
     """The run's models that are asked for."""
     from ..config import PromptConfig
     from ..status import round_named
@@ -157,11 +144,11 @@ def _of_run(root: Path, round_name: str, is_served: bool, watch: Watch) -> list[
         model = base if index is None else str(run.model_dir(index))
         return Target(name, title, model, base, prompt, trust)
 
-    if round_name == BASE:
+    if wanted.round_name == BASE:
         return [target(None)]
-    if round_name != "all":
-        index = round_named(run, round_name)
-        if not is_served and not run.model_dir(index).is_dir():
+    if wanted.round_name != "all":
+        index = round_named(run, wanted.round_name)
+        if wanted.server is None and not run.model_dir(index).is_dir():
             raise RunFolderError(
                 f"round {index}'s model was not kept in {root}. Run with keep: all, or answer with --round last or base."
             )
@@ -174,18 +161,20 @@ def _of_run(root: Path, round_name: str, is_served: bool, watch: Watch) -> list[
     return [target(None), *map(target, kept)]
 
 
-def _prompts(target: Target, how: How) -> Any:  # noqa: ANN401 - loaded late
+def _prompts(target: Target, max_new: int) -> Prompts | None:
+    """What makes the prompts; None where nothing is known of the model's tokenizer."""
     from ..evaluation.answer.prompts import Prompts
     from ..models import load_tokenizer, n_positions
     from ..tokens import Encoder
 
-    assert target.tokenizer is not None, "a model has a tokenizer"
+    if target.tokenizer is None:
+        return None
     tokenizer = load_tokenizer(target.tokenizer, target.trust_remote_code)
     context = n_positions(target.tokenizer, target.trust_remote_code)
-    return Prompts(Encoder(tokenizer, target.prompt), tokenizer, context, how.max_new)
+    return Prompts(Encoder(tokenizer, target.prompt), tokenizer, context, max_new)
 
 
-def _local(target: Target, how: How) -> Answerer:
+def _local(target: Target, wanted: Wanted) -> Answerer:
     from .run import quiet_libraries
 
     quiet_libraries()
@@ -193,27 +182,29 @@ def _local(target: Target, how: How) -> Answerer:
     from ..evaluation.answer.sampling import SAMPLINGS
     from ..models import load_model
 
-    prompts = _prompts(target, how)
-    model = load_model(str(target.model), how.dtype, target.trust_remote_code)
-    return LocalModel(model, prompts.tokenizer, prompts, SAMPLINGS[how.sampling], how.seed, how.turns, target.title, how.n_rows)
+    prompts = _prompts(target, wanted.max_new)
+    assert prompts is not None, "a model that is loaded has a tokenizer"
+    model = load_model(str(target.model), wanted.dtype, target.trust_remote_code)
+    sampling = SAMPLINGS[wanted.sampling]
+    return LocalModel(model, prompts.tokenizer, prompts, sampling, wanted.seed, wanted.turns, target.title, wanted.n_rows)
 
 
-def _served(target: Target, server: Server, how: How) -> Answerer:
+def _served(target: Target, server: Server, wanted: Wanted, watch: Watch) -> Answerer:
     from ..evaluation.answer.sampling import SAMPLINGS
     from ..evaluation.answer.served import ServedModel
     from ..prompt import resolve_template
 
-    prompts = _prompts(target, how) if target.tokenizer else None
-    is_chat = prompts is None or resolve_template(target.prompt, prompts.tokenizer) == "chat"
+    prompts = _prompts(target, wanted.max_new)
     return ServedModel(
         base_url=server.base_url or "",
         model=server.model or "",
         key=os.environ.get(server.key_variable),
         prompts=prompts,
-        is_chat=is_chat,
-        sampling=SAMPLINGS[how.sampling],
-        max_new=how.max_new,
-        seed=how.seed,
-        n_turns=how.turns,
+        is_chat=prompts is None or resolve_template(target.prompt, prompts.tokenizer) == "chat",
+        sampling=SAMPLINGS[wanted.sampling],
+        max_new=wanted.max_new,
+        seed=wanted.seed,
+        n_turns=wanted.turns,
         n_parallel=server.n_parallel,
+        watch=watch,
     )

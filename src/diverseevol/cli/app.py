@@ -17,7 +17,24 @@ import typer
 
 from .. import __version__, dist
 from ..errors import DiverseEvolError
-from . import answer, compare, demo, diversity, embed, heldout, init, inspect, judge, overlap, plan, report, run, score, select
+from . import (
+    answer,
+    compare,
+    demo,
+    diversity,
+    embed,
+    heldout,
+    init,
+    inspect,
+    judge,
+    overlap,
+    plan,
+    report,
+    run,
+    score,
+    select,
+    status,
+)
 
 EPILOG = "First steps: diverseevol demo · diverseevol run --pool pool.jsonl --model MODEL --out runs/a"
 
@@ -48,7 +65,24 @@ def root(
     """Options before the verb."""
 
 
-for module in (init, plan, run, demo, inspect, embed, select, answer, judge, score, diversity, heldout, overlap, compare, report):
+for module in (
+    init,
+    plan,
+    run,
+    demo,
+    status,
+    inspect,
+    embed,
+    select,
+    answer,
+    judge,
+    score,
+    diversity,
+    heldout,
+    overlap,
+    compare,
+    report,
+):
     module.register(app)
 
 
@@ -77,7 +111,9 @@ def main() -> NoReturn:
             is_debug,
             error,
         )
-    if status == INTERRUPTED:  # also when the command-line library has turned Ctrl-C into its own exit
+    if status == INTERRUPTED and arguments[:1] != [
+        "status"
+    ]:  # also when the command-line library has turned Ctrl-C into its own exit
         _say("Interrupted. The same command goes on from here; nothing that was finished is lost.")
     _leave(status)
 

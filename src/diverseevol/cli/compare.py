@@ -12,7 +12,7 @@ from . import options as o
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..evaluation.comparison_records import Comparison, Measure
+    from ..evaluation.comparison import Comparison, Measure
 
 
 def register(app: typer.Typer) -> None:
@@ -43,10 +43,10 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: what comparison.json holds.")] = False,
 ) -> None:
     """Run several strategies and seeds from the same starts, and say in words what is better than random, and how sure that is."""
-    given = {"pool.path": pool, "model": model, "out": out, "rounds": rounds, "n_init": n_init, "n_new": n_new}
     if any(word.partition("=")[0].strip() in ("seed", "selection.strategy") for word in words or []):
         raise typer.BadParameter("seeds and strategies are named by --seeds and --strategies")
-    config = o.config_from(words, preset, given)
+    options = {"pool": pool, "model": model, "out": out, "rounds": rounds, "n_init": n_init, "n_new": n_new}
+    config = o.config_from(words, preset, options)
     from .. import dist
     from ..compare import Experiment, compare_strategies
     from .watch import open_watch
@@ -109,7 +109,7 @@ def measure_table(comparison: Comparison, measure: Measure) -> Table:
     for place, level in enumerate(order):
         spread = level.deviation[measure.name]
         mean = f"{level.mean[measure.name]:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
-        found = comparison.at(level.arm, level.n_samples, measure.name)
+        found = comparison.find(level.arm, comparison.references[0], measure.name, "samples", level.n_samples)
         table.add_row(f"{level.n_samples:,}", level.arm, mean, shown(found) if found else "", found.verdict if found else "")
         if place + 1 < len(order) and order[place + 1].n_samples != level.n_samples:
             table.add_section()

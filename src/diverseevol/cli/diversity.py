@@ -59,9 +59,18 @@ def diversity(
     as_json: AsJson = False,
 ) -> None:
     """Measure how diverse a subset is, round by round: Vendi scores, distances, coverage, words."""
-    mistake = _mistake(run, embeddings, model, chosen, labels, cells, columns)
-    if mistake:
-        raise typer.BadParameter(mistake)
+    own = chosen or columns
+    mistakes = {
+        "give --labels or --cells, not both": labels is not None and cells is not None,
+        "a run says itself what is chosen and what its records hold: leave out --chosen and --columns": run and own,
+        "give --model or a file of --embeddings, not both": run and model is not None and embeddings != BY_MODEL,
+        "--model embeds the pool of a run: give the run folder": not run and model is not None,
+        "give a run folder, or a file of --embeddings": not run and embeddings == BY_MODEL,
+        "--labels is a column of which file? Give --columns": not run and labels is not None and not columns,
+    }
+    for mistake, is_made in mistakes.items():
+        if is_made:
+            raise typer.BadParameter(mistake)
     from .. import dist
     from ..files import write_json
     from ..run_folder import RunFolder
@@ -86,31 +95,6 @@ def diversity(
     from .diversity_tables import print_tables
 
     print_tables(found)
-
-
-def _mistake(
-    run: Path | None,
-    embeddings: str,
-    model: str | None,
-    chosen: Path | None,
-    labels: str | None,
-    cells: int | None,
-    columns: Path | None,
-) -> str | None:
-    """Say which options do not go together."""
-    if labels is not None and cells is not None:
-        return "give --labels or --cells, not both"
-    if run is not None and (chosen is not None or columns is not None):
-        return "a run says itself what is chosen and what its records hold: leave out --chosen and --columns"
-    if run is not None and model is not None and embeddings != BY_MODEL:
-        return "give --model or a file of --embeddings, not both"
-    if run is None and model is not None:
-        return "--model embeds the pool of a run: give the run folder"
-    if run is None and embeddings == BY_MODEL:
-        return "give a run folder, or a file of --embeddings"
-    if labels is not None and run is None and columns is None:
-        return "--labels is a column of which file? Give --columns"
-    return None
 
 
 def measured(

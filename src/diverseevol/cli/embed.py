@@ -39,7 +39,7 @@ def embed(
     asked = asked_signals(signals)
     if (model is None) == (outer is None):
         raise typer.BadParameter("give either --model or --outer")
-    given = {"pool.path": pool, "model": model or outer, "embed.model": outer, "out": str(out), "seed": seed, "rounds": 0}
+    given = {"pool": pool, "model": model or outer, "embed.model": outer, "out": str(out), "seed": seed, "rounds": 0}
     config = o.config_from(words, preset, given)
     if config.embed.model and asked != {"embedding"}:
         raise ConfigError(f"--outer gives embeddings alone; --signals asks for {signals}. Give --model for the others.")

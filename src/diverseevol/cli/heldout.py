@@ -84,7 +84,7 @@ def _request(tasks: str | None, limit: int | None, folder: Path | None) -> TaskR
 
 
 def _of_model(words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None) -> Report:
-    config = o.config_from(words, None, {"pool.path": file, "model": model, "out": "unused", "rounds": 0})
+    config = o.config_from(words, None, {"pool": file, "model": model, "out": "unused", "rounds": 0})
     from ..yardstick import measure_model
     from .watch import open_watch
 
@@ -122,32 +122,30 @@ def models_table(report: Report) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    held = report.held
+    held, models = report.held, report.models
+    losses = [one.heldout or {} for one in models]
+    columns = {"samples": ["" if one.n_chosen is None else f"{one.n_chosen:,}" for one in models]}
+    if held:
+        columns["loss"] = [_figure(found.get("loss")) for found in losses]
+        columns["perplexity"] = [_figure(found.get("perplexity"), ",.2f") for found in losses]
+    has_groups = any("by_group" in found for found in losses)
+    if has_groups:
+        columns["balanced"] = [_figure(found.get("balanced_loss")) for found in losses]
+        columns["worst"] = [_figure(found.get("by_group", {}).get(found.get("worst_group"))) for found in losses]
+    figures = [task_figures(one) for one in models]
+    for name in dict.fromkeys(name for of_model in figures for name in of_model):
+        columns[name] = [_figure(of_model.get(name)) for of_model in figures]
     title = f"{held.title}: {len(held.pool):,} rows, {int(held.pool.n_trained.sum()):,} trained tokens" if held else "lm-eval"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
-    has_groups = any("by_group" in (one.heldout or {}) for one in report.models)
-    headings = ["samples"] + (["loss", "perplexity"] if held else []) + (["balanced", "worst"] if has_groups else [])
-    tasks = list(dict.fromkeys(name for one in report.models for name in task_figures(one)))
     table.add_column("model", overflow="fold")
-    for heading in [*headings, *tasks]:
+    for heading in columns:
         table.add_column(heading, justify="right")
+    names = [found.get("worst_group") or "" for found in losses]
     if has_groups:
         table.add_column("worst group", overflow="fold")
-    for one in report.models:
-        table.add_row(*_cells(one, held is not None, has_groups, tasks))
+    for one, *cells, worst in zip(models, *columns.values(), names, strict=True):
+        table.add_row(one.name, *cells, *([worst] if has_groups else []))
     return table
-
-
-def _cells(one: Measured, has_losses: bool, has_groups: bool, tasks: list[str]) -> list[str]:
-    found = one.heldout or {}
-    cells = [one.name, "" if one.n_chosen is None else f"{one.n_chosen:,}"]
-    cells += [_figure(found.get("loss")), _figure(found.get("perplexity"), ",.2f")] if has_losses else []
-    worst = found.get("worst_group")
-    if has_groups:
-        cells += [_figure(found.get("balanced_loss")), _figure(found["by_group"][worst] if worst else None)]
-    figures = task_figures(one)
-    cells += [_figure(figures.get(name)) for name in tasks]
-    return cells + ([worst or ""] if has_groups else [])
 
 
 def task_figures(one: Measured) -> dict[str, float]:

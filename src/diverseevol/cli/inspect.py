@@ -1,4 +1,4 @@
-"""`status`, `explain` and `export`: what a run folder says, without loading torch."""
+"""`explain` and `export`: what a run folder says, without loading torch."""
 
 from __future__ import annotations
 
@@ -13,54 +13,8 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command(epilog="Example: diverseevol status runs/a")(status)
     app.command(epilog="Example: diverseevol explain runs/a 3f9c0d7a1b2e4c58")(explain)
     app.command(epilog="Example: diverseevol export runs/a --format llamafactory --out data/chosen")(export)
-
-
-def status(run: RunArgument, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
-    """Say which rounds are done, what is under way and what it cost so far."""
-    from ..progress import duration
-    from ..status import run_status
-    from .run import round_line
-
-    state = run_status(run)
-    if as_json:
-        typer.echo(json.dumps(state, ensure_ascii=False))
-        return
-    typer.echo(
-        f"{run}: {state['state']}; {state['strategy']}, pool {state['n_pool']:,} rows ({state['n_quarantined']:,} in quarantine)"
-    )
-    for metrics in state["rounds"]:
-        typer.echo(round_line(metrics))
-    if state["stopped"]:
-        typer.echo(f"stopped by itself: {state['stopped']}")
-    if state["stage"]:
-        typer.echo(f"round {state['round']}: at stage {state['stage']}")
-    if state["progress"]:
-        for line in progress_lines(state["progress"]):
-            typer.echo(line)
-    seconds = sum(bill["seconds"] for metrics in state["rounds"] for bill in metrics.get("stages", {}).values())
-    typer.echo(
-        f"{len(state['rounds'])} of {state['n_rounds']} rounds done, {duration(seconds)} so far, {state['bytes'] / 1e6:,.0f} MB on disk"
-    )
-
-
-def progress_lines(progress: dict[str, Any]) -> list[str]:
-    """Predicted beside measured, a line a stage, and the time that is left."""
-    from ..progress import duration
-
-    lines = []
-    for stage in ("train", "embed"):
-        tokens, flops = progress[stage]["tokens"], progress[stage]["flops"]
-        if flops["measured"]:
-            lines.append(
-                f"{stage}: {tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured; FLOPs {flops['predicted']:.3g} "
-                f"predicted, {flops['measured']:.3g} measured ({flops['measured'] / flops['predicted'] - 1:+.0%})"
-            )
-    if progress["seconds_left"]:
-        lines.append(f"about {duration(progress['seconds_left'])} left, at the rate of the finished rounds")
-    return lines
 
 
 def explain(

@@ -77,8 +77,8 @@ def judge_answers(
     yes: Yes = False,
 ) -> None:
     """Ask a model for verdicts on answers, against an opponent's in both orders; the same command again resumes."""
+    from ..evaluation.api_client import ApiClient
     from ..evaluation.judge.asking import Limits
-    from ..evaluation.judge.client import JudgeClient
     from ..evaluation.judge.request import Judge
     from ..evaluation.judge.store import open_store
     from ..evaluation.judge.template import load_template
@@ -100,8 +100,8 @@ def judge_answers(
         limits = Limits(concurrency, rate, retries, attempts)
         session = JudgeSession(judge, found, store, limits, prices, budget, open_watch())
         session.announce()
-        if session.open_requests:
-            client = JudgeClient(model, base_url, os.environ.get(key_variable), timeout)
+        if session.open:
+            client = ApiClient(base_url, os.environ.get(key_variable), timeout)
             _agree(yes)
             session.ask(client)
         session.close()

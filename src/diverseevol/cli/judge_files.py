@@ -9,9 +9,9 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..evaluation.judge.answers import Answer, read_answers
 from ..evaluation.judge.pairs import Pairing, pair_judgements, single_judgements
+from ..pool.files_in import PACKED
 from ..run_folder import RunFolder
 
-PACKINGS = (".gz", ".zst", ".zstd")
 ROUND_FILE = re.compile(r"round-(\d+)")
 
 
@@ -126,7 +126,7 @@ def _asked_rounds(run: RunFolder, benchmark: str, word: str) -> list[str]:
 
 
 def _stem(file: Path) -> str:
-    return (file.with_suffix("") if file.suffix.lower() in PACKINGS else file).stem
+    return (file.with_suffix("") if file.suffix.lower() in PACKED else file).stem
 
 
 def _plain(name: str) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..errors import JudgeError
+from ..evaluation.api_client import ApiClient, Reply
 from ..evaluation.judge.asking import Asked, Limits, ask_all, is_settled
-from ..evaluation.judge.client import JudgeClient
 from ..evaluation.judge.cost import Budget, Prices, expected_tokens, most_tokens, spent_tokens
 from ..evaluation.judge.pairs import Missing
 from ..evaluation.judge.parse import Unreadable
-from ..evaluation.judge.request import Judge, Request
-from ..evaluation.judge.store import Reply, ReplyStore, Tokens
+from ..evaluation.judge.request import Judge
+from ..evaluation.judge.store import ReplyStore, Tokens
 from ..evaluation.judge.verdicts import Verdict, missing_file, n_replaced, verdicts_of, write_missing, write_verdicts
 from ..progress import Watch
 from .judge_files import Contest
@@ -35,10 +35,10 @@ class JudgeSession:
 
     def __post_init__(self) -> None:
         judgements = [judgement for contest in self.contests for judgement in contest.pairing.judgements]
-        self.requests = Request.all_of(self.judge, judgements)
-        self.stored = self.store.replies(self.requests)
+        self.different = self.judge.by_key(judgements)
+        self.stored = self.store.replies(self.different)
         self.spent = self._spent()
-        self.open_requests = [request for request in self.requests.values() if not self._is_settled(request)]
+        self.open = {key: judgement for key, judgement in self.different.items() if not self._is_settled(key)}
 
     def announce(self) -> None:
         """Say what is missing, what is stored, and what the rest will take."""
@@ -47,22 +47,22 @@ class JudgeSession:
             if n := n_replaced(contest.file, contest.pairing.judgements, self.judge):
                 self.watch.note(f"{contest.file} holds {n} other verdicts, which these replace; their replies stay stored.")
         n_judgements = sum(len(contest.pairing.judgements) for contest in self.contests)
-        n_different = f" ({len(self.requests):,} different)" if len(self.requests) < n_judgements else ""
+        n_different = f" ({len(self.different):,} different)" if len(self.different) < n_judgements else ""
         self.watch.note(
             f"{n_judgements:,} judgements{n_different} by {self.judge.model} ({self.judge.template.name}): "
-            f"{len(self.requests) - len(self.open_requests):,} stored, {len(self.open_requests):,} to ask."
+            f"{len(self.different) - len(self.open):,} stored, {len(self.open):,} to ask."
         )
-        if self.open_requests:
+        if self.open:
             known = [reply for replies in self.stored.values() for reply in replies]
-            about = expected_tokens(self.judge, self.open_requests, known)
-            most = sum((most_tokens(self.judge, request) for request in self.open_requests), Tokens())
+            about = expected_tokens(self.judge, self.open.values(), known)
+            most = sum((most_tokens(self.judge, judgement) for judgement in self.open.values()), Tokens())
             bounds = "" if self.judge.longest_reply is None else f"; at most {self._words(most)}"
             self.watch.note(f"About {self._words(about)}{bounds}, if every first reply is readable.{self._before()}")
 
-    def ask(self, client: JudgeClient) -> None:
+    def ask(self, client: ApiClient) -> None:
         """Ask for what is not stored; what is there is written down whatever happens."""
         budget = Budget(self.limit, self.prices, self.spent)
-        todo = [(request, len(self.stored.get(request.key, ()))) for request in self.open_requests]
+        todo = [(key, judgement, len(self.stored.get(key, ()))) for key, judgement in self.open.items()]
         try:
             self.asked = ask_all(self.judge, client, todo, self.store, budget, self.limits, self.watch)
         except BaseException:
@@ -82,13 +82,13 @@ class JudgeSession:
         if self.asked.n_replies or used != Tokens():
             self.watch.note(f"{self.asked.n_replies:,} replies took {self._words(used)}{in_all}.")
         self._say_origin(verdicts)
-        n_left = sum(not self._is_settled(request) for request in self.open_requests)
+        n_left = sum(not self._is_settled(key) for key in self.open)
         if n_left:
             raise JudgeError(self._why_left(n_left))
 
     def _write(self) -> list[Verdict]:
         """Write every contest's files from the store, and say how many verdicts they hold."""
-        self.stored = self.store.replies(self.requests)
+        self.stored = self.store.replies(self.different)
         self.spent = self._spent()
         everything = []
         for contest in self.contests:
@@ -103,10 +103,10 @@ class JudgeSession:
 
     def _spent(self) -> Tokens:
         replies: list[Reply] = [reply for found in self.stored.values() for reply in found]
-        return spent_tokens(replies) + self.store.broken_off(self.requests)
+        return spent_tokens(replies) + self.store.broken_off(self.different)
 
-    def _is_settled(self, request: Request) -> bool:
-        return is_settled(self.stored.get(request.key, []), self.judge, self.limits.attempts)
+    def _is_settled(self, key: str) -> bool:
+        return is_settled(self.stored.get(key, []), self.judge, self.limits.attempts)
 
     def _words(self, tokens: Tokens) -> str:
         money = f" = {self.prices.of(tokens):,.4f}" if self.prices else ""
@@ -138,7 +138,7 @@ class JudgeSession:
             why = str(self.asked.stopped_by)
         else:
             why = f"{len(self.asked.failed)} requests failed, such as: {min(self.asked.failed.values(), default='')}"
-        return f"{n_left:,} of {len(self.requests):,} judgements are left; the same command goes on with them. {why}"
+        return f"{n_left:,} of {len(self.different):,} judgements are left; the same command goes on with them. {why}"
 
 
 def _name(item: Missing) -> str:

@@ -21,8 +21,12 @@ NewOption = Annotated[int | None, typer.Option("--n-new", help="Samples each rou
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Fixes every random choice.")]
 
 
+KEYS = {"pool": "pool.path", "strategy": "selection.strategy"}
+"""Options whose key in the configuration has another name."""
+
+
 def config_from(words: list[str] | None, preset: str | None, options: dict[str, Any]) -> RunConfig:
-    """Read the words `[CONFIG] key=value …` and the options that were given.
+    """Read the words `[CONFIG] key=value …` and the options that were given, by their names or keys; None: not given.
 
     Raises:
         ConfigError: see `load_config`.
@@ -33,5 +37,5 @@ def config_from(words: list[str] | None, preset: str | None, options: dict[str, 
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
         raise typer.BadParameter(f"one config file at most, found {files[0]!r} and {files[1]!r}")
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {KEYS.get(name, name): value for name, value in options.items() if value is not None}
     return load_config(files[0] if files else None, [word for word in words if "=" in word], preset, given)

@@ -39,7 +39,7 @@ def overlap(
     as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, near-duplicates and benchmark questions in a pool, without removing anything."""
-    given = {"pool.path": pool, "pool.decontaminate": benchmark, "pool.dedup_similarity": similarity, "model": "-", "out": "-"}
+    given = {"pool": pool, "pool.decontaminate": benchmark, "pool.dedup_similarity": similarity, "model": "-", "out": "-"}
     config = o.config_from(words, None, given).pool
     import numpy as np
 

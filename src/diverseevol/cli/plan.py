@@ -50,17 +50,10 @@ def plan(
     """Say what a run will cost: tokens, FLOPs, seconds, memory, disk, and how much of one full fine-tuning it is."""
     if (price_in is None) != (price_out is None):
         raise typer.BadParameter("give both --price-in and --price-out, or neither")
-    given = {
-        "pool.path": pool,
-        "model": model,
-        "out": out or "unused",  # nothing is written
-        "selection.strategy": strategy,
-        "rounds": rounds,
-        "n_init": n_init,
-        "n_new": n_new,
-        "seed": seed,
-    }
-    config = o.config_from(words, preset, given)
+    out = out or "unused"  # nothing is written
+    sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
+    options = {"pool": pool, "model": model, "out": out, "strategy": strategy, "seed": seed, **sizes}
+    config = o.config_from(words, preset, options)
     values = planned(config, hardware, utilisation, calibrate, benchmark or PAPERS_BENCHMARKS, price_in, price_out)
     if as_json:
         typer.echo(json.dumps(values, ensure_ascii=False))

@@ -35,19 +35,11 @@ def run(
     show_samples: int = typer.Option(0, "--show-samples", min=0, help="Print so many samples with what is trained on, and stop."),
 ) -> None:
     """Choose and tune, round by round; the same command again resumes."""
-    given = {
-        "pool.path": pool,
-        "model": model,
-        "out": out,
-        "selection.strategy": strategy,
-        "rounds": rounds,
-        "n_init": n_init,
-        "n_new": n_new,
-        "seed": seed,
-    }
-    if show_samples and out is None:
-        given["out"] = "unused"  # nothing is written
-    config = o.config_from(words, preset, given)
+    if show_samples:
+        out = out or "unused"  # nothing is written
+    sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
+    options = {"pool": pool, "model": model, "out": out, "strategy": strategy, "seed": seed, **sizes}
+    config = o.config_from(words, preset, options)
     if show_samples:
         from .samples import print_samples
 

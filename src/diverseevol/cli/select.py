@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,7 +114,13 @@ def select(
     def pick(n_new: int) -> Selection:
         return _picks(journal or chooser, signals, chosen_rows, n_new, seed, names)
 
-    picks = pick(n) if n is not None else _within_tokens(pick, signals, length_column, n_left, tokens or 0)
+    if tokens is None:
+        picks = pick(n or 0)
+    else:
+        from ..selection.needed import numbers_of
+        from ..selection.within_tokens import select_within
+
+        picks = select_within(pick, numbers_of(signals, length_column, "--tokens"), n_left, tokens)
     dist.on_main(lambda: _write(out, picks, names))
     if journal:
         dist.on_main(journal.forget)
@@ -184,13 +189,6 @@ def _picks(chooser: Strategy, signals: Signals, chosen_rows: np.ndarray, n: int,
         ) from None
 
 
-def _within_tokens(pick: Callable[[int], Selection], signals: Signals, column: str, n_left: int, budget: int) -> Selection:
-    from ..selection.needed import numbers_of
-    from ..selection.within_tokens import select_within
-
-    return select_within(pick, numbers_of(signals, column, "--tokens"), n_left, budget)
-
-
 def _first_nonfinite(signals: Signals) -> list[int]:
     import numpy as np
 
@@ -204,7 +202,7 @@ def _first_nonfinite(signals: Signals) -> list[int]:
 
 def _write(out: Path, picks: Selection, names: Ids | None) -> None:
     """Write the picks, and beside them the rows that guards kept out, if any."""
-    from ..files import remove, write_text
+    from ..files import remove, write_jsonl
 
     nearest = picks.columns["nearest_row"].tolist() if "nearest_row" in picks.columns else []
     skipped = [(guard, row) for guard, rows in picks.skipped.items() for row in rows.tolist()]
@@ -219,16 +217,12 @@ def _write(out: Path, picks: Selection, names: Ids | None) -> None:
         if names and nearest:
             line["nearest_id"] = ids.get(nearest[rank])
         lines.append(line)
-    write_text(out, _jsonl(lines))
+    write_jsonl(out, lines)
     skipped_file = out.with_suffix(".skipped.jsonl")
     remove(skipped_file)
     if skipped:
-        write_text(skipped_file, _jsonl([{**named(row), "guard": guard} for guard, row in skipped]))
+        write_jsonl(skipped_file, ({**named(row), "guard": guard} for guard, row in skipped))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a number, a text or a bool
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _jsonl(lines: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
+import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import strftime
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.progress import Task as RichTask
+from rich.table import Column
+from rich.text import Text
 
 from .. import dist
-from ..progress import SILENT, LineWatch, Task, Watch
+from ..progress import SILENT, LineWatch, Meter, Task, Watch, progress_words
 
 
 def open_watch() -> Watch:
@@ -24,27 +29,44 @@ def open_watch() -> Watch:
     return LineWatch(lambda text: print(f"{strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True))
 
 
+def bar_width(console_width: int) -> int:
+    """What the words leave of a line: name and words take some 66 letters."""
+    return max(10, min(30, console_width - 66))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of at most `width` letters, the later ones indented; only words longer than that go beyond."""
+    if len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
 @dataclass
 class BarTask:
     """One bar."""
 
     progress: Progress
     number: TaskID
-    unit: str
-    total_units: float | None = None
+    meter: Meter
 
     @property
     def total(self) -> float | None:
         """Units in all, once they are known."""
-        return self.total_units
+        return self.meter.total
 
     @total.setter
     def total(self, units: float | None) -> None:
-        self.total_units = units
+        self.meter.total = units
         self.progress.update(self.number, total=units)
 
     def advance(self, n: float = 1) -> None:
         """Count `n` more units."""
+        self.meter.advance(n)
+        self.progress.advance(self.number, n)
+
+    def skip(self, n: float) -> None:
+        """Count `n` units that were done before."""
+        self.meter.skip(n)
         self.progress.advance(self.number, n)
 
     def say_about(self, text: str) -> None:
@@ -52,30 +74,49 @@ class BarTask:
         self.progress.update(self.number, about=text)
 
 
+class _Words(ProgressColumn):
+    """Done, rate and time left, by the meter that log files and `status` go by; cut at the line's end, never wrapped."""
+
+    def render(self, task: RichTask) -> Text:
+        meter: Meter = task.fields["meter"]
+        words = progress_words(meter.done, meter.total, meter.unit, meter.rate, meter.seconds_left(time.monotonic()))
+        about = f", {task.fields['about']}" if task.fields["about"] else ""
+        return Text(words + about, no_wrap=True, overflow="ellipsis")
+
+
 @dataclass
 class BarWatch:
-    """Bars through rich; a finished bar leaves no line, notes stay above."""
+    """Bars through rich, one display for all that are open; a finished bar leaves no line, notes stay above."""
 
     console: Console
-    open_bars: list[Progress] = field(default_factory=list)
+    progress: Progress | None = None
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a bar."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[about]}"),
-        )
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            number = progress.add_task(f"  {name}", total=total, unit=unit, about="")
-            yield BarTask(progress, number, unit, total)
+        """Open a bar; one inside another stands below it."""
+        progress = self.progress
+        if progress is None:
+            with self._display() as self.progress:
+                try:
+                    with self.task(name, total, unit) as task:
+                        yield task
+                finally:
+                    self.progress = None
+            return
+        meter = Meter(total, unit)
+        number = progress.add_task(f"  {name}", total=total, meter=meter, about="")
+        try:
+            yield BarTask(progress, number, meter)
+        finally:
+            progress.remove_task(number)
+
+    def _display(self) -> Progress:
+        width = bar_width(self.console.width)
+        name = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+        bar = BarColumn(bar_width=width, table_column=Column(width=width))
+        return Progress(name, bar, _Words(Column()), console=self.console, transient=True)  # only the words may be cut
 
     def note(self, text: str) -> None:
-        """Say one line."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Say one line, broken between words where it is too long; a path stays whole, so that it can be copied."""
+        for line in wrapped(text, self.console.width):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)

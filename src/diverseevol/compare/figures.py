@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..evaluation.comparison_records import Measure, Point
+from ..evaluation.comparison import Measure, Point
 from ..pool import Pool
 from ..run_folder import RunFolder
 
@@ -32,12 +32,13 @@ def points_of(run: RunFolder) -> tuple[Point, ...]:
     for index, metrics in enumerate(rounds):
         used = [rounds[at]["stages"].get(name) for at, name in _stages_used(index, is_chain)]
         bills = [bill for bill in used if bill is not None]
+        flops = float(sum(bill.get("flops", 0.0) for bill in bills))
         points.append(
             Point(
                 n_samples=int(metrics["n_chosen"]),
                 trained_tokens=_trained_tokens(run, index, metrics),
                 seconds=float(sum(bill["seconds"] for bill in bills)),
-                flops=_flops(metrics, bills),
+                flops=flops if "flops" in metrics["stages"]["train"] else None,  # a trainer outside need not say
                 values=_values(metrics["heldout"]),
             )
         )
@@ -71,11 +72,6 @@ def _stages_used(index: int, is_chain: bool) -> list[tuple[int, str]]:
     if not is_chain:
         return [*selects, (index, "train")]
     return [*selects, *((at, "train") for at in range(index + 1)), *((at, "embed") for at in range(index))]
-
-
-def _flops(metrics: dict[str, Any], bills: list[dict[str, Any]]) -> float | None:
-    """The bills' FLOPs; None where training was somebody else's and its FLOPs are not known."""
-    return float(sum(bill.get("flops", 0.0) for bill in bills)) if "flops" in metrics["stages"]["train"] else None
 
 
 def _values(heldout: dict[str, Any]) -> dict[str, float]:

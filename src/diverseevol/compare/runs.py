@@ -16,8 +16,7 @@ from typing import Any
 from .. import dist
 from ..config import RunConfig
 from ..errors import RunFolderError
-from ..evaluation.comparison import compare_runs
-from ..evaluation.comparison_records import Comparison, Run
+from ..evaluation.comparison import Comparison, Run, compare_runs
 from ..evaluation.comparison_words import in_words, rows
 from ..files import write_json, write_text
 from ..pool import Pool, read_rows_file
@@ -73,8 +72,9 @@ def as_csv(comparison: Comparison) -> str:
 
 def _run_seed(experiment: Experiment, seed: int, arms: list[str], watch: Watch) -> None:
     """Make one seed's runs: all starts before any run goes on, since going on may delete the start's model."""
+    started = dist.on_main(lambda: {arm for arm in arms if experiment.run(arm, seed).is_done(0)})
     for arm in arms:
-        if arm != FULL and not _is_started(experiment.run(arm, seed)):
+        if arm != FULL and arm not in started:
             # Everything of the start is kept until it is lent; the run itself then deletes what is not to be kept.
             config = experiment.run_config(arm, seed, keep="all", keep_signals="all")
             borrow(experiment, arm, seed, config)
@@ -84,10 +84,6 @@ def _run_seed(experiment: Experiment, seed: int, arms: list[str], watch: Watch) 
         if arm == FULL:
             borrow(experiment, arm, seed, config)
         _loop(config, f"seed {seed}, {arm}", watch)
-
-
-def _is_started(run: RunFolder) -> bool:
-    return dist.on_main(lambda: run.is_done(0))
 
 
 def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -> None:

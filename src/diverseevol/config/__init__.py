@@ -2,6 +2,7 @@
 
 from .load import load_config, put, read_yaml, validate
 from .models import (
+    TRACKERS,
     EmbedConfig,
     FinalConfig,
     HeldoutConfig,
@@ -19,6 +20,7 @@ from .schedule import round_sizes, split_budget
 
 __all__ = [
     "PRESETS",
+    "TRACKERS",
     "EmbedConfig",
     "FinalConfig",
     "HeldoutConfig",

@@ -7,12 +7,13 @@ from the installed source without importing it, so that a misspelt key is found 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .schedule import round_sizes
-from .train_keys import nearest, sft_keys
+from .train_keys import nearest, sft_keys, tracker_names
 
 
 class Stage(BaseModel):
@@ -165,8 +166,17 @@ OWN_SFT_KEYS = {
     "max_length": "Set `prompt.max_length`.",
     "dataset_kwargs": "The rows come tokenised.",
     "resume_from_checkpoint": "A killed run resumes by itself.",
+    "hub_token": "Log in with `hf auth login` or set HF_TOKEN: what stands in a config is written into the run folder.",
     "push_to_hub": "Use `diverseevol export` or huggingface_hub on the finished model.",
 }
+
+
+TRACKERS = ("tensorboard", "wandb", "trackio")
+"""The trackers that the run serves itself, one run for all rounds (tracking/); `report_to` may name others, which the Trainer serves."""
+
+
+def _joined(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 class TrainConfig(Stage):
@@ -196,15 +206,31 @@ class TrainConfig(Stage):
         """The keys that are passed to SFTConfig."""
         return dict(self.model_extra or {})
 
+    @property
+    def report_to(self) -> tuple[str, ...]:
+        """The trackers that `report_to` names: none, one, several, or `all` that are installed."""
+        named = self.sft.get("report_to")
+        names = tuple(map(str, named)) if isinstance(named, list | tuple) else (str(named),) if named else ()
+        if names == ("all",):
+            return tuple(name for name in TRACKERS if find_spec(name))
+        return () if names == ("none",) else names
+
     @model_validator(mode="after")
     def _known_keys(self) -> TrainConfig:
         known = sft_keys()
         for key in self.sft:
             if key in OWN_SFT_KEYS:
-                raise ValueError(f"train.{key} is set by the run itself. {OWN_SFT_KEYS[key]}")
+                why = "kept out of configs" if key == "hub_token" else "set by the run itself"
+                raise ValueError(f"train.{key} is {why}. {OWN_SFT_KEYS[key]}")
             if known and key not in known:
                 hint = nearest(key, known | set(TrainConfig.model_fields))
                 raise ValueError(f"unknown key train.{key}: neither ours nor one of SFTConfig's. {hint}See `diverseevol init`.")
+        for name in self.report_to:
+            if tracker_names() and name not in tracker_names():
+                hint = nearest(name, tracker_names())
+                raise ValueError(
+                    f"train.report_to names {name!r}, which the Trainer does not know. {hint}Known: {_joined(tracker_names())}"
+                )
         if self.command and ("{data}" not in self.command or "{out}" not in self.command):
             raise ValueError(f"train.command must contain {{data}} and {{out}}, found {self.command!r}")
         return self

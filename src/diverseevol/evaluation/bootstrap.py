@@ -79,6 +79,11 @@ def confidence_interval(estimator: Estimator, n_questions: int, seed: int = 0) -
     return Interval(float(low), float(high))
 
 
+def value_of(estimator: Estimator, n_questions: int) -> float:
+    """The figure itself: each question counts once."""
+    return float(estimator(np.ones((1, n_questions)))[0][0])
+
+
 def draws(estimator: Estimator, n_questions: int, seed: int) -> tuple[Floats, Floats]:
     """The figure and its standard error in `N_DRAWS` draws of the questions, float64[B] each."""
     rng = np.random.default_rng(seed)

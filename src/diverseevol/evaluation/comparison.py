@@ -11,45 +11,141 @@ Nothing here reads a file or knows a model; an arm is any way to choose: a strat
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite, log
+from dataclasses import dataclass
+from math import log
+from typing import Literal
 
 import numpy as np
 
-from ..errors import ConfigError
-from .comparison_records import (
-    SPENT,
-    Axis,
-    Comparison,
-    Difference,
-    Level,
-    Measure,
-    Point,
-    Run,
-    Verdict,
-    compared_with,
-    confidence_each,
-)
 from .paired import Paired, paired
+
+CONFIDENCE = 0.95
+Axis = Literal["samples", "tokens", "flops", "seconds", "last"]
+"""What two runs have spent alike; last: nothing, the last rounds are compared whatever they cost."""
+SPENT: tuple[Axis, ...] = ("tokens", "flops", "seconds")
+Verdict = Literal["better", "worse", "no difference shown", "one seed shows nothing"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a model."""
+
+    name: str
+    title: str
+    is_lower_better: bool = True
+
+
+@dataclass(frozen=True)
+class Point:
+    """One round's model: what was spent to get it, all rounds before included, and its figures by the measures' names."""
+
+    n_samples: int
+    trained_tokens: int
+    """Response tokens in the samples, each counted once."""
+    seconds: float
+    flops: float | None
+    """None where a trainer outside did not say."""
+    values: Mapping[str, float]
+
+    def spent(self, axis: Axis) -> float | None:
+        """What was spent along an axis."""
+        return {"samples": self.n_samples, "tokens": self.trained_tokens, "flops": self.flops, "seconds": self.seconds}[axis]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm's run with one seed, a point a round."""
+
+    arm: str
+    seed: int
+    points: tuple[Point, ...]
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The number of samples after each round."""
+        return tuple(point.n_samples for point in self.points)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Where an arm stands at a budget: means over the seeds."""
+
+    arm: str
+    n_samples: int
+    n_seeds: int
+    mean: Mapping[str, float]
+    deviation: Mapping[str, float | None]
+    """Standard deviation over the seeds; None with one."""
+    trained_tokens: float
+    seconds: float
+    flops: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm's figure less the reference's, paired by seed, and what it shows."""
+
+    arm: str
+    reference: str
+    measure: str
+    axis: Axis
+    n_samples: int
+    """The arm's budget."""
+    at: float
+    """Mean over the seeds of what both have spent along the axis."""
+    paired: Paired
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that the runs say."""
+
+    measures: tuple[Measure, ...]
+    runs: tuple[Run, ...]
+    references: tuple[str, ...]
+    levels: tuple[Level, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds, ascending."""
+        return tuple(sorted({run.seed for run in self.runs}))
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """All arms, in the order given."""
+        return tuple(dict.fromkeys(run.arm for run in self.runs))
+
+    def confidence(self, reference: str) -> float:
+        """Of each interval of a difference to that reference."""
+        return confidence_each(len(compared_with(self.arms, reference, self.references)))
+
+    def level(self, arm: str) -> Level:
+        """Where an arm stands in the end."""
+        return [level for level in self.levels if level.arm == arm][-1]
+
+    def find(self, arm: str, reference: str, measure: str, axis: Axis, n_samples: int | None = None) -> Difference | None:
+        """The difference along an axis at a budget of the arm's, None: the last; None where there is none."""
+        asked = (arm, reference, measure, axis)
+        found = [each for each in self.differences if (each.arm, each.reference, each.measure, each.axis) == asked]
+        return next((each for each in reversed(found) if n_samples in (None, each.n_samples)), None)
 
 
 def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: Sequence[str]) -> Comparison:
     """Compare all arms with the references.
 
     Args:
-        runs: Every arm with every seed.
+        runs: Every arm with every seed once, an arm's runs with the same budgets; only the whole pool's may differ.
         measures: The first is the one that decides.
         references: Arms to compare with. The first (random) has every arm's budgets, and is compared at all of them, along all axes;
             with the others (the whole pool) the arms' last rounds are compared.
-
-    Raises:
-        ConfigError: a run is missing or there twice, or an arm's budgets or figures are not those of its other seeds or of the reference.
     """
     by_arm: dict[str, list[Run]] = {}
     for run in runs:
         by_arm.setdefault(run.arm, []).append(run)
     for found in by_arm.values():
         found.sort(key=lambda run: run.seed)
-    check_runs(by_arm, [measure.name for measure in measures], references)
     differences: list[Difference] = []
     for reference in references:
         arms = compared_with(tuple(by_arm), reference, references)
@@ -60,45 +156,6 @@ def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: S
                 differences += [_difference(pairs[0], measure, *found, confidence_each(len(arms))) for found in of_pair]
     levels = [level for arm in by_arm for level in _levels(by_arm[arm])]
     return Comparison(tuple(measures), tuple(runs), tuple(references), tuple(levels), tuple(differences))
-
-
-def check_runs(by_arm: Mapping[str, Sequence[Run]], measures: Sequence[str], references: Sequence[str]) -> None:
-    """Check that runs can be compared.
-
-    Raises:
-        ConfigError: see `compare_runs`.
-    """
-    for reference in references:
-        if reference not in by_arm:
-            raise ConfigError(f"there is no run of {reference!r} to compare with; runs: {', '.join(by_arm) or 'none'}.")
-    asked = [run.seed for run in by_arm[references[0]]]
-    last = by_arm[references[0]][0].budgets[-1:]
-    for arm, runs in by_arm.items():
-        seeds = [run.seed for run in runs]
-        if len(set(seeds)) < len(seeds) or seeds != asked:
-            raise ConfigError(
-                f"{arm!r} has runs of the seeds {_listed(seeds)}, {references[0]!r} of {_listed(asked)}. Each needs each seed once."
-            )
-        for run in runs:
-            is_fixed = arm not in references[1:]  # the whole pool's size may differ by the rows that each seed holds out
-            if is_fixed and run.budgets != runs[0].budgets:
-                raise ConfigError(
-                    f"seed {run.seed} of {arm!r} has the budgets {_listed(run.budgets)}, seed {seeds[0]} has {_listed(runs[0].budgets)}. "
-                    "Compare runs of one schedule."
-                )
-            bad = [name for point in run.points for name in measures if not isfinite(point.values.get(name, float("nan")))]
-            if bad:
-                raise ConfigError(
-                    f"seed {run.seed} of {arm!r} has a round without the figure {bad[0]!r}. Measure all rounds alike."
-                )
-        if not runs[0].points or (arm not in references and runs[0].budgets[-1:] != last):
-            raise ConfigError(
-                f"{arm!r} ends with {_listed(runs[0].budgets[-1:])} samples, {references[0]!r} with {_listed(last)}. Compare equal budgets."
-            )
-
-
-def _listed(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values)) or "none"
 
 
 def verdict_of(found: Paired, is_lower_better: bool) -> Verdict:
@@ -182,3 +239,14 @@ def _levels(runs: Sequence[Run]) -> Iterator[Level]:
             seconds=float(np.mean([point.seconds for point in points])),
             flops=float(np.mean(flops)) if len(flops) == len(points) else None,
         )
+
+
+def compared_with(arms: Sequence[str], reference: str, references: Sequence[str]) -> list[str]:
+    """The arms that are compared with a reference; two references are compared once, with the later one."""
+    earlier = references[: list(references).index(reference)]
+    return [arm for arm in arms if arm != reference and (arm not in references or arm in earlier)]
+
+
+def confidence_each(n_arms: int) -> float:
+    """Confidence of each of several intervals that are to hold together."""
+    return 1 - (1 - CONFIDENCE) / max(1, n_arms)

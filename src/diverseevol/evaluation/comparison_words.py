@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .comparison_records import Axis, Comparison, Difference, compared_with
+from .comparison import Axis, Comparison, Difference, compared_with
 
 AXES: dict[Axis, str] = {
     "samples": "equal samples",

@@ -35,16 +35,6 @@ def covering_radius(embeddings_ND: Vectors, chosen_rows: NDArray[np.int64]) -> f
     return float(distances_to_prefixes(embeddings_ND, [chosen_rows], [len(chosen_rows)])[0][0, 0])
 
 
-def mean_nearest_to_subset(embeddings_ND: Vectors, chosen_rows: NDArray[np.int64]) -> float:
-    """Mean over all pool rows of the distance to the nearest chosen row; chosen rows count with 0.
-
-    Raises:
-        SelectionError, EmbedError, NonFiniteError: as `covering_radius`.
-    """
-    check_rows(chosen_rows, embeddings_ND, "the mean distance to the subset")
-    return float(distances_to_prefixes(embeddings_ND, [chosen_rows], [len(chosen_rows)])[1][0, 0])
-
-
 def mean_nearest_within(embeddings_ND: Vectors, rows: NDArray[np.int64], asked_rows: NDArray[np.int64] | None = None) -> float:
     """Mean over the given rows of the distance to the nearest other one of them; two equal rows are at distance 0.
 

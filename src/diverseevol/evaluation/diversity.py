@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SelectionError
+from ..errors import PoolExhaustedError, SelectionError
 from ..progress import SILENT, Watch
 from ..vendi import ORDERS, vendi_score, vendi_scores
 from .cells import cell_entropy, share_hit
 from .coverage import distances_to_prefixes, mean_nearest_within
 from .nearest import Vectors, check_rows
-from .random_sets import BAND, draw_random_sets
 from .text_diversity import Grams
 
 __all__ = ["DiversityReport", "measure_diversity", "measure_pool", "vendi_score"]
@@ -35,6 +34,9 @@ POOL_ROWS_ASKED = 2048
 """So many of the pool's rows, drawn by the seed, stand for all in its own mean nearest-neighbour distance, N² pairs otherwise."""
 POOL_ROWS_READ = 50_000
 """So many of the pool's rows, drawn likewise, are read for its words."""
+
+BAND = (0.05, 0.95)
+"""The quantiles over the sets between which nine of ten random sets lie."""
 
 TextOf = Callable[[int], Sequence[str]]
 """The pieces of text of a pool row."""
@@ -128,9 +130,26 @@ def measure_diversity(
             task.advance()
     found = {name: np.stack([measures[name] for measures in of_orders]) for name in of_orders[0]}
     found["covering_radius"], found["mean_nearest_to_subset"] = distances_to_prefixes(embeddings, orders, sizes, watch)
-    names = sorted(found, key=_place)
+    first = (*VENDI_NAMES, "covering_radius", "mean_nearest_to_subset", "mean_nearest_within")
+    names = [*first, *(name for name in found if name not in first)]
     chosen = {name: found[name][0] for name in names}
     return DiversityReport(tuple(sizes), chosen, {name: found[name][1:] for name in names} if n_random else {}, pool)
+
+
+def draw_random_sets(rows: int | NDArray[np.int64], size: int, n_sets: int, seed: int) -> list[NDArray[np.int64]]:
+    """Draw `n_sets` orders of `size` different rows, each uniform over `rows`; set i depends on the seed and i alone.
+
+    A set is a shuffled pool of which the first rows count, so sets grow like a run's own subset, whatever their size.
+
+    `rows` are those that could have been chosen, or a number: the first so many.
+
+    Raises:
+        PoolExhaustedError: the pool has fewer rows than a set.
+    """
+    n_rows = rows if isinstance(rows, int) else len(rows)
+    if size > n_rows:
+        raise PoolExhaustedError(f"cannot draw random sets of {size} rows from {n_rows}. Give the embeddings of the whole pool.")
+    return [np.random.default_rng([seed, number]).permutation(rows)[:size].copy() for number in range(n_sets)]
 
 
 def measure_pool(
@@ -153,7 +172,7 @@ def measure_pool(
         if cells is not None:
             found |= {"cells_hit": share_hit(cells, everything), "cell_entropy": cell_entropy(cells, everything)}
         if text_of is not None:
-            found |= Grams.of(map(text_of, read.tolist())).measure(np.arange(len(read)))
+            found |= Grams.of(map(text_of, read.tolist())).measure(len(read))
         task.advance()
     return found
 
@@ -174,7 +193,7 @@ def _of_order(
         found["cell_entropy"] = [cell_entropy(cells, order[:n]) for n in sizes]
     if text_of is not None:
         grams = Grams.of(map(text_of, order.tolist()))
-        measured = [grams.measure(np.arange(n)) for n in sizes]
+        measured = [grams.measure(n) for n in sizes]
         found |= {name: [values[name] for values in measured] for name in measured[0]}
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
 
@@ -183,12 +202,6 @@ def _some(n_rows: int, n: int, seed: int) -> NDArray[np.int64]:
     """At most `n` rows of the pool, ascending."""
     rows = np.arange(n_rows)
     return rows if n_rows <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
-
-
-def _place(name: str) -> int:
-    """Vendi scores first, then distances, then the rest, each in the order of their making."""
-    known = (*VENDI_NAMES, "covering_radius", "mean_nearest_to_subset", "mean_nearest_within")
-    return known.index(name) if name in known else len(known)
 
 
 def _plain(value: float) -> float | None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import Estimator, Floats, Interval, confidence_interval
+from .bootstrap import Estimator, Floats, Interval, confidence_interval, value_of
 
 RIDGE = 0.1
 N_STEPS = 50
@@ -127,31 +127,30 @@ def length_report(scores_QS: Floats, lengths_QS: Floats, wins_Q: Floats, n_order
         return None
     used_Q = has_pair_Q if is_pair else is_known_Q
     scores_QS, lengths_QS, wins_Q = scores_QS[used_Q], lengths_QS[used_Q], wins_Q[used_Q]
-    log_Q = np.log1p(lengths_QS[:, 0])
-    controlled, interval, win_rate = _controlled(scores_QS, lengths_QS, wins_Q, seed) if is_pair else (None, None, None)
+    log_Q, delta_Q = np.log1p(lengths_QS[:, 0]), lengths_QS[:, 0] - lengths_QS[:, -1]
+    controlled, interval, win_rate = _controlled(scores_QS, delta_Q, wins_Q, seed) if is_pair else (None, None, None)
     return LengthReport(
         n_questions=int(used_Q.sum()),
         mean=float(lengths_QS[:, 0].mean()),
         opponent_mean=float(lengths_QS[:, 1].mean()) if is_pair else None,
         mean_log=float(log_Q.mean()),
         correlation=correlation(scores_QS[:, 0] / n_orders_Q[used_Q], log_Q),
-        share_longer=float((lengths_QS[:, 0] > lengths_QS[:, 1]).mean()) if is_pair else None,
+        share_longer=float((delta_Q > 0).mean()) if is_pair else None,
         controlled=controlled,
         controlled_interval=interval,
         controlled_win_rate=win_rate,
-        is_extrapolated=is_pair and _is_one_sided(lengths_QS[:, 0] - lengths_QS[:, 1]),
+        is_extrapolated=is_pair and bool(min(np.mean(delta_Q >= 0), np.mean(delta_Q <= 0)) < SHARE_SEEN),
     )
 
 
 def _controlled(
-    scores_QS: Floats, lengths_QS: Floats, wins_Q: Floats, seed: int
+    scores_QS: Floats, delta_Q: Floats, wins_Q: Floats, seed: int
 ) -> tuple[float | None, Interval | None, float | None]:
     """Relative Score at equal lengths, its interval, and the win rate at equal lengths."""
-    delta_Q = lengths_QS[:, 0] - lengths_QS[:, 1]
     if len(delta_Q) < N_LEAST or np.ptp(delta_Q) == 0 or (scores_QS.sum(axis=0) == 0).any():
         return None, None, None
     log_odds = log_odds_at_equal_length(scores_QS[:, 0], scores_QS[:, 1], delta_Q)
-    theta = _value(log_odds, len(delta_Q))
+    theta = value_of(log_odds, len(delta_Q))
     found = confidence_interval(log_odds, len(delta_Q), seed)
     interval = None
     if found is not None and max(-found.low, found.high) <= REACH:
@@ -160,13 +159,5 @@ def _controlled(
     win_rate = None
     if is_said_Q.sum() >= N_LEAST and np.ptp(delta_Q[is_said_Q]) > 0:
         wins = log_odds_at_equal_length(wins_Q[is_said_Q], 1 - wins_Q[is_said_Q], delta_Q[is_said_Q])
-        win_rate = 100 / (1 + math.exp(-_value(wins, int(is_said_Q.sum()))))
+        win_rate = 100 / (1 + math.exp(-value_of(wins, int(is_said_Q.sum()))))
     return 100 * math.exp(theta) if abs(theta) <= REACH else None, interval, win_rate
-
-
-def _is_one_sided(delta_Q: Floats) -> bool:
-    return bool(min(np.mean(delta_Q >= 0), np.mean(delta_Q <= 0)) < SHARE_SEEN)
-
-
-def _value(estimator: Estimator, n_questions: int) -> float:
-    return float(estimator(np.ones((1, n_questions)))[0][0])

@@ -9,11 +9,12 @@ How many pairs would show a difference is the sample size of the paired t-test a
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import nct, t
+from scipy.stats import nct, t, ttest_1samp
 
 POWER = 0.8
 MOST_PAIRS = 10_000
@@ -51,9 +52,9 @@ def paired(differences: Sequence[float], confidence: float) -> Paired:
     # Equal to the last bit, the differences hold no luck that could be measured; their deviation would be rounding alone.
     if len(values) < 2 or np.ptp(values) == 0:
         return Paired(len(values), mean)
-    deviation = float(values.std(ddof=1))
-    half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
-    return Paired(len(values), mean, mean - half, mean + half, pairs_needed(abs(mean) / deviation, 1 - confidence))
+    found = ttest_1samp(values, 0.0).confidence_interval(confidence)
+    effect = abs(mean) / float(values.std(ddof=1))
+    return Paired(len(values), mean, float(found.low), float(found.high), pairs_needed(effect, 1 - confidence))
 
 
 def pairs_needed(effect: float, alpha: float) -> int | None:
@@ -63,19 +64,10 @@ def pairs_needed(effect: float, alpha: float) -> int | None:
         effect: Mean of the differences in standard deviations of them.
         alpha: Chance of an interval without 0 where there is no effect.
     """
-    enough = 2
-    while power(enough, effect, alpha) < POWER:
-        if enough >= MOST_PAIRS:
-            return None
-        enough = min(2 * enough, MOST_PAIRS)
-    too_few = enough // 2
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        if power(middle, effect, alpha) < POWER:
-            too_few = middle
-        else:
-            enough = middle
-    return enough
+    if power(MOST_PAIRS, effect, alpha) < POWER:
+        return None
+    counts = range(2, MOST_PAIRS + 1)
+    return counts[bisect_left(counts, POWER, key=lambda n: power(n, effect, alpha))]
 
 
 def power(n: int, effect: float, alpha: float) -> float:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import QuestionsError
-from ..pool.files_in import open_text
 from .benchmarks import KNOWN, Asked, differences, find_file
+from .records import records_in
 
 ID_FIELDS = ("question_id", "id", "idx", "prompt_id")
 
@@ -68,10 +68,10 @@ def read_questions(asked: Asked, folder: Path | None = None) -> Questions:
     known = KNOWN.get(asked.name)
     fields = (asked.field,) if asked.field else known.fields if known else ()
     category = known.category if known else "category"
-    records = _records(file)
-    items = tuple(
-        _question(record, f"{file} record {number}", number, fields, category) for number, record in enumerate(records, 1)
-    )
+    if not file.is_file():
+        raise QuestionsError(f"no questions at {str(file)!r}: no such file. Correct --benchmark NAME=FILE.")
+    records = enumerate(records_in(file, QuestionsError), 1)
+    items = tuple(_question(record, place, number, fields, category) for number, (place, record) in records)
     if not items:
         raise QuestionsError(f"{file} holds no questions.")
     _check_ids(items, file)
@@ -79,22 +79,7 @@ def read_questions(asked: Asked, folder: Path | None = None) -> Questions:
     return Questions(asked.name, file, items, tuple(differences(asked.name, file, len(items), texts)))
 
 
-def _records(file: Path) -> list[Any]:
-    if not file.is_file():
-        raise QuestionsError(f"no questions at {str(file)!r}: no such file. Correct --benchmark NAME=FILE.")
-    try:
-        with open_text(file) as opened:
-            text = opened.read()
-        if text.lstrip().startswith("["):
-            return list(json.loads(text))
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (ValueError, RecursionError, EOFError) as error:
-        raise QuestionsError(f"{file} is neither JSONL nor a JSON array: {error}. Repair the file.") from None
-
-
-def _question(record: Any, place: str, number: int, fields: tuple[str, ...], category: str) -> Question:  # noqa: ANN401 - any JSON value
-    if not isinstance(record, dict):
-        raise QuestionsError(f"{place} is no object. Give a file of records with a field {' or '.join(fields)}.")
+def _question(record: dict[str, Any], place: str, number: int, fields: tuple[str, ...], category: str) -> Question:
     field = next((name for name in fields if name in record), None)
     if field is None:
         raise QuestionsError(
@@ -104,7 +89,6 @@ def _question(record: Any, place: str, number: int, fields: tuple[str, ...], cat
     turns = tuple(value) if isinstance(value, list) else (value,)
     if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
         raise QuestionsError(f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question. Repair the file.")
-    _check_text(turns, place)
     name = next((record[key] for key in ID_FIELDS if isinstance(record.get(key), int | str)), number)
     kind, given = record.get(category), record.get("input")
     return Question(
@@ -113,13 +97,6 @@ def _question(record: Any, place: str, number: int, fields: tuple[str, ...], cat
         input=given if isinstance(given, str) and field == "instruction" else "",
         category=kind if isinstance(kind, str) else None,
     )
-
-
-def _check_text(turns: tuple[str, ...], place: str) -> None:
-    try:
-        "".join(turns).encode()
-    except UnicodeEncodeError:
-        raise QuestionsError(f"{place}: the question holds half a surrogate pair, which no tokenizer takes. Repair it.") from None
 
 
 def _check_ids(items: tuple[Question, ...], file: Path) -> None:

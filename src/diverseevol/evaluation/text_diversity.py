@@ -29,10 +29,10 @@ def words(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Grams:
-    """The n-grams of some texts as numbers: `numbers[n - 1][starts[n - 1][i]:starts[n - 1][i + 1]]` are text i's of length n."""
+    """The n-grams of some texts as numbers: those of the first k texts are `numbers[n - 1][: n_of_first[n - 1][k]]`."""
 
     numbers: tuple[NDArray[np.int64], ...]
-    starts: tuple[NDArray[np.int64], ...]
+    n_of_first: tuple[NDArray[np.int64], ...]
 
     @classmethod
     def of(cls, texts: Iterable[Sequence[str]]) -> Grams:
@@ -52,26 +52,22 @@ class Grams:
             n_texts += 1
         first = np.array(tokens, dtype=np.int64)
         pieces_of, texts_of = np.array(piece_of, dtype=np.int64), np.array(text_of, dtype=np.int64)
-        numbers, starts, grams = [], [], first
+        numbers, n_of_first, grams = [], [], first
         for n in LENGTHS:
             if n > 1:  # a gram is the pair of the shorter one and the word behind it, numbered anew so that no number overflows
                 grams, first = grams[:-1], first[1:]
                 grams = np.unique(grams * max(1, len(vocabulary)) + first, return_inverse=True)[1].astype(np.int64)
             is_whole = pieces_of[: len(grams)] == pieces_of[n - 1 :]
             numbers.append(grams[is_whole])
-            starts.append(np.searchsorted(texts_of[: len(grams)][is_whole], np.arange(n_texts + 1)))
-        return cls(tuple(numbers), tuple(starts))
+            n_of_first.append(np.searchsorted(texts_of[: len(grams)][is_whole], np.arange(n_texts + 1)))
+        return cls(tuple(numbers), tuple(n_of_first))
 
-    def measure(self, positions: NDArray[np.int64]) -> dict[str, float]:
-        """Measure the texts at some positions: `n_words`, `distinct_1` to `distinct_3` and `word_entropy` in bits.
-
-        A share of nothing is 0.
-        """
-        found = {"n_words": 0.0}
-        for n, numbers, starts in zip(LENGTHS, self.numbers, self.starts, strict=True):
-            grams = np.concatenate([numbers[:0], *(numbers[starts[at] : starts[at + 1]] for at in positions)])
-            different, counts = np.unique(grams, return_counts=True)
-            found[f"distinct_{n}"] = len(different) / max(1, len(grams))
+    def measure(self, n_texts: int) -> dict[str, float]:
+        """Measure the first texts: `n_words`, `distinct_1` to `distinct_3` and `word_entropy` in bits; a share of nothing is 0."""
+        found = {"n_words": float(self.n_of_first[0][n_texts])}
+        for n, numbers, n_of_first in zip(LENGTHS, self.numbers, self.n_of_first, strict=True):
+            _, counts = np.unique(numbers[: n_of_first[n_texts]], return_counts=True)
+            found[f"distinct_{n}"] = len(counts) / max(1, int(counts.sum()))
             if n == 1:
-                found |= {"n_words": float(len(grams)), "word_entropy": entropy_bits(counts)}
+                found["word_entropy"] = entropy_bits(counts)
         return found

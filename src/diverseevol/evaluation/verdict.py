@@ -132,7 +132,7 @@ def score_file(verdicts: Verdicts, seed: int = 0) -> FileScore:
     counts_QO, sums_QS = verdicts.counts_QO, verdicts.sums_QS
     judged_rows, complete_rows = np.flatnonzero(counts_QO.any(axis=1)), np.flatnonzero(counts_QO.all(axis=1))
     is_pair, n_judgements = verdicts.opponent is not None, int(counts_QO.sum())
-    questions = _question_scores(verdicts)
+    questions = tuple(_question_score(verdicts, row) for row in range(len(verdicts.question_ids)))
     ratios = [question.rs for question in questions if question.rs is not None]
     return FileScore(
         name=verdicts.name,
@@ -174,10 +174,6 @@ def headline(verdicts: Verdicts, rows: NDArray[np.int64]) -> Estimator:
 def _rs(sums_QS: Floats) -> float | None:
     ours, opponent = sums_QS.sum(axis=0)
     return float(100 * ours / opponent) if opponent > 0 else None
-
-
-def _question_scores(verdicts: Verdicts) -> tuple[QuestionScore, ...]:
-    return tuple(_question_score(verdicts, row) for row in range(len(verdicts.question_ids)))
 
 
 def _question_score(verdicts: Verdicts, row: int) -> QuestionScore:

@@ -103,7 +103,8 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
         for judgement in found:
             _take(judgement, place, scale, reading)
     if not reading.judgements:
-        raise VerdictError(f"{path} holds no verdicts{_first(reading.problems)}. Give the file that `judge` wrote.")
+        first = f": {reading.problems[0].detail}" if reading.problems else ""
+        raise VerdictError(f"{path} holds no verdicts{first}. Give the file that `judge` wrote.")
     _note_missing(path, reading)
     return _arrays(path, reading)
 
@@ -200,7 +201,3 @@ def _note_same(question_ids: Sequence[str], questions: Sequence[str], reading: _
     for question_id, text in zip(question_ids, questions, strict=True):
         if text and first_of.setdefault(text, question_id) != question_id:
             reading.note("same_question", question_id, None, f"the text of question {first_of[text]}; both count")
-
-
-def _first(problems: Sequence[Problem]) -> str:
-    return f": {problems[0].detail}" if problems else ""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import VerdictError
 from .answer_lengths import answers_file_of, with_lengths
-from .bootstrap import Interval, confidence_interval, difference
+from .bootstrap import Interval, confidence_interval, difference, value_of
 from .judgements import Problem, Verdicts
 from .length_control import correlation
 from .verdict import FileScore, headline, score_file
@@ -91,8 +91,10 @@ def score_verdicts(
         verdicts[base] = read_verdicts(base, scale)
     sides = [_answers_of(paths, len(verdicts)) for paths in (answers, opponent_answers)]
     for file_pos, (file, read) in enumerate(verdicts.items()):
-        found = [_named(side[file_pos], name) for side, name in zip(sides, (read.ours, read.opponent), strict=True)]
-        verdicts[file] = with_lengths(read, found)
+        given = [(side[file_pos], name) for side, name in zip(sides, (read.ours, read.opponent), strict=True)]
+        verdicts[file] = with_lengths(
+            read, [answers_file_of(name, path) if path and name is not None else None for path, name in given]
+        )
     everyone = list(verdicts.values())
     scores = [score_file(_complete(one, everyone, n_questions), seed) for one in everyone]
     pairs = _pairs(groups, [Path(path) for path in paths]) if base is None else [(file, base) for file in files if file != base]
@@ -129,7 +131,7 @@ def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
         raise VerdictError(f"cannot compare {names}: no question counts in both. Compare files of one benchmark.")
     gap = difference(headline(first, pairs_Q2[:, 0]), headline(second, pairs_Q2[:, 1]))
     interval = confidence_interval(gap, len(pairs_Q2), seed)
-    value = float(gap(np.ones((1, len(pairs_Q2))))[0][0])
+    value = value_of(gap, len(pairs_Q2))
     doubt = "" if first.opponent == second.opponent else f"other opponents: {first.opponent or '?'}, {second.opponent or '?'}"
     return Difference(first.name, second.name, len(pairs_Q2), value, interval, _finding(interval), doubt)
 
@@ -149,10 +151,6 @@ def _answers_of(paths: Sequence[str | Path], n_files: int) -> list[Path | None]:
         )
     given: list[Path | None] = [Path(path) for path in paths] or [None]
     return given * n_files if len(given) == 1 else given
-
-
-def _named(path: Path | None, model: str | None) -> Path | None:
-    return None if path is None or model is None else answers_file_of(model, path)
 
 
 def _pairs(groups: Sequence[Sequence[Path]], paths: Sequence[Path]) -> list[tuple[Path, Path]]:

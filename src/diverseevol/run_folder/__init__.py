@@ -7,5 +7,6 @@ folder under its final name, a round that is done has `done`. Nothing is ever ha
 from .folder import BASE, OWN, RunFolder, round_name
 from .lock import locked
 from .record import flat, versions
+from .record_progress import recorded, this_machine
 
-__all__ = ["BASE", "OWN", "RunFolder", "flat", "locked", "round_name", "versions"]
+__all__ = ["BASE", "OWN", "RunFolder", "flat", "locked", "recorded", "round_name", "this_machine", "versions"]

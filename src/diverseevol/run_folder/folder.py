@@ -55,6 +55,16 @@ class RunFolder:
         return self.root / "plan.json"
 
     @property
+    def progress_file(self) -> Path:
+        """How far the process is that works here, or how it ended; nothing of the run is read from it."""
+        return self.root / "progress.json"
+
+    @property
+    def tracking_dir(self) -> Path:
+        """What TensorBoard and W&B keep of the run, and the id by which a tracker knows it again."""
+        return self.root / "tracking"
+
+    @property
     def final_dir(self) -> Path:
         """The one tuning of the target model on the final subset."""
         return self.root / "final"

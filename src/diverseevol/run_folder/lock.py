@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from .. import dist
 from ..errors import RunFolderError, RunLockedError
 from .folder import RunFolder
+from .record_progress import this_process
 
 
 @contextmanager
@@ -38,12 +39,22 @@ def _take(root: Path) -> int:
         raise RunFolderError(
             f"cannot write in the run folder {root}: {error.strerror}. Give --out a folder you may write to."
         ) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _is_free(handle):
         holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
         os.close(handle)
         raise RunLockedError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
     os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    os.pwrite(handle, f"{this_process()}\n".encode(), 0)
     return handle
+
+
+def _is_free(handle: int, n_tries: int = 5) -> bool:
+    """Take the lock, if nobody holds it for longer than `status` does, which looks at it for an instant."""
+    for tried in range(n_tries):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if tried < n_tries - 1:
+                time.sleep(0.05)
+    return False

@@ -4,16 +4,18 @@ Any centre bounds the distance to the nearest one from above; the art is to gues
 apart (landmarks) span a space of few dimensions in which everything is compared. There a row's guess is the centre that looks nearest,
 exact for landmarks and rough for the others; or, where a trial shows that it is better, the nearest centre of the row's nearest scout,
 scouts being some rows that were compared with all centres, which finds the way where rows lie in clusters. The distance to the guessed
-centre is then computed directly, so a bad guess costs work later on, and never a wrong pick.
+centre is then computed directly, so a bad guess costs work later on, and never a wrong pick. A GPU multiplies so fast that it takes the
+product of all rows with all centres after all.
 
 The bound is rigorous: differences of float32 numbers and a sum of squares have a relative error of at most (D + 4) u (Higham,
 Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and rows that float32 does not hold exactly add u (|x| + |c|).
-Cost: products of (N, D, P) and of (N, P, C) or (N, P, S), of (S, D, C), and one gathered centre a row.
+Cost: products of (N, D, P) and of (N, P, C) or (N, P, S), of (S, D, C), on a GPU one of (N, D, C), and one gathered centre a row.
 Shape letters: N rows, C centres, P landmarks, S scouts, D embedding width, B rows of a block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,6 +129,13 @@ def find_scouts(reader: RowReader, rows: np.ndarray, space: Space, device: torch
     return scouts if (second_B - truth_B).sum() < (first_B - truth_B).sum() / 2 else None
 
 
+def cheap_guess(reader: RowReader, rows: np.ndarray, space: Space, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The better way to guess each row's nearest centre without the product of all with all."""
+    scouts = find_scouts(reader, rows, space, device)
+    nearest = space.looks_nearest if scouts is None else scouts.nearest
+    return lambda rows_BD: nearest(space.seen(rows_BD))
+
+
 def first_bounds(
     reader: RowReader,
     rows: np.ndarray,
@@ -145,11 +154,10 @@ def first_bounds(
         block_rows: rows a block; None: as many as fit into `BLOCK_NUMBERS`. The picks do not depend on it.
     """
     space = Space.of(reader, centre_rows, device)
-    scouts = find_scouts(reader, rows, space, device)
+    guess = space.nearest if device.type == "cuda" else cheap_guess(reader, rows, space, device)
 
     def bounds_of(rows_BD: Tensor) -> np.ndarray:
-        seen_BP = space.seen(rows_BD)
-        guess_B = scouts.nearest(seen_BP) if scouts else space.looks_nearest(seen_BP)
+        guess_B = guess(rows_BD)
         distance_B = space.distances(rows_BD, guess_B)
         bound_B = distance_B.square() * (1 + 2.0**-50) + reader.width * TINY
         return torch.where(bound_B.isfinite(), bound_B, torch.inf).cpu().numpy()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
+from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
 from .. import dist
-from ..config import TrainConfig
+from ..config import TRACKERS, TrainConfig
 from ..errors import ConfigError, ModelError, TrainError
 from ..files import replacing, write_text
 from ..ledger import Cost, billed, training_flops
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 COMPLETE = "complete"
+OnLog = Callable[[Mapping[str, Any], int], None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def fit(
     seed: int,
     watch: Watch,
     trust_remote_code: bool = False,
+    on_log: OnLog = lambda logs, step: None,
 ) -> Fitted:
     """Tune the model `start` on the pool's `rows` and save it to `model_dir`.
 
@@ -65,6 +68,7 @@ def fit(
         rows: Pool rows to train on, in pool order.
         checkpoints_dir: Where a killed training finds its last complete checkpoint again.
         seed: Of the data order, dropout and adapter initialisation.
+        on_log: Is handed on rank 0 what the Trainer logs, and at which step.
 
     Raises:
         TrainError: training failed or the loss is not finite.
@@ -76,6 +80,7 @@ def fit(
     dataset = _dataset(rows, tokens, tokenizer)
     with billed() as cost, watch.task("train", None, "steps") as task:
         trainer = _trainer(model, args, dataset, tokenizer, peft_config, n_rows=len(rows), config=config, task=task)
+        trainer.add_callback(_Logs(on_log))
         try:
             trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints_dir))
         except torch.OutOfMemoryError as error:
@@ -120,6 +125,7 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int) -> SFTConf
         "per_device_train_batch_size": 4,
     }
     keys |= config.sft
+    keys["report_to"] = _others(keys["report_to"], config)
     if "gradient_checkpointing" not in keys:  # the older name, which the newer one would silently overrule
         keys.setdefault("activation_checkpointing", False)
     if config.total_batch_size and "gradient_accumulation_steps" not in config.sft:
@@ -134,6 +140,12 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int) -> SFTConf
         return SFTConfig(**keys)
     except (TypeError, ValueError, ImportError) as error:
         raise ConfigError(f"SFTConfig refuses a key of `train:`: {' '.join(str(error).split())}") from error
+
+
+def _others(report_to: object, config: TrainConfig) -> list[str]:
+    """The trackers that the Trainer serves itself: those that the run does not (tracking/)."""
+    names = get_available_reporting_integrations() if report_to in ("all", ["all"]) else config.report_to
+    return [name for name in names if name not in TRACKERS]
 
 
 def last_checkpoint(checkpoints_dir: Path) -> str | None:
@@ -230,7 +242,7 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
         self.task.total = state.max_steps
-        self.task.advance(state.global_step)
+        self.task.skip(state.global_step)  # of an earlier process
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
         self.task.advance(1)
@@ -238,6 +250,17 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
         if "loss" in kwargs.get("logs", {}):
             self.task.say_about(f"loss {kwargs['logs']['loss']:.4f}")
+
+
+class _Logs(TrainerCallback):  # type: ignore[misc]
+    """Hands the Trainer's own series on."""
+
+    def __init__(self, on_log: OnLog) -> None:
+        self.take = on_log
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
+        if state.is_world_process_zero:
+            self.take(kwargs.get("logs", {}), state.global_step)
 
 
 class _Checkpoints(TrainerCallback):  # type: ignore[misc]

@@ -1,7 +1,6 @@
 """Small models that answer, and a plain way to ask them."""
 
 import pytest
-import torch
 from transformers import AutoModelForCausalLM
 
 from diverseevol.config import PromptConfig
@@ -13,35 +12,15 @@ from diverseevol.models import load_tokenizer
 from diverseevol.progress import SILENT
 from diverseevol.tokens import Encoder
 
-WORDS = [
-    "a",
-    "question",
-    "about",
-    "something",
-    "that",
-    "is",
-    "longer",
-    "than",
-    "the",
-    "others",
-    "and",
-    "about",
-    "numbers",
-    "1",
-    "2",
-    "3",
-    "dates",
-    "and",
-    "lists",
-]
+WORDS = "a question about something that is longer than the others and about numbers 1 2 3 dates and lists"
 
 
 @pytest.fixture
 def questions():
     """Eleven of all lengths, not in order."""
-    return [
-        Question(10 + n, (f"What is {' '.join(WORDS[: (7 * n) % 17])}?",), category="even" if n % 2 else None) for n in range(11)
-    ]
+    words = WORDS.split()
+    texts = [f"What is {' '.join(words[: (7 * n) % 17])}?" for n in range(11)]
+    return [Question(10 + n, (text,), category="even" if n % 2 else None) for n, text in enumerate(texts)]
 
 
 @pytest.fixture(scope="session")
@@ -50,17 +29,8 @@ def tokenizer(made_model):
 
 
 @pytest.fixture
-def model(made_model):
-    """With weights so large and a head so different that it does not say the same to everything."""
-    model = AutoModelForCausalLM.from_pretrained(made_model).eval()
-    rng = torch.Generator().manual_seed(1)
-    model.get_output_embeddings().weight = torch.nn.Parameter(torch.empty(512, 32))
-    model.config.tie_word_embeddings = False
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(0, 0.5, generator=rng)
-    return model
+def model(lively_model):
+    return AutoModelForCausalLM.from_pretrained(lively_model).eval()
 
 
 @pytest.fixture

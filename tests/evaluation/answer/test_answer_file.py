@@ -29,9 +29,9 @@ def file(tmp_path):
 def fill(file, names, finish=None):
     answers = AnswerFile(file)
     assert answers.begin(SETTINGS, overwrite=False)
-    with answers.writing() as part:
+    with answers.writing() as add:
         for name in names:
-            part.add(line(name))
+            add(line(name))
         if finish:
             answers.finish(finish)
 
@@ -39,10 +39,10 @@ def fill(file, names, finish=None):
 def test_lines_are_there_as_soon_as_they_are_added_and_the_whole_is_in_order(file):
     answers = AnswerFile(file)
     answers.begin(SETTINGS, overwrite=False)
-    with answers.writing() as part:
+    with answers.writing() as add:
         for n_before, name in enumerate((3, 1, "1", 2)):
             assert len(answers.answered()) == n_before
-            part.add(line(name, "Grüße\u2028\n"))
+            add(line(name, "Grüße\u2028\n"))
         assert not file.exists()
         answers.finish([1, 2, 3, "1"])
     assert [json.loads(text)["question_id"] for text in file.read_text("utf-8").split("\n")[:-1]] == [1, 2, 3, "1"]
@@ -68,9 +68,9 @@ def test_what_a_kill_tore_is_asked_again_and_the_rest_is_kept(file, torn):
         out.write(torn)
     answers = AnswerFile(file)
     assert answers.begin(SETTINGS, overwrite=False)
-    with answers.writing() as new:
+    with answers.writing() as add:
         assert sorted(answers.answered()) == ["1", "2"]
-        new.add(line(9, "whole"))
+        add(line(9, "whole"))
         answers.finish([1, 2, 9])
     assert json.loads(file.read_text().splitlines()[2])["answer"] == "whole"
 
@@ -112,8 +112,8 @@ def test_a_file_of_unknown_making_is_left_alone(file):
 def test_a_missing_answer_is_an_error_and_nothing_is_lost(file):
     answers = AnswerFile(file)
     answers.begin(SETTINGS, overwrite=False)
-    with answers.writing() as part, pytest.raises(AnswersError, match=r'2 questions have no answer, first "b"'):
-        part.add(line("a"))
+    with answers.writing() as add, pytest.raises(AnswersError, match=r'2 questions have no answer, first "b"'):
+        add(line("a"))
         answers.finish(["a", "b", "c"])
     assert list(AnswerFile(file).answered()) == ['"a"']
 

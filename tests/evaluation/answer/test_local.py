@@ -4,6 +4,7 @@ import torch
 from diverseevol import dist
 from diverseevol.errors import ModelError
 from diverseevol.evaluation.answer import local as local_module
+from diverseevol.evaluation.answer.decode import Ended
 from diverseevol.evaluation.questions import Question
 
 
@@ -90,7 +91,7 @@ def test_a_cut_question_is_flagged_and_says_what_was_asked(local, ask):
 
 
 def test_special_tokens_are_left_out_and_their_text_is_kept(local, ask, tokenizer, monkeypatch, questions):
-    ended = local_module.Ended(0, [5, tokenizer.bos_token_id or tokenizer.eos_token_id, 6], "eos")
+    ended = Ended(0, [5, tokenizer.bos_token_id or tokenizer.eos_token_id, 6], "eos")
     monkeypatch.setattr(local_module, "decode", lambda *words: iter([ended]))
     line = ask(local(), questions[:1])[questions[0].id]
     assert line["answer"] == tokenizer.decode([5, 6])

@@ -1,11 +1,13 @@
 import json
 import time
 
+import api_server as server
 import pytest
 
+from diverseevol.evaluation.api_client import Reply
 from diverseevol.evaluation.judge import asking as module
 from diverseevol.evaluation.judge.asking import is_settled
-from diverseevol.evaluation.judge.store import Reply, Tokens
+from diverseevol.evaluation.judge.store import Tokens
 
 
 class Notes:
@@ -27,7 +29,7 @@ def texts(done):
     return [[reply.text.split("\n")[0] for reply in replies] for replies in done.replies]
 
 
-def test_each_judgement_once_in_each_order(server, asking):
+def test_each_judgement_once_in_each_order(asking):
     with server.serving() as judge:
         done = asking(judge.url, n=20)
         assert texts(done) == [["3 8"], ["8 3"]] * 20
@@ -39,13 +41,13 @@ def test_each_judgement_once_in_each_order(server, asking):
     assert again.asked.n_replies == 0
 
 
-def test_no_more_at_once_than_asked_for(server, asking):
+def test_no_more_at_once_than_asked_for(asking):
     with server.serving(delay=0.05) as judge:
         asking(judge.url, n=8, concurrency=3)
         assert 2 <= judge.most_at_once <= 3
 
 
-def test_no_more_a_minute_than_asked_for(server, asking):
+def test_no_more_a_minute_than_asked_for(asking):
     started = time.monotonic()
     with server.serving() as judge:
         asking(judge.url, n=4, per_minute=60 / 0.04)
@@ -53,7 +55,7 @@ def test_no_more_a_minute_than_asked_for(server, asking):
         assert judge.times[-1] - started >= 7 * 0.04
 
 
-def faults(server, *answers):
+def faults(*answers):
     """Answer the first requests for each prompt so, the rest well."""
 
     def respond(asked):
@@ -62,7 +64,7 @@ def faults(server, *answers):
     return respond
 
 
-def test_passing_failures_are_tried_again(server, asking):
+def test_passing_failures_are_tried_again(asking):
     failures = (
         server.Sent(500, "oops"),
         server.Sent(429, "{}", {"Retry-After": "0"}),
@@ -70,7 +72,7 @@ def test_passing_failures_are_tried_again(server, asking):
         server.Sent(body='{"choices": [{"mess'),
         server.Sent(body=server.completion("1 1"), cut_at=30),
     )
-    with server.serving(faults(server, *failures)) as judge:
+    with server.serving(faults(*failures)) as judge:
         done = asking(judge.url, n=2, retries=5)
         assert set(judge.prompts().values()) == {6}
     assert texts(done) == [["3 8"], ["8 3"]] * 2
@@ -79,12 +81,12 @@ def test_passing_failures_are_tried_again(server, asking):
     assert done.broken_off.n_out == 4 * 3 * 50
 
 
-def test_a_time_out_is_tried_again(server, asking):
-    with server.serving(faults(server, server.HANG)) as judge:
+def test_a_time_out_is_tried_again(asking):
+    with server.serving(faults(server.HANG)) as judge:
         assert texts(asking(judge.url, n=1, timeout=0.3)) == [["3 8"], ["8 3"]]
 
 
-def test_retry_after_holds_all_requests(server, asking):
+def test_retry_after_holds_all_requests(asking):
     def respond(asked):
         return server.Sent(429, "{}", {"Retry-After": "1"}) if asked.number == 0 else server.by_worth(asked)
 
@@ -94,7 +96,7 @@ def test_retry_after_holds_all_requests(server, asking):
         assert sum(sent < judge.times[0] + 0.95 for sent in judge.times) <= 6  # only what was under way, not the other 18
 
 
-def test_a_wait_that_is_too_long_stops_and_says_so(server, asking):
+def test_a_wait_that_is_too_long_stops_and_says_so(asking):
     with server.serving(lambda asked: server.Sent(429, '{"error": {"message": "slow down"}}', {"Retry-After": "7200"})) as judge:
         done = asking(judge.url, concurrency=1)
         assert len(judge.asked) == 1
@@ -102,9 +104,9 @@ def test_a_wait_that_is_too_long_stops_and_says_so(server, asking):
     assert "slow down" in str(done.asked.stopped_by)
 
 
-def test_waits_grow_and_the_first_is_noted(server, asking):
+def test_waits_grow_and_the_first_is_noted(asking):
     notes = Notes()
-    with server.serving(faults(server, *[server.Sent(500, '{"error": {"message": "oops"}}')] * 3)) as judge:
+    with server.serving(faults(*[server.Sent(500, '{"error": {"message": "oops"}}')] * 3)) as judge:
         asking(judge.url, n=1, concurrency=1, first_wait=0.1, retries=3, watch=notes)
         gaps = [later - earlier for earlier, later in zip(judge.times[:4], judge.times[1:4], strict=False)]
     assert gaps[0] >= 0.075
@@ -115,7 +117,7 @@ def test_waits_grow_and_the_first_is_noted(server, asking):
     assert "trying again after 0.1 s" in notes.said[0]
 
 
-def test_what_fails_for_good_is_left_over_and_the_rest_goes_on(server, asking):
+def test_what_fails_for_good_is_left_over_and_the_rest_goes_on(asking):
     def respond(asked):
         return server.Sent(400, '{"error": {"message": "too long"}}') if "Q1" in asked.prompt else server.by_worth(asked)
 
@@ -128,7 +130,7 @@ def test_what_fails_for_good_is_left_over_and_the_rest_goes_on(server, asking):
     assert done.asked.stopped_by is None
 
 
-def test_failures_among_good_replies_are_no_row(server, asking):
+def test_failures_among_good_replies_are_no_row(asking):
     def respond(asked):
         return server.Sent(400) if any(f"Q{i}\n" in asked.prompt for i in range(1, 25, 2)) else server.by_worth(asked)
 
@@ -138,7 +140,7 @@ def test_failures_among_good_replies_are_no_row(server, asking):
     assert done.asked.stopped_by is None
 
 
-def test_a_hopeless_refusal_stops_at_once_but_what_is_under_way_is_kept(server, asking):
+def test_a_hopeless_refusal_stops_at_once_but_what_is_under_way_is_kept(asking):
     def respond(asked):
         if asked.number == 0:
             time.sleep(0.1)
@@ -153,14 +155,14 @@ def test_a_hopeless_refusal_stops_at_once_but_what_is_under_way_is_kept(server, 
     assert sum(len(replies) for replies in done.replies) == 3
 
 
-def test_many_failures_in_a_row_stop_the_rest(server, asking):
+def test_many_failures_in_a_row_stop_the_rest(asking):
     with server.serving(lambda asked: server.Sent(500, "down")) as judge:
         done = asking(judge.url, n=30, concurrency=2, retries=1)
         assert len(judge.asked) <= 2 * (module.MOST_IN_A_ROW + 1)
     assert "10 requests in a row failed" in str(done.asked.stopped_by)
 
 
-def test_an_unreadable_verdict_is_asked_again_so_many_times_and_then_kept(server, asking):
+def test_an_unreadable_verdict_is_asked_again_so_many_times_and_then_kept(asking):
     def respond(asked):
         if "Q0" in asked.prompt:
             return ["Answer 1 is better.", "10/10", server.by_worth(asked)][asked.again]
@@ -184,7 +186,7 @@ def test_an_unreadable_verdict_is_asked_again_so_many_times_and_then_kept(server
     }
 
 
-def test_settled_means_readable_or_asked_often_enough(asking, server):
+def test_settled_means_readable_or_asked_often_enough(asking):
     with server.serving() as judge:
         done = asking(judge.url, n=1)
     good, bad = Reply("8 9", None, None, 1, 1), Reply("hm", None, None, 1, 1)
@@ -194,7 +196,7 @@ def test_settled_means_readable_or_asked_often_enough(asking, server):
     assert is_settled([bad, good], done.judge, 9)
 
 
-def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(server, asking):
+def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(asking):
     # A reply is billed 100 + 10 tokens at 0.01 each: 1.10.
     with server.serving() as judge:
         done = asking(judge.url, n=30, limit=40.0, concurrency=4)
@@ -213,15 +215,15 @@ def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(server,
         assert set(judge.paid.values()) == {1}
 
 
-def test_a_request_that_broke_off_counts_in_full_against_the_budget(server, asking):
-    with server.serving(faults(server, server.CUT)) as judge:
+def test_a_request_that_broke_off_counts_in_full_against_the_budget(asking):
+    with server.serving(faults(server.CUT)) as judge:
         for _ in range(2):  # also in the next call
             done = asking(judge.url, n=1, limit=20.0, concurrency=1)  # bounded by some 17
             assert "the budget of 20 is used up" in str(done.asked.stopped_by)
             assert len(judge.asked) == 1
 
 
-def test_what_a_server_does_not_count_is_taken_for_the_most(server, asking):
+def test_what_a_server_does_not_count_is_taken_for_the_most(asking):
     with server.serving(lambda asked: server.Sent(body=server.completion("8 9", usage=False))) as judge:
         done = asking(judge.url, n=1)
         n_bytes = len("".join(message["content"] for message in judge.asked[0].body["messages"]).encode())
@@ -234,7 +236,7 @@ def test_nothing_to_ask_asks_nobody(asking):
 
 
 @pytest.mark.parametrize("n", [1, 5])
-def test_the_prompt_holds_both_answers_in_the_order_shown(server, asking, n):
+def test_the_prompt_holds_both_answers_in_the_order_shown(asking, n):
     with server.serving() as judge:
         asking(judge.url, n=n)
         for asked in judge.asked:

@@ -3,19 +3,19 @@ import asyncio
 import pytest
 
 from diverseevol.errors import BudgetSpentError
+from diverseevol.evaluation.api_client import Reply
 from diverseevol.evaluation.judge.cost import Budget, Prices, expected_tokens, most_tokens
 from diverseevol.evaluation.judge.pairs import Judgement
-from diverseevol.evaluation.judge.request import Judge, Request
-from diverseevol.evaluation.judge.store import Reply, Tokens
+from diverseevol.evaluation.judge.request import Judge
+from diverseevol.evaluation.judge.store import Tokens
 from diverseevol.evaluation.judge.template import Template
 
 JUDGE = Judge("m", Template("t", "{question}{answer_1}", (("user", "{question}{answer_1}"),)), {"max_tokens": 300})
 PRICES = Prices(2.0, 8.0)
 
 
-def request(text):
-    (found,) = Request.all_of(JUDGE, [Judgement(1, None, "Q", None, text)]).values()
-    return found
+def judgement(text):
+    return Judgement(1, None, "Q", None, text)
 
 
 def test_money_is_tokens_times_price():
@@ -24,20 +24,20 @@ def test_money_is_tokens_times_price():
 
 
 def test_the_bound_counts_bytes_and_the_longest_reply():
-    short, long = most_tokens(JUDGE, request("a")), most_tokens(JUDGE, request("a" + "é" * 1000))
+    short, long = most_tokens(JUDGE, judgement("a")), most_tokens(JUDGE, judgement("a" + "é" * 1000))
     assert long.n_in - short.n_in == 2000
     assert short.n_in > 200
-    assert (short.n_out, most_tokens(Judge("m", JUDGE.template, {}), request("a")).n_out) == (300, 0)
+    assert (short.n_out, most_tokens(Judge("m", JUDGE.template, {}), judgement("a")).n_out) == (300, 0)
 
 
 def test_the_estimate_takes_known_replies_where_there_are_any():
-    requests = [request("a" * 4000), request("b" * 4000)]
-    first = expected_tokens(JUDGE, requests, [])
+    judgements = [judgement("a" * 4000), judgement("b" * 4000)]
+    first = expected_tokens(JUDGE, judgements, [])
     assert 2000 < first.n_in < 2200
     assert first.n_out == 2 * 200
     known = [Reply("", None, None, 1, 40), Reply("", None, None, 1, 60), Reply("", None, None, 1, 999, is_counted=False)]
-    assert expected_tokens(JUDGE, requests, known).n_out == 2 * 50
-    assert expected_tokens(Judge("m", JUDGE.template, {"max_tokens": 20}), requests, known).n_out == 2 * 20
+    assert expected_tokens(JUDGE, judgements, known).n_out == 2 * 50
+    assert expected_tokens(Judge("m", JUDGE.template, {"max_tokens": 20}), judgements, known).n_out == 2 * 20
 
 
 def test_a_request_whose_highest_cost_is_no_longer_there_is_not_sent():

@@ -2,7 +2,7 @@ import pytest
 
 from diverseevol.errors import ConfigError
 from diverseevol.evaluation.judge.pairs import Judgement
-from diverseevol.evaluation.judge.request import Judge, Request
+from diverseevol.evaluation.judge.request import Judge
 from diverseevol.evaluation.judge.template import Template, load_template
 
 BASE = {"question_id": 1, "order": 0, "question": "Q", "category": "c", "answer": "a", "opponent_answer": "b"}
@@ -49,8 +49,8 @@ def test_the_key_stays_the_same_between_versions():
 def test_judgements_that_show_the_same_are_asked_once():
     judge = Judge("m", PAIRWISE)
     same = [Judgement(i, order, "Q", None, "a", "a") for i in (1, 2) for order in (0, 1)]
-    assert len(Request.all_of(judge, same)) == 1
-    assert len(Request.all_of(judge, [*same, Judgement(1, 0, "Q", None, "a", "b"), Judgement(1, 1, "Q", None, "a", "b")])) == 3
+    assert len(judge.by_key(same)) == 1
+    assert len(judge.by_key([*same, Judgement(1, 0, "Q", None, "a", "b"), Judgement(1, 1, "Q", None, "a", "b")])) == 3
 
 
 def test_settings():

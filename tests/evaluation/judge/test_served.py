@@ -1,44 +1,17 @@
 """A real server: `transformers serve` with the TinyStories model, whose verdicts are nonsense, so all of them are unreadable."""
 
-import importlib.util
 import json
-import re
 import shutil
-import subprocess
-import sys
-from contextlib import contextmanager
 
+import api_server as server
 import pytest
-
-SERVING = ("fastapi", "uvicorn", "openai")
-SERVE = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
-
-
-@contextmanager
-def transformers_serve(model):
-    """The address of `transformers serve` with a model, for as long as the block lasts; the system picks the port."""
-    words = [sys.executable, "-c", SERVE, "serve", str(model), "--device", "cpu", "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            said = []
-            for line in process.stderr:
-                said.append(line)
-                if found := re.search(r"running on (http://[\d.]+:\d+)", line):
-                    break
-            else:
-                raise AssertionError("".join(said[-20:]))
-            yield f"{found[1]}/v1"
-        finally:
-            process.kill()
-            process.stderr.close()
+from transformers_server import skip_without_it, transformers_serve
 
 
 @pytest.fixture(scope="module")
 def tiny_model(shared_data, tmp_path_factory):
     """The TinyStories model with the chat template that it lacks: the messages, one after the other."""
-    absent = [name for name in SERVING if importlib.util.find_spec(name) is None]
-    if absent:
-        pytest.skip(f"needs {', '.join(absent)} for `transformers serve`: pip install 'transformers[serving]'")
+    skip_without_it()
     model = tmp_path_factory.mktemp("served") / "tiny"
     shutil.copytree(shared_data / "models" / "tinystories-656k", model)
     model.chmod(0o755)
@@ -46,7 +19,7 @@ def tiny_model(shared_data, tmp_path_factory):
     return model
 
 
-def test_nonsense_is_kept_as_unreadable(tiny_model, server, tmp_path):
+def test_nonsense_is_kept_as_unreadable(tiny_model, tmp_path):
     from diverseevol.cli.app import app
 
     ours = server.answer_lines(2, lambda i: 3, tmp_path / "ours.jsonl")

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from diverseevol.errors import JudgeError
-from diverseevol.evaluation.judge.store import Reply, Tokens, open_store
+from diverseevol.evaluation.api_client import Reply
+from diverseevol.evaluation.judge.store import Tokens, open_store
 
 REPLY = Reply("8 9\n☃", "stop", "judge-0613", 100, 10)
 UNCOUNTED = Reply("", None, None, 7, 3, is_counted=False)
@@ -41,7 +42,8 @@ def test_requests_that_broke_off_are_summed(tmp_path):
 def test_only_one_at_a_time_and_the_lock_goes_with_its_process(tmp_path):
     file = tmp_path / "replies.sqlite"
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom diverseevol.evaluation.judge.store import Reply, open_store\n"
+        "import sys, time\nfrom pathlib import Path\n"
+        "from diverseevol.evaluation.api_client import Reply\nfrom diverseevol.evaluation.judge.store import open_store\n"
         "with open_store(Path(sys.argv[1])) as store:\n"
         "    store.add('k', 0, Reply('8 9', 'stop', 'm', 1, 1), 'judge', 'pairwise')\n    print('open', flush=True)\n    time.sleep(60)"
     )

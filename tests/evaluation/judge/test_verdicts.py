@@ -4,9 +4,9 @@ import re
 import pytest
 
 from diverseevol.errors import ConfigError
+from diverseevol.evaluation.api_client import Reply
 from diverseevol.evaluation.judge.pairs import Judgement, Missing
 from diverseevol.evaluation.judge.request import Judge
-from diverseevol.evaluation.judge.store import Reply
 from diverseevol.evaluation.judge.template import load_template
 from diverseevol.evaluation.judge.verdicts import n_replaced, verdicts_of, write_missing, write_verdicts
 

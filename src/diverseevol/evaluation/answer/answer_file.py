@@ -11,41 +11,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from ... import dist
 from ...errors import AnswersError
-from ...files import read_json, remove, write_json, write_text
+from ...files import read_json, remove, write_json, write_jsonl
 from ...run_folder import flat, locked
 
 SYNC_SECONDS = 5.0
 Line = dict[str, Any]
-
-
-class Part:
-    """The lines that this process adds."""
-
-    def __init__(self, file: Path) -> None:
-        self._out: TextIO = file.open("a", encoding="utf-8")
-        self._synced = time.monotonic()
-
-    def add(self, line: Line) -> None:
-        """Append an answer."""
-        self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._out.flush()
-        if time.monotonic() - self._synced > SYNC_SECONDS:
-            os.fsync(self._out.fileno())
-            self._synced = time.monotonic()
-
-    def __enter__(self) -> Part:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._out.close()
 
 
 class AnswerFile:
@@ -90,8 +67,8 @@ class AnswerFile:
             )
 
     @contextmanager
-    def writing(self) -> Iterator[Part]:
-        """Hold the file for this program alone, and hand out where this process's lines go.
+    def writing(self) -> Iterator[Callable[[Line], None]]:
+        """Hold the file for this program alone, and hand out what appends this process's lines.
 
         Raises:
             RunLockedError: another program answers into it.
@@ -99,8 +76,18 @@ class AnswerFile:
         with locked(self._parts_dir):
             number = dist.broadcast(len(list(self._parts_dir.glob("*.jsonl")))) + dist.rank()
             dist.barrier()  # every rank has the number before any file is made
-            with Part(self._parts_dir / f"{number:04d}.jsonl") as part:
-                yield part
+            synced = time.monotonic()
+            with (self._parts_dir / f"{number:04d}.jsonl").open("a", encoding="utf-8") as out:
+
+                def add(line: Line) -> None:
+                    nonlocal synced
+                    out.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    out.flush()
+                    if time.monotonic() - synced > SYNC_SECONDS:
+                        os.fsync(out.fileno())
+                        synced = time.monotonic()
+
+                yield add
 
     def answered(self) -> dict[str, Line]:
         """The lines so far, by `key_of` their questions; the same on every rank."""
@@ -132,7 +119,7 @@ class AnswerFile:
         missing = [key for key in keys if key not in lines]
         if missing:
             raise AnswersError(f"{len(missing)} questions have no answer, first {missing[0]}. Give the same command again.")
-        write_text(self.file, "".join(json.dumps(lines[key], ensure_ascii=False) + "\n" for key in keys))
+        write_jsonl(self.file, (lines[key] for key in keys))
         remove(self._parts_dir)
         return {key: lines[key] for key in keys}
 

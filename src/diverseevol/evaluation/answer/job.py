@@ -61,13 +61,13 @@ def run_jobs(jobs: Iterable[Job], benchmarks: Sequence[Questions], overwrite: bo
 
 def _answer(title: str, questions: Questions, file: AnswerFile, answerer: Answerer, watch: Watch) -> None:
     started = time.perf_counter()
-    with file.writing() as part:
+    with file.writing() as add:
         known = file.answered()
         left = [question for question in questions.items if key_of(question.id) not in known]
         if known:
             watch.note(f"{questions.name}, {title}: {len(known)} of {len(questions.items)} questions are answered already")
         with watch.task(f"answer {questions.name}, {title}", len(left), "questions") as task:
-            answerer.answer(left, part.add, task)
+            answerer.answer(left, add, task)
         lines = file.finish([question.id for question in questions.items])
     new = [lines[key_of(question.id)] for question in left]
     seconds = time.perf_counter() - started

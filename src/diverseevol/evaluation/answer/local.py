@@ -20,7 +20,7 @@ from ...errors import ModelError
 from ...progress import Task
 from ..questions import Question
 from .choose import Chooser
-from .decode import Ended, decode
+from .decode import decode
 from .line import Said, answer_line
 from .prompts import Prompt, Prompts
 from .sampling import Sampling, uniforms
@@ -97,7 +97,9 @@ class LocalModel:
             names = [questions[number].id for number in asked]
             for ended in self._decode(prompts, names, turn, task):
                 number = asked[ended.row]
-                said[number].append(self._said(ended, prompts[ended.row]))
+                text = self.tokenizer.decode(ended.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+                asked_so = prompts[ended.row].sample if prompts[ended.row].is_cut else None
+                said[number].append(Said(str(text), len(ended.ids), ended.finish, asked_so))
                 if turn + 1 == min(self.n_turns, len(questions[number].turns)):
                     add(questions[number], said[number])
 
@@ -112,10 +114,6 @@ class LocalModel:
             task.say_about(f"{self._n_tokens * dist.world_size() / max(seconds, 1e-9):,.0f} tokens/s")
 
         return decode(self.model, texts, max_new, self._stops(), chooser, count)
-
-    def _said(self, ended: Ended, prompt: Prompt) -> Said:
-        text = self.tokenizer.decode(ended.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Said(str(text), len(ended.ids), ended.finish, prompt.sample if prompt.is_cut else None)
 
     def _stops(self) -> set[int]:
         """The tokens that end an answer: the tokenizer's EOS and all that the model's generation_config names."""

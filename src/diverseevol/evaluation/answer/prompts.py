@@ -79,8 +79,8 @@ class Prompts:
         turns = list(sample.turns)
         for number, turn in enumerate(turns):
             while excess > 0 and _long_text(turn):
-                turn = _with_long_text(turn, self._without_first(_long_text(turn), excess))
-                turns[number] = turn
+                rest = self._without_first(_long_text(turn), excess)
+                turn = turns[number] = replace(turn, input=rest) if turn.input else replace(turn, text=rest)
                 excess = len(self.encoder.encode_prompt(Sample(tuple(turns), sample.tools))) - room
         if excess > 0:
             raise PromptError(
@@ -110,7 +110,3 @@ def dialogue(question: Question, answers: tuple[str, ...] = ()) -> Sample:
 
 def _long_text(turn: Turn) -> str:
     return turn.input or turn.text
-
-
-def _with_long_text(turn: Turn, text: str) -> Turn:
-    return replace(turn, input=text) if turn.input else replace(turn, text=text)

@@ -9,15 +9,13 @@ What is judged of several turns is the whole dialogue. Files may be packed (.gz,
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import AnswersError
-from ...pool.files_in import open_text
-from ...pool.row import RecordDecoder
+from ..records import records_in
 
 QUESTION_KEYS = ("question", "text", "question_text", "instruction", "prompt")
 ANSWER_KEYS = ("answer", "output")
@@ -65,7 +63,7 @@ def read_answers(file: Path) -> list[Answer]:
         raise AnswersError(f"no answers at {str(file)!r}. Give a file of answers, a line a question.")
     answers: list[Answer] = []
     seen: set[str] = set()
-    for place, record in _records(file):
+    for place, record in records_in(file, AnswersError):
         answer = _answer(record, place)
         if answer.question_id is not None:
             if str(answer.question_id) in seen:
@@ -77,39 +75,7 @@ def read_answers(file: Path) -> list[Answer]:
     return answers
 
 
-def _records(file: Path) -> Iterator[tuple[str, Any]]:
-    """(where it stands, its value) of each record: a line each, or the items of one array."""
-    decoder = RecordDecoder()
-    with open_text(file) as opened:
-        text = opened.read()
-    if text.lstrip().startswith("["):
-        yield from ((f"{file} item {number}", item) for number, item in enumerate(_decoded(decoder, text, str(file)), 1))
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"{file} line {number}", _decoded(decoder, line, f"{file} line {number}")
-
-
-def _decoded(decoder: RecordDecoder, text: str, place: str) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        value = decoder.decode(text.strip())
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate could be neither stored nor sent
-    except json.JSONDecodeError as error:
-        raise AnswersError(f"{place} is not JSON: {error.msg} at column {error.colno}. Repair the file.") from None
-    except UnicodeEncodeError:
-        raise AnswersError(
-            f"{place} holds broken text (half a surrogate pair, or bytes that are not UTF-8). Repair it."
-        ) from None
-    except RecursionError:
-        raise AnswersError(f"{place} is nested too deeply. Repair the file.") from None
-    if decoder.problem:
-        raise AnswersError(f"{place}: {decoder.problem}. Repair the file.")
-    return value
-
-
-def _answer(record: Any, place: str) -> Answer:  # noqa: ANN401 - any JSON value
-    if not isinstance(record, dict):
-        raise AnswersError(f"{place} is no object. Expected {LAYOUTS}.")
+def _answer(record: dict[str, Any], place: str) -> Answer:
     name, questions, turns = record.get("question_id"), _questions(record), _turns(record)
     if name is not None and (isinstance(name, bool) or not isinstance(name, int | str)):
         raise AnswersError(f"{place}: question_id is {name!r}; it must be a number or a text.")

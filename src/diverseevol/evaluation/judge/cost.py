@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...errors import BudgetSpentError
-from .request import Judge, Request
-from .store import Reply, Tokens
+from ..api_client import Reply
+from .pairs import Judgement
+from .request import Judge
+from .store import Tokens
 
 BYTES_A_TOKEN = 4
 TYPICAL_REPLY = 200
@@ -34,16 +36,16 @@ class Prices:
         return (tokens.n_in * self.per_million_in + tokens.n_out * self.per_million_out) / MILLION
 
 
-def most_tokens(judge: Judge, request: Request) -> Tokens:
+def most_tokens(judge: Judge, judgement: Judgement) -> Tokens:
     """The most that one request can take; a reply without a set length counts as none."""
-    return Tokens(_n_bytes(judge, request) + FRAME, judge.longest_reply or 0)
+    return Tokens(_n_bytes(judge, judgement) + FRAME, judge.longest_reply or 0)
 
 
-def expected_tokens(judge: Judge, requests: Iterable[Request], known: Sequence[Reply]) -> Tokens:
-    """About what these requests will take."""
+def expected_tokens(judge: Judge, judgements: Iterable[Judgement], known: Sequence[Reply]) -> Tokens:
+    """About what the replies to these will take."""
     counted = [reply.tokens_out for reply in known if reply.is_counted]
     reply = sum(counted) / len(counted) if counted else TYPICAL_REPLY
-    sizes = [_n_bytes(judge, request) for request in requests]
+    sizes = [_n_bytes(judge, judgement) for judgement in judgements]
     longest = judge.longest_reply
     return Tokens(sum(sizes) // BYTES_A_TOKEN, round(min(reply, longest or reply) * len(sizes)))
 
@@ -53,8 +55,8 @@ def spent_tokens(replies: Iterable[Reply]) -> Tokens:
     return sum((Tokens(reply.tokens_in, reply.tokens_out) for reply in replies), Tokens())
 
 
-def _n_bytes(judge: Judge, request: Request) -> int:
-    return sum(len(message["content"].encode("utf-8")) for message in judge.template.fill(request.judgement))
+def _n_bytes(judge: Judge, judgement: Judgement) -> int:
+    return sum(len(message["content"].encode("utf-8")) for message in judge.template.fill(judgement))
 
 
 class Budget:

@@ -1,4 +1,4 @@
-"""One request to the judge: what is sent, and the key under which its reply is kept."""
+"""The judge, and the key under which its reply to a judgement is kept."""
 
 from __future__ import annotations
 
@@ -47,19 +47,9 @@ class Judge:
         asked = [self.model, self.template.text, dict(self.sampling), judgement.question, *judgement.shown]
         return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode("utf-8")).hexdigest()
 
-
-@dataclass(frozen=True)
-class Request:
-    """A judgement on its way to the judge."""
-
-    key: str
-    judgement: Judgement
-
-    @staticmethod
-    def all_of(judge: Judge, judgements: Iterable[Judgement]) -> dict[str, Request]:
-        """One request a key: judgements that show the judge the same are asked once."""
-        requests: dict[str, Request] = {}
+    def by_key(self, judgements: Iterable[Judgement]) -> dict[str, Judgement]:
+        """One judgement a key: those that show the judge the same are asked once."""
+        found: dict[str, Judgement] = {}
         for judgement in judgements:
-            key = judge.key(judgement)
-            requests.setdefault(key, Request(key, judgement))
-        return requests
+            found.setdefault(self.key(judgement), judgement)
+        return found

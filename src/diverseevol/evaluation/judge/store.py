@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import JudgeError
+from ..api_client import Reply
 
 VERSION = 1
 TABLES = """
@@ -24,24 +25,6 @@ CREATE TABLE IF NOT EXISTS replies (
 CREATE TABLE IF NOT EXISTS broken_off (
     key TEXT NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back.
-
-    Attributes:
-        answered_by: The model's name as the server reports it: the pinned version behind an alias.
-        tokens_in: Tokens of the request, as billed.
-        is_counted: Whether the server counted the tokens; else they are the most that it can have been.
-    """
-
-    text: str
-    finish: str | None
-    answered_by: str | None
-    tokens_in: int
-    tokens_out: int
-    is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

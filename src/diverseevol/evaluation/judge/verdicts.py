@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ...files import remove, write_text
+from ...files import remove, write_jsonl
+from ..api_client import Reply
 from .pairs import Judgement, Missing
 from .parse import Unreadable, read_scores
 from .request import Judge
-from .store import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _verdict(judge: Judge, judgement: Judgement, replies: Sequence[Reply]) -> Ve
 
 def write_verdicts(file: Path, verdicts: Iterable[Verdict], judge: Judge, ours: str, opponent: str | None) -> None:
     """Write the file at once or not at all."""
-    write_text(file, _jsonl(_line(verdict, judge, ours, opponent) for verdict in verdicts))
+    write_jsonl(file, (_line(verdict, judge, ours, opponent) for verdict in verdicts))
 
 
 def missing_file(file: Path) -> Path:
@@ -60,7 +60,7 @@ def write_missing(file: Path, missing: Sequence[Missing]) -> None:
     remove(missing_file(file))
     if missing:
         lines = ({"question_id": item.question_id, "question": item.question, "missing": item.side} for item in missing)
-        write_text(missing_file(file), _jsonl(lines))
+        write_jsonl(missing_file(file), lines)
 
 
 def n_replaced(file: Path, judgements: Iterable[Judgement], judge: Judge) -> int:
@@ -71,17 +71,13 @@ def n_replaced(file: Path, judgements: Iterable[Judgement], judge: Judge) -> int
     """
     if not file.exists():
         return 0
-    ours = {(judge.model, judge.template.name, *_about(judgement)) for judgement in judgements}
+    ours = {(judge.model, judge.template.name, each.answer, each.opponent_answer) for each in judgements}
     try:
         lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
         there = [(line["judge"], line["template"], line["answer"], line.get("opponent_answer")) for line in lines]
     except (ValueError, LookupError, TypeError):
         raise ConfigError(f"{file} is there already and holds no verdicts. Give another place.") from None
     return sum(verdict not in ours for verdict in there)
-
-
-def _about(judgement: Judgement) -> tuple[str, str | None]:
-    return judgement.answer, judgement.opponent_answer
 
 
 def _line(verdict: Verdict, judge: Judge, ours: str, opponent: str | None) -> dict[str, Any]:
@@ -96,7 +92,3 @@ def _line(verdict: Verdict, judge: Judge, ours: str, opponent: str | None) -> di
     line |= {"opponent_answer": judgement.opponent_answer} if against else {}
     line |= {"judge": judge.model, "answered_by": reply.answered_by, "template": judge.template.name, "ours": ours}
     return {**line, "opponent": opponent} if against else line
-
-
-def _jsonl(lines: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)

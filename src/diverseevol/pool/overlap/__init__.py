@@ -6,13 +6,14 @@
 from .benchmarks import Benchmark, read_benchmarks
 from .contamination import Match, find_contamination
 from .duplicates import Duplicate, find_duplicates
-from .left_out import Overlap, left_out, save_contamination, save_duplicates, why_dropped
+from .left_out import Overlap, count_left_out, left_out, save_contamination, save_duplicates, why_dropped
 
 __all__ = [
     "Benchmark",
     "Duplicate",
     "Match",
     "Overlap",
+    "count_left_out",
     "find_contamination",
     "find_duplicates",
     "left_out",

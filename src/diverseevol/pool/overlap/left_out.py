@@ -138,6 +138,21 @@ def why_dropped(pool_dir: Path, sample_id: str) -> str | None:
     return None
 
 
+def count_left_out(pool_dir: Path) -> dict[str, int]:
+    """Counts of what the two files name: duplicates, those of them that are dropped, and records dropped as contaminated."""
+    counts = {"n_duplicates": 0, "n_duplicates_dropped": 0}
+    for line in _all_lines(pool_dir / DUPLICATES):
+        counts["n_duplicates"] += 1
+        counts["n_duplicates_dropped"] += bool(line["is_dropped"])
+    return {**counts, "n_contaminated": len({line["id"] for line in _all_lines(pool_dir / CONTAMINATION)})}
+
+
+def _all_lines(file: Path) -> Iterable[dict[str, Any]]:
+    if file.exists():
+        with file.open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
+
 def _lines_of(file: Path, sample_id: str) -> Iterable[dict[str, Any]]:
     if file.exists():
         with file.open(encoding="utf-8") as lines:

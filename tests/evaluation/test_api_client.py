@@ -1,16 +1,32 @@
 import asyncio
 import json
+import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
 
+import api_server as server
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.evaluation.judge.client import Trouble, checked_key, checked_url
-from diverseevol.evaluation.judge.store import Reply
+from diverseevol.evaluation.api_client import ApiClient, Reply, Trouble, checked_key, checked_url, retry_after
 
+pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
 KEY = "sk-very-secret-0123456789"
 
 
-def test_what_is_sent_and_what_comes_back(server, client_of):
+def client_of(url, key=None, timeout=5.0):
+    """A client; `ask` sends one chat request and waits."""
+
+    async def ask(text="worth 1 worth 2", **sampling):
+        async with ApiClient(url, key, timeout) as client:
+            body = {"model": "judge", "messages": [{"role": "user", "content": text}], **sampling}
+            return await client.ask("/chat/completions", body, "name-0")
+
+    return SimpleNamespace(ask=lambda *words, **sampling: asyncio.run(ask(*words, **sampling)))
+
+
+def test_what_is_sent_and_what_comes_back():
     with server.serving() as judge:
         reply = client_of(judge.url, KEY).ask("worth 1 worth 2 ☃", temperature=0, max_completion_tokens=7)
         (asked,) = judge.asked
@@ -25,7 +41,7 @@ def test_what_is_sent_and_what_comes_back(server, client_of):
     assert asked.headers["idempotency-key"] == "name-0"
 
 
-def test_a_server_without_a_key(server, client_of, monkeypatch):
+def test_a_server_without_a_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)  # the client would read these by itself
     monkeypatch.setenv("OPENAI_ADMIN_KEY", KEY)
     with server.serving() as judge:
@@ -50,12 +66,12 @@ STATUS = [  # status, code, headers, the trouble
 
 
 @pytest.mark.parametrize(("status", "code", "headers", "wanted"), STATUS)
-def test_what_a_status_means(server, client_of, status, code, headers, wanted):
+def test_what_a_status_means(status, code, headers, wanted):
     body = json.dumps({"error": {"message": "no\n\x1b[2Jway\u202e " + "x" * 500, "code": code}})
     with server.serving(lambda asked: server.Sent(status, body, headers)) as judge:
         trouble = client_of(judge.url).ask()
         assert len(judge.asked) == 1  # the client itself does not try again
-    assert trouble == Trouble(trouble.text, **wanted)
+    assert trouble == Trouble(trouble.text, status, **wanted)
     assert trouble.text.startswith(f"Error code: {status}")
     assert "no" in trouble.text
     assert len(trouble.text) <= 200
@@ -77,13 +93,13 @@ def test_what_a_status_means(server, client_of, status, code, headers, wanted):
         '{"choices": [{"mess',
     ],
 )
-def test_a_response_that_is_no_completion_is_worth_another_try_and_may_have_cost(server, client_of, body):
+def test_a_response_that_is_no_completion_is_worth_another_try_and_may_have_cost(body):
     with server.serving(lambda asked: server.Sent(body=body)) as judge:
         trouble = client_of(judge.url).ask()
-    assert trouble == Trouble(f"not a chat completion: {body!r}", is_passing=True, may_be_charged=True)
+    assert trouble == Trouble(f"not a completion: {body!r}", is_passing=True, may_be_charged=True)
 
 
-def test_a_connection_that_is_cut(server, client_of):
+def test_a_connection_that_is_cut():
     with server.serving(lambda asked: server.CUT) as judge:
         trouble = client_of(judge.url).ask()
     assert (trouble.is_passing, trouble.may_be_charged, trouble.is_hopeless) == (True, True, False)
@@ -92,7 +108,7 @@ def test_a_connection_that_is_cut(server, client_of):
     assert (trouble.is_passing, trouble.may_be_charged) == (True, True)
 
 
-def test_nobody_there_costs_nothing(server, client_of):
+def test_nobody_there_costs_nothing():
     with server.serving() as judge:
         pass
     trouble = client_of(judge.url).ask()
@@ -100,7 +116,7 @@ def test_nobody_there_costs_nothing(server, client_of):
     assert "ConnectError" in trouble.text
 
 
-def test_no_reply_in_time(server, client_of):
+def test_no_reply_in_time():
     with server.serving(lambda asked: server.HANG) as judge:
         trouble = client_of(judge.url, timeout=0.2).ask()
     assert trouble == Trouble("no reply within 0.2 s", is_passing=True, may_be_charged=True)
@@ -109,7 +125,7 @@ def test_no_reply_in_time(server, client_of):
 @pytest.mark.parametrize(
     ("content", "text"), [("8 9", "8 9"), (None, ""), ([{"type": "text"}], ""), ("\ud83d 8", "\\ud83d 8"), ("\x00", "\x00")]
 )
-def test_content_of_any_kind(server, client_of, content, text):
+def test_content_of_any_kind(content, text):
     body = json.dumps(
         {"choices": [{"message": {"content": content}, "finish_reason": 7}], "usage": {"prompt_tokens": -1}, "model": None}
     )
@@ -117,7 +133,7 @@ def test_content_of_any_kind(server, client_of, content, text):
         assert client_of(judge.url).ask() == Reply(text, None, None, 0, 0, is_counted=False)
 
 
-def test_the_key_is_struck_out_of_all_that_comes_back(server, client_of):
+def test_the_key_is_struck_out_of_all_that_comes_back():
     def echo(asked):
         said = f"8 9 {asked.headers['authorization']}"
         if "error" in asked.prompt:
@@ -133,7 +149,7 @@ def test_the_key_is_struck_out_of_all_that_comes_back(server, client_of):
     assert all("Bearer [key]" in outcome.text for outcome in outcomes)
 
 
-def test_a_short_key_is_a_word_and_stays(server, client_of):
+def test_a_short_key_is_a_word_and_stays():
     with server.serving(lambda asked: "8 9 EMPTY") as judge:
         assert client_of(judge.url, "EMPTY").ask().text == "8 9 EMPTY"
 
@@ -155,33 +171,40 @@ def test_keys_and_addresses_are_checked_without_being_shown():
     assert checked_url(None) == "https://api.openai.com/v1"
 
 
-def test_openai_itself_needs_a_key(client_of):
-    from diverseevol.evaluation.judge.client import JudgeClient
-
+def test_openai_itself_needs_a_key():
     with pytest.raises(ConfigError, match="no key for api.openai.com"):
-        JudgeClient("m", None, None, 1.0)
+        ApiClient(None, None, 1.0)
 
 
 def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
-    import sys
-
-    from diverseevol.errors import JudgeError
-    from diverseevol.evaluation.judge.client import JudgeClient
-
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(JudgeError, match=r"needs the package openai, which is not installed: pip install 'diverseevol\[judge\]'"):
-        JudgeClient("m", "http://localhost:1/v1", None, 1.0)
+    with pytest.raises(
+        ConfigError, match=r"needs the package openai, which is not installed: pip install 'diverseevol\[judge\]'"
+    ):
+        ApiClient("http://localhost:1/v1", None, 1.0)
 
 
-def test_many_at_once_share_one_client(server):
-    pytest.importorskip("openai")
-    from diverseevol.evaluation.judge.client import JudgeClient
-
+def test_many_at_once_share_one_client():
     async def ask(url):
-        async with JudgeClient("judge", url, None, 5.0) as client:
-            asks = (client.ask([{"role": "user", "content": f"worth {i} worth 2"}], {}, str(i)) for i in range(20))
+        async with ApiClient(url, None, 5.0) as client:
+            asks = (client.ask("/completions", {"prompt": f"worth {i} worth 2"}, str(i)) for i in range(20))
             return await asyncio.gather(*asks)
 
     with server.serving() as judge:
         replies = asyncio.run(ask(judge.url))
     assert [reply.text.split()[0] for reply in replies] == [str(i) for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("0.5", 0.5), (" 3 ", 3.0), ("0", 0.0), ("-4", 0.0), ("", None), ("soon", None), ("nan", None), ("inf", None)],
+)
+def test_retry_after_in_seconds(value, seconds):
+    assert retry_after({"retry-after": value}) == seconds
+    assert retry_after({}) is None
+
+
+def test_retry_after_as_a_date():
+    for ahead, low, high in ((30, 28.0, 30.1), (-30, 0.0, 0.0)):
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+        assert low <= retry_after({"retry-after": date}) <= high

@@ -1,6 +1,6 @@
-"""A small OpenAI-compatible judge on loopback, as bad as a test wants it, that counts what it was asked and what it was paid for.
+"""A small OpenAI-compatible server on loopback, as bad as a test wants it, that counts what it was asked and what it was paid for.
 
-By default it scores an answer by the number in its text ("… worth 7"), so a verdict must say the same whatever the order.
+By default it is a judge that scores an answer by the number in its text ("… worth 7"), so a verdict must say the same whatever the order.
 """
 
 import json
@@ -20,14 +20,19 @@ HANG = object()  # say nothing for longer than anybody waits
 class Asked:
     """One request as it came in."""
 
+    path: str
     body: dict
     headers: dict
     number: int  # 0 for the first request of all
-    again: int  # how many times the same messages came before
+    again: int  # how many times the same was asked before
 
     @property
     def prompt(self):
-        return "\n".join(message["content"] for message in self.body["messages"])
+        return self.body.get("prompt") or "\n".join(message["content"] for message in self.body["messages"])
+
+    @property
+    def is_chat(self):
+        return self.path.endswith("/chat/completions")
 
 
 @dataclass(frozen=True)
@@ -44,15 +49,21 @@ def by_worth(asked):
     return " ".join(re.findall(r"worth (\d+)", asked.prompt)) + "\nbecause"
 
 
-def completion(text, model="judge-0613", usage=True, tokens=(100, 10)):
-    body = {"id": "x", "object": "chat.completion", "created": 1, "model": model}
-    body["choices"] = [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]
+def completion(text, model="judge-0613", usage=True, tokens=(100, 10), finish="stop", is_chat=True):
+    body = {"id": "x", "object": "chat.completion" if is_chat else "text_completion", "created": 1, "model": model}
+    said = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
+    body["choices"] = [{"index": 0, "finish_reason": finish, **said}]
     if usage:
         body["usage"] = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
     return json.dumps(body)
 
 
-class JudgeServer:
+def echo(asked):
+    """What was asked last, whichever API asked it."""
+    return "you said: " + (asked.body["prompt"] if "prompt" in asked.body else asked.body["messages"][-1]["content"])
+
+
+class ApiServer:
     def __init__(self, respond=by_worth, delay=0.0):
         self.respond, self.delay = respond, delay
         self.asked, self.paid, self.times = [], Counter(), []
@@ -60,16 +71,13 @@ class JudgeServer:
         self.lock = threading.Lock()
         self.is_ending = threading.Event()
 
-    def take(self, body, headers):
+    def take(self, path, body, headers):
         with self.lock:
             self.times.append(time.monotonic())
             self.n_now += 1
             self.most_at_once = max(self.most_at_once, self.n_now)
-            key = json.dumps(body["messages"])
-            again = (
-                sum(json.dumps(earlier.body["messages"]) == key for earlier in self.asked) if self.respond is not by_worth else 0
-            )
-            asked = Asked(body, headers, len(self.asked), again)
+            again = sum(earlier.body == body for earlier in self.asked) if self.respond is not by_worth else 0
+            asked = Asked(path, body, headers, len(self.asked), again)
             self.asked.append(asked)
         time.sleep(self.delay)
         return asked
@@ -85,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         judge = self.server.judge
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        asked = judge.take(body, {name.lower(): value for name, value in self.headers.items()})
+        asked = judge.take(self.path, body, {name.lower(): value for name, value in self.headers.items()})
         try:
             self.send(judge, asked, judge.respond(asked))
         finally:
@@ -98,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         if answer is CUT or answer is HANG:
             self.close_connection = True
             return
-        sent = answer if isinstance(answer, Sent) else Sent(body=completion(answer))
+        sent = answer if isinstance(answer, Sent) else Sent(body=completion(answer, is_chat=asked.is_chat))
         content = sent.body.encode()
         head = f"HTTP/1.1 {sent.status} X\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items())
@@ -122,9 +130,9 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(respond=by_worth, delay=0.0):
-    """A judge at `judge.url` for as long as the block lasts."""
+    """A server at its `url` for as long as the block lasts."""
     server = Server(("127.0.0.1", 0), Handler)
-    judge = server.judge = JudgeServer(respond, delay)
+    judge = server.judge = ApiServer(respond, delay)
     judge.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

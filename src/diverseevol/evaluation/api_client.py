@@ -1,23 +1,23 @@
-"""The judge at the other end: one request over the `openai` client to any server that speaks its chat API.
+"""A server with the OpenAI API: one request, and what came of it. `judge` and `answer` both ask through it.
 
 The key comes from the environment and goes into the Authorization header and nowhere else: it is struck out of everything that a
-server sends back, errors and replies alike, before anybody sees or stores it. Retrying, waiting and paying are asking.py's: the client's
-own retries are off, for they count nothing and cap Retry-After.
+server sends back, errors and replies alike, before anybody sees or stores it. Asking again is api_patience.py's, paying the judge's: the
+`openai` package's own retries are off, for they count nothing and cap Retry-After.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from ...errors import ConfigError, DiverseEvolError, JudgeError
-from .pace import retry_after
-from .store import Reply
+from ..errors import ConfigError
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "none"
@@ -28,6 +28,26 @@ STRUCK_OUT = "[key]"
 N_SHOWN = 200
 AGAIN = {408, 409, 425, 429}
 HOPELESS = {401, 403, 404, 405}
+Route = Literal["/chat/completions", "/completions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        finish: Why it ends: stop, or length where it was cut.
+        answered_by: The model's name as the server reports it: the pinned version behind an alias.
+        tokens_in: Tokens of the request, as billed.
+        is_counted: Whether the server counted the tokens; else nothing is known of them.
+    """
+
+    text: str
+    finish: str | None
+    answered_by: str | None
+    tokens_in: int
+    tokens_out: int
+    is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,7 @@ class Trouble:
 
     Attributes:
         text: For people.
+        status: The HTTP status, where there is one.
         is_passing: Asking again may help.
         is_hopeless: No other request will fare better: a wrong key, address or model, an empty account.
         may_be_charged: The request may have been worked on all the same.
@@ -44,6 +65,7 @@ class Trouble:
     """
 
     text: str
+    status: int | None = None
     is_passing: bool = False
     is_hopeless: bool = False
     may_be_charged: bool = False
@@ -51,42 +73,47 @@ class Trouble:
     is_for_all: bool = False
 
 
-class JudgeClient:
-    """A connection to a judge; use it as an async context manager, inside the event loop that asks."""
+class ApiClient:
+    """A connection to a server; use it as an async context manager, inside the event loop that asks."""
 
-    def __init__(self, model: str, base_url: str | None, key: str | None, timeout: float) -> None:
-        openai = openai_package("judging", JudgeError)
-        self.model = model
+    def __init__(self, base_url: str | None, key: str | None, timeout: float) -> None:
         self.url = checked_url(base_url)
         if not key and self.url == OPENAI_URL:
             raise ConfigError("no key for api.openai.com. Export it, as OPENAI_API_KEY or under the name in --key-variable.")
         self._secret = checked_key(key)
         self._timeout = timeout
+        try:
+            import openai
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "asking a server needs the package openai, which is not installed: pip install 'diverseevol[judge]'"
+            ) from None
         self._api = openai.AsyncOpenAI(base_url=self.url, api_key=key or NO_KEY, max_retries=0, timeout=None)
         self._errors = openai
 
-    async def __aenter__(self) -> JudgeClient:
+    async def __aenter__(self) -> ApiClient:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._api.close()
 
-    async def ask(self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any], name: str) -> Reply | Trouble:
+    async def ask(self, route: Route, body: Mapping[str, Any], name: str | None = None) -> Reply | Trouble:
         """Send one request and wait for its reply.
 
         Args:
+            route: The part of the API, below the address.
+            body: The request.
             name: Sent as Idempotency-Key: a gateway that knows it charges a request that is sent twice only once.
         """
-        body = {"model": self.model, "messages": messages, **sampling}
-        options = {"headers": {"Idempotency-Key": name}}
+        options = {"headers": {"Idempotency-Key": name}} if name else {}
         try:
             async with asyncio.timeout(self._timeout):
-                # Not by the client's typed method, which guesses at a response that is no chat completion (and takes twice as long).
-                return self._reply(await self._api.post("/chat/completions", cast_to=str, body=body, options=options))
+                # Not by the client's typed method, which guesses at a response that is no completion (and takes twice as long).
+                return self._reply(await self._api.post(route, cast_to=str, body=body, options=options))
         except TimeoutError:
             return Trouble(f"no reply within {self._timeout:g} s", is_passing=True, may_be_charged=True)
         except self._errors.APIStatusError as error:
-            return self._status_trouble(error.status_code, self._struck(str(error)), error.code, error.response.headers)
+            return self._status_trouble(error.response.text, error.status_code, error.code, error.response.headers)
         except self._errors.APIConnectionError as error:
             cause = error.__cause__ or error
             # The library under the client is httpx or httpx2, by its version; their classes are told by their names.
@@ -94,21 +121,22 @@ class JudgeClient:
             text = self._struck(f"{type(cause).__name__}: {cause}")
             return Trouble(text, is_passing=True, may_be_charged=not never_arrived)
 
-    def _status_trouble(self, status: int, text: str, code: str | None, headers: Mapping[str, str]) -> Trouble:
+    def _status_trouble(self, said: str, status: int, code: str | None, headers: Mapping[str, str]) -> Trouble:
+        text = self._struck(f"Error code: {status} - {said}")
         if code == "insufficient_quota" or status in HOPELESS:
-            return Trouble(text, is_hopeless=True)
+            return Trouble(text, status, is_hopeless=True)
         if status in AGAIN or status >= 500:
-            return Trouble(text, is_passing=True, wait=retry_after(headers), is_for_all=status in (429, 503))
-        return Trouble(text)
+            return Trouble(text, status, is_passing=True, wait=retry_after(headers), is_for_all=status in (429, 503))
+        return Trouble(text, status)
 
     def _reply(self, body: str) -> Reply | Trouble:
         """Read a response's body; nothing in it is taken for granted."""
         try:
             value = json.loads(body)
             choice = value["choices"][0]
-            content = choice["message"]["content"]
+            content = choice["text"] if "text" in choice else choice["message"]["content"]
         except (ValueError, LookupError, TypeError, RecursionError):
-            return Trouble(f"not a chat completion: {self._struck(body)!r}", is_passing=True, may_be_charged=True)
+            return Trouble(f"not a completion: {self._struck(body)!r}", is_passing=True, may_be_charged=True)
         usage = value.get("usage")
         n_in, n_out = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
         return Reply(
@@ -132,6 +160,21 @@ class JudgeClient:
 
     def _struck_or_none(self, value: Any) -> str | None:  # noqa: ANN401 - any JSON value
         return self._struck(value) if isinstance(value, str) else None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: `Retry-After` as a number or as an HTTP date (RFC 9110, section 10.2.3)."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if seconds < float("inf") else None
 
 
 def checked_url(base_url: str | None) -> str:
@@ -162,15 +205,6 @@ def checked_key(key: str | None) -> str:
     if key and not all("!" <= character <= "~" for character in key):
         raise ConfigError("the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it anew.")
     return key if key and len(key) >= SHORTEST_SECRET else ""
-
-
-def openai_package(asked: str, error: type[DiverseEvolError]) -> Any:  # noqa: ANN401 - a module that need not be there
-    """The client library; `asked` begins the message of the error that says how to install it."""
-    try:
-        import openai
-    except ModuleNotFoundError:
-        raise error(f"{asked} needs the package openai, which is not installed: pip install 'diverseevol[judge]'") from None
-    return openai
 
 
 def _count(usage: Any, name: str) -> int | None:  # noqa: ANN401 - any JSON value

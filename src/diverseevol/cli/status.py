@@ -1,0 +1,116 @@
+"""`status`: where a run stands, once or until it is done, by its folder alone; without loading torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import strftime
+from typing import Annotated, Any
+
+import typer
+
+from .inspect import RunArgument
+
+INTERRUPTED = 130
+Show = Callable[[dict[str, Any]], None]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: diverseevol status runs/a --watch")(status)
+
+
+def status(
+    run: RunArgument,
+    is_watching: Annotated[
+        bool, typer.Option("--watch", help="Go on until the run ends: 0 finished, 1 stopped before, 130 Ctrl-C.")
+    ] = False,
+    interval: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks with --watch.")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts; with --watch a line a change.")] = False,
+) -> None:
+    """Say which rounds are done, what is under way and what it cost so far; from any machine that has the folder."""
+    from ..status import run_status
+    from .status_text import status_lines
+
+    if is_watching:
+        raise typer.Exit(_watch(run, interval, as_json))
+    state = run_status(run)
+    if as_json:
+        typer.echo(json.dumps(state, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        from .status_live import print_once
+
+        print_once(state)
+    else:
+        for line in status_lines(state):
+            typer.echo(line)
+
+
+def _watch(run: Path, interval: float, as_json: bool) -> int:
+    """Show every change until the run ends; the exit status."""
+    try:
+        if as_json:
+            return _follow(run, interval, _show_json())
+        if not sys.stdout.isatty():
+            return _follow(run, interval, _show_lines())
+        from .status_live import live_display
+
+        with live_display() as show:
+            return _follow(run, interval, show)
+    except KeyboardInterrupt:
+        typer.echo("No longer watching; the run itself is not touched.", err=True)
+        return INTERRUPTED
+
+
+def _follow(run: Path, interval: float, show: Show) -> int:
+    for state in looks(run, interval):
+        show(state)
+    return 0 if state["state"] == "finished" else 1
+
+
+def looks(run: Path, interval: float) -> Iterator[dict[str, Any]]:
+    """The run's state now and every `interval` seconds, to the one after which no process works on it."""
+    from ..run_folder import RunFolder
+    from ..status import run_status
+    from ..watching import Silence
+
+    silence, known = Silence(), dict[Any, Any]()
+    while True:
+        try:
+            state = run_status(run, silence.seconds(RunFolder(run)), known)
+        except OSError:  # a file that was replaced or a network that is gone for a moment: no news
+            time.sleep(interval)
+            continue
+        yield state
+        if state["is_running"] is False:
+            return
+        time.sleep(interval)
+
+
+def _show_json() -> Show:
+    last: dict[str, Any] = {}
+
+    def show(state: dict[str, Any]) -> None:
+        nonlocal last
+        if state != last:
+            typer.echo(json.dumps(state, ensure_ascii=False))
+            last = state
+
+    return show
+
+
+def _show_lines() -> Show:
+    from .status_text import changes
+
+    last: dict[str, Any] | None = None
+
+    def show(state: dict[str, Any]) -> None:
+        nonlocal last
+        for line in changes(last, state):
+            typer.echo(f"{strftime('%H:%M:%S')} {line}")
+        last = state
+
+    return show

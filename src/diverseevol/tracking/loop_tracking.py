@@ -1,0 +1,117 @@
+"""A run's trackers: which there are, what each is handed, and when it ends; on rank 0 alone."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .. import dist
+from ..config import TRACKERS, RunConfig
+from ..errors import ConfigError
+from ..files import read_json, write_text
+from ..run_folder import RunFolder, flat
+from .series import round_series, trainer_series
+from .trackers import Identity, TensorBoard, Tracker, Trackio, Wandb
+
+
+def check_trackers(config: RunConfig) -> None:
+    """Check that the trackers that `train.report_to` names are installed.
+
+    Raises:
+        ConfigError: one is not; names the extra.
+    """
+    for name in config.for_rounds().train.report_to:
+        if name in TRACKERS and find_spec(name) is None:
+            raise ConfigError(
+                f"train.report_to names {name}, which is not installed. Install it with: pip install 'diverseevol[{name}]', "
+                "or take it off train.report_to."
+            )
+
+
+@dataclass
+class Tracking:
+    """Where the loop's series go; without trackers, nowhere."""
+
+    run: RunFolder
+    config: RunConfig
+    """As the rounds see it."""
+    trackers: list[Tracker] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """The trackers that are served here, the same on every rank."""
+        return [name for name in TRACKERS if name in self.config.train.report_to]
+
+    def start(self) -> None:
+        """Open the trackers, once the run's record is there.
+
+        Raises:
+            ConfigError: one cannot be started; on every rank.
+        """
+        dist.on_main(self._start)
+
+    def _start(self) -> None:
+        sft, out = self.config.train.sft, Path(self.config.out)
+        run_id = self._id() if self.names else ""
+        who = Identity(
+            id=run_id,
+            name=str(sft.get("run_name") or f"{out.resolve().name}-{run_id}"),
+            project=sft.get("project"),
+            folder=self.run.tracking_dir,
+            config=flat(self.config.model_dump(mode="json")),
+        )
+        for name in self.names:
+            if name == "tensorboard":
+                self.trackers.append(TensorBoard(who))
+            elif name == "wandb":
+                self.trackers.append(Wandb(who))
+            else:
+                self.trackers.append(Trackio(who, sft.get("trackio_space_id")))
+
+    def _id(self) -> str:
+        file = self.run.tracking_dir / "id"
+        if not file.exists():
+            write_text(file, uuid.uuid4().hex[:8])
+        return file.read_text("ascii").strip()
+
+    def log_training(self, index: int, logs: Mapping[str, Any], step: int) -> None:
+        """Hand on what the Trainer logs in a round; its steps are counted on from those of the rounds before."""
+        if self.trackers:
+            before = [self.run.metrics(at).get("stages", {}).get("train", {}) for at in range(index)]
+            at = sum(int(bill.get("steps", 0)) for bill in before) + step
+            self._log({**trainer_series("train", logs), "train/round": float(index)}, "train/global_step", at)
+
+    def log_final(self, logs: Mapping[str, Any], step: int) -> None:
+        """Hand on what the Trainer logs while the target is tuned at the end."""
+        self._log(trainer_series("final", logs), "final/global_step", step)
+
+    def log_round(self, index: int) -> None:
+        """Hand on a round's own series."""
+        if self.trackers:
+            plan = read_json(self.run.plan_file) if self.run.plan_file.exists() else {}
+            metrics = [self.run.metrics(at) for at in range(index + 1)]
+            self._log(round_series(metrics, plan.get("full_flops")), "round", index)
+
+    def _log(self, values: Mapping[str, float], axis: str, at: int) -> None:
+        for tracker in self.trackers:
+            tracker.log(values, axis, at)
+
+    def close(self) -> None:
+        """End the trackers' runs."""
+        for tracker in self.trackers:
+            tracker.close()
+
+
+@contextmanager
+def tracked(run: RunFolder, config: RunConfig) -> Iterator[Tracking]:
+    """Hand out a run's tracking, to be started when its record is there, and end it with the block."""
+    tracking = Tracking(run, config.for_rounds())
+    try:
+        yield tracking
+    finally:
+        tracking.close()
