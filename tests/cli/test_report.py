@@ -43,6 +43,38 @@ def test_a_real_runs_page_without_torch(run_dir, tmp_path):
     assert not set(heldout) & set(chosen.tolist())
 
 
+def test_what_compare_leaves(made_model, pool_file, tmp_path):
+    (tmp_path / "trainer.sh").write_text('cp "$2"/* "$3"/\n')
+    words = [
+        "--pool",
+        pool_file,
+        "--model",
+        made_model,
+        "--out",
+        tmp_path / "c",
+        "--rounds",
+        1,
+        "--n-init",
+        8,
+        "--n-new",
+        4,
+        "--seeds",
+        "0,1",
+        "--full",
+    ]
+    keys = ["pool.holdout=20", "prompt.max_length=256", f"train.command=sh {tmp_path}/trainer.sh {{data}} {{base}} {{out}}"]
+    ended = CliRunner().invoke(app, [str(word) for word in ("compare", *words, *keys)])
+    assert ended.exit_code == 0, ended.output
+    ended = CliRunner().invoke(app, ["report", str(tmp_path / "c"), "--out", str(tmp_path / "c.html")])
+    assert ended.exit_code == 0, ended.output
+    page = (tmp_path / "c.html").read_text("utf-8")
+    assert '<h1 dir="auto">c: k_center against random against full</h1>' in page
+    assert "k_center (12 samples) against random (12):" in page and "2 seeds are few" in page
+    headings = (tmp_path / "c-figures" / "heldout-loss.csv").read_text("utf-8").splitlines()[0]
+    lines = ('"k_center, mean of 2 seeds"', '"random, mean of 2 seeds"', "the whole pool")
+    assert [headings.index(line) for line in lines] == sorted(headings.index(line) for line in lines)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

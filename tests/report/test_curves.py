@@ -44,7 +44,7 @@ def test_seeds_make_a_band_and_the_whole_pool_a_level_line(made, opened, tmp_pat
     spread = statistics.stdev([3.0, 4.0, 5.0])
     assert (main.low, main.high) == ([4.0 - spread, 2.0, 1.0], [4.0 + spread, 2.0, 1.0])
     assert (drawn.role, drawn.y, drawn.low) == ("random", [3.0, 2.5, 2.25], None)
-    assert (whole.name, whole.role, whole.x, whole.y) == ("all 60 rows", "full", [6.0, 14.0], [0.5, 0.5])
+    assert (whole.name, whole.role, whole.x, whole.y) == ("the whole pool", "full", [6.0, 14.0], [0.5, 0.5])
     assert "Bands: one standard deviation over 3 seeds." in of(quality_charts(opened(*roots)), "heldout-loss").note
 
 

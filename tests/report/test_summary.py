@@ -39,6 +39,10 @@ def test_several_runs_are_named_and_others_stand_beside_the_first(made, opened, 
         == "2 runs: k_center, random. Of these a, which is looked at closely, chose 14 of 60 rows in the rounds 0 to 2."
     )
     assert summary.sentences[1] == "Held-out loss went from 3 at 6 samples to 2.25 at 14; there random is at 2.5."
+    for run in (one, two):
+        made.add_diversity(run, radii=(0.9, 0.6, 0.4 if run is one else 0.5))
+    sentences = gather(opened(one.root, two.root)).summary.sentences
+    assert "Covering radius: 0.4; there random is at 0.5; lower covers better." in sentences
 
 
 def test_a_comparison_speaks_in_its_own_words(made, opened, tmp_path):

@@ -129,8 +129,8 @@ def shown(value: Place | None, is_share: bool = False) -> str:
 def flops_shown(flops: float) -> str:
     """A number of operations for people: `1.53 TFLOPs`."""
     for prefix, unit in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if flops >= unit:
-            return f"{flops / unit:.3g} {prefix}FLOPs" if flops < 1e21 else f"{flops:.3g} FLOPs"
+        if unit <= flops < 1e21:
+            return f"{flops / unit:.3g} {prefix}FLOPs"
     return f"{flops:.3g} FLOPs"
 
 

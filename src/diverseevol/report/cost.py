@@ -31,7 +31,6 @@ class Costs:
     Attributes:
         measured: FLOPs of the finished rounds' tuning and passes; None where a trainer outside did not say.
         predicted: FLOPs of the same rounds by the plan; None without one.
-        predicted_whole: FLOPs of all rounds by the plan.
         full: FLOPs of one full fine-tuning; None without a plan.
         seconds: Wall-clock seconds of all stages.
         rows: Headings and a row a round and stage, for people.
@@ -39,7 +38,6 @@ class Costs:
 
     measured: float | None
     predicted: float | None
-    predicted_whole: float | None
     full: float | None
     seconds: float
     rows: tuple[list[str], list[list[str]]]
@@ -51,21 +49,23 @@ class Costs:
 
 
 def costs_of(run: RunData) -> Costs:
-    """Add up a run's bills."""
+    """Add up a run's bills, the final tuning's with them where there was one."""
     bills = [metrics.get("stages", {}) for metrics in run.metrics]
+    rows = [row for index, stages in zip(run.rounds, bills, strict=True) for row in _rows(str(index), stages)]
+    plan, final = run.plan, run.final
+    if final is not None:
+        bills.append({"train": final})
+        rows += _rows("final", bills[-1])
     is_known = all("flops" in stages.get("train", {}) for stages in bills)
-    plan = run.plan
-    rounds = plan["rounds"][: len(bills)] if plan else []
+    planned = sum(_planned(round_) for round_ in plan["rounds"][: len(run.rounds)]) if plan else None
     return Costs(
         measured=sum(_flops(stages) for stages in bills) if is_known else None,
-        predicted=sum(_planned(round_) for round_ in rounds) if plan else None,
-        predicted_whole=float(plan["flops"]) if plan else None,
+        predicted=planned + float(plan.get("final_flops", 0.0))
+        if plan and planned is not None and final is not None
+        else planned,
         full=float(plan["full_flops"]) if plan else None,
         seconds=sum(float(bill["seconds"]) for stages in bills for bill in stages.values()),
-        rows=(
-            ["round", "stage", "tokens", "FLOPs", "time", "peak memory"],
-            [row for pair in zip(run.rounds, bills, strict=True) for row in _rows(*pair)],
-        ),
+        rows=(["round", "stage", "tokens", "FLOPs", "time", "peak memory"], rows),
     )
 
 
@@ -111,12 +111,12 @@ def _planned(round_: dict[str, Any]) -> float:
     return sum(float(round_[f"{stage}_flops"]) for stage in STAGES)
 
 
-def _rows(index: int, stages: dict[str, Any]) -> Sequence[list[str]]:
+def _rows(index: str, stages: dict[str, Any]) -> Sequence[list[str]]:
     found = []
     for name, bill in stages.items():
         peak = bill.get("peak_memory_bytes")
         cells = [shown(bill["tokens"]) if "tokens" in bill else "–", flops_shown(bill["flops"]) if "flops" in bill else "–"]
         found.append(
-            [str(index), STAGE_NAMES.get(name, name), *cells, duration(bill["seconds"]), f"{peak / 1e9:.2f} GB" if peak else "–"]
+            [index, STAGE_NAMES.get(name, name), *cells, duration(bill["seconds"]), f"{peak / 1e9:.2f} GB" if peak else "–"]
         )
     return found

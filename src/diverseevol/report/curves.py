@@ -15,6 +15,7 @@ from .chart import Chart, Role, Series
 from .runs import FULL, RANDOM, RunData, Subject
 
 SAMPLES = "samples chosen"
+RANDOM_SETS = "random sets, mean and 5–95 %"
 LOSSES = {
     "loss": ("heldout-loss", "Held-out loss", "Loss in nats a token on rows that no round was trained on; lower is better."),
     "balanced_loss": (
@@ -86,7 +87,7 @@ def _diversity_chart(
     if sets and not any(each.role == "random" for each in series):
         x = [each["n_chosen"] for each in sets]
         columns = [[each["measures"][name][key] for each in sets] for key in ("random_mean", "random_low", "random_high")]
-        series.append(Series("random sets, mean and 5–95 %", x, columns[0], "random", columns[1], columns[2]))
+        series.append(Series(RANDOM_SETS, x, columns[0], "random", columns[1], columns[2]))
     return Chart(name.replace("_", "-"), title, SAMPLES, unit, tuple(series), note=note)
 
 
@@ -107,7 +108,7 @@ def _by_arm(subject: Subject, read: Read) -> Iterator[Series]:
         name = arm if len(runs) == 1 else f"{arm}, mean of {len(runs)} seeds"
         if runs[0].is_full and widest:
             x, means, spreads = [float(widest[0]), float(widest[-1])], means * 2, spreads * 2
-            name = f"all {points[0][0]:,} rows"
+            name = "the whole pool"
         has_band = any(spreads)
         yield Series(
             name,

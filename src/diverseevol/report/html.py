@@ -19,6 +19,7 @@ from .. import __version__
 from .content import Content
 from .environment import report_command
 from .picks import N_TABLE, for_table
+from .side_by_side import HEADINGS, side_by_side
 from .text import plain, script_json
 
 SCRIPTS = ("charts.js", "map.js", "table.js")
@@ -65,6 +66,8 @@ def render(content: Content, out: str) -> str:
         title=plain(_title(content), 120),
         facts=_facts(content),
         parts=PARTS.items(),
+        side_headings=HEADINGS,
+        side_rows=side_by_side(subject),
         content=content,
         missing={**dict.fromkeys(("heldout", "lines", "diversity", "map", "cost", "verdicts"), ""), **content.missing},
         has_map=data["map"] is not None,

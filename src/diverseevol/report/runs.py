@@ -99,6 +99,12 @@ class RunData:
         return found
 
     @cached_property
+    def final(self) -> dict[str, Any] | None:
+        """The bill of the final tuning, if there was one."""
+        file = self.folder.final_metrics_file
+        return dict(read_json(file)) if file.exists() else None
+
+    @cached_property
     def plan(self) -> dict[str, Any] | None:
         """What the run was expected to cost, if it could be told."""
         return dict(read_json(self.folder.plan_file)) if self.folder.plan_file.exists() else None

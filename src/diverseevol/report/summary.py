@@ -8,6 +8,7 @@ from typing import Any
 from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
 from .cost import Costs
+from .curves import RANDOM_SETS
 from .runs import Subject, strategy_of
 from .text import plain
 
@@ -64,12 +65,7 @@ def _quality(charts: list[Chart], tiles: list[Tile]) -> list[str]:
             tiles.append(Tile(shown(main.y[-1]), chart.title, f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else ""))
         text = f"{chart.title} went from {shown(main.y[0])} at {shown(main.x[0])} samples to {shown(main.y[-1])} at {shown(main.x[-1])}"
         text = text if len(main.y) > 1 else f"{chart.title} is {shown(main.y[0])} at {shown(main.x[0])} samples"
-        others = [
-            f"{plain(each.name, 80)} is at {shown(value)}"
-            for each in chart.series
-            if each is not main and (value := _at(each, main.x[-1])) is not None
-        ]
-        found.append(f"{text}{'; there ' + ', '.join(others) if others else ''}.")
+        found.append(f"{text}{_others(chart, main)}.")
     return found
 
 
@@ -80,7 +76,7 @@ def _diversity(charts: list[Chart], tiles: list[Tile]) -> list[str]:
         if main is None or not main.y or main.y[-1] is None:
             continue
         text = f"{chart.title}: {shown(main.y[-1])}"
-        drawn = next((each for each in chart.series if each.role == "random" and each.low and each.high), None)
+        drawn = next((each for each in chart.series if each.name == RANDOM_SETS), None)
         detail = ""
         if drawn is not None and (middle := _at(drawn, main.x[-1])):
             at = list(drawn.x).index(main.x[-1])
@@ -88,9 +84,18 @@ def _diversity(charts: list[Chart], tiles: list[Tile]) -> list[str]:
             side = f"{abs(main.y[-1] / middle - 1):.0%} {'below' if main.y[-1] < middle else 'above'}"
             text += f", {side} random sets of the same size ({shown(middle)}; 5–95 %: {shown(low)} to {shown(high)})"
             detail = f"random sets {shown(middle)}"
+        else:
+            text += _others(chart, main)
         tiles.append(Tile(shown(main.y[-1]), chart.title, detail))
         found.append(f"{text}; {'lower covers better' if chart.key == 'covering-radius' else 'higher is more diverse'}.")
     return found
+
+
+def _others(chart: Chart, main: Series) -> str:
+    """Where the other lines are at the end of the main one."""
+    values = [(each.name, _at(each, main.x[-1])) for each in chart.series if each is not main]
+    texts = [f"{plain(name, 80)} is at {shown(value)}" for name, value in values if value is not None]
+    return f"; there {', '.join(texts)}" if texts else ""
 
 
 def _at(series: Series, x: Any) -> float | None:  # noqa: ANN401 - a place of an axis
