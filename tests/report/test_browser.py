@@ -318,6 +318,10 @@ def test_hostile_texts_are_shown_as_they_are(visit, hostile_file):
     texts = page.locator("#picks-table .open").all_inner_texts()
     assert any(text.startswith("<script>window.hit = 1; alert(1)</script>") for text in texts)
     assert any("�right to left� �isolated ��" in text for text in texts)
+    page.locator("[data-chart=lengths]").scroll_into_view_if_needed()
+    page.locator("[data-chart=lengths] .legendtext").first.wait_for()
+    names = page.locator("[data-chart=lengths] .legendtext").all_text_contents()
+    assert names == ["pool", "picks of a", "picks of <img src=x onerror='window.hit=9'>"]
     assert not any("\u202e" in text for text in page.locator("body").all_inner_texts())
 
 

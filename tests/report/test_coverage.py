@@ -66,3 +66,17 @@ def test_lengths_beside_the_pool(whole_run, opened):
 def test_no_lengths_where_all_rows_are_alike_or_unknown(made, opened, tmp_path):
     rows = [{"instruction": "same", "input": "", "output": "same"}] * 20
     assert lengths_chart([opened(made.make_run(tmp_path / "r", rows, rounds=[[0, 1]], losses=[1.0]).root).main]) is None
+
+
+def test_no_lengths_of_a_pool_that_was_never_tokenised(whole_run, opened):
+    run = opened(whole_run).main
+    run.pool.__dict__["n_tokens"] = np.full(60, -1)
+    assert lengths_chart([run]) is None
+
+
+def test_clusters_count_the_picks_that_have_a_vector(made, opened, tmp_path):
+    run = opened(made.make_run(tmp_path / "r", config={"heldout": None}).root).main
+    part = PoolVectors(made.vectors(50), np.arange(10, 60), "m", 60)  # without the six picks of round 0
+    chart = coverage_chart([run], part, None)
+    assert sum(chart.series[1].y) == pytest.approx(1)
+    assert sum(round(share * 8, 6) % 1 for share in chart.series[1].y) == 0  # eight picks

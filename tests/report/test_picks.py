@@ -63,3 +63,14 @@ def test_the_table_has_room_for_so_many_the_csv_for_all(gathered, monkeypatch):
 
 def test_without_vectors_nothing_is_known_to_be_near(whole_run, opened):
     assert all(pick.left_out == () for pick in gather_picks([opened(whole_run).main], None))
+
+
+def test_held_out_rows_were_not_left_out(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "r", vectors=made.vectors(60))
+    before = gather_picks([opened(run.root).main], find_vectors(opened(run.root).main))
+    nearest = before[0].left_out[0][0]
+    run.heldout_dir.mkdir()
+    run.holdout_file.write_text(opened(run.root).main.pool.id(nearest) + "\n")
+    after = gather_picks([opened(run.root).main], find_vectors(opened(run.root).main))
+    assert nearest not in [row for pick in after for row, _ in pick.left_out]
+    assert after[0].left_out[0] == before[0].left_out[1]

@@ -1,10 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 
 from diverseevol.report import samples
 from diverseevol.report.samples import gather_samples, texts_of
+from diverseevol.report.text import script_json
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def test_texts_together_stay_within_their_bytes(made, opened, tmp_path, monkeypa
     pool = opened(made.make_run(tmp_path / "r", rows).root).main.pool
     monkeypatch.setattr(samples, "TEXT_BYTES", 20_000)
     found = gather_samples(pool, list(range(20)), np.arange(30))
-    assert len(json.dumps([found.asked, found.answered])) < 20_000
+    assert len(script_json([found.asked, found.answered]).encode()) <= 20_000
     assert all(text.startswith("<a") for text in found.asked)
 
 

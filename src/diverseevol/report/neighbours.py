@@ -66,8 +66,8 @@ def _merge(
 ) -> None:
     """Let the rows of a block take the places of farther ones."""
     squares_B = np.square(block_BD).sum(axis=1)
-    found_CB = squares_B - 2 * (asked_CD @ block_BD.T)  # less the picks' own squares, which move no comparison
-    both = np.concatenate([best_CK, np.where(np.isfinite(found_CB), found_CB, np.inf)], axis=1)
+    found_CB = squares_B - 2 * (asked_CD @ block_BD.T)  # less the picks' own squares; NaN comes last
+    both = np.concatenate([best_CK, found_CB], axis=1)
     names = np.concatenate([rows_CK, np.broadcast_to(rows_B, found_CB.shape)], axis=1)
     n = best_CK.shape[1]
     keep = np.argpartition(both, n - 1, axis=1)[:, :n]
