@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test check docs format bench dist clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -27,6 +27,10 @@ check: $(READY)  ## Format check, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(READY)  ## Build the documentation into site/, strictly; site/index.html opens from disk
+	$(BIN)/python docs/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean
+
 format: $(READY)  ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -34,5 +38,9 @@ format: $(READY)  ## Format and fix what can be fixed
 bench: $(READY)  ## Run every benchmark
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
+dist: $(READY)  ## Build the sdist and, from it, the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
 clean:  ## Delete .venv and what the tools left
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist site docs/reference

@@ -1,9 +1,7 @@
 """Near-duplicates and decontamination: rows a second of processor time, peak memory, what is found, and recall against all pairs compared.
 
-Claim: a pool of 52,000 rows is searched in well under two minutes on two cores, and no pair that brute force finds is missed but
-one in a hundred. The signatures of texts are made many times faster than by the usual loop over texts and shingles (one hash
-call a shingle, one matrix a text, as MinHash packages do), which is measured on a part of the same texts. All pairs are
-compared by scikit-learn's character n-grams, which share no code with ours.
+Claim: a pool of 52,000 rows is searched in well under two minutes on one core, and no pair that brute force finds is missed but
+one in a hundred. All pairs are compared by scikit-learn's character n-grams, which share no code with ours.
 
     python benchmarks/overlap.py [--pool FILE] [--benchmark NAME=FILE …] [--rows 1000000]
 
@@ -11,7 +9,6 @@ Without a pool rows are made up; --rows makes so many.
 """
 
 import argparse
-import hashlib
 import json
 import random
 import resource
@@ -23,12 +20,11 @@ import numpy as np
 
 from diverseevol.pool import Pool
 from diverseevol.pool.overlap import Benchmark, find_contamination, find_duplicates, phrases, read_benchmarks
-from diverseevol.pool.overlap.minhash import N_HASHES, WIDTH, shingles_by_part, signatures
-from diverseevol.pool.overlap.parts import compared_parts
+from diverseevol.pool.overlap.duplicates import compared_parts
+from diverseevol.pool.overlap.near import WIDTH
 from diverseevol.progress import SILENT
 
 THRESHOLD = 0.7
-MERSENNE = np.uint64((1 << 61) - 1)
 
 
 def made(n_rows: int) -> list[dict[str, str]]:
@@ -86,14 +82,6 @@ def by_brute_force(parts: list[tuple[str, str, str]]) -> dict[int, float]:
         else:
             kept.append(row)
     return found
-
-
-def plain_signature(parts: tuple[str, str, str], factors: np.ndarray, terms: np.ndarray) -> np.ndarray:
-    """The usual way: a hash call a shingle, then all functions of all shingles of one text."""
-    names = {f"{at}{text[start : start + WIDTH]}" for at, text in enumerate(parts) for start in range(len(text) - WIDTH + 1)}
-    hashes = [int.from_bytes(hashlib.sha1(name.encode()).digest()[:4], "little") for name in names or {""}]
-    values = (np.outer(np.array(hashes, dtype=np.uint64), factors) + terms) % MERSENNE
-    return (values & np.uint64(0xFFFFFFFF)).min(axis=0)
 
 
 def timed(work):
@@ -157,12 +145,6 @@ def show_recall(pool: Pool) -> None:
         f"{len(own.keys() - expected.keys())} that they do not ({seconds:.1f} s, all pairs {brute_seconds:.1f} s)"
     )
     assert n_right >= 0.98 * len(expected)
-    some = parts[:1000]
-    _, ours = timed(lambda: signatures(*shingles_by_part(some)))
-    rng = np.random.default_rng(0)
-    factors, terms = rng.integers(1, 1 << 31, size=(2, N_HASHES), dtype=np.uint64)
-    _, usual = timed(lambda: [plain_signature(part, factors, terms) for part in some])
-    print(f"signatures of {len(some):,} rows: {usual / ours:.1f} times faster than text by text")
 
 
 def main() -> None:

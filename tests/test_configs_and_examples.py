@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from diverseevol import load_config
+from diverseevol.config import read_yaml
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=256")
@@ -33,6 +34,26 @@ def test_every_configuration_loads():
     files = sorted((ROOT / "configs").glob("*.yaml"))
     assert [file.stem for file in files] == ["modern", "paper_alpaca", "paper_dolly", "thrifty"]
     assert [load_config(file).out for file in files] == [f"runs/{file.stem}" for file in files]
+
+
+@pytest.mark.parametrize("name", ["modern", "paper_alpaca", "paper_dolly", "thrifty"])
+def test_a_configuration_adds_nothing_to_its_preset(name):
+    file = ROOT / "configs" / f"{name}.yaml"
+    given = read_yaml(file)
+    assert set(given) == {"preset", "pool", "model", "out"}
+    assert given["preset"] == name.partition("_")[0]
+    named = {"pool.path": given["pool"]["path"], "model": given["model"], "out": given["out"]}
+    assert load_config(file) == load_config(preset=given["preset"], options=named)
+
+
+def test_modern_and_thrifty_are_what_they_are_said_to_be():
+    modern, thrifty = (load_config(ROOT / "configs" / f"{name}.yaml") for name in ("modern", "thrifty"))
+    assert (modern.prompt.template, modern.embed.pooling, modern.train.method) == ("auto", "response", "lora")
+    assert (modern.pool.dedup, modern.selection.options["outliers"]) == ("exact", {"share": 0.02})
+    assert "bf16" not in modern.train.sft  # the trainer's own default: on where the device has it
+    assert (thrifty.rounds, thrifty.n_new, thrifty.selection.candidates) == (4, "geometric", 0.5)
+    same = {"rounds", "n_new", "budget", "selection", "out"}
+    assert thrifty.model_dump(exclude=same) == modern.model_dump(exclude=same)
 
 
 def call(*words, **more):

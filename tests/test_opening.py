@@ -109,3 +109,31 @@ def test_an_adapter_is_no_base_for_full_tuning(made_model, pool_file, tmp_path):
     (tmp_path / "adapter/adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(made_model)}))
     with pytest.raises(ConfigError, match="is an adapter, and train.method is full, .* Set train.method=lora to go on with the"):
         next(evolve(config(tmp_path / "adapter", pool_file, tmp_path / "b")))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train.lr_scheduler_type=cosin",), "SFTConfig refuses a key of `train:`: .*cosin"),
+        (("selector={model}", "final={train: {lr_scheduler_type: cosin}}"), "SFTConfig refuses a key of `train:`: .*cosin"),
+        (
+            ("train.method=qlora",),
+            r"needs the package bitsandbytes; it is not installed. Install it: pip install 'diverseevol\[qlora\]'",
+        ),
+    ],
+)
+def test_what_the_trainer_cannot_do_is_found_before_the_pool_is_read(
+    made_model, pool_file, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.setattr("diverseevol.opening.find_spec", lambda name: None)
+    words = [word.replace("{model}", str(made_model)) for word in words]
+    with pytest.raises(ConfigError, match=message):
+        next(evolve(config(made_model, pool_file, tmp_path / "run", *words)))
+    assert not (tmp_path / "run/pool").exists()
+
+
+def test_ones_own_trainer_is_not_asked_for_what_it_need_not_have(made_model, pool_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("diverseevol.opening.find_spec", lambda name: None)
+    words = ("train.command=cp {base}/* {out} && ls {data}", "train.method=qlora", "train.lr_scheduler_type=cosin", "rounds=0")
+    (round_,) = evolve(config(made_model, pool_file, tmp_path / "run", *words))
+    assert round_.n_chosen == 10

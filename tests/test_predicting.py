@@ -5,6 +5,7 @@ import json
 import pytest
 
 from diverseevol import evolve, load_config
+from diverseevol.plan.memory import LIBRARIES
 from diverseevol.status import run_status
 
 QUICK = ("train.num_train_epochs=2", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
@@ -24,6 +25,9 @@ def test_predicted_and_measured_agree(made_model, pool_file, tmp_path, words):
     for stage in ("train", "embed"):
         for figures in found[stage].values():
             assert figures["predicted"] == pytest.approx(figures["measured"], rel=0.25)
+    memory = found["memory"]
+    # Here the libraries may be loaded already, by an earlier test: then they are in the process's bytes as well.
+    assert (memory["predicted"] - LIBRARIES) / 1.25 <= memory["measured"] <= memory["predicted"] * 1.25
     # By the tokens that were really read, the count is the ledger's own.
     plan = json.loads((tmp_path / "run/plan.json").read_text())
     for what in ("train", "embed"):

@@ -71,7 +71,7 @@ FAULTS = [
         "tests/evaluation/answer/test_served.py -k earlier",
     ),
     Fault(
-        "evaluation/benchmarks.py",
+        "benchmarks.py",
         "first.setdefault(text, number) != number",
         "first.setdefault(text, number) == number",
         "tests/evaluation/test_questions.py",

@@ -59,6 +59,12 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def process_bytes() -> int:
+    """What this process takes already, as far as `peak_memory` would count it; 0 where that is a GPU's allocator."""
+    torch = sys.modules.get("torch")
+    return 0 if torch is not None and torch.cuda.is_available() else peak_memory()
+
+
 def forward_flops(n_parameters: int, n_tokens: int) -> float:
     """FLOPs of a forward pass: 2 a parameter and token."""
     return 2.0 * n_parameters * n_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,10 @@ def open_stages(
     needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     whole, config = config, config.for_rounds()
     tokenizer = usable_tokenizer(config)
+    check_trainable(config, run)
     if whole.final:
         usable_tokenizer(whole.for_final())
+        check_trainable(whole.for_final(), run)
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
     heldout = None
     if config.heldout:
@@ -117,6 +120,24 @@ def usable_tokenizer(config: RunConfig) -> PreTrainedTokenizerBase:
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     return tokenizer
+
+
+def check_trainable(config: RunConfig, run: RunFolder) -> None:
+    """Check that the built-in trainer takes these settings on this machine, before anything is made ready.
+
+    Raises:
+        ConfigError: SFTConfig refuses a value, or a package that a method needs is not installed.
+    """
+    if config.train.command:
+        return
+    if config.train.method == "qlora" and find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "train.method is qlora, which needs the package bitsandbytes; it is not installed. "
+            "Install it: pip install 'diverseevol[qlora]', or set train.method=lora."
+        )
+    from .train.sft import sft_config
+
+    sft_config(config.train, run.checkpoints_dir(0), config.seed)
 
 
 def read_lists(config: RunConfig, pool: Pool) -> dict[str, np.ndarray]:

@@ -18,6 +18,8 @@ from .errors import BadRowsError, ConfigError, PoolError
 from .files import size_of
 from .gauges import GAUGES
 from .holdout import draw_holdout
+from .ledger import process_bytes
+from .models import device
 from .opening import check_apart, check_lists, read_lists, record_parts, usable_tokenizer
 from .plan import Facts, Lengths
 from .plan.read_shape import model_shape
@@ -36,8 +38,8 @@ MAX_SAMPLED = 2000
 MAX_TOO_LONG = 0.5
 
 
-def read_facts(config: RunConfig, watch: Watch) -> Facts:
-    """Check a run as its start would, and read what its plan needs.
+def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
+    """Check a run as its start would, and read what its plan needs; `is_here`: for this machine, not for one of the table.
 
     Raises:
         DiverseEvolError: as the run itself would, before it loads a model's weights.
@@ -63,6 +65,8 @@ def read_facts(config: RunConfig, watch: Watch) -> Facts:
         )
         pool_columns(pool, sorted(needs - frozenset(Signal)))
         facts = _with_rows_apart(config, facts, pool, Path(folder), watch)
+    if is_here:
+        facts = replace(facts, program_bytes=process_bytes(), is_float32=device().type == "cpu")
     return _with_notes(config, facts)
 
 

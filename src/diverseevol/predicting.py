@@ -6,6 +6,8 @@ import numpy as np
 
 from .errors import EmbedError, ModelError
 from .files import size_of, write_json
+from .ledger import process_bytes
+from .models import device
 from .plan import Facts, Lengths, Plan, make_plan
 from .plan.read_shape import model_shape
 from .stages import Stages
@@ -43,5 +45,7 @@ def run_plan(stages: Stages) -> Plan:
         n_heldout=len(stages.heldout.pool) if stages.heldout else 0,
         n_first=None if stages.seed_rows is None else len(stages.seed_rows),
         pool_bytes=sum(size_of(file) for file in stages.run.pool_dir.glob("*.*") if file.is_file()),
+        program_bytes=process_bytes(),
+        is_float32=device().type == "cpu",
     )
     return make_plan(stages.whole, facts)

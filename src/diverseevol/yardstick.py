@@ -133,6 +133,10 @@ def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | Non
     from .models import check_fits, load_model, load_tokenizer
     from .prepare import prepare
 
+    if tasks:
+        from .evaluation.tasks import check_tasks
+
+        check_tasks(tasks)
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     data = prepare(config.pool, config.prompt, tokenizer, folder, config.seed, watch)

@@ -7,9 +7,6 @@ import time
 
 import pytest
 
-from diverseevol import load_config
-from diverseevol.cli.init import config_text
-
 QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=256")
 
 
@@ -66,25 +63,6 @@ def test_wrong_usage_exits_with_2():
     assert call("run", "--no-such-option").returncode == 2
     assert call("run", "a.yaml", "b.yaml").returncode == 2
     assert call("export", "runs/none").returncode == 2
-
-
-def test_init_writes_what_run_reads(tmp_path):
-    file = tmp_path / "my.yaml"
-    assert call("init", file, "--preset", "modern", "--pool", "p.jsonl", "--model", "m").returncode == 0
-    config = load_config(file)
-    assert config == load_config(preset="modern", options={"pool.path": "p.jsonl", "model": "m", "out": "runs/a"})
-    again = call("init", file)
-    assert again.returncode == 1
-    assert "is there already" in again.stderr
-
-
-@pytest.mark.parametrize("preset", ["paper", "modern", "thrifty"])
-def test_every_key_of_a_written_config_is_explained(preset):
-    lines = config_text(preset, {"pool.path": "p", "model": "m", "out": "o"}).splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
-        if line.startswith(("rounds:", "seed:", "pool:", "  max_bad:", "  pooling:", "keep:")):
-            assert before.strip().startswith("# ")
-            assert len(before) > 12
 
 
 def test_status_for_people_and_for_scripts(run_dir):

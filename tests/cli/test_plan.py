@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from diverseevol import load_config
+from diverseevol import evolve, load_config
+from diverseevol.cli.app import app
 from diverseevol.cli.plan import PAPERS_BENCHMARKS
 from diverseevol.cli.plan import planned as plan_values
 
@@ -91,6 +93,7 @@ def test_a_small_plan_below_one_says_what_it_leaves_out(made_model, pool_file, t
     assert "l4, 121 TFLOP/s bf16 × 0.1" in ended.stdout
     assert "more than tuning on everything" not in ended.stdout
     assert "note: chosen rows are taken to be as long" in ended.stdout
+    assert "note: a model this small reaches far less than 0.1 of the peak: --calibrate" in ended.stdout
     assert not (tmp_path / "run").exists()
 
 
@@ -99,11 +102,26 @@ def test_calibrated_rates_are_measured_here(made_model, pool_file):
     ended = call("--pool", pool_file, "--model", made_model, "--calibrate", "--json", *words)
     assert ended.returncode == 0, ended.stderr
     values = json.loads(ended.stdout)
-    assert values["rates"]["source"].startswith("measured here: 10 steps and a pass over ")
+    assert values["rates"]["source"].startswith("measured here: 10 steps, one step and a pass over 200 rows")
     assert 1e5 < values["rates"]["train"] < 1e13
+    assert values["rates"]["start"] >= 0
+    assert not any("--calibrate" in note for note in values["notes"])
+    assert values["memory"]["train"] > 2e8  # the program itself
     assert values["seconds"]["embed"] == pytest.approx(
         sum(each["embed_flops"] for each in values["rounds"]) / values["rates"]["embed"]
     )
+
+
+def test_the_prepared_pool_of_the_configs_own_run_folder_is_used(made_model, pool_file, tmp_path, monkeypatch):
+    file = tmp_path / "my.yaml"
+    words = (
+        f"rounds: 1\nn_init: 8\nn_new: 4\nprompt: {{max_length: 256}}\nselection: {{strategy: random}}\nout: {tmp_path / 'run'}"
+    )
+    file.write_text(f"pool: {pool_file}\nmodel: {made_model}\n{words}\n")
+    next(evolve(load_config(file)))
+    monkeypatch.setattr("diverseevol.planning.Pool.read", None)
+    said = CliRunner().invoke(app, ["plan", str(file)], catch_exceptions=False).stdout
+    assert "pool: 200 rows" in said
 
 
 def test_mistakes_are_short():

@@ -14,7 +14,7 @@ from rich.console import Console
 from diverseevol import evolve, load_config
 from diverseevol.cli.status import _follow, _show_json, looks
 from diverseevol.cli.status_live import live_view
-from diverseevol.cli.status_text import at_words, changes, head_words, pick_words, pool_words, status_lines, sum_words
+from diverseevol.cli.status_text import at_words, changes, cost_lines, head_words, pick_words, pool_words, status_lines, sum_words
 from diverseevol.files import read_json
 from diverseevol.status import run_status
 
@@ -188,6 +188,27 @@ def test_what_is_drawn_of_a_run_under_way():
     bar = next(line for line in lines if "━" in line)
     assert bar.startswith("round 1 train ━━━")
     assert bar.rstrip().endswith("3 of 6 steps (50%), 5.0 s/step, 15 s left, loss 2.5")
+
+
+def test_predicted_beside_measured():
+    def pair(predicted, measured):
+        return {"predicted": predicted, "measured": measured}
+
+    progress = {
+        "train": {"tokens": pair(1000, 1300), "flops": pair(1e9, 1.3e9)},
+        "embed": {"tokens": pair(9000, 9000), "flops": pair(9e9, 9e9)},
+        "flops": pair(1e10, 1.03e10),
+        "memory": pair(2e9, 1.5e9),
+        "seconds_left": 90.0,
+    }
+    assert list(cost_lines(progress)) == [
+        "train: 1,000 tokens predicted, 1,300 measured; FLOPs 1e+09 predicted, 1.3e+09 measured (+30%)",
+        "embed: 9,000 tokens predicted, 9,000 measured; FLOPs 9e+09 predicted, 9e+09 measured (+0%)",
+        "both: FLOPs 1e+10 predicted, 1.03e+10 measured (+3%)",
+        "peak memory: 2.00 GB predicted, 1.50 GB measured",
+        "about 1 min 30 s left, at the rate of the finished rounds",
+    ]
+    assert list(cost_lines(None)) == []
 
 
 def test_a_finished_run_is_shown_once(run_dir):

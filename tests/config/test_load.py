@@ -34,43 +34,6 @@ def test_layers_win_in_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
-    [
-        ("train.learning_rte=1", r"unknown key train.learning_rte.*Did you mean 'learning_rate'"),
-        ("round=3", r"unknown key round. Did you mean 'rounds'"),
-        (
-            "pool.sources=[{path: a, wieght: 2}]",
-            r"unknown key pool.sources.0.wieght. Did you mean 'weight'\? Known here: path, format",
-        ),
-        ("heldout={pth: a}", r"unknown key heldout.pth. Did you mean 'path'"),
-        ("embed.poling=mean", r"unknown key embed.poling. Did you mean 'pooling'"),
-        ("rounds=-1", "rounds is -1: input should be greater than or equal to 0"),
-        ("rounds=many", "rounds is 'many'"),
-        ("n_new=foo", "n_new is 'foo'"),
-        ("keep=best", "keep: best needs a yardstick"),
-        ("budget=12 apples", "budget is '12 apples'"),
-        ("n_new=[1, 2]", "n_new names 2 rounds, rounds is 10"),
-        ("n_new=geometric", "geometric needs a budget"),
-        ("train.seed=3", "train.seed is set by the run itself"),
-        ("train.max_length=3", "Set `prompt.max_length`"),
-        ("train.command=echo", "must contain {data} and {out}"),
-        ("rounds", "not of the form key=value"),
-        ("model.x=3", "cannot set model.x: model is 'm', not a section"),
-        ("rounds=[", "not valid YAML"),
-    ],
-)
-def test_errors_name_the_key_the_value_and_the_way_out(word, message):
-    with pytest.raises(ConfigError, match=message):
-        load(word)
-
-
-def test_a_union_of_types_gives_one_line():
-    with pytest.raises(ConfigError) as caught:
-        load("n_new=foo")
-    assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("rounds: 1\nrounds: 2\n", "the key 'rounds' is given twice"),
@@ -98,6 +61,36 @@ def test_a_config_without_pool_or_model_says_which():
         load_config(options={"pool.path": "x", "out": "o"})
     with pytest.raises(ConfigError, match="pool is not set"):
         load_config(options={"model": "x", "out": "o"})
+
+
+def test_an_override_below_a_presets_section_leaves_the_preset_alone():
+    assert load("train.lora.r=8", preset="modern").train.lora["r"] == 8
+    assert load(preset="modern").train.lora["r"] == 16
+
+
+@pytest.mark.parametrize("how", ["file", "option", "word"])
+def test_a_path_alone_keeps_what_the_preset_says_of_the_pool(how, tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("preset: modern\nmodel: m\nout: o\n" + ("pool: p.jsonl\n" if how == "file" else ""))
+    options, words = ({"pool": "p.jsonl"} if how == "option" else {}), (("pool=p.jsonl",) if how == "word" else ())
+    pool = load_config(file, words, options=options).pool
+    assert (pool.path, pool.dedup) == ("p.jsonl", "exact")
+
+
+def test_full_tuning_forgets_the_presets_adapter_but_not_the_users():
+    assert load("train.method=full", preset="modern").train.lora == {}
+    with pytest.raises(ConfigError, match="train.lora is {'r': 8}, but train.method is full"):
+        load("train.lora={r: 8}")
+    split = load("train.lora={r: 8}", "selector={model: s, train: {method: lora}}", "final=true")
+    assert (split.for_rounds().train.method, split.for_final().train.method) == ("lora", "full")
+
+
+def test_defaults_lie_below_everything(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("pool: p\nmodel: m\nout: mine\n")
+    assert load_config(file, defaults={"out": "o"}).out == "mine"
+    file.write_text("pool: p\nmodel: m\n")
+    assert load_config(file, defaults={"out": "o"}).out == "o"
 
 
 def test_a_resolved_config_is_a_config(tmp_path):

@@ -39,7 +39,7 @@ def test_budgets_in_words():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((3, 100, 100, 50), "budget 50 is smaller than n_init 100"),
+        ((3, 100, 100, 50), "budget is 50, less than round 0 draws .n_init 100.: raise budget or lower n_init"),
         ((3, 100, 0, None), "at least one sample"),
         ((2, 100, (1, 0), None), "at least one sample"),
         ((3, 100, "geometric", 100), "geometric grows from n_init 100 to budget 100"),

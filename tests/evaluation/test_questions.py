@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from diverseevol.benchmarks import KNOWN, Asked, parse_benchmark
 from diverseevol.errors import ConfigError, QuestionsError
-from diverseevol.evaluation.benchmarks import KNOWN, Asked, parse_benchmark
 from diverseevol.evaluation.questions import read_questions
 
 
@@ -54,6 +54,7 @@ def test_options_that_say_too_little(word, message):
 def test_a_file_whose_name_holds_a_colon_is_that_file(write):
     file = write([{"text": "Why?"}], "a:b")
     assert parse_benchmark(f"vicuna={file}") == Asked("vicuna", file, None)
+    assert parse_benchmark(str(file), needs_field=False) == Asked("a:b", file, None)
 
 
 @pytest.mark.parametrize(("name", "n", "category"), [("vicuna", 80, "generic"), ("koala", 180, None), ("wizardlm", 218, "Math")])

@@ -2,7 +2,7 @@ import pytest
 
 from diverseevol.errors import ConfigError
 from diverseevol.evaluation.judge.cost import Prices
-from diverseevol.plan import make_plan, rates_of
+from diverseevol.plan import Rates, make_plan, rates_of
 from diverseevol.plan.judging import judging
 
 
@@ -12,6 +12,16 @@ def test_seconds_are_flops_over_the_part_of_the_peak_that_is_reached(config, fac
     assert seconds["embed"] == pytest.approx(2 * 3_120_000 / 156e12)
     assert seconds["final"] == pytest.approx(6 * 80 * 1500 / 156e12)
     assert seconds["full"] == pytest.approx(6 * 80 * 30_000 / 156e12)
+
+
+def test_measured_rates_know_what_a_tuning_takes_before_its_first_step(config, facts):
+    made = make_plan(config("final=true"), facts)
+    seconds, plain = (made.seconds(Rates(1e3, 2e3, "here", is_measured=True, start=start)) for start in (5.0, 0.0))
+    assert seconds["train"] == plain["train"] + 3 * 5
+    assert seconds["final"] == plain["final"] + 5
+    assert seconds["full"] == plain["full"] + 5
+    assert seconds["embed"] == plain["embed"]
+    assert make_plan(config(), facts).seconds(Rates(1e3, 2e3, "here", start=5.0))["final"] == 0
 
 
 def test_without_bf16_it_takes_twice_as_long(config, facts):

@@ -1,9 +1,11 @@
 """Bytes, by hand: weights 4 each for full tuning, 2 (here) under an adapter; 12 more a tuned one; 34 a token, layer and unit of width."""
 
+from dataclasses import replace
+
 import pytest
 
 from diverseevol.plan import make_plan
-from diverseevol.plan.memory import embedding_bytes, tuning_bytes
+from diverseevol.plan.memory import LIBRARIES, embedding_bytes, tuning_bytes
 
 BATCH = "train.per_device_train_batch_size=2"  # rows of 20 tokens: 40 tokens a batch
 ACTIVATIONS, LOGITS = 2 * 34 * 4 * 40, 40 * 5 * 10
@@ -36,11 +38,22 @@ def test_embedding(config, shape, words, expected):
     assert embedding_bytes(config(*words), shape, 20) == expected
 
 
+def test_where_the_device_computes_in_32_bits_and_the_process_counts(config, shape, facts):
+    assert tuning_bytes(config(BATCH), shape, 20, is_float32=True) == tuning_bytes(config(BATCH, "train.bf16=false"), shape, 20)
+    assert tuning_bytes(config(BATCH, "train.bf16=true"), shape, 20, is_float32=True) == tuning_bytes(config(BATCH), shape, 20)
+    assert embedding_bytes(config(), shape, 20, is_float32=True) == embedding_bytes(config("embed.dtype=float32"), shape, 20)
+    there = make_plan(config("final=true"), facts).memory
+    here = make_plan(config("final=true"), replace(facts, program_bytes=1000)).memory
+    assert here == {stage: each + 1000 + LIBRARIES for stage, each in there.items()}
+    assert list(here) == ["train", "embed", "final"]
+    assert "train" not in make_plan(config("train.command=t {data} {out}"), facts).memory
+
+
 def test_disk(config, facts):
     found = make_plan(config(), facts).disk
     assert found == {
         "pool": 777,
-        "tokens": 10_000 * 2.125,
+        "tokens": 10_000 * 2.125 + 1000 * 28,
         "embeddings": 2 * 1000 * 16,
         "weights": 2 * 400,
         "checkpoints, at most": 2 * 3 * 400,

@@ -46,7 +46,7 @@ def test_a_selector_does_the_rounds_and_the_target_is_tuned_once(config, facts):
     assert plan.final_flops == 6 * 80 * 1800
     assert plan.full_flops == 6 * 80 * 36_000
     assert plan.flops == sum(each.flops for each in plan.rounds) + plan.final_flops
-    no_final = make_plan(config("selector=s"), replace(facts, model=small))
+    no_final = make_plan(config("selector=s", "final=false"), replace(facts, model=small))
     assert no_final.final_flops == 0
 
 

@@ -8,7 +8,7 @@ from diverseevol.config import SourceConfig
 from diverseevol.errors import ConfigError
 from diverseevol.pool.checks import RowError, UnknownRowError
 from diverseevol.pool.formats import Reader
-from diverseevol.pool.layouts import PAIRS, Mapping
+from diverseevol.pool.layouts import PAIRS
 from diverseevol.pool.sample import Sample, Turn
 
 CALL = {"type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
@@ -16,7 +16,7 @@ USER, ANSWER = Turn("user", "q"), Turn("assistant", "a", is_trained=True)
 
 
 def read(record, **source):
-    return Reader(Mapping.of(SourceConfig(path="x", **source))).read(record)
+    return Reader.of(SourceConfig(path="x", **source)).read(record)
 
 
 def turns(record, **source):
@@ -201,7 +201,7 @@ def test_columns_and_tags():
 )
 def test_a_mapping_that_cannot_be(source, message):
     with pytest.raises(ConfigError, match=message):
-        Mapping.of(SourceConfig(path="x", **source))
+        Reader.of(SourceConfig(path="x", **source))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from diverseevol.errors import PoolError
 from diverseevol.pool import json_stream
-from diverseevol.pool.json_stream import Window, array_items, list_in_object, values
+from diverseevol.pool.json_stream import Window, array_items, list_in_object, shape_of_object, values
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30)
 records = st.lists(
@@ -84,6 +84,7 @@ def test_nesting_too_deep_is_an_error_with_its_line():
         list(array_items(window("[\n" + "[" * 100_000, 1 << 20)))
 
 
-def test_two_lists_in_one_object_are_not_guessed_between():
-    with pytest.raises(PoolError, match=r"several lists: a, b"):
-        list(list_in_object(window('{"a": [{}], "b": [{}]}', 9), None))
+@pytest.mark.parametrize("chunk", [1, 9, 1000])
+def test_the_shape_of_an_object(chunk):
+    text = '{"a": [{}, {}], "b": [1, {}], "c": [], "d": {"e": [{}]}, "f": [ {"g": [{}]} ]} '
+    assert shape_of_object(window(text, chunk)) == (list("abcdf"), ["a", "f"])

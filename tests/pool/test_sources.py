@@ -1,6 +1,8 @@
 """Every kind of file gives the same rows; every way a file can be broken is said clearly."""
 
 import csv
+import datetime
+import decimal
 import gzip
 import io
 import json
@@ -10,12 +12,16 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 
 from diverseevol.config import PoolConfig, SourceConfig
 from diverseevol.errors import PoolError, SourceNotFoundError
 from diverseevol.pool import fingerprint
 from diverseevol.pool.sources import read_source
+
+
+def zstd(data):
+    return pa.compress(data, "zstd", asbytes=True)
+
 
 RECORDS = [
     {"instruction": 'Say "hi",\nthen bye', "input": "", "output": "hi, bye"},
@@ -70,7 +76,7 @@ TEXTS = {
 @pytest.mark.parametrize("packing", ["", ".gz", ".zst"])
 def test_every_kind_of_text_gives_the_same_records(tmp_path, name, packing):
     data = TEXTS[name] if isinstance(TEXTS[name], bytes) else TEXTS[name].encode()
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[packing]
+    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstd}[packing]
     path = write(tmp_path / (name + packing), pack(data))
     found = rows(path)
     assert [row.record for row in found] == RECORDS
@@ -98,6 +104,13 @@ def test_parquet_with_lists_and_numbers_that_json_lacks(tmp_path):
     records = [{"messages": [{"role": "user", "content": "é"}], "score": 1.5}, {"messages": None, "score": float("nan")}]
     pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
     assert [row.record for row in rows(tmp_path / "a.parquet")] == [records[0], {"messages": None, "score": None}]
+
+
+def test_parquet_values_that_json_writes_as_text(tmp_path):
+    values = {"day": datetime.date(2024, 2, 29), "at": datetime.datetime(2024, 2, 29, 12), "price": decimal.Decimal("1.10")}
+    pq.write_table(pa.Table.from_pylist([{"of": values}]), tmp_path / "a.parquet")
+    (row,) = rows(tmp_path / "a.parquet")
+    assert row.record == json.loads(row.text) == {"of": {"day": "2024-02-29", "at": "2024-02-29T12:00:00", "price": "1.10"}}
 
 
 def test_parquet_bytes_are_a_bad_row(tmp_path):
@@ -211,7 +224,7 @@ def test_a_cut_off_file_is_an_error(tmp_path, packing, kind):
         ".json": json.dumps(noise),
         ".csv": "instruction,output\n" + "".join(f"{record['instruction']},x\n" for record in noise),
     }[kind]
-    data = (gzip.compress if packing == ".gz" else zstandard.compress)(text.encode())
+    data = (gzip.compress if packing == ".gz" else zstd)(text.encode())
     path = write(tmp_path / f"a{kind}{packing}", data[: len(data) * 2 // 3])
     with pytest.raises(PoolError, match=r"is cut off"):
         rows(path)
@@ -219,7 +232,7 @@ def test_a_cut_off_file_is_an_error(tmp_path, packing, kind):
 
 def test_packed_files_of_several_parts(tmp_path):
     half = LINES.index(b"\n") + 1
-    for packing, pack in ((".gz", gzip.compress), (".zst", zstandard.compress)):
+    for packing, pack in ((".gz", gzip.compress), (".zst", zstd)):
         path = write(tmp_path / f"a.jsonl{packing}", pack(LINES[:half]) + pack(LINES[half:]))
         assert [row.record for row in rows(path)] == RECORDS
 
@@ -312,15 +325,30 @@ def test_the_fingerprint_follows_the_content_and_the_mapping(tmp_path):
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-def test_an_object_too_long_to_look_at_whole_is_a_wrapper(tmp_path, monkeypatch, indent):
-    monkeypatch.setattr("diverseevol.pool.json_files.WHOLE", 1000)
+def test_a_wrapper_longer_than_the_window(tmp_path, monkeypatch, indent):
+    monkeypatch.setattr("diverseevol.pool.json_files.LONGEST_LINE", 1000)
     monkeypatch.setattr("diverseevol.pool.json_stream.CHUNK", 100)
     found = rows(write(tmp_path / "a.json", json.dumps({"version": 1, "rows": RECORDS, "end": [1]}, indent=indent)))
     assert [row.record for row in found] == RECORDS
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_two_lists_in_one_object_are_not_guessed_between(tmp_path, indent):
+    path = write(tmp_path / "a.json", json.dumps({"a": [{"x": 1}], "b": RECORDS}, indent=indent))
+    with pytest.raises(PoolError, match=r"holds several lists of records: a, b. Set split to one of them."):
+        rows(path)
+    assert [row.record for row in rows(path, split="b")] == RECORDS
+
+
+def test_a_single_record_with_a_list_of_objects_is_no_wrapper(tmp_path):
+    record = {"messages": [{"role": "user", "content": "q"}], "n": 1}
+    for indent in (None, 1):
+        (row,) = rows(write(tmp_path / "a.json", json.dumps(record, indent=indent)))
+        assert row.record == record
+
+
 def test_a_long_first_line_is_a_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("diverseevol.pool.json_files.WHOLE", 6000)
+    monkeypatch.setattr("diverseevol.pool.json_files.LONGEST_LINE", 6000)
     lines = LINES.splitlines(keepends=True)
     found = rows(write(tmp_path / "a.jsonl", lines[2] + b"broken\n" + lines[0]))
     assert [bool(row.problem) for row in found] == [False, True, False]

@@ -11,7 +11,7 @@ import pytest
 
 from diverseevol.config import PoolConfig, SourceConfig
 from diverseevol.errors import BadRowsError, ConfigError, PoolError, UnknownFormatError
-from diverseevol.pool import Pool, Records, build, finish_pool, first_pass, read_pool
+from diverseevol.pool import Pool, Records, build, finish_pool, first_pass, read_pool, store
 from diverseevol.progress import SILENT
 
 
@@ -221,6 +221,14 @@ def test_samples_are_read_with_the_mapping_of_their_source(tmp_path):
     records = Records.open(tmp_path / "pool")
     assert [sample.turns[0].text for sample in records.samples(3, 6)] == ["q3", "q4", "q5"]
     assert records.samples(9, 20) == [records.sample(9)]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 32])
+def test_some_records_in_order(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(store, "READ_AT_ONCE", at_once)
+    records = read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(50)]))))
+    for is_in in (np.ones(50, dtype=bool), np.zeros(50, dtype=bool), np.random.default_rng(0).random(50) < 0.3):
+        assert list(records.some(is_in)) == [(position, records.sample(position)) for position in np.flatnonzero(is_in).tolist()]
 
 
 def test_small_batches_change_nothing(tmp_path, monkeypatch):

@@ -166,8 +166,8 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path, made_model):
 def test_values_that_sftconfig_refuses_are_config_errors(tmp_path, made_model):
     with pytest.raises(ConfigError, match="SFTConfig refuses a key of `train:`.*lr_scheduler_type|SFTConfig refuses.*bogus"):
         fit(tmp_path, made_model, "train.lr_scheduler_type=bogus")
-    with pytest.raises(ConfigError, match="LoraConfig refuses a key of train.lora: .*rank"):
-        fit(tmp_path, made_model, "train.method=lora", "train.lora={rank: 4}")
+    with pytest.raises(ConfigError, match="LoraConfig refuses a key of train.lora: .*task"):
+        fit(tmp_path, made_model, "train.method=lora", "train.lora={task_type: DREAMING}")
 
 
 def test_keys_pass_through_and_accumulation_follows_the_batch(tmp_path):

@@ -17,7 +17,7 @@ BENCHMARK = (
 )
 ROUND = "Whose answers: a round's number, last, best (lowest held-out loss), base (the untuned model), or all that are kept."
 SAMPLING = "paper: temperature 0.7, 50 best; model: its own generation_config."
-DTYPE = "auto: as saved. In float32 the answers are the same whatever the batch (docs/evaluation.md)."
+DTYPE = "auto: as saved. In float32 the answers are the same whatever the batch (docs/answering.md)."
 
 Run = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run folder.")]
 Benchmarks = Annotated[list[str], typer.Option("--benchmark", help=BENCHMARK)]
@@ -72,7 +72,7 @@ def answer(
     trust_remote_code: Trust = False,
 ) -> None:
     """Let a model answer questions, by the prompt that it was trained with; the same command again resumes."""
-    from ..evaluation.benchmarks import parse_benchmark
+    from ..benchmarks import parse_benchmark
     from ..evaluation.questions import read_questions
     from .answer_jobs import Server, Wanted, check_usage, jobs_for
 

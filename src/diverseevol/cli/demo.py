@@ -70,7 +70,7 @@ def demo_table(rows: list[DemoRow]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title="K-Center and random, from the same 100 samples", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=f"K-Center and random, from the same {rows[0].n_chosen} samples", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("rnd", "samples", "strategy", "held-out", "rare", "skills", "radius", "s", "GFLOPs"):
         table.add_column(heading, justify="left" if heading == "strategy" else "right", no_wrap=True)
     half = len(rows) // 2

@@ -84,7 +84,7 @@ def _request(tasks: str | None, limit: int | None, folder: Path | None) -> TaskR
 
 
 def _of_model(words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None) -> Report:
-    config = o.config_from(words, None, {"pool": file, "model": model, "out": "unused", "rounds": 0})
+    config = o.config_from(words, None, {"pool": file, "model": model, "rounds": 0}, needs_out=False)
     from ..yardstick import measure_model
     from .watch import open_watch
 

@@ -9,6 +9,11 @@ import typer
 
 from ..errors import ConfigError
 
+FURTHER = {
+    "train.": "Every other key of TRL's SFTConfig may stand here, too.",
+    "selection.": "The options of the strategy may stand here, too (docs/strategies.md).",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -43,27 +48,30 @@ def config_text(preset: str, options: dict[str, Any]) -> str:
         f"preset: {preset}",
         "",
     ]
-    return "\n".join(lines + _section(config, indent="")) + "\n"
+    return "\n".join(lines + _section(config, "")) + "\n"
 
 
-def _section(model: Any, indent: str) -> list[str]:  # noqa: ANN401 - a pydantic model
+def _section(model: Any, path: str) -> list[str]:  # noqa: ANN401 - a pydantic model
     from pydantic import BaseModel
 
+    from ..config import ABOUT
+
     lines: list[str] = []
+    indent = "  " * path.count(".")
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         lines.append(f"{indent}# {field.description}")
         if isinstance(value, BaseModel):
-            lines += [f"{indent}{name}:", *_section(value, indent + "  "), ""]
+            lines += [f"{indent}{name}:", *_section(value, f"{path}{name}."), ""]
         else:
             is_shown = not (value is None or value in ((), {}))
             shown = f"{name}: {_yaml(list(value) if isinstance(value, tuple) else value)}"
             lines.append(f"{indent}{shown}" if is_shown else f"{indent}# {shown}")
             lines += [""] if not indent else []
-    extra = model.model_extra or {}
-    if extra:
-        lines.append(f"{indent}# Further keys: passed on unchanged (here to TRL's SFTConfig).")
-        lines += [f"{indent}{name}: {_yaml(value)}" for name, value in extra.items()]
+    for name, value in (model.model_extra or {}).items():
+        lines += [f"{indent}# {ABOUT[path + name]}", f"{indent}{name}: {_yaml(value)}"]
+    if path in FURTHER:
+        lines.append(f"{indent}# {FURTHER[path]}")
     return lines
 
 

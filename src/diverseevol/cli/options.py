@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,10 +24,14 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Fixes every rand
 
 KEYS = {"pool": "pool.path", "strategy": "selection.strategy"}
 """Options whose key in the configuration has another name."""
+NOWHERE = os.devnull
+"""The run folder of what writes nothing, where none is named: nothing can lie in it."""
 
 
-def config_from(words: list[str] | None, preset: str | None, options: dict[str, Any]) -> RunConfig:
+def config_from(words: list[str] | None, preset: str | None, options: dict[str, Any], needs_out: bool = True) -> RunConfig:
     """Read the words `[CONFIG] key=value …` and the options that were given, by their names or keys; None: not given.
+
+    Without `needs_out` a run folder need not be named.
 
     Raises:
         ConfigError: see `load_config`.
@@ -38,4 +43,5 @@ def config_from(words: list[str] | None, preset: str | None, options: dict[str, 
     if len(files) > 1:
         raise typer.BadParameter(f"one config file at most, found {files[0]!r} and {files[1]!r}")
     given = {KEYS.get(name, name): value for name, value in options.items() if value is not None}
-    return load_config(files[0] if files else None, [word for word in words if "=" in word], preset, given)
+    defaults = None if needs_out else {"out": NOWHERE}
+    return load_config(files[0] if files else None, [word for word in words if "=" in word], preset, given, defaults)

@@ -30,7 +30,8 @@ def overlap(
     words: o.Words = None,
     pool: o.PoolOption = None,
     benchmark: Annotated[
-        list[str] | None, typer.Option("--benchmark", help="NAME=FILE or NAME=FILE:FIELD with questions; may be repeated.")
+        list[str] | None,
+        typer.Option("--benchmark", help="A known NAME, NAME=FILE or NAME=FILE:FIELD with questions; may be repeated."),
     ] = None,
     similarity: Annotated[
         float | None, typer.Option("--similarity", min=0.5, max=1, help="Of near-duplicates, at least (default 0.7).")

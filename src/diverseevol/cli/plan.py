@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..plan import Judging, Lengths
 
 PAPERS_BENCHMARKS = ("vicuna", "koala", "wizardlm")
+SMALL = 1e9
+"""Parameters below which a device is not kept busy by the usual batches."""
 BenchmarkOption = Annotated[
     list[str] | None, typer.Option("--benchmark", help="Judged after a round; the paper's three without it. Repeat it.")
 ]
@@ -50,10 +52,9 @@ def plan(
     """Say what a run will cost: tokens, FLOPs, seconds, memory, disk, and how much of one full fine-tuning it is."""
     if (price_in is None) != (price_out is None):
         raise typer.BadParameter("give both --price-in and --price-out, or neither")
-    out = out or "unused"  # nothing is written
     sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
     options = {"pool": pool, "model": model, "out": out, "strategy": strategy, "seed": seed, **sizes}
-    config = o.config_from(words, preset, options)
+    config = o.config_from(words, preset, options, needs_out=False)
     values = planned(config, hardware, utilisation, calibrate, benchmark or PAPERS_BENCHMARKS, price_in, price_out)
     if as_json:
         typer.echo(json.dumps(values, ensure_ascii=False))
@@ -86,15 +87,22 @@ def planned(
     from ..planning import read_facts
 
     watch = open_watch()
-    facts = read_facts(config, watch)
     if is_calibrated:
         from ..calibrating import calibrate
 
+        facts = read_facts(config, watch, is_here=True)  # before: a model that was tuned would count as part of the program
         rates = calibrate(config, watch)
+    else:
+        facts = read_facts(config, watch)
     made = make_plan(config, facts)
+    values = made.as_dict()
+    if not is_calibrated and facts.model.n_all < SMALL:
+        values["notes"].append(
+            f"a model this small reaches far less than {utilisation:g} of the peak: --calibrate, on that machine, measures it"
+        )
     return {
-        **made.as_dict(),
-        "rates": {"train": rates.train, "embed": rates.embed, "source": rates.source},
+        **values,
+        "rates": {"train": rates.train, "embed": rates.embed, "start": rates.start, "source": rates.source},
         "seconds": made.seconds(rates),
         "judging": _judging(benchmarks, facts.target_lengths, price_in, price_out).as_dict(),
         "knobs": [

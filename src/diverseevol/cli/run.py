@@ -35,11 +35,9 @@ def run(
     show_samples: int = typer.Option(0, "--show-samples", min=0, help="Print so many samples with what is trained on, and stop."),
 ) -> None:
     """Choose and tune, round by round; the same command again resumes."""
-    if show_samples:
-        out = out or "unused"  # nothing is written
     sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
     options = {"pool": pool, "model": model, "out": out, "strategy": strategy, "seed": seed, **sizes}
-    config = o.config_from(words, preset, options)
+    config = o.config_from(words, preset, options, needs_out=not show_samples)
     if show_samples:
         from .samples import print_samples
 

@@ -61,7 +61,7 @@ class _Select(TyperCommand):
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command(cls=_Select)(select)
+    app.command(cls=_Select, epilog=EXAMPLE)(select)
 
 
 def select(

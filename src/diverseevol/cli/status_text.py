@@ -93,6 +93,12 @@ def cost_lines(progress: State | None) -> Iterator[str]:
                 f"{stage}: {tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured; FLOPs {flops['predicted']:.3g} "
                 f"predicted, {flops['measured']:.3g} measured ({flops['measured'] / flops['predicted'] - 1:+.0%})"
             )
+    whole, memory = progress["flops"], progress["memory"]
+    if progress["train"]["flops"]["measured"] and progress["embed"]["flops"]["measured"]:
+        more = whole["measured"] / whole["predicted"] - 1
+        yield f"both: FLOPs {whole['predicted']:.3g} predicted, {whole['measured']:.3g} measured ({more:+.0%})"
+    if memory["predicted"] and memory["measured"]:
+        yield f"peak memory: {memory['predicted'] / 1e9:.2f} GB predicted, {memory['measured'] / 1e9:.2f} GB measured"
     if progress["seconds_left"]:
         yield f"about {duration(progress['seconds_left'])} left, at the rate of the finished rounds"
 

@@ -15,10 +15,11 @@ from .models import (
     StopConfig,
     TrainConfig,
 )
-from .presets import PRESETS
+from .presets import ABOUT, PRESETS
 from .schedule import round_sizes, split_budget
 
 __all__ = [
+    "ABOUT",
     "PRESETS",
     "TRACKERS",
     "EmbedConfig",

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from ..errors import ConfigError
+from .explain import explain
 from .models import RunConfig
 from .presets import PRESETS
-from .train_keys import nearest
 
 
 def load_config(
@@ -24,6 +25,7 @@ def load_config(
     overrides: Iterable[str] = (),
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Build a run's configuration.
 
@@ -32,6 +34,7 @@ def load_config(
         overrides: Words like `train.learning_rate=1e-4`; values are read as YAML.
         preset: paper (the default), modern or thrifty.
         options: Dotted keys and ready values, such as those of the command line's options.
+        defaults: Keys and values that hold where nothing else sets them, the file included.
 
     Raises:
         ConfigError: a missing or unreadable file, an unknown key, a wrong value, a combination that cannot work.
@@ -42,17 +45,32 @@ def load_config(
         given.pop(key, None)
     if name not in PRESETS:
         raise ConfigError(f"no preset is called {name!r}. Known: {', '.join(PRESETS)}.")
-    values = merge({"n_new": 100}, merge(PRESETS[name], given))
-    for key, value in (options or {}).items():
+    if isinstance(given.get("pool"), str):
+        given["pool"] = {"path": given["pool"]}  # a path alone does not undo what the preset says of the pool
+    values = merge({"n_new": 100, **(defaults or {})}, merge(deepcopy(PRESETS[name]), given))
+    for key, value in {**(options or {}), **dict(map(_key_and_value, overrides))}.items():
+        key = "pool.path" if key == "pool" and isinstance(value, str) else key
         put(values, key, value)
-    for word in overrides:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"override {word!r} is not of the form key=value, such as train.learning_rate=1e-4.")
-        # A shell command is full of what YAML would take apart.
-        value = text if key.strip() == "train.command" else parse_yaml(text, f"the value of {key}")
-        put(values, key.strip(), value)
+        put(given, key, value)
+    _forget_adapter(values, given)
     return validate(values)
+
+
+def _key_and_value(word: str) -> tuple[str, Any]:
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {word!r} is not of the form key=value, such as train.learning_rate=1e-4.")
+    if key.strip() == "preset":
+        raise ConfigError(f"{word} is too late, for other keys change what a preset sets: give --preset {text}.")
+    # A shell command is full of what YAML would take apart.
+    return key.strip(), text if key.strip() == "train.command" else parse_yaml(text, f"the value of {key}")
+
+
+def _forget_adapter(values: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Where full tuning was asked for, leave out the adapter's keys that only the preset had named."""
+    train, asked = values.get("train"), given.get("train")
+    if isinstance(train, dict) and isinstance(asked, Mapping) and asked.get("method") == "full" and "lora" not in asked:
+        train.pop("lora", None)
 
 
 def validate(values: Mapping[str, Any]) -> RunConfig:
@@ -64,9 +82,7 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        lines = list({_key(item): _explain(dict(item)) for item in error.errors()}.values())
-        more = f"\n({len(lines) - 5} more)" if len(lines) > 5 else ""
-        raise ConfigError("\n".join(lines[:5]) + more) from None
+        raise ConfigError(explain(error)) from None
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -142,46 +158,3 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
-
-
-def _key(item: Mapping[str, Any]) -> str:
-    """The dotted key of a pydantic error, without the names of a union's alternatives."""
-    return ".".join(
-        str(part) for part in item["loc"] if not str(part).startswith(("function-", "literal[", "tuple[", "int", "str"))
-    )
-
-
-def _explain(item: dict[str, Any]) -> str:
-    """One pydantic error as a line: key, value found, what would be right."""
-    key = _key(item)
-    path = key.split(".")
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        return f"unknown key {key}. {nearest(path[-1], known)}Known here: {', '.join(known)}."
-    if item["type"] == "missing":
-        return f"{key} is not set. Set it in the config file, as --{key}, or as {key}=…"
-    if key == "n_new":
-        return f"n_new is {item['input']!r}: give one number, a list with one number a round, or geometric."
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "value_error":
-        return message if message.endswith((".", "…")) else message + "."
-    return f"{key} is {item['input']!r}: {message[0].lower() + message[1:]}."
-
-
-def _known_keys(path: list[str]) -> list[str]:
-    """The keys that a section knows."""
-    model: type[BaseModel] = RunConfig
-    for part in path:
-        field = model.model_fields.get(part)
-        inner = _section_in(field.annotation) if field else None
-        if inner is None:
-            break
-        model = inner
-    return list(model.model_fields)
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
-    """The section's model in a field's type: alone, optional, or a list's."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

@@ -7,13 +7,14 @@ from the installed source without importing it, so that a misspelt key is found 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .schedule import round_sizes
-from .train_keys import nearest, sft_keys, tracker_names
+from .train_keys import lora_keys, nearest, sft_keys, tracker_names, wrong_value
 
 
 class Stage(BaseModel):
@@ -97,7 +98,7 @@ class PoolConfig(Stage):
     dedup_similarity: float = Field(default=0.7, ge=0.5, le=1)
     """How alike near-duplicates are at least, in what is asked, in the input and in the answer: Jaccard similarity of 5 characters."""
     decontaminate: Annotated[tuple[str, ...], BeforeValidator(_one_or_several_words)] = ()
-    """Drop rows that hold questions of these benchmarks: NAME=FILE or NAME=FILE:FIELD each, FILE as JSON or JSONL."""
+    """Drop rows that hold questions of these benchmarks: a known NAME, NAME=FILE or NAME=FILE:FIELD each, FILE as JSON or JSONL."""
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
         """The sources, whether `path` or `sources` named them."""
@@ -109,7 +110,9 @@ class PoolConfig(Stage):
     @model_validator(mode="after")
     def _one_or_several(self) -> PoolConfig:
         if self.path and self.sources:
-            raise ValueError("give either `path` or `sources`, not both")
+            raise ValueError(
+                f"pool.path is {self.path!r} and pool.sources names {len(self.sources)} more: give one of them, not both"
+            )
         if self.holdout_by and self.holdout is None:
             raise ValueError("pool.holdout_by groups the rows that pool.holdout takes off the pool: set pool.holdout, too")
         return self
@@ -131,7 +134,7 @@ class EmbedConfig(Stage):
     """mean: over all tokens (the paper); response: over the trained tokens; last: the last token; weighted: later tokens weigh more."""
     dtype: Literal["auto", "model", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
-    tokens_per_batch: int | Literal["auto"] = "auto"
+    tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
     model: str | None = None
     """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's, computed once a run."""
@@ -168,6 +171,8 @@ OWN_SFT_KEYS = {
     "resume_from_checkpoint": "A killed run resumes by itself.",
     "hub_token": "Log in with `hf auth login` or set HF_TOKEN: what stands in a config is written into the run folder.",
     "push_to_hub": "Use `diverseevol export` or huggingface_hub on the finished model.",
+    "eval_strategy": "Held-out rows are measured after every round: set pool.holdout or heldout.path.",
+    "load_best_model_at_end": "Set keep: best, with pool.holdout or heldout.path.",
 }
 
 
@@ -223,7 +228,7 @@ class TrainConfig(Stage):
                 why = "kept out of configs" if key == "hub_token" else "set by the run itself"
                 raise ValueError(f"train.{key} is {why}. {OWN_SFT_KEYS[key]}")
             if known and key not in known:
-                hint = nearest(key, known | set(TrainConfig.model_fields))
+                hint = nearest(key, set(known) | set(TrainConfig.model_fields))
                 raise ValueError(f"unknown key train.{key}: neither ours nor one of SFTConfig's. {hint}See `diverseevol init`.")
         for name in self.report_to:
             if tracker_names() and name not in tracker_names():
@@ -231,9 +236,20 @@ class TrainConfig(Stage):
                 raise ValueError(
                     f"train.report_to names {name!r}, which the Trainer does not know. {hint}Known: {_joined(tracker_names())}"
                 )
+            self._check_value("train", key, self.sft[key], known)
+        for key, value in self.lora.items():
+            if lora_keys() and key not in lora_keys():
+                raise ValueError(f"unknown key train.lora.{key}: LoraConfig has none such. {nearest(key, lora_keys())}".strip())
+            self._check_value("train.lora", key, value, lora_keys())
         if self.command and ("{data}" not in self.command or "{out}" not in self.command):
             raise ValueError(f"train.command must contain {{data}} and {{out}}, found {self.command!r}")
         return self
+
+    @staticmethod
+    def _check_value(section: str, key: str, value: object, known: Mapping[str, str]) -> None:
+        wanted = wrong_value(key, value, known.get(key, "?"))
+        if wanted:
+            raise ValueError(f"{section}.{key} is {value!r}: {wanted}")
 
 
 class TunedConfig(Stage):
@@ -248,7 +264,9 @@ class TunedConfig(Stage):
         try:
             TrainConfig.model_validate(value)
         except ValidationError as error:
-            raise ValueError(str(error.errors()[0]["msg"]).removeprefix("Value error, ")) from None
+            first = error.errors()[0]
+            place = f"train.{'.'.join(map(str, first['loc']))} is {first['input']!r}: " if first["loc"] else ""
+            raise ValueError(place + str(first["msg"]).removeprefix("Value error, ")) from None
         return value
 
     def of(self, train: TrainConfig) -> TrainConfig:
@@ -304,7 +322,7 @@ class RunConfig(Stage):
     """The base model: a local folder or a Hub id that AutoModelForCausalLM loads."""
     out: str
     """The run folder; the same command with the same folder resumes."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Fixes the first draw, the training order, dropout and every random choice."""
     rounds: int = Field(default=10, ge=0)
     """Rounds of selection after round 0."""
@@ -349,12 +367,26 @@ class RunConfig(Stage):
             raise ValueError("train.start: previous needs the last round's weights: set keep: last")
         if not (self.pool.path or self.pool.sources):
             raise ValueError("no pool: set pool.path (or --pool)")
+        if self.selector and self.final is None and "final" not in self.model_fields_set:
+            raise ValueError(
+                f"selector {self.selector.model!r} does the rounds, and nothing tunes model {self.model!r}: "
+                "set final=true, or final=false to tune it yourself"
+            )
+        self._check_lora()
         if self.final and self.for_final().train.command:
             raise ValueError(
                 "final is tuned by the built-in trainer: set final.train.command: null, or tune with your own afterwards"
             )
         round_sizes(self.rounds, self.n_init, self.n_new, self.budget)
         return self
+
+    def _check_lora(self) -> None:
+        methods = {config.train.method for config in (self, self.for_rounds(), self.for_final())}
+        if self.train.lora and methods == {"full"} and not self.train.command:
+            raise ValueError(
+                f"train.lora is {self.train.lora!r}, but train.method is full, which tunes all weights: set train.method=lora, or leave "
+                "train.lora out"
+            )
 
     def for_rounds(self) -> RunConfig:
         """The configuration as the rounds see it: with a selector, that is their model."""

@@ -35,7 +35,10 @@ def round_sizes(rounds: int, n_init: int, n_new: NewSamples, budget: int | str |
         if n_samples is None:
             raise ValueError("n_new: geometric needs a budget in samples, such as budget: 1100")
         if n_samples <= n_init or rounds < 1:
-            raise ValueError(f"n_new: geometric grows from n_init {n_init} to budget {n_samples} over {rounds} rounds")
+            raise ValueError(
+                f"n_new: geometric grows from n_init {n_init} to budget {n_samples} over {rounds} rounds: raise budget above n_init, and "
+                "rounds above 0"
+            )
         growth = (n_samples / n_init) ** (1 / rounds)
         totals = [round(n_init * growth**index) for index in range(rounds + 1)]
         sizes = [totals[0], *(after - before for before, after in pairwise(totals))]
@@ -46,9 +49,10 @@ def round_sizes(rounds: int, n_init: int, n_new: NewSamples, budget: int | str |
             raise ValueError(f"n_new names {len(n_new)} rounds, rounds is {rounds}: give one number a round")
         sizes = [n_init, *n_new]
     if min(sizes) < 1:
-        raise ValueError(f"every round must add at least one sample, found {sizes}")
+        found = f"geometric, which gives {sizes}" if n_new == "geometric" else str(n_new)
+        raise ValueError(f"n_new is {found}: every round must add at least one sample; lower rounds where fewer are wanted")
     if n_samples is not None and n_samples < n_init:
-        raise ValueError(f"budget {n_samples} is smaller than n_init {n_init}")
+        raise ValueError(f"budget is {n_samples}, less than round 0 draws (n_init {n_init}): raise budget or lower n_init")
     return _within(sizes, n_samples)
 
 

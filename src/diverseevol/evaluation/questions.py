@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..benchmarks import KNOWN, Asked, differences, find_file
 from ..errors import QuestionsError
-from .benchmarks import KNOWN, Asked, differences, find_file
 from .records import records_in
 
 ID_FIELDS = ("question_id", "id", "idx", "prompt_id")

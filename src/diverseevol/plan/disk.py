@@ -14,6 +14,8 @@ from .work import EMBEDDING, RoundWork
 
 CHECKPOINTS = 2
 """SFTConfig's save_total_limit, as the run sets it."""
+TOKENISED_ROW = 28
+"""Bytes of a tokenised row beside its ids and mask: where they begin, two counts, why it was refused (tokens/store.py)."""
 
 
 def saved_bytes(shape: ModelShape, method: str) -> float:
@@ -34,7 +36,7 @@ def disk(config: RunConfig, facts: Facts, works: Sequence[RoundWork]) -> dict[st
     is_trained_here = not rounds.train.command
     found = {
         "pool": float(facts.pool_bytes),
-        "tokens": n_tokens * (id_bytes + 1 / 8),
+        "tokens": n_tokens * (id_bytes + 1 / 8) + TOKENISED_ROW * facts.lengths.n_rows,
         "embeddings": float(columns * sum(sorted(passes)[-n_signals:])),
         "weights": model * min(len(works), n_models) if is_trained_here else 0.0,
         # Weights and two moments; only a tuning of more than train.checkpoint_minutes writes any.

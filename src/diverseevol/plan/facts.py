@@ -115,5 +115,9 @@ class Facts:
     n_first: int | None = None
     """Rows of round 0, where a list of the user's gives them."""
     pool_bytes: int = 0
+    program_bytes: int = 0
+    """What the process takes without a model: part of a peak where it is that of the resident set, as it is without a GPU."""
+    is_float32: bool = False
+    """Whether the device computes in 32 bits where the configuration leaves it open."""
     notes: tuple[str, ...] = field(default=())
     """What is not counted, in words."""

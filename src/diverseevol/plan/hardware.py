@@ -43,6 +43,8 @@ class Rates:
     embed: float
     source: str
     is_measured: bool = False
+    start: float = 0.0
+    """Seconds of a tuning before its first step; only measured rates know them."""
 
 
 def rates_of(hardware: str, utilisation: float = UTILISATION) -> Rates:

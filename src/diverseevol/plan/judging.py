@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from ..benchmarks import KNOWN
 from ..errors import ConfigError
-from ..evaluation.benchmarks import KNOWN
 from ..evaluation.judge.cost import BYTES_A_TOKEN, TYPICAL_REPLY, Prices
 from ..evaluation.judge.store import Tokens
 from .facts import Lengths

@@ -59,10 +59,10 @@ class Plan:
             else (rates.train * self.train_rate_share, rates.embed * self.embed_rate_share)
         )
         return {
-            "train": sum(work.train_flops for work in self.rounds) / train,
+            "train": sum(work.train_flops for work in self.rounds) / train + rates.start * len(self.rounds),
             "embed": sum(work.embed_flops + work.heldout_flops for work in self.rounds) / embed,
-            "final": self.final_flops / train,
-            "full": self.full_flops / train,
+            "final": self.final_flops / train + (rates.start if self.final_flops else 0.0),
+            "full": self.full_flops / train + rates.start,
         }
 
     def as_dict(self) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from .checks import check_share
 from .first_pass import SCHEMA, FirstPass, bad_line
 from .formats import Reader
 from .ids import counters, draw, id_texts, priorities
-from .layouts import Mapping
 from .row import Row
 from .sources import fingerprint
 from .store import INDEX, META, QUARANTINE, RECORDS, Pool, Records, open_table
@@ -65,7 +64,7 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Re
         PoolError: a source cannot be read, or no row is left.
     """
     sources = config.all_sources()
-    readers = [Reader(Mapping.of(source)) for source in sources]
+    readers = [Reader.of(source) for source in sources]
     made_of = f"{VERSION} {fingerprint(config)} {config.max_rows} {config.max_bad} {seed}"
     if (pool_dir / RECORDS).exists() and _meta(open_table(pool_dir / RECORDS)).get("made_of") == made_of:
         return Records.open(pool_dir)

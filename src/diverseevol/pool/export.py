@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +22,7 @@ from ..errors import ConfigError, PoolError
 from ..files import replacing, write_text
 from . import forms
 from .forms import LossError, Record
+from .sample import Sample
 from .store import Pool
 
 FILE_FORMATS = ("records", *forms.FORMS, "parquet")
@@ -101,7 +101,7 @@ def _lines(pool: Pool, rows: Sequence[int], form: str) -> list[str]:
     return _converted(pool, rows, forms.FORMS[form], form)
 
 
-def _converted(pool: Pool, rows: Sequence[int], convert: Callable[[Any], Record], form: str) -> list[str]:
+def _converted(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record], form: str) -> list[str]:
     lines = []
     for row in rows:
         try:
@@ -133,7 +133,7 @@ def _write_parquet(records: Sequence[Record], out: Path) -> Path:
     return out
 
 
-def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Any], Record]) -> bool:
+def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record]) -> bool:
     """Whether all rows can be converted."""
     try:
         for row in rows:
@@ -160,7 +160,7 @@ def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, 
     return data, folder / "dataset_info.json"
 
 
-def _strict_sharegpt(sample: Any) -> Record:  # noqa: ANN401 - a Sample, as the other converters take
+def _strict_sharegpt(sample: Sample) -> Record:
     """ShareGPT as LLaMA-Factory reads it: questions and answers strictly in turn, every answer trained on."""
     record = forms.to_sharegpt(sample)
     turns = [turn for turn in sample.turns if turn.role != "system"]
@@ -192,7 +192,7 @@ def _axolotl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
     return data, _write_yaml(folder / "axolotl.yaml", {"datasets": [entry]}, "Put this into your axolotl configuration.")
 
 
-def _single_alpaca(sample: Any) -> Record:  # noqa: ANN401 - a Sample, as the other converters take
+def _single_alpaca(sample: Sample) -> Record:
     record = forms.to_alpaca(sample)
     if len(record) > 3:
         raise LossError("axolotl's alpaca type has neither system nor history")
@@ -212,7 +212,7 @@ def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
     return data, _write_yaml(folder / "sft.yaml", settings, hint)
 
 
-def _all_trained(sample: Any) -> Record:  # noqa: ANN401 - a Sample, as the other converters take
+def _all_trained(sample: Sample) -> Record:
     if not all(turn.is_trained for turn in sample.turns if turn.role == "assistant"):
         raise LossError("TRL trains on every answer of a dialogue, and not all of this one's are to be trained on")
     return forms.to_messages(sample)

@@ -1,22 +1,22 @@
 """Opening what holds records: plain, .gz or .zst, as bytes or as text, with every way it can fail said clearly.
 
-Both compressed kinds are checked to the last byte: zstandard's own reader takes a file that was cut off for a shorter one.
+pyarrow unpacks: it checks to the last byte, where zstandard's own reader takes a file that was cut off for a shorter one.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+import pyarrow as pa
+
 from ..errors import PoolError
 
 CHUNK = 1 << 20
-PACKED = {".gz": "gzip", ".zst": "zstandard", ".zstd": "zstandard"}
+PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -43,12 +43,12 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             if start[:2] in UTF16 or [byte == 0 for byte in start] in ([True, False] * 2, [False, True] * 2):
                 raise PoolError(f"{path} is UTF-16 text. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.")
             yield file
-    except EOFError:
-        raise PoolError(f"{path} is cut off: its compressed data ends in the middle. Copy or download it again.") from None
-    except (gzip.BadGzipFile, zlib.error, _zstd_error()) as error:
-        raise PoolError(f"{path} cannot be unpacked: {error}. Copy or download it again, or correct its name's ending.") from None
     except OSError as error:
-        raise PoolError(f"cannot read {path}: {error.strerror or error}.") from None
+        if error.errno is not None:
+            raise PoolError(f"cannot read {path}: {error.strerror or error}.") from None
+        if "Truncated" in str(error):
+            raise PoolError(f"{path} is cut off: its compressed data ends in the middle. Copy or download it again.") from None
+        raise PoolError(f"{path} cannot be unpacked: {error}. Copy or download it again, or correct its name's ending.") from None
 
 
 @contextmanager
@@ -64,48 +64,4 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 def _unpacked(raw: io.BufferedReader, path: Path) -> io.BufferedReader:
     packing = PACKED.get(path.suffix.lower())
-    if packing == "gzip":
-        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), CHUNK)
-    if packing == "zstandard":
-        return io.BufferedReader(_ZstdReader(raw), CHUNK)
-    return raw
-
-
-class _ZstdReader(io.RawIOBase):
-    """Unpacks frame after frame, and raises EOFError where the last one is not whole."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        import zstandard
-
-        self._raw = raw
-        self._unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 31)
-        self._frame = self._unpacker.decompressobj()
-        self._is_inside = False
-        self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._ready:
-            packed = self._frame.unused_data if self._frame.eof else b""
-            if self._frame.eof:
-                self._frame, self._is_inside = self._unpacker.decompressobj(), False
-            packed = packed or self._raw.read(CHUNK // 8)
-            if not packed:
-                if self._is_inside:
-                    raise EOFError
-                return 0
-            self._is_inside = True
-            self._ready = self._frame.decompress(packed)
-        n = min(len(buffer), len(self._ready))
-        buffer[:n] = self._ready[:n]
-        self._ready = self._ready[n:]
-        return n
-
-
-def _zstd_error() -> type[Exception]:
-    import zstandard
-
-    error: type[Exception] = zstandard.ZstdError
-    return error
+    return io.BufferedReader(pa.CompressedInputStream(raw, packing), CHUNK) if packing else raw

@@ -18,7 +18,7 @@ from ..config.train_keys import nearest
 from ..errors import PoolError, UnknownFormatError
 from ..progress import Watch
 from .checks import N_SHOWN, RowError, UnknownRowError
-from .formats import Reader
+from .formats import Reader, looks_like_other
 from .ids import content_hash, dialogue_hash
 from .row import Row, short
 from .sources import read_source
@@ -140,7 +140,7 @@ class _Seen:
     unseen: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        layout = self.reader.mapping.layout
+        layout = self.reader.fixed
         self.unseen = {*self.source.columns.values(), *(layout.needed() if layout else ())}
 
     def look_at(self, record: object) -> None:
@@ -162,7 +162,7 @@ class _Seen:
         if not self.n_objects:
             return
         where, found = self.source.path, ", ".join(list(self.keys)[:12]) or "none"
-        layout = self.reader.mapping.layout
+        layout = self.reader.fixed
         missing = self.unseen if is_all or layout is None else self.unseen & set(layout.needed())
         if missing:
             column = min(missing)
@@ -177,13 +177,6 @@ class _Seen:
             )
         if self.n_unknown == self.n_objects:
             raise UnknownFormatError(
-                f"none of {which} of {where} is of a known format{self._why()}. Their keys: {found}. Known: {KNOWN}. "
+                f"none of {which} of {where} is of a known format{looks_like_other(self.keys)}. Their keys: {found}. Known: {KNOWN}. "
                 "Say which column plays which part: pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
             )
-
-    def _why(self) -> str:
-        if "chosen" in self.keys and "rejected" in self.keys:
-            return ": they look like preference data (chosen, rejected); map response to the chosen one to use it"
-        if "text" in self.keys:
-            return ": plain text does not tell the prompt from the response"
-        return ""

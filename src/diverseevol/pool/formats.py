@@ -7,22 +7,37 @@ as good as none. Nothing is repaired on the way: what cannot be taken as it is r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..config import SourceConfig
 from .checks import RowError, UnknownRowError, check_sample
 from .dialogue import read_history, read_messages, read_tools
-from .layouts import Layout, Mapping, recognise
+from .layouts import Layout, fixed_layout, recognise, recognise_tagged
 from .sample import Sample, Turn
-
-UNKNOWN = "unknown format"
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns the records of one source into samples."""
+    """Turns the records of one source into samples.
 
-    mapping: Mapping = field(default_factory=Mapping)
+    Attributes:
+        fixed: How all of them are read; None: each by its keys.
+        tags: What their dialogues name otherwise, in the words of `pool.tags`.
+    """
+
+    fixed: Layout | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, source: SourceConfig) -> Reader:
+        """The reader that a source's `format`, `columns` and `tags` ask for.
+
+        Raises:
+            ConfigError: an unknown word, two parts in one column, or words that do not go together.
+        """
+        return cls(fixed_layout(source), tuple(source.tags.items()))
 
     def read(self, record: Any) -> tuple[str, Sample]:  # noqa: ANN401 - any JSON value
         """The name of a record's format, and the record as a sample.
@@ -41,12 +56,14 @@ class Reader:
 
     def layout(self, record: dict[str, Any]) -> Layout | None:
         """How a record is read: by the columns that are filled, else by all it has."""
+        if self.fixed is not None:
+            return self.fixed
         keys = tuple(record)
         if None in record.values():
-            filled = self.mapping.layout_for(tuple(key for key in keys if record[key] is not None))
+            filled = recognise_tagged(tuple(key for key in keys if record[key] is not None), self.tags)
             if filled is not None:
                 return filled
-        return self.mapping.layout_for(keys)
+        return recognise_tagged(keys, self.tags)
 
 
 def looks_like_record(value: dict[str, Any]) -> bool:
@@ -57,11 +74,15 @@ def looks_like_record(value: dict[str, Any]) -> bool:
 def unknown_format(keys: tuple[str, ...]) -> str:
     """Why records with these keys are not understood, in a few words."""
     shown = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")
-    if "chosen" in keys and "rejected" in keys:
-        return f"{UNKNOWN}: preference data (chosen, rejected), not instruction data; keys {shown}"
-    if "text" in keys:
-        return f"{UNKNOWN}: plain text with no telling prompt from response; keys {shown}"
-    return f"{UNKNOWN}: keys {shown or 'none'}"
+    return f"unknown format{looks_like_other(keys)}: keys {shown or 'none'}"
+
+
+def looks_like_other(keys: Iterable[str]) -> str:
+    """What records with these keys seem to be instead of instruction data, in brackets; empty where nothing is known."""
+    names = set(keys)
+    if {"chosen", "rejected"} <= names:
+        return " (they look like preference data; map response to the chosen one to use it)"
+    return " (plain text does not tell the prompt from the response)" if "text" in names else ""
 
 
 def _single(record: dict[str, Any], layout: Layout) -> Sample:

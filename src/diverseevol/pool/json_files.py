@@ -13,13 +13,13 @@ from typing import BinaryIO
 
 from ..errors import PoolError
 from .files_in import open_bytes, open_text
-from .formats import looks_like_record
-from .json_stream import Piece, Window, array_items, list_in_object, values
+from .json_stream import Piece, Window, array_items, list_in_object, shape_of_object, values
+from .layouts import recognise
 from .row import RecordDecoder, Row
 
 BOM = b"\xef\xbb\xbf"
-WHOLE = 1 << 24
-"""A single object up to so many characters is looked at as a whole to see what it is."""
+LONGEST_LINE = 1 << 24
+"""Bytes of a first line that are looked at to see what the file is."""
 BROKEN_UTF8 = "broken UTF-8"
 
 
@@ -46,24 +46,24 @@ def _is_lines(path: Path) -> bool:
     first = _text(raw)
     if not first.startswith("{"):
         return not first.startswith("[")
-    if len(raw) >= WHOLE - len(BOM):
+    if len(raw) >= LONGEST_LINE - len(BOM):
         # Cut by the reading limit; the window copes with both a long record and a long wrapper.
         return False
     try:
-        value = RecordDecoder().decode(first)
+        RecordDecoder().decode(first)
     except json.JSONDecodeError as error:
         # A record that goes on in the next line stops at the end of its first; and the next is not one by itself.
         return error.pos < len(first) or _is_object(second)
     except RecursionError:
         return True
-    return bool(second) or not _wrapped_keys(value)
+    return bool(second)
 
 
 def _next_line(file: BinaryIO) -> bytes:
     """The next line that is not blank, or its beginning; empty at the end."""
-    line = file.readline(WHOLE)
+    line = file.readline(LONGEST_LINE)
     while line and not line.removeprefix(BOM).strip():
-        line = file.readline(WHOLE)
+        line = file.readline(LONGEST_LINE)
     return line.removeprefix(BOM)
 
 
@@ -112,16 +112,12 @@ def _line_row(content: bytes, name: str, number: int, line: int, decoder: Record
 
 def _stream_rows(path: Path, name: str, split: str) -> Iterator[Row]:
     with open_text(path) as file:
+        key = _wrapping_key(Window(file, name), split)
+    with open_text(path) as file:
         window = Window(file, name)
-        start = window.peek()
-        key = _wrapping_key(window, split) if start == "{" else None
-        if start == "[":
-            pieces = array_items(window)
-        elif key is not None:
-            pieces = list_in_object(window, key or None)
-        else:
-            pieces = values(window)
-        for number, piece in enumerate(pieces):
+        is_array = window.peek() == "["
+        objects = list_in_object(window, key) if key is not None else values(window)
+        for number, piece in enumerate(array_items(window) if is_array else objects):
             yield _piece_row(piece, name, number)
         if window.peek():
             raise window.broken("more text behind the end", window.at)
@@ -138,42 +134,12 @@ def _piece_row(piece: Piece, name: str, number: int) -> Row:
 
 
 def _wrapping_key(window: Window, split: str) -> str | None:
-    """Under which key the one object of a file holds its records; None: the file's objects are records themselves.
-
-    An object too long to look at whole can only be a wrapper; its first list is taken then, which the empty key stands for.
-    """
-    start = window.at
-    while True:
-        try:
-            value, end = window.decoder.decode_at(window.text, start)
-        except (json.JSONDecodeError, RecursionError):
-            if window.is_complete:
-                return None
-            if len(window.text) > WHOLE:
-                return ""
-            window.grow()
-            start = window.at
-        else:
-            is_alone = not window.text[end:].strip() and not _more(window, end)
-            keys = _wrapped_keys(value) if is_alone else []
-            if not keys:
-                return None
-            if len(keys) > 1 and split not in keys:
-                raise PoolError(f"{window.name} holds several lists of records: {', '.join(keys)}. Set split to one of them.")
-            return split if split in keys else keys[0]
-
-
-def _more(window: Window, end: int) -> bool:
-    while not window.is_complete:
-        end -= window.at
-        window.grow()
-        if window.text[end:].strip():
-            return True
-    return False
-
-
-def _wrapped_keys(value: object) -> list[str]:
-    """The keys of an object's lists of objects, unless the object looks like a record itself."""
-    if not isinstance(value, dict) or looks_like_record(value):
-        return []
-    return [key for key, item in value.items() if isinstance(item, list) and item and isinstance(item[0], dict)]
+    """Under which key the one object of a file holds its records; None: the file holds an array, or objects that are records."""
+    if window.peek() != "{":
+        return None
+    keys, lists = shape_of_object(window)
+    if not lists or window.peek() or recognise(tuple(keys)) is not None:
+        return None
+    if len(lists) > 1 and split not in lists:
+        raise PoolError(f"{window.name} holds several lists of records: {', '.join(lists)}. Set split to one of them.")
+    return split if split in lists else lists[0]

@@ -161,36 +161,45 @@ def values(window: Window) -> Iterator[Piece]:
             window.at += 1
 
 
-def list_in_object(window: Window, key: str | None) -> Iterator[Piece]:
-    """The items of the list under `key` of an object that begins at the window's place; key None: the first list of objects.
+def list_in_object(window: Window, key: str) -> Iterator[Piece]:
+    """The items of the list under `key` of an object that begins at the window's place.
 
     Raises:
-        PoolError: there is no such list, or, where no key was given, a second one.
+        PoolError: the object is no JSON somewhere.
     """
-    window.take("{")
-    found: list[str] = []
-    while window.peek() != "}":
-        name = window.value()
-        window.take(":")
-        if window.peek() == "[" and (_holds_objects(window) if key is None else name.value == key):
-            found.append(str(name.value))
-            if len(found) > 1:
-                raise PoolError(f"{window.name} holds several lists: {', '.join(found)}. Make one file of each.")
+    for name in _keys(window):
+        if name == key and window.peek() == "[":
             yield from array_items(window)
         else:
             window.value()
+
+
+def shape_of_object(window: Window) -> tuple[list[str], list[str]]:
+    """The keys of an object that begins at the window's place, and those of them that lead to lists of objects.
+
+    Raises:
+        PoolError: the object is no JSON somewhere.
+    """
+    keys, lists = [], []
+    for name in _keys(window):
+        keys.append(name)
+        if window.peek() != "[":
+            window.value()
+            continue
+        for number, item in enumerate(array_items(window)):
+            if number == 0 and isinstance(item.value, dict):
+                lists.append(name)
+    return keys, lists
+
+
+def _keys(window: Window) -> Iterator[str]:
+    """The keys of an object, one after the other; whoever asks for the next has stepped behind the value."""
+    window.take("{")
+    while window.peek() != "}":
+        name = window.value()
+        window.take(":")
+        window.peek()
+        yield str(name.value)
         if window.peek() == ",":
             window.at += 1
     window.take("}")
-    if not found:
-        raise PoolError(f"{window.name} is one JSON object without a list of records. Write an array, or a record a line.")
-
-
-def _holds_objects(window: Window) -> bool:
-    """Whether the array at the window's place begins with an object; the place stays."""
-    while True:
-        match = SPACE.match(window.text, window.at + 1)
-        end = match.end() if match else window.at + 1
-        if end < len(window.text) or window.is_complete:
-            return window.text[end : end + 1] == "{"
-        window.grow()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 from ..config import SourceConfig
 from ..config.train_keys import nearest
@@ -86,40 +87,6 @@ class Layout:
         """The columns without which there is no sample."""
         return (self.messages,) if self.messages else (self.prompt, self.response)
 
-    def optional(self) -> tuple[str, ...]:
-        """The other columns that are named."""
-        return tuple(name for name in (self.query, self.system, self.history, self.tools) if name)
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """What the user said about a source's columns: a layout, or nothing."""
-
-    layout: Layout | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, source: SourceConfig) -> Mapping:
-        """Check a source's `format`, `columns` and `tags`.
-
-        Raises:
-            ConfigError: an unknown word, two parts in one column, or words that do not go together.
-        """
-        _check_words(source)
-        format_name = source.format
-        if format_name == "auto" and source.columns:
-            format_name = "sharegpt" if "messages" in source.columns else "alpaca"
-        if format_name == "auto":
-            return cls(None, dict(source.tags))
-        layout = _tagged(_with_columns(STANDARD[format_name], source.columns), source.tags)
-        return cls(layout, dict(source.tags))
-
-    def layout_for(self, keys: tuple[str, ...]) -> Layout | None:
-        """How a record with these keys is read; None where no known format has them."""
-        if self.layout is not None:
-            return self.layout
-        return _recognise_tagged(keys, tuple(self.tags.items())) if self.tags else recognise(keys)
-
 
 STANDARD = {
     "alpaca": Layout(
@@ -153,9 +120,25 @@ def recognise(keys: tuple[str, ...]) -> Layout | None:
 
 
 @lru_cache(maxsize=4096)
-def _recognise_tagged(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> Layout | None:
+def recognise_tagged(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> Layout | None:
+    """The layout of records with these keys, whose dialogues name things as the tags say."""
     found = recognise(keys)
     return _tagged(found, dict(tags)) if found else None
+
+
+def fixed_layout(source: SourceConfig) -> Layout | None:
+    """The layout that a source's format, columns and tags ask for; None where each record's keys decide.
+
+    Raises:
+        ConfigError: an unknown word, two parts in one column, or words that do not go together.
+    """
+    _check_words(source)
+    format_name = source.format
+    if format_name == "auto" and source.columns:
+        format_name = "sharegpt" if "messages" in source.columns else "alpaca"
+    if format_name == "auto":
+        return None
+    return _tagged(_with_columns(STANDARD[format_name], source.columns), source.tags)
 
 
 def _named(layout: Layout, otherwise: str) -> Layout:
@@ -187,7 +170,7 @@ def _with_columns(standard: Layout, columns: dict[str, str]) -> Layout:
             f"It has {'messages, system, tools' if is_dialogue else 'prompt, query, response, system, history, tools'}."
         )
     needed = {"messages": standard.messages} if is_dialogue else {"prompt": standard.prompt, "response": standard.response}
-    parts = {**needed, **columns}
+    parts: dict[str, Any] = {**needed, **columns}
     seen: dict[str, str] = {}
     for part, column in parts.items():
         if column in seen:
@@ -195,18 +178,8 @@ def _with_columns(standard: Layout, columns: dict[str, str]) -> Layout:
                 f"pool.columns maps both {seen[column]} and {part} to the column {column!r}. Give each a column of its own."
             )
         seen[column] = part
-    same = all(getattr(standard, part) == column for part, column in parts.items())
-    of = parts.get
-    return Layout(
-        standard.format if same else f"{standard.format} (columns)",
-        of("prompt", ""),
-        of("query", ""),
-        of("response", ""),
-        of("system", ""),
-        of("history", ""),
-        of("messages", ""),
-        of("tools", ""),
-    )
+    is_standard = all(getattr(standard, part) == column for part, column in parts.items())
+    return replace(Layout(standard.format if is_standard else f"{standard.format} (columns)"), **parts)
 
 
 def _tagged(layout: Layout, tags: dict[str, str]) -> Layout:

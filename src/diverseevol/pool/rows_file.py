@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def read_rows_file(file: Path, pool: Pool) -> NDArray[np.int64]:
     names = list(_names(file))
     if not names:
         raise PoolError(f"{file} lists no rows. Give row numbers, ids or records, one a line.")
-    return _Finder(pool).rows(names, str(file))
+    return _rows_of(names, pool, str(file))
 
 
 def _names(file: Path) -> Iterator[int | str]:
@@ -97,44 +97,36 @@ def _content(row: Row) -> str:
         ) from None
 
 
-class _Finder:
-    """Finds listed names in a pool."""
+def _rows_of(names: list[int | str], pool: Pool, where: str) -> NDArray[np.int64]:
+    """The rows of what a list names, in its order."""
+    rows = np.empty(len(names), dtype=np.int64)
+    ids: dict[int, str] = {}
+    hashes: dict[int, str] = {}
+    for at, name in enumerate(names):
+        if isinstance(name, str):
+            (hashes if name.startswith("=") else ids)[at] = name.removeprefix("=")
+        elif 0 <= name < len(pool):
+            rows[at] = name
+        else:
+            raise PoolError(f"{where} lists row {name}; the pool has rows 0 to {len(pool) - 1}.")
+    if ids:
+        rows[list(ids)] = pool.rows_of(ids.values())
+    if hashes:
+        rows[list(hashes)] = _rows_by_content(list(hashes.values()), pool, where)
+    return rows
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
 
-    def rows(self, names: list[int | str], where: str) -> NDArray[np.int64]:
-        rows = np.empty(len(names), dtype=np.int64)
-        numbers = [(at, name) for at, name in enumerate(names) if isinstance(name, int)]
-        ids = [(at, name) for at, name in enumerate(names) if isinstance(name, str) and not name.startswith("=")]
-        contents = [(at, name[1:]) for at, name in enumerate(names) if isinstance(name, str) and name.startswith("=")]
-        for at, number in numbers:
-            if not 0 <= number < len(self.pool):
-                raise PoolError(f"{where} lists row {number}; the pool has rows 0 to {len(self.pool) - 1}.")
-            rows[at] = number
-        if ids:
-            rows[[at for at, _ in ids]] = self.pool.rows_of([name for _, name in ids])
-        if contents:
-            rows[[at for at, _ in contents]] = self._by_content([name for _, name in contents], where)
-        return rows
-
-    def _by_content(self, hashes: list[str], where: str) -> list[int]:
-        own = pc.utf8_slice_codeunits(self.pool.index["id"], 0, N_HASH)
-        copies: dict[str, list[int]] = defaultdict(list)
-        for row in np.flatnonzero(
-            pc.is_in(own, value_set=pa.array(set(hashes), pa.string())).to_numpy(zero_copy_only=False)
-        ).tolist():
-            copies[own[row].as_py()].append(row)
-        check_found(
-            [f"number {at} of {where}" for at in range(len(hashes))],
-            np.array([name not in copies for name in hashes]),
-            "record",
-            len(self.pool),
-        )
-        taken: dict[str, int] = defaultdict(int)
-        rows = []
-        for name in hashes:
-            found = copies[name]
-            rows.append(found[taken[name]] if taken[name] < len(found) else found[0])
-            taken[name] += 1
-        return rows
+def _rows_by_content(hashes: list[str], pool: Pool, where: str) -> list[int]:
+    own = pc.utf8_slice_codeunits(pool.index["id"], 0, N_HASH)
+    is_asked = pc.is_in(own, value_set=pa.array(set(hashes), pa.string())).to_numpy(zero_copy_only=False)
+    copies: dict[str, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(is_asked).tolist():
+        copies[own[row].as_py()].append(row)
+    places = [f"number {at} of {where}" for at in range(len(hashes))]
+    check_found(places, np.array([name not in copies for name in hashes]), "record", len(pool))
+    n_taken: Counter[str] = Counter()
+    rows = []
+    for name in hashes:
+        rows.append(copies[name][n_taken[name] if n_taken[name] < len(copies[name]) else 0])
+        n_taken[name] += 1
+    return rows

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError, SourceNotFoundError
 from ..progress import SILENT, Watch
-from .files_in import kind_of
+from .files_in import kind_of, open_bytes
 from .json_files import json_rows
 from .row import Row
 from .tables import arrow_rows, csv_rows, parquet_rows, saved_rows
@@ -79,8 +79,6 @@ def _file_rows(path: Path, name: str, split: str) -> Iterator[Row]:
 
 
 def _begins_like_json(path: Path) -> bool:
-    from .files_in import open_bytes
-
     with open_bytes(path) as file:
         return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 

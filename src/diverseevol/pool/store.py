@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,11 +31,12 @@ from ..errors import PoolError
 from ..progress import SILENT, Watch
 from .formats import Reader
 from .ids import N_HASH, OWN_ID
-from .layouts import Mapping
 from .sample import Sample
 
 RECORDS, INDEX, QUARANTINE = "records.arrow", "index.arrow", "quarantine.jsonl"
 META = b"diverseevol"
+READ_AT_ONCE = 32
+"""Records in memory while all are looked at, however long they are."""
 # A line end in JSON text is always between tokens: inside a string it is written \n.
 LINE_ENDS = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
 
@@ -65,7 +66,7 @@ class Records:
         """
         table = open_table(pool_dir / RECORDS)
         meta = json.loads(table.schema.metadata[META])
-        made = [Reader(Mapping.of(SourceConfig.model_validate({"path": "", **said}))) for said in meta["readers"]]
+        made = [Reader.of(SourceConfig.model_validate({"path": "", **said})) for said in meta["readers"]]
         return cls(table, meta["n_read"], meta["n_bad"], {name: made[index] for name, index in meta["sources"].items()})
 
     def __len__(self) -> int:
@@ -106,6 +107,17 @@ class Records:
         part = self.table.slice(start, stop - start)
         pairs = zip(part["record"].to_pylist(), part["source"].to_pylist(), strict=True)
         return [self.readers[source].read(json.loads(text))[1] for text, source in pairs]
+
+    def some(self, is_in: NDArray[np.bool_]) -> Iterator[tuple[int, Sample]]:
+        """The positions and samples of the records that count, in order, read few at a time.
+
+        Args:
+            is_in: Which of them count; bool[R].
+        """
+        for start in range(0, len(self), READ_AT_ONCE):
+            if is_in[start : start + READ_AT_ONCE].any():
+                samples = enumerate(self.samples(start, start + READ_AT_ONCE), start)
+                yield from ((position, sample) for position, sample in samples if is_in[position])
 
 
 @dataclass(frozen=True)

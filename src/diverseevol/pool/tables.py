@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def csv_rows(path: Path, name: str) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)
     with open_text(path) as file:
         first = file.readline()
-        reader = csv.reader(_with_first(first, file), delimiter=_delimiter(path, first), strict=True)
+        reader = csv.reader(chain([first], file) if first else file, delimiter=_delimiter(path, first), strict=True)
         try:
             header = next(reader, [])
         except csv.Error as error:
@@ -77,12 +77,6 @@ def _csv_row(cells: list[str], header: list[str], name: str, number: int, line: 
     except UnicodeEncodeError:
         return row._replace(record=None, problem=BROKEN_UTF8)
     return row
-
-
-def _with_first(first: str, file: Iterable[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from file
 
 
 def _delimiter(path: Path, header: str) -> str:
@@ -169,29 +163,18 @@ def saved_rows(folder: Path, name: str, split: str) -> Iterator[Row]:
 def made_row(record: dict[str, Any], name: str, number: int, line: int | None = None) -> Row:
     """A row whose JSON text is made here; its record is what that text says."""
     try:
-        text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError):
-        try:
-            record = _plain(record)
-            text = json.dumps(record, ensure_ascii=False)
-        except TypeError as error:
-            return Row(str(record), None, name, number, line, str(error))
+        text = json.dumps(record, ensure_ascii=False, default=_in_json)
+        said = json.loads(text, parse_constant=lambda _: None)
+        return Row(json.dumps(said, ensure_ascii=False), said, name, number, line)
+    except TypeError as error:
+        return Row(str(record), None, name, number, line, str(error))
     except RecursionError:
         return Row("", None, name, number, line, "nested too deeply")
-    return Row(text, record, name, number, line)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a table
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+def _in_json(value: Any) -> str:  # noqa: ANN401 - any value of a table
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
-    if value is None or isinstance(value, (str, int)):
-        return value
     raise TypeError(f"holds a {type(value).__name__}, which JSON cannot write")

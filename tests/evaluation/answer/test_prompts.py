@@ -1,9 +1,9 @@
 import pytest
 
+from diverseevol.benchmarks import Asked
 from diverseevol.config import PromptConfig
 from diverseevol.errors import PromptError
 from diverseevol.evaluation.answer.prompts import Prompts, dialogue
-from diverseevol.evaluation.benchmarks import Asked
 from diverseevol.evaluation.questions import Question, read_questions
 from diverseevol.models import load_tokenizer
 from diverseevol.pool.sample import Sample, Turn

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from diverseevol.errors import PoolError, SourceNotFoundError
+from diverseevol.errors import ConfigError, PoolError, QuestionsError, SourceNotFoundError
 from diverseevol.pool.overlap import read_benchmarks
 
 
@@ -31,6 +31,15 @@ def test_a_named_field_and_awkward_file_names(write, tmp_path):
     array = tmp_path / "array.json"
     array.write_text(json.dumps([{"text": "One?"}, {"text": "Two?"}]))
     assert [question.text for question in read_benchmarks([f"x={array}"])[0].questions] == ["One?", "Two?"]
+
+
+def test_known_names_are_found_on_the_hub_or_said_where(monkeypatch, write):
+    file = write([{"question_id": 81, "turns": ["A?", "B?"]}])
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(file))
+    (benchmark,) = read_benchmarks(["mt_bench"])
+    assert benchmark.questions == (("mt_bench", "81", "A?"), ("mt_bench", "81", "B?"))
+    with pytest.raises(QuestionsError, match=r"no questions for vicuna: they are not on the Hub. Download https://"):
+        read_benchmarks(["vicuna"])
 
 
 def test_the_fingerprint_follows_content_and_field(write):
@@ -69,8 +78,8 @@ def test_broken_lines_missing_files_and_names_given_twice(write, tmp_path):
         read_benchmarks([f"x={file}", f"x={file}"])
     with pytest.raises(SourceNotFoundError, match=r"no benchmark file 'none.jsonl' \(pool.decontaminate: 'x=none.jsonl'\)"):
         read_benchmarks(["x=none.jsonl"])
-    with pytest.raises(SourceNotFoundError, match="no benchmark file 'vicuna'"):
-        read_benchmarks(["vicuna"])
+    with pytest.raises(ConfigError, match="no benchmark is called 'vikuna'. Known: vicuna"):
+        read_benchmarks(["vikuna"])
     (tmp_path / "broken.jsonl").write_text('{"text": "Why?"}\n{"text": \n')
     with pytest.raises(PoolError, match=r"broken.jsonl line 2 \(row 1\): not JSON"):
         read_benchmarks([f"x={tmp_path / 'broken.jsonl'}"])

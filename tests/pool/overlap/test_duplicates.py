@@ -3,11 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from diverseevol.pool.overlap import batches
 from diverseevol.pool.overlap import duplicates as module
-from diverseevol.pool.overlap.duplicates import Duplicate, find_duplicates
-from diverseevol.pool.overlap.minhash import WIDTH
-from diverseevol.pool.overlap.parts import compared_parts
+from diverseevol.pool.overlap.duplicates import Duplicate, compared_parts, find_duplicates
+from diverseevol.pool.overlap.near import WIDTH
 from diverseevol.progress import SILENT
 
 LONG = "The quick brown fox jumps over the lazy dog while seven wizards quietly mix some very odd potions in the old cellar"
@@ -112,9 +110,7 @@ def brute_force(records, threshold):
     return expected
 
 
-def test_as_brute_force_with_planted_copies_in_small_batches(read, monkeypatch):
-    monkeypatch.setattr(batches, "ROWS", 7)
-    monkeypatch.setattr(batches, "ROWS_READ", 3)
+def test_as_brute_force_with_planted_copies(read, monkeypatch):
     monkeypatch.setattr(module, "HELD_TEXTS", 4)
     rng = random.Random(0)
     vocabulary = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("an", "est", "ill", "ong", "up")]

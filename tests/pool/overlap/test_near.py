@@ -2,24 +2,22 @@ import numpy as np
 import pytest
 
 from diverseevol.pool.overlap import near as near_module
-from diverseevol.pool.overlap.minhash import band_keys, least_jaccard, rows_per_band, shingles_by_part, signatures
-from diverseevol.pool.overlap.near import Near, near_duplicates
+from diverseevol.pool.overlap.near import N_HASHES, Near, band_keys, least_jaccard, near_duplicates, rows_per_band, shingles
 
 
 def sets_of(texts):
-    hashes, bounds = shingles_by_part([(text,) for text in texts])
-    return [np.unique(hashes[start:stop]) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [(shingles(text),) for text in texts]
 
 
 def keys_of(texts, threshold):
-    return band_keys(signatures(*shingles_by_part([(text,) for text in texts])), rows_per_band(threshold))
+    return band_keys(sets_of(texts), len(texts), threshold)
 
 
 def brute_force(texts, threshold):
     """The definition: each text against every earlier one that stays."""
     sets, kept, found = sets_of(texts), [], []
     for text, own in enumerate(sets):
-        alike = [(least_jaccard(own, sets[other]), -other) for other in kept] if len(own) else []
+        alike = [(least_jaccard(own, sets[other]), -other) for other in kept] if any(own) else []
         best = max(alike, default=(-1, 0))
         if best[0] >= threshold:
             found.append(Near(text, -best[1], best[0]))
@@ -56,6 +54,48 @@ def test_as_brute_force(threshold):
             assert one.kept not in dropped
     assert n_expected > 60
     assert n_same >= 0.98 * n_expected
+
+
+def test_shingles_are_runs_of_characters():
+    assert shingles("abcdefg") == {"abcde", "bcdef", "cdefg"}
+    assert shingles("ab") == {"ab   "}
+    assert shingles("") == set()
+
+
+def test_the_similarity_is_that_of_the_part_that_differs_most():
+    one, same, half = shingles("abcdef"), shingles("abcdef"), shingles("abcdeX")
+    assert least_jaccard((one, set()), (same, set())) == 1
+    assert least_jaccard((one, one), (same, half)) == 1 / 3
+    assert least_jaccard((one, set()), (same, half)) == 0
+
+
+def test_a_shingle_counts_for_its_part_alone():
+    one, other = shingles("a text of some length"), shingles("quite another one, as long")
+    keys = band_keys([(one, other), (other, one), (one, other)], 3, 0.5)
+    assert not (keys[0] == keys[1]).any()
+    assert (keys[0] == keys[2]).all()
+
+
+def test_texts_share_bands_as_often_as_their_similarity_says():
+    rng = np.random.default_rng(0)
+    alphabet, n_same, expected = list("abcdefghijklmnopqrstuvwxyz"), [], []
+    for share in (0.02, 0.05):
+        for _ in range(30):
+            one = rng.choice(alphabet, 300)
+            pair = [(shingles("".join(text)),) for text in (one, np.where(rng.random(300) < share, "ä", one))]
+            keys = band_keys(pair, 2, 0.6)
+            n_same.append((keys[0] == keys[1]).mean())
+            expected.append(least_jaccard(*pair) ** rows_per_band(0.6))
+    assert abs(np.mean(n_same) - np.mean(expected)) < 0.03
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
+def test_bands_find_pairs_at_the_threshold_with_the_fewest_false_alarms(threshold):
+    missed = [(1 - threshold**rows) ** (N_HASHES // rows) for rows in range(1, 33)]
+    rows = rows_per_band(threshold)
+    assert missed[rows - 1] <= 0.01
+    assert all(share > 0.01 for share in missed[rows:])
+    assert band_keys([({"abcde"},)], 1, threshold).shape == (1, N_HASHES // rows)
 
 
 def test_chance_meetings_are_no_duplicates():

@@ -1,4 +1,4 @@
-"""Benchmarks' questions, for comparison with a pool: NAME=FILE, NAME=FILE:FIELD, or just FILE.
+"""Benchmarks' questions, for comparison with a pool: a known NAME, NAME=FILE, NAME=FILE:FIELD, or just FILE.
 
 The questions lie in one column: `FIELD`, or the first that a record has of `FIELDS`. A list of texts (MT-Bench's turns) is so many
 questions with one id.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...benchmarks import find_file, parse_benchmark
 from ...errors import PoolError, SourceNotFoundError
 from ..files_in import open_bytes
 from ..json_files import json_rows
@@ -48,6 +48,8 @@ def read_benchmarks(words: Sequence[str]) -> list[Benchmark]:
     """Read benchmarks named as above.
 
     Raises:
+        ConfigError: a name without a file is unknown.
+        QuestionsError: a known benchmark is neither on the Hub nor in its cache here.
         SourceNotFoundError: a file is not there.
         PoolError: a file cannot be read or has no questions, or two benchmarks have the same name.
     """
@@ -60,32 +62,20 @@ def read_benchmarks(words: Sequence[str]) -> list[Benchmark]:
 
 
 def _read(word: str) -> Benchmark:
-    name, file, field = _parse(word)
-    questions = tuple(question for row in json_rows(file, str(file)) for question in _questions(row, name, field))
+    asked = parse_benchmark(word, needs_field=False)
+    file = asked.file or find_file(asked.name, None)
+    if not file.is_file():
+        raise SourceNotFoundError(
+            f"no benchmark file {str(file)!r} (pool.decontaminate: {word!r}). Give NAME=FILE, or NAME=FILE:FIELD for a column of another name."
+        )
+    questions = tuple(question for row in json_rows(file, str(file)) for question in _questions(row, asked.name, asked.field))
     if not questions:
         raise PoolError(f"{file} has no questions. Correct pool.decontaminate.")
-    hashed = hashlib.blake2b(f"{field}\0".encode(), digest_size=8)
+    hashed = hashlib.blake2b(f"{asked.field}\0".encode(), digest_size=8)
     with open_bytes(file) as content:
         while block := content.read(1 << 20):
             hashed.update(block)
-    return Benchmark(name, questions, hashed.hexdigest())
-
-
-def _parse(word: str) -> tuple[str, Path, str | None]:
-    """Name, file and field; a file whose own name holds `=` or `:` is found as well."""
-    name, equals, rest = word.partition("=")
-    if not equals or Path(word).expanduser().is_file():
-        name, rest = "", word
-    file, field = Path(rest).expanduser(), None
-    if not file.is_file():
-        before, colon, behind = rest.rpartition(":")
-        if colon and Path(before).expanduser().is_file():
-            file, field = Path(before).expanduser(), behind
-    if not file.is_file():
-        raise SourceNotFoundError(
-            f"no benchmark file {rest!r} (pool.decontaminate: {word!r}). Give NAME=FILE, or NAME=FILE:FIELD for a column of another name."
-        )
-    return name or file.name.split(".")[0], file, field
+    return Benchmark(asked.name, questions, hashed.hexdigest())
 
 
 def _questions(row: Row, name: str, field: str | None) -> list[Question]:

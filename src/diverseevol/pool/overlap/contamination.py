@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ...progress import Watch
 from ..sample import Sample, Turn
 from ..store import Records
-from .batches import sample_batches
 from .benchmarks import Benchmark, Question
 from .phrases import Found, Phrases
 from .similar import SimilarQuestions
@@ -54,12 +53,9 @@ def find_contamination(records: Records, is_in: NDArray[np.bool_], benchmarks: S
     phrases, similar = Phrases(texts), SimilarQuestions(texts)
     found: list[Match] = []
     with watch.task("compare with benchmarks", int(is_in.sum()), "rows") as task:
-        for positions, samples in sample_batches(records, is_in):
-            near = _similar(samples, similar)
-            for at, (position, sample) in enumerate(zip(positions, samples, strict=True)):
-                matches = [*_word_for_word(sample, phrases), *near.get(at, ())]
-                found += _best(position, matches, questions)
-            task.advance(len(samples))
+        for position, sample in records.some(is_in):
+            found += _best(position, [*_word_for_word(sample, phrases), *_similar(sample, similar)], questions)
+            task.advance()
     return found
 
 
@@ -76,20 +72,12 @@ def _word_for_word(sample: Sample, phrases: Phrases) -> Iterator[tuple[str, str,
                 yield from (("words", turn.role, found) for found in phrases.equal(text))
 
 
-def _similar(samples: Sequence[Sample], similar: SimilarQuestions) -> dict[int, Matches]:
-    """By sample, the questions that are nearly what a user asks in it."""
-    asked = [
-        (number, text)
-        for number, sample in enumerate(samples)
-        for turn in sample.turns
-        if turn.role == "user"
-        for text in _asked(turn)
-    ]
-    found: dict[int, Matches] = {}
-    for at, question, score in similar.found([text for _, text in asked]):
-        number, text = asked[at]
-        found.setdefault(number, []).append(("similar", "user", Found(question, score, text)))
-    return found
+def _similar(sample: Sample, similar: SimilarQuestions) -> Iterator[tuple[str, str, Found]]:
+    """The questions that are nearly what a user asks."""
+    for turn in sample.turns:
+        if turn.role == "user":
+            for text in _asked(turn):
+                yield from (("similar", "user", Found(number, score, text)) for number, score in similar.found(text))
 
 
 def _asked(turn: Turn) -> list[str]:

@@ -2,16 +2,12 @@
 
 Exact: the same turns, inputs and tools to the character; columns beside them (an id, a category) do not count. Near: `least_jaccard` of
 what is asked, the inputs and the answers is at least the threshold. Of each group the first in pool order stays.
-Cost of near: linear (minhash.py, near.py); some 100 bytes a row for the keys.
-Shape letters: R records, B bands.
+Cost of near: linear (near.py); some 130 bytes a row for the keys.
+Shape letters: R records.
 """
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Watch
+from ..sample import Sample
 from ..store import Records
-from .batches import sample_batches
-from .minhash import N_HASHES, band_keys, rows_per_band, shingles_by_part, signatures
-from .near import near_duplicates
-from .parts import compared_parts
+from .near import Shingles, band_keys, near_duplicates, shingles
+from .normal import plain
 
-Parts = tuple[str, str, str]
-HELD_TEXTS = 2048
+HELD_TEXTS = 512
 """Shingle sets that are held for comparisons, the most recent ones."""
 
 
@@ -72,34 +66,26 @@ def find_duplicates(records: Records, is_in: NDArray[np.bool_], threshold: float
     return sorted([*moved, *near])
 
 
+def compared_parts(sample: Sample) -> tuple[str, str, str]:
+    """What is asked, the separate input and what is answered: each must be alike in near-duplicates; in the form that is compared.
+
+    One text for all would call two questions about the same long passage duplicates.
+    """
+    asked = (turn.text for turn in sample.turns if turn.role != "assistant")
+    inputs = (turn.input for turn in sample.turns)
+    answered = (f"{turn.text}\n{turn.tool_calls}" for turn in sample.turns if turn.role == "assistant")
+    return plain("\n".join(asked)), plain("\n".join(inputs)), plain("\n".join(answered))
+
+
 def _find_near(records: Records, positions: NDArray[np.int64], threshold: float, watch: Watch) -> list[Duplicate]:
-    keys_RB = _all_band_keys(records, positions, rows_per_band(threshold), watch)
-
-    @lru_cache(HELD_TEXTS)
-    def shingles_of(text: int) -> NDArray[np.uint64]:
-        hashes, _ = shingles_by_part([compared_parts(records.sample(int(positions[text])))])
-        return np.unique(hashes)
-
-    found = near_duplicates(keys_RB, shingles_of, threshold, watch)
+    is_asked = np.zeros(len(records), dtype=bool)
+    is_asked[positions] = True
+    texts = (_shingles(sample) for _, sample in records.some(is_asked))
+    keys_TB = band_keys(texts, len(positions), threshold, watch)
+    shingles_of = lru_cache(HELD_TEXTS)(lambda text: _shingles(records.sample(int(positions[text]))))
+    found = near_duplicates(keys_TB, shingles_of, threshold, watch)
     return [Duplicate(int(positions[one.text]), int(positions[one.kept]), "near", one.similarity) for one in found]
 
 
-def _all_band_keys(records: Records, positions: NDArray[np.int64], rows: int, watch: Watch) -> NDArray[np.uint32]:
-    """Every record's keys. This thread reads the texts; others, whose array operations do not hold the interpreter, hash them."""
-    n_workers = os.cpu_count() or 1
-    is_asked = np.zeros(len(records), dtype=bool)
-    is_asked[positions] = True
-    done = [np.empty((0, N_HASHES // rows), dtype=np.uint32)]
-    waiting: deque[Future[NDArray[np.uint32]]] = deque()
-    with watch.task("compare texts", len(positions), "rows") as task, ThreadPoolExecutor(n_workers) as workers:
-        for _, samples in sample_batches(records, is_asked):
-            waiting.append(workers.submit(_keys_of, [compared_parts(sample) for sample in samples], rows))
-            if len(waiting) > n_workers:
-                done.append(waiting.popleft().result())
-            task.advance(len(samples))
-        done += [future.result() for future in waiting]
-    return np.concatenate(done)
-
-
-def _keys_of(parts: Sequence[Parts], rows: int) -> NDArray[np.uint32]:
-    return band_keys(signatures(*shingles_by_part(parts)), rows)
+def _shingles(sample: Sample) -> Shingles:
+    return tuple(shingles(part) for part in compared_parts(sample))

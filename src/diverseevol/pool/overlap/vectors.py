@@ -9,6 +9,9 @@ Shape letters: N rows, D width, B rows of a block, K rows of an earlier block th
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,42 +38,31 @@ def near_vectors(vectors_ND: NDArray[np.float32], threshold: float, watch: Watch
         for start in range(0, len(vectors_ND), BLOCK):
             rows_B = np.arange(start, min(start + BLOCK, len(vectors_ND)))
             unit_BD = _unit(vectors_ND, rows_B, mean_D)
-            best_B, nearest_B = np.full(len(rows_B), -2.0, dtype=np.float32), np.full(len(rows_B), -1)
-            for rows_K in kept_rows:
+            alike: dict[int, list[Near]] = defaultdict(list)
+            for rows_K in [*kept_rows, rows_B]:
                 cosines_BK = unit_BD @ _unit(vectors_ND, rows_K, mean_D).T
-                at_B = cosines_BK.argmax(axis=1)
-                highest_B = cosines_BK[np.arange(len(rows_B)), at_B]
-                is_better_B = highest_B > best_B
-                best_B[is_better_B], nearest_B[is_better_B] = highest_B[is_better_B], rows_K[at_B[is_better_B]]
-            repeats = _within(unit_BD, rows_B, best_B, nearest_B, threshold)
-            found += repeats
-            rest = np.setdiff1d(rows_B, [near.text for near in repeats])
-            if len(rest):
-                kept_rows.append(rest)
+                if rows_K is not rows_B:  # all of them stay, so the most similar one will do
+                    cosines_BK[cosines_BK < cosines_BK.max(axis=1, keepdims=True)] = -2
+                at_B, at_K = np.nonzero(cosines_BK >= threshold)
+                for pair in map(Near, rows_B[at_B].tolist(), rows_K[at_K].tolist(), cosines_BK[at_B, at_K].tolist()):
+                    alike[pair.text].append(pair)
+            repeats = _repeats(alike)
+            found += repeats.values()
+            if len(repeats) < len(rows_B):
+                kept_rows.append(np.array([row for row in rows_B.tolist() if row not in repeats]))
             task.advance(len(rows_B))
     return found
 
 
-def _within(
-    unit_BD: NDArray[np.float32],
-    rows_B: NDArray[np.int64],
-    best_B: NDArray[np.float32],
-    nearest_B: NDArray[np.int64],
-    threshold: float,
-) -> list[Near]:
-    """A block's duplicates: of rows before it, of which the most similar ones are known, or of its own."""
-    cosines_BB = np.tril(unit_BD @ unit_BD.T, -1)
-    is_kept_B = np.ones(len(rows_B), dtype=bool)
-    found = []
-    for at in np.flatnonzero((best_B >= threshold) | (cosines_BB >= threshold).any(axis=1)).tolist():
-        own_B = np.where(is_kept_B[:at], cosines_BB[at, :at], -2)
-        highest = float(own_B.max(initial=-2))
-        other = int(rows_B[own_B.argmax()]) if highest > best_B[at] else int(nearest_B[at])
-        cosine = max(highest, float(best_B[at]))
-        if cosine >= threshold:
-            is_kept_B[at] = False
-            found.append(Near(int(rows_B[at]), other, min(cosine, 1.0)))
-    return found
+def _repeats(alike: Mapping[int, Sequence[Near]]) -> dict[int, Near]:
+    """A block's duplicates by row: of rows that stay before it, or of its own earlier ones that stay."""
+    repeats: dict[int, Near] = {}
+    for row in sorted(alike):
+        kept = [near for near in alike[row] if near.kept < row and near.kept not in repeats]
+        if kept:
+            best = max(kept, key=lambda near: (near.similarity, -near.kept))
+            repeats[row] = best._replace(similarity=min(best.similarity, 1.0))
+    return repeats
 
 
 def _unit(vectors_ND: NDArray[np.float32], rows: NDArray[np.int64], mean_D: NDArray[np.float64]) -> NDArray[np.float32]:

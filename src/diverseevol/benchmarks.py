@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError, QuestionsError
+from .errors import ConfigError, QuestionsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,35 +88,41 @@ FILE_NAMES = ("{name}.jsonl", "{name}.json", "{name}_test_set.jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What `--benchmark NAME[=FILE[:FIELD]]` says."""
+    """What `NAME[=FILE[:FIELD]]` says; without a file it is the known benchmark's own."""
 
     name: str
     file: Path | None
     field: str | None
 
 
-def parse_benchmark(word: str) -> Asked:
-    """Take `NAME[=FILE[:FIELD]]` apart; the file's own name may hold colons.
+def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
+    """Take `NAME[=FILE[:FIELD]]` apart, or a FILE by itself, whose name is then the benchmark's; a file's own name may hold = and :.
+
+    Args:
+        word: What the user wrote.
+        needs_field: Whether a file of no known benchmark has to say which field holds the question.
 
     Raises:
-        ConfigError: the name is unknown and no file is given, or the file has no field that is known.
+        ConfigError: the name is unknown and no file is given, or the field is missing.
     """
     name, equals, place = word.partition("=")
+    if Path(word).expanduser().is_file():
+        name, equals, place = Path(word).name.split(".")[0], "=", word
     known = KNOWN.get(name)
     if not equals:
         if known is None:
             raise ConfigError(f"no benchmark is called {name[:60]!r}. Known: {', '.join(KNOWN)}; or give NAME=FILE:FIELD.")
         return Asked(name, None, None)
     file, colon, field = place.rpartition(":")
-    if not colon or not field or "/" in field or Path(place).is_file():
+    if not colon or not field or "/" in field or Path(place).expanduser().is_file():
         file, field = place, ""
     if not file:
         raise ConfigError(f"--benchmark {word!r} names no file. Give NAME=FILE:FIELD, such as my=questions.jsonl:question.")
-    if known is None and not field:
+    if needs_field and known is None and not field:
         raise ConfigError(
             f"--benchmark {word!r} does not say which field holds the question. Give {name}={place}:FIELD, such as {name}={place}:question."
         )
-    return Asked(name, Path(file), field or None)
+    return Asked(name, Path(file).expanduser(), field or None)
 
 
 def find_file(name: str, folder: Path | None) -> Path:
