@@ -46,6 +46,7 @@ LEVELS = {
     "opening": 12,
     "yardstick": 11,
     "final": 11,
+    "report": 12,
     "planning": 13,
     "calibrating": 13,
     "loop": 13,

@@ -17,7 +17,24 @@ import typer
 
 from .. import __version__, dist
 from ..errors import DiverseEvolError
-from . import answer, compare, demo, diversity, embed, heldout, init, inspect, judge, overlap, plan, run, score, select, status
+from . import (
+    answer,
+    compare,
+    demo,
+    diversity,
+    embed,
+    heldout,
+    init,
+    inspect,
+    judge,
+    overlap,
+    plan,
+    report,
+    run,
+    score,
+    select,
+    status,
+)
 
 EPILOG = "First steps: diverseevol demo · diverseevol run --pool pool.jsonl --model MODEL --out runs/a"
 
@@ -48,7 +65,24 @@ def root(
     """Options before the verb."""
 
 
-for module in (init, plan, run, demo, status, inspect, embed, select, answer, judge, score, diversity, heldout, overlap, compare):
+for module in (
+    init,
+    plan,
+    run,
+    demo,
+    status,
+    inspect,
+    embed,
+    select,
+    answer,
+    judge,
+    score,
+    diversity,
+    heldout,
+    overlap,
+    compare,
+    report,
+):
     module.register(app)
 
 

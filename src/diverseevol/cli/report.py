@@ -1,0 +1,35 @@
+"""`report`: the page that people show to their colleagues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: diverseevol report runs/a --out a.html · diverseevol report runs/compare --out compare.html")(
+        report
+    )
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders, or the folder of one comparison.")],
+    out: Annotated[Path, typer.Option("--out", help="The page, FILE.html; charts as CSV and PNG go to FILE-figures beside it.")],
+    map_: Annotated[
+        Literal["pca", "umap"],
+        typer.Option("--map", help="How the map of the pool is drawn; umap needs `pip install umap-learn`."),
+    ] = "pca",
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", help="Show the coverage of this column's values; else the run's own groups, or clusters."),
+    ] = None,
+) -> None:
+    """Write one HTML page on a run, several runs or a comparison: figures, a map, every pick with its reason. It fetches nothing."""
+    from ..report import write_report
+    from .watch import open_watch
+
+    figures = write_report(runs, out, map_, labels, open_watch())
+    typer.echo(f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB); every chart as CSV and PNG is in {figures}")

@@ -1,0 +1,107 @@
+"""The page's first lines: what was chosen, what it gained, what it cost, in words with the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..progress import duration
+from .chart import Chart, Series, flops_shown, shown
+from .cost import Costs
+from .curves import RANDOM_SETS
+from .runs import Subject, strategy_of
+from .text import plain
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number that stands for itself."""
+
+    value: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Tiles, sentences, and what a comparison says in its own words."""
+
+    tiles: tuple[Tile, ...]
+    sentences: tuple[str, ...]
+    findings: tuple[str, ...] = ()
+
+
+def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], costs: Costs) -> Summary:
+    """Say what the charts show of the run that is looked at closely, and what a comparison found."""
+    run = subject.main
+    n, n_pool = run.n_chosen[-1], len(run.pool)
+    rounds = f"the rounds {run.rounds[0]} to {run.rounds[-1]}" if len(run.rounds) > 1 else "one round"
+    tiles = [Tile(f"{n:,}", "Samples chosen", f"{n / max(1, n_pool):.1%} of {n_pool:,} rows")]
+    first = f"{strategy_of(run)} chose {n:,} of {n_pool:,} rows ({n / max(1, n_pool):.1%}) in {rounds}"
+    if len(subject.runs) > 1:
+        closely = f"Of these {run.name}, which is looked at closely, chose {n:,} of {n_pool:,} rows in {rounds}"
+        first = f"{len(subject.runs)} runs: {', '.join(subject.arms)}. {closely}"
+    sentences = [f"{plain(first, 600)}.", *_quality(quality, tiles), *_diversity(diversity, tiles)]
+    if costs.ratio is not None and costs.measured is not None:
+        planned = f"{costs.predicted / costs.full:.2f} predicted" if costs.predicted and costs.full else ""
+        tiles.append(Tile(f"{costs.ratio:.2f}", "Of one full fine-tuning", planned))
+        is_more = costs.ratio > 1
+        sentences.append(
+            f"The rounds cost {costs.ratio:.2f} of one full fine-tuning on the whole pool ({flops_shown(costs.measured)}, {duration(costs.seconds)})"
+            + (": more than tuning on everything; what is saved are labels and later trainings." if is_more else ".")
+        )
+    else:
+        tiles.append(Tile(duration(costs.seconds), "Wall-clock time"))
+    return Summary(tuple(tiles), tuple(sentences), _findings(subject.comparison))
+
+
+def _quality(charts: list[Chart], tiles: list[Tile]) -> list[str]:
+    found: list[str] = []
+    for chart in charts:
+        main = next((each for each in chart.series if each.role == "main"), None)
+        if main is None or not main.y:
+            continue
+        if not found:
+            tiles.append(Tile(shown(main.y[-1]), chart.title, f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else ""))
+        text = f"{chart.title} went from {shown(main.y[0])} at {shown(main.x[0])} samples to {shown(main.y[-1])} at {shown(main.x[-1])}"
+        text = text if len(main.y) > 1 else f"{chart.title} is {shown(main.y[0])} at {shown(main.x[0])} samples"
+        found.append(f"{text}{_others(chart, main)}.")
+    return found
+
+
+def _diversity(charts: list[Chart], tiles: list[Tile]) -> list[str]:
+    found = []
+    for chart in charts:
+        main = next((each for each in chart.series if each.role == "main"), None)
+        if main is None or not main.y or main.y[-1] is None:
+            continue
+        text = f"{chart.title}: {shown(main.y[-1])}"
+        drawn = next((each for each in chart.series if each.name == RANDOM_SETS), None)
+        detail = ""
+        if drawn is not None and (middle := _at(drawn, main.x[-1])):
+            at = list(drawn.x).index(main.x[-1])
+            low, high = (drawn.low or [])[at], (drawn.high or [])[at]
+            side = f"{abs(main.y[-1] / middle - 1):.0%} {'below' if main.y[-1] < middle else 'above'}"
+            text += f", {side} random sets of the same size ({shown(middle)}; 5–95 %: {shown(low)} to {shown(high)})"
+            detail = f"random sets {shown(middle)}"
+        else:
+            text += _others(chart, main)
+        tiles.append(Tile(shown(main.y[-1]), chart.title, detail))
+        found.append(f"{text}; {'lower covers better' if chart.key == 'covering-radius' else 'higher is more diverse'}.")
+    return found
+
+
+def _others(chart: Chart, main: Series) -> str:
+    """Where the other lines are at the end of the main one."""
+    values = [(each.name, _at(each, main.x[-1])) for each in chart.series if each is not main]
+    texts = [f"{plain(name, 80)} is at {shown(value)}" for name, value in values if value is not None]
+    return f"; there {', '.join(texts)}" if texts else ""
+
+
+def _at(series: Series, x: Any) -> float | None:  # noqa: ANN401 - a place of an axis
+    return series.y[list(series.x).index(x)] if x in series.x else None
+
+
+def _findings(comparison: dict[str, Any] | None) -> tuple[str, ...]:
+    """What `compare` said in words, as it said it."""
+    return tuple(plain(str(line).rstrip(), 600) for line in comparison.get("words", ())) if comparison else ()

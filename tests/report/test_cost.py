@@ -1,0 +1,45 @@
+import pytest
+
+from diverseevol.files import read_json, write_json
+from diverseevol.report.chart import flops_shown
+from diverseevol.report.cost import cost_chart, costs_of
+
+MEASURED = [600 * n + 12_000 for n in (6, 10, 14)]
+PLANNED = [540 * n + 12_000 for n in (6, 10, 14)]
+
+
+def test_measured_beside_predicted_and_one_full_tuning(whole_run, opened):
+    run = opened(whole_run).main
+    costs = costs_of(run)
+    assert (costs.measured, costs.predicted, costs.full) == (sum(MEASURED), sum(PLANNED), 48_000)
+    assert costs.ratio == pytest.approx(sum(MEASURED) / 48_000)
+    assert costs.seconds == pytest.approx(3 * 4.1)
+    chart = cost_chart(run, costs)
+    assert chart.series[0].y == pytest.approx([n / 48_000 for n in PLANNED])
+    assert chart.series[1].y == pytest.approx([n / 48_000 for n in MEASURED])
+    words = "12 s and 5.4e+04 FLOPs, which is 1.12 of one full fine-tuning; 5.22e+04 FLOPs were predicted (+3%)."
+    assert chart.says == f"The finished rounds took {words}"
+    assert costs.rows[1][1] == ["0", "tuning", "600", "3.6e+03 FLOPs", "2.0 s", "0.01 GB"]
+    assert costs.rows[1][0] == ["0", "choosing", "–", "–", "0.1 s", "0.00 GB"]
+
+
+def test_without_a_plan_or_with_a_trainer_that_says_nothing(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "r")
+    metrics = read_json(run.metrics_file(1))
+    del metrics["stages"]["train"]["flops"]
+    write_json(run.metrics_file(1), metrics)
+    costs = costs_of(opened(run.root).main)
+    assert (costs.measured, costs.ratio, costs.predicted) == (None, None, sum(PLANNED))
+    assert cost_chart(opened(run.root).main, costs).series[1].y[1] is None
+    run.plan_file.unlink()
+    costs = costs_of(opened(run.root).main)
+    assert (costs.predicted, costs.full, costs.ratio) == (None, None, None)
+    assert cost_chart(opened(run.root).main, costs) is None
+
+
+@pytest.mark.parametrize(
+    ("flops", "text"),
+    [(12.0, "12 FLOPs"), (1.534e12, "1.53 TFLOPs"), (2e18, "2 EFLOPs"), (3e22, "3e+22 FLOPs"), (5e6, "5 MFLOPs")],
+)
+def test_flops_for_people(flops, text):
+    assert flops_shown(flops) == text
