@@ -119,7 +119,7 @@ def find_scouts(reader: RowReader, rows: np.ndarray, space: Space, device: torch
     if (first_B - truth_B).sum() < SMALL_GAP * truth_B.sum():
         return None
     some_rows = _even_part(rows[::2], 4 * N_SCOUTS)
-    step = max(1, BLOCK_NUMBERS // reader.width)
+    step = max(1, BLOCK_NUMBERS // (4 * reader.width))
     seen_SP = torch.cat([space.seen(reader.float32(some_rows[part], device)) for part in blocks(len(some_rows), step)])
     found = spread_rows(seen_SP, N_SCOUTS)
     scout_rows = some_rows[found.cpu().numpy()]
