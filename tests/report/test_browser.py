@@ -234,6 +234,16 @@ def test_charts_follow_the_colour_scheme(visit, page_file):
     assert page.complaints == []
 
 
+def test_paper_shows_what_was_never_scrolled_to(visit, page_file):
+    page = visit(page_file)
+    n_charts = page.locator("[data-chart]").count()
+    assert page.locator("[data-chart] .main-svg").count() < 3 * n_charts  # drawn when they come near
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_function("[...document.querySelectorAll('[data-chart]')].every((place) => place.querySelector('.main-svg'))")
+    page.wait_for_selector("#map [data-ready=yes]")
+    assert page.complaints == []
+
+
 def test_every_control_has_a_name_and_every_chart_a_table(visit, page_file):
     page = visit(page_file)
     see_everything(page)

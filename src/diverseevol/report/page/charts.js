@@ -122,13 +122,15 @@ function draw(place) {
 }
 
 const drawn = new Set();
+function drawOnce(place) {
+  if (drawn.has(place)) return;
+  drawn.add(place);
+  draw(place);
+}
 const watcher = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (isIntersecting && !drawn.has(target)) {
-      drawn.add(target);
-      draw(target);
-    }
-  }
+  for (const { isIntersecting, target } of entries) if (isIntersecting) drawOnce(target);
 }, { rootMargin: "400px" });
-document.querySelectorAll("[data-chart]").forEach((place) => watcher.observe(place));
+const places = document.querySelectorAll("[data-chart]");
+places.forEach((place) => watcher.observe(place));
+addEventListener("beforeprint", () => places.forEach(drawOnce)); // paper shows everything
 for (const query of [dark, narrow]) query.addEventListener("change", () => drawn.forEach(draw));

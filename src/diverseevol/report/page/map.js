@@ -119,8 +119,11 @@ const map = (() => {
 
   fit(true);
   tell();
-  const opener = new IntersectionObserver(([entry]) => {
-    if (!entry.isIntersecting) return;
+  const opener = new IntersectionObserver(([entry]) => entry.isIntersecting && open(), { rootMargin: "400px" });
+  let isOpen = false;
+  function open() {
+    if (isOpen) return;
+    isOpen = true;
     opener.disconnect();
     redraw().then(() => {
       place.on("plotly_hover", ({ points }) => show(points[points.length - 1].customdata));
@@ -136,8 +139,9 @@ const map = (() => {
     for (const query of [dark, narrow]) query.addEventListener("change", redraw);
     let waiting = 0;
     new ResizeObserver(() => { clearTimeout(waiting); waiting = setTimeout(redraw, 150); }).observe(place);
-  }, { rootMargin: "400px" });
+  }
   opener.observe(place);
+  addEventListener("beforeprint", open);
   slider.addEventListener("input", change);
   chooser?.addEventListener("change", () => { fit(false); change(); });
 
