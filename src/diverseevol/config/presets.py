@@ -65,6 +65,6 @@ ABOUT = {
     "train.lr_scheduler_type": "How the learning rate falls: cosine, linear, constant, …",
     "train.warmup_steps": "Warm-up: below 1 a share of the steps, else their number.",
     "train.num_train_epochs": "How often each chosen sample is read in a round.",
-    "train.per_device_train_batch_size": "Samples that a device takes at once; lower it where memory runs out.",
+    "train.per_device_train_batch_size": "Samples that a device takes at once; lower it where memory runs out, raise it on a GPU with room.",
 }
 """What keys mean that a preset names and that are not a section's own."""
