@@ -45,6 +45,13 @@ def test_several_runs_are_named_and_others_stand_beside_the_first(made, opened, 
     assert "Covering radius: 0.4; there random is at 0.5; lower covers better." in sentences
 
 
+def test_a_mean_over_seeds_is_called_one(made, opened, tmp_path):
+    runs = [made.make_run(tmp_path / f"run-{seed}", losses=(3.0, 2.75, 2.0 + seed / 2), seed=seed) for seed in (0, 1)]
+    summary = gather(opened(*(run.root for run in runs))).summary
+    assert summary.sentences[1] == "Held-out loss of k_center, mean of 2 seeds, went from 3 at 6 samples to 2.25 at 14."
+    assert summary.tiles[1].label == "Held-out loss, mean over seeds"
+
+
 def test_a_comparison_speaks_in_its_own_words(made, opened, tmp_path):
     made.make_run(tmp_path / "runs/seed-0/k_center")
     made.write_json(

@@ -61,10 +61,13 @@ def _quality(charts: list[Chart], tiles: list[Tile]) -> list[str]:
         main = next((each for each in chart.series if each.role == "main"), None)
         if main is None or not main.y:
             continue
+        is_mean = main.name.endswith(" seeds")
         if not found:
-            tiles.append(Tile(shown(main.y[-1]), chart.title, f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else ""))
-        text = f"{chart.title} went from {shown(main.y[0])} at {shown(main.x[0])} samples to {shown(main.y[-1])} at {shown(main.x[-1])}"
-        text = text if len(main.y) > 1 else f"{chart.title} is {shown(main.y[0])} at {shown(main.x[0])} samples"
+            start = f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else ""
+            tiles.append(Tile(shown(main.y[-1]), f"{chart.title}, mean over seeds" if is_mean else chart.title, start))
+        what = f"{chart.title} of {plain(main.name, 80)}," if is_mean else chart.title
+        text = f"{what} went from {shown(main.y[0])} at {shown(main.x[0])} samples to {shown(main.y[-1])} at {shown(main.x[-1])}"
+        text = text if len(main.y) > 1 else f"{what} is {shown(main.y[0])} at {shown(main.x[0])} samples"
         found.append(f"{text}{_others(chart, main)}.")
     return found
 
