@@ -18,7 +18,7 @@ from diverseevol import __version__
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULE_OF = {"huggingface_hub": "huggingface-hub", "lm_eval": "lm-eval", "sentence_transformers": "sentence-transformers"}
-MODULE_OF |= {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+MODULE_OF |= {"sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml"}
 # Used by transformers, TRL and torch, which do not require it themselves: for training, for 4-bit weights, for TensorBoard's files.
 FOR_OTHERS = {"accelerate", "bitsandbytes", "tensorboard"}
 

@@ -20,7 +20,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="The page, FILE.html; charts as CSV and PNG go to FILE-figures beside it.")],
     map_: Annotated[
         Literal["pca", "umap"],
-        typer.Option("--map", help="How the map of the pool is drawn; umap needs `pip install umap-learn`."),
+        typer.Option("--map", help="How the map of the pool is drawn; umap needs the extra umap."),
     ] = "pca",
     labels: Annotated[
         str | None,

@@ -83,7 +83,7 @@ def _umap(reduced_PK: NDArray[np.float64], whose: str, seed: int) -> Projection:
         from umap import UMAP
     except ImportError:
         raise ConfigError(
-            "--map umap needs a package that is not installed. Give `pip install umap-learn`, or --map pca."
+            "--map umap needs a package that is not installed. Install it with: pip install 'diverseevol[umap]', or give --map pca."
         ) from None
     is_good = np.isfinite(reduced_PK).all(axis=1)
     xy_P2 = np.full((len(reduced_PK), 2), np.nan)
