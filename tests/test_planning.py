@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from diverseevol import evolve, load_config
-from diverseevol.errors import ConfigError, DiverseEvolError, ModelError, PoolError, UnknownStrategyError
+from diverseevol.errors import BadRowsError, ConfigError, DiverseEvolError, ModelError, PoolError, UnknownStrategyError
 from diverseevol.planning import read_facts
 from diverseevol.progress import SILENT
 
@@ -95,3 +95,13 @@ def test_a_tokenizer_of_its_own_for_the_target(made_model, pool_file, tmp_path):
     assert (found.model.width, found.target.width) == (32, 64)
     assert found.target_lengths.mean > found.lengths.mean  # fewer words known: more tokens
     assert np.isclose(found.lengths.mean, read_facts(config(made_model, pool_file, tmp_path / "run"), SILENT).lengths.mean)
+
+
+def test_bad_rows_are_counted_and_no_file_is_named_that_goes(made_model, pool_file, tmp_path):
+    file = tmp_path / "pool.jsonl"
+    file.write_text(pool_file.read_text() + '{"instruction": "no response", "output": ""}\nnot JSON\n')
+    facts = read_facts(config(made_model, file, tmp_path / "run"), SILENT)
+    assert "2 of 202 rows are bad; the run puts them aside" in facts.notes
+    with pytest.raises(BadRowsError, match=r"2 of 202 rows are bad [\s\S]* or raise pool.max_bad\.?$") as caught:
+        read_facts(config(made_model, file, tmp_path / "run", "pool.max_bad=0.001"), SILENT)
+    assert "quarantine" not in str(caught.value)

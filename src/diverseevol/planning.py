@@ -53,7 +53,7 @@ def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
     other = usable_tokenizer(final) if config.final or is_other else tokenizer
     with tempfile.TemporaryDirectory(prefix="diverseevol-plan-") as folder:
         pool_dir = _prepared(config, parts)
-        pool = Pool.open(pool_dir) if pool_dir else Pool.read(config.pool, config.seed, Path(folder) / "pool", watch)
+        pool = Pool.open(pool_dir) if pool_dir else _read_pool(config, Path(folder) / "pool", watch)
         lengths = _all_lengths(pool_dir, pool) if pool_dir else _lengths(pool, tokenizer, rounds)
         facts = Facts(
             lengths=lengths,
@@ -65,9 +65,18 @@ def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
         )
         pool_columns(pool, sorted(needs - frozenset(Signal)))
         facts = _with_rows_apart(config, facts, pool, Path(folder), watch)
+        if n_bad := pool.records.n_bad:
+            facts = replace(facts, notes=(f"{n_bad:,} of {pool.records.n_read:,} rows are bad; the run puts them aside",))
     if is_here:
         facts = replace(facts, program_bytes=process_bytes(), is_float32=device().type == "cpu")
     return _with_notes(config, facts)
+
+
+def _read_pool(config: RunConfig, folder: Path, watch: Watch) -> Pool:
+    try:
+        return Pool.read(config.pool, config.seed, folder, watch)
+    except BadRowsError as error:  # whose file goes when the plan is made
+        raise BadRowsError(str(error).replace(f"; all of them are in {folder / 'quarantine.jsonl'}", "")) from None
 
 
 def _prepared(config: RunConfig, parts: dict[str, str]) -> Path | None:
@@ -136,7 +145,7 @@ def _with_rows_apart(config: RunConfig, facts: Facts, pool: Pool, folder: Path, 
 
 def _with_notes(config: RunConfig, facts: Facts) -> Facts:
     """Say what the figures leave out."""
-    notes, needs = [], facts.needs
+    notes, needs = list(facts.notes), facts.needs
     if config.embed.model and Signal.EMBEDDING in needs:
         needs = needs - {str(Signal.EMBEDDING)}
         notes.append(f"the one pass of {config.embed.model} over the pool's texts is not counted")

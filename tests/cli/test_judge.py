@@ -174,7 +174,7 @@ def test_verdicts_of_another_judge_are_replaced_with_a_word_and_come_back_free(f
         for name in ("judge", "other", "judge"):
             call(*files[:-1], name, "--base-url", judge.url, "--yes")
         assert len(judge.asked) == 24
-    assert capsys.readouterr().err.count("holds 12 other verdicts, which these replace; their replies stay stored.") == 2
+    assert capsys.readouterr().err.count("holds 12 other verdicts, which new ones will replace; their replies stay stored.") == 2
     assert {v["judge"] for v in lines(tmp_path / "v.jsonl")} == {"judge"}
 
 

@@ -15,6 +15,7 @@ from diverseevol import evolve, load_config
 from diverseevol.cli.status import _follow, _show_json, looks
 from diverseevol.cli.status_live import live_view
 from diverseevol.cli.status_text import at_words, changes, cost_lines, head_words, pick_words, pool_words, status_lines, sum_words
+from diverseevol.errors import RunFolderError
 from diverseevol.files import read_json
 from diverseevol.status import run_status
 
@@ -332,11 +333,31 @@ def test_a_watcher_does_not_read_everything_again_at_every_look(run_dir, monkeyp
     assert run_status(run_dir, None, known) == first
 
 
-def test_of_no_run_even_with_watch(tmp_path):
-    with start("status", tmp_path, "--watch") as ended:
-        _, err = ended.communicate(timeout=300)
-    assert ended.returncode == 1
-    assert err == f"Error: {tmp_path} is not a run folder: it has no config.yaml. Give the folder named by --out.\n"
+def test_of_no_run_even_with_watch(tmp_path, monkeypatch):
+    monkeypatch.setattr("diverseevol.cli.status.STARTING", 0.2)
+    began = time.monotonic()
+    with pytest.raises(RunFolderError, match="is not a run folder: it has no config.yaml. Give the folder named by --out."):
+        list(looks(tmp_path, 0.05))
+    assert time.monotonic() - began > 0.2
+
+
+def test_a_run_that_is_just_being_started_is_waited_for(run_dir, tmp_path, monkeypatch):
+    from diverseevol import status
+
+    stopped = {"state": "stopped", "is_running": False}
+    said = [RunFolderError("no config.yaml"), stopped, {"state": "running", "is_running": True}, stopped, None]
+
+    def next_state(*_):
+        state = said.pop(0)
+        if isinstance(state, Exception):
+            raise state
+        return state
+
+    monkeypatch.setattr(status, "run_status", next_state)
+    assert [each["state"] for each in looks(tmp_path, 0.01)] == ["stopped", "running", "stopped"]
+    monkeypatch.setattr("diverseevol.cli.status.STARTING", 0.0)
+    said[:] = [stopped, None]
+    assert [each["state"] for each in looks(tmp_path, 0.01)] == ["stopped"]
 
 
 def test_status_loads_no_torch(run_dir):

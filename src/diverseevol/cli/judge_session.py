@@ -45,7 +45,9 @@ class JudgeSession:
         for contest in self.contests:
             self._say_missing(contest)
             if n := n_replaced(contest.file, contest.pairing.judgements, self.judge):
-                self.watch.note(f"{contest.file} holds {n} other verdicts, which these replace; their replies stay stored.")
+                self.watch.note(
+                    f"{contest.file} holds {n} other verdicts, which new ones will replace; their replies stay stored."
+                )
         n_judgements = sum(len(contest.pairing.judgements) for contest in self.contests)
         n_different = f" ({len(self.different):,} different)" if len(self.different) < n_judgements else ""
         self.watch.note(

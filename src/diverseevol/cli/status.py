@@ -15,6 +15,8 @@ import typer
 from .inspect import RunArgument
 
 INTERRUPTED = 130
+STARTING = 20.0
+"""Seconds that a watcher gives a run to begin or to go on: it loads its libraries before it takes its folder."""
 Show = Callable[[dict[str, Any]], None]
 
 
@@ -72,20 +74,33 @@ def _follow(run: Path, interval: float, show: Show) -> int:
 
 
 def looks(run: Path, interval: float) -> Iterator[dict[str, Any]]:
-    """The run's state now and every `interval` seconds, to the one after which no process works on it."""
+    """The run's state now and every `interval` seconds, to the one after which no process works on it.
+
+    Raises:
+        RunFolderError: `run` is no run folder, and has not become one while a run may be starting.
+    """
+    from ..errors import RunFolderError
     from ..run_folder import RunFolder
     from ..status import run_status
     from ..watching import Silence
 
     silence, known = Silence(), dict[Any, Any]()
+    began, was_running = time.monotonic(), False
     while True:
+        may_start = not was_running and time.monotonic() - began < STARTING
         try:
             state = run_status(run, silence.seconds(RunFolder(run)), known)
+        except RunFolderError:
+            if not may_start:
+                raise
+            time.sleep(interval)
+            continue
         except OSError:  # a file that was replaced or a network that is gone for a moment: no news
             time.sleep(interval)
             continue
         yield state
-        if state["is_running"] is False:
+        was_running |= state["is_running"] is not False
+        if state["is_running"] is False and (state["state"] == "finished" or not may_start):
             return
         time.sleep(interval)
 

@@ -51,6 +51,8 @@ def head_words(state: State) -> str:
 
 def pool_words(state: State) -> str:
     """Rows of the pool, and what was left out of it."""
+    if state["stage"] == "pool":
+        return "pool not read yet"
     n_found, n_dropped = state["n_duplicates"], state["n_duplicates_dropped"]
     parts = [
         f"{state['n_quarantined']:,} in quarantine",

@@ -61,6 +61,10 @@ def find_verdict_files(paths: Sequence[Path]) -> list[Path]:
             raise SourceNotFoundError(f"there are no verdicts at {str(path)!r}: no such file or folder. Correct the path.")
         inside = _inside(path) if path.is_dir() else [path]
         if not inside:
+            if RunFolder(path).config_file.exists():
+                raise SourceNotFoundError(
+                    f"{path} has no verdicts yet. Have its answers judged: diverseevol judge {path} --benchmark NAME."
+                )
             raise SourceNotFoundError(f"{path} holds no .jsonl or .json file. Give a verdict file or a folder of them.")
         found += inside
     return found
