@@ -120,7 +120,7 @@ def _asked_rounds(run: RunFolder, benchmark: str, word: str) -> list[str]:
         there = ", ".join(sorted(names)) or "none"
         raise ConfigError(
             f"no answers of round {word} to {benchmark} in {run.root}; there are: {there}. Make them first: diverseevol answer {run.root} "
-            f"--benchmark {benchmark}."
+            f"--benchmark {benchmark} --round {word}."
         )
     return found
 

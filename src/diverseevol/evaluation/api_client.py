@@ -118,7 +118,7 @@ class ApiClient:
             cause = error.__cause__ or error
             # The library under the client is httpx or httpx2, by its version; their classes are told by their names.
             never_arrived = type(cause).__name__ in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
-            text = self._struck(f"{type(cause).__name__}: {cause}")
+            text = self._struck(f"{type(cause).__name__}: {cause} ({self.url})")
             return Trouble(text, is_passing=True, may_be_charged=not never_arrived)
 
     def _status_trouble(self, said: str, status: int, code: str | None, headers: Mapping[str, str]) -> Trouble:
