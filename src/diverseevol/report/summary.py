@@ -41,7 +41,11 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
     if len(subject.runs) > 1:
         closely = f"Of these {run.name}, which is looked at closely, chose {n:,} of {n_pool:,} rows in {rounds}"
         first = f"{len(subject.runs)} runs: {', '.join(subject.arms)}. {closely}"
-    sentences = [f"{plain(first, 600)}.", *_quality(quality, tiles), *_diversity(diversity, tiles)]
+    sentences = [
+        f"{plain(first, 600)}.",
+        *_quality(quality, tiles, is_mean=len(subject.arms[run.arm]) > 1),
+        *_diversity(diversity, tiles),
+    ]
     if costs.ratio is not None and costs.measured is not None:
         planned = f"{costs.predicted / costs.full:.2f} predicted" if costs.predicted and costs.full else ""
         tiles.append(Tile(f"{costs.ratio:.2f}", "Of one full fine-tuning", planned))
@@ -55,13 +59,12 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
     return Summary(tuple(tiles), tuple(sentences), _findings(subject.comparison))
 
 
-def _quality(charts: list[Chart], tiles: list[Tile]) -> list[str]:
+def _quality(charts: list[Chart], tiles: list[Tile], is_mean: bool) -> list[str]:
     found: list[str] = []
     for chart in charts:
         main = next((each for each in chart.series if each.role == "main"), None)
         if main is None or not main.y:
             continue
-        is_mean = main.name.endswith(" seeds")
         if not found:
             start = f"{shown(main.y[0])} after round 0" if len(main.y) > 1 else ""
             tiles.append(Tile(shown(main.y[-1]), f"{chart.title}, mean over seeds" if is_mean else chart.title, start))
