@@ -82,6 +82,7 @@ def test_rows_that_are_not_in_the_pool_are_counted_by_kind():
     assert pool_words(state(**counts)) == (
         "pool 2,000 rows (1,234 in quarantine, 7 duplicates left out, 3 left out as benchmark questions)"
     )
+    assert pool_words(state(stage="pool", n_pool=0)) == "pool not read yet"
     assert pool_words(state(n_duplicates=7)) == "pool 2,000 rows (0 in quarantine, 7 duplicates among them)"
 
 

@@ -262,3 +262,12 @@ def test_paths_without_verdicts_say_so(tmp_path):
         find_verdict_files([tmp_path / "gone"])
     with pytest.raises(SourceNotFoundError, match=r"holds no \.jsonl or \.json file"):
         find_verdict_files([tmp_path])
+
+
+def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / "plan.json").write_text("{}")
+    with pytest.raises(
+        SourceNotFoundError, match="has no verdicts yet. Have its answers judged: diverseevol judge .* --benchmark NAME"
+    ):
+        find_verdict_files([tmp_path])
