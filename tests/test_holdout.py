@@ -13,6 +13,7 @@ from diverseevol.errors import ConfigError
 from diverseevol.holdout import draw_holdout
 from diverseevol.pool import Pool
 from diverseevol.pool.ids import content_hash
+from diverseevol.progress import LineWatch
 from diverseevol.status import explain_sample
 
 QUICK = (
@@ -157,7 +158,10 @@ def held(made_model, doubled, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "a"
     words = ("pool.holdout=40", "pool.holdout_by=skill")
     settings_ = config(made_model, doubled, out, *words, n_init=20, n_new=120)
-    return out, settings_, list(evolve(settings_))
+    said = []
+    rounds = list(evolve(settings_, LineWatch(said.append)))
+    assert len([line for line in said if line.startswith("held out: 40 rows")]) == 1
+    return out, settings_, rounds
 
 
 def test_a_held_out_row_or_a_copy_of_one_is_never_chosen(held):
@@ -206,8 +210,10 @@ def test_its_loss_is_that_of_the_same_rows_from_a_file(held, made_model, doubled
 
 def test_a_resumed_run_keeps_its_split_and_strategies_share_it(held, made_model, doubled, tmp_path):
     out, settings_, rounds = held
-    before = (out / "heldout/ids.txt").stat().st_mtime_ns
-    assert [round_.chosen_ids for round_ in evolve(settings_)] == [round_.chosen_ids for round_ in rounds]
+    before, said = (out / "heldout/ids.txt").stat().st_mtime_ns, []
+    resumed = evolve(settings_, LineWatch(said.append))
+    assert [round_.chosen_ids for round_ in resumed] == [round_.chosen_ids for round_ in rounds]
+    assert said == []
     assert (out / "heldout/ids.txt").stat().st_mtime_ns == before
     rows = lines(doubled)
     random.Random(3).shuffle(rows)

@@ -51,6 +51,8 @@ def test_what_is_not_known_is_not_said(values, words):
     ("seconds", "words"),
     [
         (0.0, "0.0 s"),
+        (0.049, "<0.1 s"),
+        (0.051, "0.1 s"),
         (9.94, "9.9 s"),
         (9.96, "10 s"),
         (59.4, "59 s"),

@@ -7,7 +7,7 @@ import yaml
 
 from diverseevol.config import load_config
 from diverseevol.errors import RunChangedError, RunFolderError, RunLockedError
-from diverseevol.run_folder import RunFolder, flat, locked
+from diverseevol.run_folder import RunFolder, flat, locked, runs_below
 
 
 def config(*words):
@@ -130,9 +130,26 @@ def test_two_processes_cannot_hold_one_folder(tmp_path):
 
 def test_a_place_that_cannot_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RunFolderError, match="cannot write in the run folder"), locked(tmp_path / "file"):
+    with pytest.raises(RunFolderError, match="cannot write in the run folder .*: Not a directory"), locked(tmp_path / "file/run"):
         pass
 
 
 def test_flat():
     assert flat({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}
+
+
+def test_run_folders_below_a_folder(tmp_path):
+    for place in ("b", "a", "cmp/runs/seed-0/k_center", "too/deep/for/a/look", "cmp/runs"):
+        (tmp_path / place / "rounds").mkdir(parents=True)
+    for place in ("b", "a", "cmp/runs/seed-0/k_center", "too/deep/for/a/look", "other"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "config.yaml").write_text("rounds: 1\n")
+    assert runs_below(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert runs_below(tmp_path / "cmp") == [tmp_path / "cmp/runs/seed-0/k_center"]
+    assert runs_below(tmp_path / "a") == runs_below(tmp_path / "nowhere") == []
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "f").write_text("")
+    with pytest.raises(RunFolderError, match="f is a file. Give --out a folder."), locked(tmp_path / "f"):
+        pass

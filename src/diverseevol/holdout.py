@@ -40,19 +40,21 @@ def take_holdout(
         ConfigError: the pool has too few rows for it, or no such column.
         PoolError: the stored list is not this pool's.
     """
-    dist.on_main(lambda: _draw_and_save(run, config, data.pool, listed_rows, seed))
+    is_new = dist.on_main(lambda: _draw_and_save(run, config, data.pool, listed_rows, seed))
     rows = data.pool.rows_of(run.holdout_file.read_text("utf-8").split())
     held = Prepared(data.pool.take(rows), Tokens.open(run.tokens_dir, data.pool.positions[rows]))
     barred = data.pool.rows_also_in(held.pool)
-    n_copies = len(barred) - len(rows)
-    copies = f", and {n_copies:,} copies of them left out of every choice" if n_copies else ""
-    watch.note(f"held out: {len(rows):,} rows{copies}; see {run.holdout_file}")
+    if is_new:
+        n_copies = len(barred) - len(rows)
+        copies = f", and {n_copies:,} copies of them left out of every choice" if n_copies else ""
+        watch.note(f"held out: {len(rows):,} rows{copies}; see {run.holdout_file}")
     return held, barred
 
 
-def _draw_and_save(run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int) -> None:
+def _draw_and_save(run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int) -> bool:
+    """Whether the rows were drawn now; they are drawn once a run."""
     if run.holdout_file.exists():
-        return
+        return False
     groups = group_names(pool, config.holdout_by, "pool.holdout_by") if config.holdout_by else None
     rows = draw_holdout(pool.ids, config.holdout or 0, seed, groups, listed_rows)
     copies = np.setdiff1d(pool.rows_also_in(pool.take(rows)), rows)
@@ -60,6 +62,7 @@ def _draw_and_save(run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: 
     if len(copies):
         write_text(run.holdout_copies_file, "".join(f"{pool.id(row)}\n" for row in copies.tolist()))
     write_text(run.holdout_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist()))  # the last: it says that all is there
+    return True
 
 
 def draw_holdout(

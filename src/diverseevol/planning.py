@@ -155,6 +155,4 @@ def _with_notes(config: RunConfig, facts: Facts) -> Facts:
         notes.append(f"{config.model} itself is never tuned: set final=true")
     if config.stop.measure or config.stop.samples or config.stop.tokens or config.stop.flops or config.stop.hours:
         notes.append("stop.* may end the run earlier: these figures are the most")
-    if "k_center" in config.selection.strategy:
-        notes.append("chosen rows are taken to be as long as the pool's on average; K-Center tends to pick longer ones")
     return replace(facts, needs=needs, notes=tuple(notes))

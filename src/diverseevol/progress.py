@@ -197,7 +197,9 @@ class LineWatch:
 
 
 def duration(seconds: float) -> str:
-    """Write a number of seconds as people say it: `4.2 s`, `3 min 20 s`, `2 h 05 min`."""
+    """Write a number of seconds as people say it: `4.2 s`, `3 min 20 s`, `2 h 05 min`; `<0.1 s` where there is hardly any."""
+    if 0 < seconds < 0.05:
+        return "<0.1 s"
     if seconds < 59.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

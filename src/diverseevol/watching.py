@@ -135,4 +135,4 @@ def last_picks(run: RunFolder, index: int) -> list[dict[str, Any]]:
     with run.chosen_file(index).open(encoding="utf-8") as lines:
         picks = [json.loads(line) for line, _ in zip(lines, range(N_PICKS), strict=False)]
     pool = Pool.open(run.pool_dir)
-    return [{**pick, "text": plain_text(pool.sample(int(pick["row"])))[:LONGEST]} for pick in picks]
+    return [{**pick, "text": plain_text(pool.sample(int(pick["row"])), " → ")[:LONGEST]} for pick in picks]

@@ -92,7 +92,7 @@ def test_a_small_plan_below_one_says_what_it_leaves_out(made_model, pool_file, t
     assert "(read from all of them)" in ended.stdout
     assert "l4, 121 TFLOP/s bf16 × 0.1" in ended.stdout
     assert "more than tuning on everything" not in ended.stdout
-    assert "note: chosen rows are taken to be as long" in ended.stdout
+    assert "note: chosen rows are counted at the pool's mean length" in ended.stdout
     assert "note: a model this small reaches far less than 0.1 of the peak: --calibrate" in ended.stdout
     assert not (tmp_path / "run").exists()
 

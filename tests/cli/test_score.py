@@ -80,6 +80,13 @@ def test_text_is_a_table_by_round(files):
     assert f"{report['files'][0]['lengths']['controlled']:.2f}" in shown
 
 
+def test_several_files_without_a_difference_say_how_to_take_one(files):
+    hint = "No difference was taken: --against FILE takes every file's from one; two files, or two folders, need nothing further."
+    assert hint in call(files[0].parent).stdout.splitlines()
+    assert hint not in call(*files).stdout.splitlines()
+    assert hint not in call(files[0]).stdout.splitlines()
+
+
 def test_two_files_are_compared_in_words(files):
     gap = json.loads(call(*files, "--json").stdout)["differences"][0]
     line = call(*files).stdout.splitlines()[-1]

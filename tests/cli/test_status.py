@@ -14,7 +14,17 @@ from rich.console import Console
 from diverseevol import evolve, load_config
 from diverseevol.cli.status import _follow, _show_json, looks
 from diverseevol.cli.status_live import live_view
-from diverseevol.cli.status_text import at_words, changes, cost_lines, head_words, pick_words, pool_words, status_lines, sum_words
+from diverseevol.cli.status_text import (
+    at_words,
+    changes,
+    cost_lines,
+    head_words,
+    overview_line,
+    pick_words,
+    pool_words,
+    status_lines,
+    sum_words,
+)
 from diverseevol.errors import RunFolderError
 from diverseevol.files import read_json
 from diverseevol.status import run_status
@@ -221,6 +231,16 @@ def test_a_finished_run_is_shown_once(run_dir):
     assert "picked: “" in out
     assert "from its nearest chosen" in out
     assert "2 of 2 rounds done" in out.splitlines()[-1]
+
+
+def test_a_folder_of_runs_is_a_line_a_run(run_dir):
+    ended = start("status", run_dir.parent)
+    out, err = ended.communicate(timeout=300)
+    (line,) = out.splitlines()
+    assert line.startswith(f"{run_dir}: finished; k_center; 2 of 2 rounds done, ")
+    (values,) = json.loads(start("status", run_dir.parent, "--json").communicate(timeout=300)[0])
+    assert values["run"] == str(run_dir)
+    assert overview_line(state()).startswith("runs/a: running (process 7 on far); k_center; round 1: train: 3 of 6 steps (50%)")
 
 
 def test_the_loop_leaves_how_it_ended(run_dir):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from diverseevol.evaluation.comparison import Measure, Point, Run, compare_runs
-from diverseevol.evaluation.comparison_words import in_words, rows, shown, verdict_line
+from diverseevol.evaluation.comparison_words import in_words, remarks, rows, shown, verdict_line
 
 LOSS = Measure("loss", "held-out loss")
 BALANCED = Measure("balanced", "balanced loss")
@@ -163,3 +163,13 @@ def test_a_lead_is_not_laid_to_longer_responses_where_there_is_no_lead_or_they_a
         comparison = compare_runs(runs, (LOSS,), ["random"])
         assert [comparison.find("k_center", "random", "loss", axis).verdict for axis in ("samples", "tokens")] == verdicts
         assert not any("longer responses" in line for line in in_words(comparison))
+
+
+def test_remarks_are_what_the_differences_do_not_say():
+    comparison = compared(BETTER[:3], tokens=(1000, 2000, 3300))
+    found = remarks(comparison)
+    assert found[0] == "k_center was given 10% more response tokens than random for as many samples."
+    assert [line.split()[0] for line in found[-2:]] == ["3", "Intervals"]
+    assert [line.strip() for line in in_words(comparison) if not line.startswith("    ") and "is better)" not in line][
+        1:
+    ] == found

@@ -13,7 +13,7 @@ SHAPE = dict(
 @pytest.fixture
 def lengths():
     percentiles = {5: 2, 25: 5, 50: 9, 75: 12, 95: 18, 100: 20}
-    return Lengths(1000, 500, 10.0, 120.0, 4.0, percentiles, 0.01, 0.0)
+    return Lengths(1000, 500, 10.0, 120.0, 4.0, percentiles, 0.01, 0.0, 16.0)
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ def test_rows_without_a_trained_token_are_left_out_of_everything():
     assert found.truncated_share == pytest.approx(1 / 3)
     assert found.percentiles == {5: 8, 25: 8, 50: 8, 75: 12, 95: 12, 100: 12}
     assert found.n_tokens == 6000
+    assert found.mean_of_longest == 12
+    many = Lengths.of(np.array([9, 1, 2, 3, 4, 5, 6, 8]), np.ones(8), np.ones(8), 8)
+    assert many.mean_of_longest == (8 + 9) / 2
 
 
 def test_a_pool_with_nothing_to_train_on():

@@ -14,6 +14,12 @@ def test_the_ratio_by_hand(config, facts):
     assert plan.as_dict()["ratio"] == plan.ratio
 
 
+def test_longer_picks_cost_more_tuning_and_nothing_else(config, facts):
+    plan = make_plan(config(), facts)
+    assert plan.ratio_if_long == pytest.approx((6 * 80 * 2700 * 1.6 + 2 * 3_120_000) / 14_400_000)
+    assert plan.as_dict()["ratio_if_long"] == plan.ratio_if_long
+
+
 def test_an_adapters_run_is_compared_with_full_tuning_and_with_its_own_kind(config, facts):
     plan = make_plan(config("train.method=lora"), facts)
     assert plan.full_flops == 6 * 80 * 30_000

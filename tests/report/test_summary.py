@@ -52,9 +52,14 @@ def test_a_mean_over_seeds_is_called_one(made, opened, tmp_path):
     assert summary.tiles[1].label == "Held-out loss, mean over seeds"
 
 
-def test_a_comparison_speaks_in_its_own_words(made, opened, tmp_path):
-    made.make_run(tmp_path / "runs/seed-0/k_center")
-    made.write_json(
-        tmp_path / "comparison.json", {"runs": [{"arm": "k_center", "seed": 0}], "words": ["k_center:", "  wins \u202ehere"]}
+def test_a_comparison_says_first_what_it_shows(made, opened, tmp_path):
+    made.make_comparison(tmp_path, remarks=["k_center wins \u202ehere"])
+    summary = gather(opened(tmp_path)).summary
+    assert summary.remarks == ("k_center wins �here",)
+    assert summary.sentences[1:3] == (
+        "Held-out loss, against random at 14 samples: better (-0.3000 over 5 seeds, interval -0.4000 to -0.2000).",
+        "Balanced loss, against random at 14 samples: no difference shown; 12 seeds would show one of this size "
+        "(-0.1000 over 5 seeds, interval -0.3000 to +0.1000).",
     )
-    assert gather(opened(tmp_path)).summary.findings == ("k_center:", "  wins �here")
+    tile = summary.tiles[1]
+    assert (tile.value, tile.label, tile.detail) == ("-0.300", "Held-out loss less random's", "better")

@@ -80,6 +80,9 @@ def test_ids_are_the_tokenizers_own_and_the_mask_is_brute_force(tokenizers_by_ki
 @given(question=TEXTS, answer=TEXTS)
 def test_dropped_characters_do_not_shift_the_mask(tinystories, question, answer):
     (row,) = Encoder(tinystories, PromptConfig(max_length=4096)).encode([sample(question, answer)])
+    if answer.strip() and not any(c in tinystories.get_vocab() for c in answer):
+        assert row.refused == "the tokenizer has no token for any character of the response"
+        return
     ids = tinystories(prompt_of(question) + answer, split_special_tokens=True)["input_ids"]
     assert row.ids == [*ids, tinystories.eos_token_id]
     # The tokens, written one behind the other, are the text less what is dropped; so they say themselves what they hold.
@@ -203,6 +206,14 @@ def test_half_a_surrogate_pair_is_refused(tokenizers_by_kind):
     assert [row.refused is None for row in rows] == [True, False, True]
     assert "half a surrogate pair" in rows[1].refused
     assert rows[1].ids == [] and rows[1].mask.tolist() == [] and rows[1].n_full == 0
+
+
+def test_a_response_without_any_character_that_the_tokenizer_knows_is_refused(tinystories):
+    rows = Encoder(tinystories, PromptConfig()).encode(
+        [sample("東京", "yes"), sample("What?", "東京"), sample("What?", "東 京\n"), sample("What?", "東京 a")]
+    )
+    assert [row.refused for row in rows] == [None, *["the tokenizer has no token for any character of the response"] * 2, None]
+    assert rows[1].ids == []
 
 
 def test_tokenizer_without_eos_is_refused(tokenizers_by_kind):

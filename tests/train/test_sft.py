@@ -189,3 +189,16 @@ def test_progress_hands_on_steps_and_losses():
     callback.on_log(None, state, None, logs={"loss": 1.25})
     assert task.total == 9
     assert said == [("skip", 4), 1, "loss 1.2500"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "first", "last"),
+    [
+        ([4.0], 4.0, 4.0),
+        ([4.0, 2.0], 4.0, 2.0),
+        ([5.0, 4.0, 9.0, 9.0, 2.0, 1.0], 4.5, 1.5),
+        ([*[6.0, 4.0, 5.0, 3.0, 7.0], *[99.0] * 30, *[1.0, 3.0, 2.0, 2.0, 2.0]], 5.0, 2.0),
+    ],
+)
+def test_a_curves_ends_are_means_of_a_few_steps(losses, first, last):
+    assert sft.curve_ends(losses) == {"loss_first": first, "loss_last": last}

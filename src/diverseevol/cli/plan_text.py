@@ -34,7 +34,7 @@ def print_plan(config: RunConfig, values: dict[str, Any]) -> None:
         say(f"That is more than tuning on everything: the subset saves labels and later trainings, not compute. {_turns(values)}")
     if values["knobs"]:
         console.print(_knobs(values["knobs"]))
-    for note in values["notes"]:
+    for note in [*values["notes"], *_length_note(config, values)]:
         say(f"note: {note}", "dim")
 
 
@@ -87,6 +87,15 @@ def _verdict(values: dict[str, Any]) -> str:
     if abs(values["same_ratio"] - values["ratio"]) > 1e-9:
         text += f"; {values['same_ratio']:.2f} × one tuning of an adapter on all rows"
     return text + "."
+
+
+def _length_note(config: RunConfig, values: dict[str, Any]) -> list[str]:
+    if "k_center" not in config.selection.strategy:
+        return []
+    return [
+        "chosen rows are counted at the pool's mean length; K-Center tends to pick longer ones: at that of its longest quarter "
+        f"({values['lengths']['mean_of_longest']:.0f} tokens) the whole run would be {values['ratio_if_long']:.2f} ×"
+    ]
 
 
 def _turns(values: dict[str, Any]) -> str:

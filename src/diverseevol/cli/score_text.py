@@ -47,6 +47,8 @@ def report_lines(report: VerdictReport) -> Iterator[str]:
         between = f" [{_span(gap.interval, '+.2f')}]" if gap.interval else ""
         doubt = f" ({gap.doubt})" if gap.doubt else ""
         yield f"{first} - {second}: {gap.value:+.2f}{between} on {gap.n_questions} questions: {gap.finding}{doubt}"
+    if len(report.files) > 1 and not report.differences:
+        yield "No difference was taken: --against FILE takes every file's from one; two files, or two folders, need nothing further."
     for score in report.files:
         if score.opponent is not None and score.n_complete < score.n_judged:
             yield f"{names[score.name]}: RS over the {score.n_complete} questions that count in every order: {_number(score.rs_complete)}"

@@ -33,10 +33,19 @@ def status(
     interval: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks with --watch.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts; with --watch a line a change.")] = False,
 ) -> None:
-    """Say which rounds are done, what is under way and what it cost so far; from any machine that has the folder."""
-    from ..status import run_status
-    from .status_text import status_lines
+    """Say which rounds are done, what is under way and what it cost so far; from any machine that has the folder.
 
+    Of a folder with run folders below it, such as a comparison's, it says so in a line a run.
+    """
+    from ..run_folder import runs_below
+    from ..status import run_status
+    from .status_text import overview_line, status_lines
+
+    if below := runs_below(run):
+        states = [run_status(root) for root in below]
+        for line in [json.dumps(states, ensure_ascii=False)] if as_json else map(overview_line, states):
+            typer.echo(line)
+        return
     if is_watching:
         raise typer.Exit(_watch(run, interval, as_json))
     state = run_status(run)

@@ -25,6 +25,12 @@ def status_lines(state: State) -> Iterator[str]:
     yield sum_words(state)
 
 
+def overview_line(state: State) -> str:
+    """A run among others in a line."""
+    under_way = f"; {at_words(state)}" if state["stage"] else ""
+    return f"{state['run']}: {printable(state['state'])}; {state['strategy']}{under_way}; {sum_words(state)}"
+
+
 def changes(last: State | None, state: State) -> Iterator[str]:
     """What is new: another state, finished rounds, picks, stages, and every tenth of a piece of work."""
     if last is None or last["state"] != state["state"]:

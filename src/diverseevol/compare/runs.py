@@ -17,7 +17,7 @@ from .. import dist
 from ..config import RunConfig
 from ..errors import RunFolderError
 from ..evaluation.comparison import Comparison, Run, compare_runs
-from ..evaluation.comparison_words import in_words, rows
+from ..evaluation.comparison_words import in_words, remarks, rows
 from ..files import write_json, write_text
 from ..pool import Pool, read_rows_file
 from ..progress import SILENT, Watch, duration
@@ -58,7 +58,13 @@ def compare_strategies(experiment: Experiment, watch: Watch = SILENT) -> Compari
 def as_values(comparison: Comparison, cost: dict[str, float | None]) -> dict[str, Any]:
     """A comparison as plain values for JSON."""
     confidence = {reference: comparison.confidence(reference) for reference in comparison.references}
-    return {**asdict(comparison), "confidence": confidence, "spent": cost, "words": in_words(comparison)}
+    return {
+        **asdict(comparison),
+        "confidence": confidence,
+        "spent": cost,
+        "words": in_words(comparison),
+        "remarks": remarks(comparison),
+    }
 
 
 def as_csv(comparison: Comparison) -> str:

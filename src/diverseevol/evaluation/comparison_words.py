@@ -27,10 +27,25 @@ UNLIKE_TOKENS = 0.02
 def in_words(comparison: Comparison) -> list[str]:
     """Say what a comparison shows, a line a finding, and the notes that belong to it at the end."""
     lines: list[str] = []
+    for arm, reference in _compared(comparison):
+        lines += _about(comparison, arm, reference)
+        lines += [f"  {line}" for line in _remarks_on(comparison, arm, reference)]
+    return lines + list(_notes(comparison))
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """Say what no table of the differences shows: where measures and ways to count disagree, and how the intervals are to be read."""
+    lines: list[str] = []
+    for arm, reference in _compared(comparison):
+        lines += _remarks_on(comparison, arm, reference)
+    return lines + list(_notes(comparison))
+
+
+def _compared(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Each arm with each reference that it is held against."""
     for reference in comparison.references:
         for arm in compared_with(comparison.arms, reference, comparison.references):
-            lines += _about(comparison, arm, reference)
-    return lines + list(_notes(comparison))
+            yield arm, reference
 
 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -97,10 +112,15 @@ def _about(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
             if found := comparison.find(arm, reference, measure.name, axis):
                 n, n_all = found.paired.n, len(comparison.seeds)
                 yield f"    {name}: {verdict_line(found)}" + (f" ({n} of {n_all} seeds reach this far)" if n < n_all else "")
+
+
+def _remarks_on(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
+    """What must be known of an arm beside its differences."""
+    level, other = comparison.level(arm), comparison.level(reference)
     ratio = level.trained_tokens / other.trained_tokens
     is_same_size = level.n_samples == other.n_samples
     if is_same_size and abs(ratio - 1) > UNLIKE_TOKENS:
-        yield f"  {arm} was given {abs(ratio - 1):.0%} {'more' if ratio > 1 else 'fewer'} response tokens than {reference} for as many samples."
+        yield f"{arm} was given {abs(ratio - 1):.0%} {'more' if ratio > 1 else 'fewer'} response tokens than {reference} for as many samples."
     yield from _disagreements(comparison, arm, reference, is_longer=is_same_size and ratio > 1)
 
 
@@ -113,11 +133,11 @@ def _disagreements(comparison: Comparison, arm: str, reference: str, is_longer: 
         titles = [measure.title for measure, each in found if each and each.verdict == verdict]
         parts += [f"{text} {' and '.join(titles)}"] if titles else []
     if len(parts) > 1:
-        yield f"  {arm} {', '.join(parts)}."
+        yield f"{arm} {', '.join(parts)}."
     for measure, at_samples in found:
         at_tokens = comparison.find(arm, reference, measure.name, "tokens")
         if is_longer and at_samples and at_tokens and at_samples.verdict == "better" != at_tokens.verdict:
-            yield f"  By {measure.title}, its lead is not shown at equal response tokens: it may come from longer responses alone."
+            yield f"By {measure.title}, its lead is not shown at equal response tokens: it may come from longer responses alone."
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:

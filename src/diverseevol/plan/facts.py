@@ -33,6 +33,8 @@ class Lengths:
     """Share of the rows that prompt.max_length cuts."""
     left_out_share: float
     """Share of the rows that have no trained token left, and so cannot be chosen; already taken off `n_rows`."""
+    mean_of_longest: float
+    """Tokens a row of the longest quarter."""
 
     @classmethod
     def of(
@@ -49,7 +51,7 @@ class Lengths:
         is_usable_N = n_trained_N > 0
         usable = n_tokens_N[is_usable_N].astype(np.float64)
         if not len(usable):
-            return cls(0, len(n_tokens_N), 0.0, 0.0, 0.0, dict.fromkeys(PERCENTS, 0), 0.0, 1.0)
+            return cls(0, len(n_tokens_N), 0.0, 0.0, 0.0, dict.fromkeys(PERCENTS, 0), 0.0, 1.0, 0.0)
         quantiles = np.percentile(usable, PERCENTS, method="higher")
         return cls(
             n_rows=round(n_rows * float(is_usable_N.mean())),
@@ -60,6 +62,7 @@ class Lengths:
             percentiles={percent: int(value) for percent, value in zip(PERCENTS, quantiles, strict=True)},
             truncated_share=float((n_full_N > n_tokens_N)[is_usable_N].mean()),
             left_out_share=1 - float(is_usable_N.mean()),
+            mean_of_longest=float(np.sort(usable)[len(usable) * 3 // 4 :].mean()),
         )
 
     @property

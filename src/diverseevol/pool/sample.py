@@ -37,10 +37,10 @@ class Sample:
     tools: str = ""
 
 
-def plain_text(sample: Sample) -> str:
+def plain_text(sample: Sample, between: str = "\n") -> str:
     """What is said in a sample, without any template: each turn's text, input and calls, a line apart.
 
     System turns are left out: most pools repeat theirs in every row, and a model that reads few tokens would see nothing else.
     """
     turns = [turn for turn in sample.turns if turn.role != "system"]
-    return "\n".join(part for turn in turns for part in (turn.text, turn.input, turn.tool_calls) if part)
+    return between.join(part for turn in turns for part in (turn.text, turn.input, turn.tool_calls) if part)

@@ -13,6 +13,7 @@ from .chart import Chart
 from .cost import Costs, cost_chart, costs_of
 from .coverage import coverage_chart
 from .curves import diversity_charts, quality_charts
+from .differences import difference_charts
 from .environment import Environment, environment_of
 from .lengths import lengths_chart
 from .picks import Pick, first_of_each, gather_picks
@@ -32,6 +33,7 @@ class Content:
     subject: Subject
     summary: Summary
     quality: list[Chart]
+    differences: list[Chart]
     diversity: list[Chart]
     shown_runs: list[RunData]
     projection: Projection | None
@@ -50,7 +52,7 @@ class Content:
     def charts(self) -> list[Chart]:
         """All charts but the map, in the page's order."""
         last = [chart for chart in (self.coverage, self.lengths, self.cost) if chart is not None]
-        return [*self.quality, *self.diversity, *last]
+        return [*self.differences, *self.quality, *self.diversity, *last]
 
     def map_values(self) -> dict[str, Any] | None:
         """The map for the page's script: coordinates by sample, and each run's picks by round as places among the samples."""
@@ -109,6 +111,7 @@ def gather(subject: Subject, method: Method = "pca", labels: str | None = None, 
         subject=subject,
         summary=summarise(subject, quality, diversity, costs),
         quality=quality,
+        differences=list(difference_charts(subject)),
         diversity=diversity,
         shown_runs=shown_runs,
         projection=projection,

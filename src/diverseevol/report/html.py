@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from .. import __version__
 from .content import Content
+from .differences import DIFFERENCES, ENDS, difference_rows, end_rows
 from .environment import report_command
 from .picks import N_TABLE, for_table
 from .side_by_side import HEADINGS, side_by_side
@@ -66,8 +67,10 @@ def render(content: Content, out: str) -> str:
         title=plain(_title(content), 120),
         facts=_facts(content),
         parts=PARTS.items(),
-        side_headings=HEADINGS,
-        side_rows=side_by_side(subject),
+        side_headings=ENDS if subject.comparison else HEADINGS,
+        side_rows=end_rows(subject) or side_by_side(subject),
+        difference_headings=DIFFERENCES,
+        difference_rows=difference_rows(subject),
         content=content,
         missing={**dict.fromkeys(("heldout", "lines", "diversity", "map", "cost", "verdicts"), ""), **content.missing},
         has_map=data["map"] is not None,

@@ -9,6 +9,7 @@ from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
 from .cost import Costs
 from .curves import RANDOM_SETS
+from .differences import main_differences, what_it_shows
 from .runs import Subject, strategy_of
 from .text import plain
 
@@ -24,11 +25,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Summary:
-    """Tiles, sentences, and what a comparison says in its own words."""
+    """Tiles, sentences, and what a comparison remarked."""
 
     tiles: tuple[Tile, ...]
     sentences: tuple[str, ...]
-    findings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], costs: Costs) -> Summary:
@@ -43,6 +44,7 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
         first = f"{len(subject.runs)} runs: {', '.join(subject.arms)}. {closely}"
     sentences = [
         f"{plain(first, 600)}.",
+        *_differences(subject, tiles),
         *_quality(quality, tiles, is_mean=len(subject.arms[run.arm]) > 1),
         *_diversity(diversity, tiles),
     ]
@@ -56,7 +58,24 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
         )
     else:
         tiles.append(Tile(duration(costs.seconds), "Wall-clock time"))
-    return Summary(tuple(tiles), tuple(sentences), _findings(subject.comparison))
+    return Summary(
+        tuple(tiles), tuple(sentences), tuple(plain(str(line), 600) for line in (subject.comparison or {}).get("remarks", ()))
+    )
+
+
+def _differences(subject: Subject, tiles: list[Tile]) -> list[str]:
+    """Whether a comparison shows the main arm to be better, a sentence a measure."""
+    found: list[str] = []
+    for title, each in main_differences(subject):
+        pair, reference = each["paired"], plain(each["reference"], 40)
+        if not found:
+            tiles.append(Tile(f"{pair['mean']:+.3f}", f"{title} less {reference}'s", str(each["verdict"])))
+        interval = "" if pair["low"] is None else f", interval {pair['low']:+.4f} to {pair['high']:+.4f}"
+        found.append(
+            f"{title}, against {reference} at {each['n_samples']:,} samples: {what_it_shows(each)} "
+            f"({pair['mean']:+.4f} over {pair['n']} {'seeds' if pair['n'] > 1 else 'seed'}{interval})."
+        )
+    return found
 
 
 def _quality(charts: list[Chart], tiles: list[Tile], is_mean: bool) -> list[str]:
@@ -106,8 +125,3 @@ def _others(chart: Chart, main: Series) -> str:
 
 def _at(series: Series, x: Any) -> float | None:  # noqa: ANN401 - a place of an axis
     return series.y[list(series.x).index(x)] if x in series.x else None
-
-
-def _findings(comparison: dict[str, Any] | None) -> tuple[str, ...]:
-    """What `compare` said in words, as it said it."""
-    return tuple(plain(str(line).rstrip(), 600) for line in comparison.get("words", ())) if comparison else ()

@@ -4,9 +4,9 @@ The layout is a contract (docs/run_folder.md). State lives here and nowhere else
 folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
 """
 
-from .folder import BASE, OWN, RunFolder, round_name
+from .folder import BASE, OWN, RunFolder, round_name, runs_below
 from .lock import locked
 from .record import flat, versions
 from .record_progress import recorded, this_machine
 
-__all__ = ["BASE", "OWN", "RunFolder", "flat", "locked", "recorded", "round_name", "this_machine", "versions"]
+__all__ = ["BASE", "OWN", "RunFolder", "flat", "locked", "recorded", "round_name", "runs_below", "this_machine", "versions"]

@@ -33,9 +33,19 @@ CHANGEABLE = (
     "train.report_to",
     "train.logging_steps",
 )
+CONFIG = "config.yaml"
+ROUNDS = "rounds"
 OWN = "own"
 BASE = "base"
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+
+
+def runs_below(root: Path) -> list[Path]:
+    """The run folders up to three folders below one that is none itself, such as a comparison's, in order; none in a run folder."""
+    if RunFolder(root).config_file.exists():
+        return []
+    files = [file for depth in ("*", "*/*", "*/*/*") for file in sorted(root.glob(f"{depth}/{CONFIG}"))]
+    return [file.parent for file in files if (file.parent / ROUNDS).is_dir()]
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class RunFolder:
     @property
     def config_file(self) -> Path:
         """The resolved configuration, the versions, the seed and the fingerprint."""
-        return self.root / "config.yaml"
+        return self.root / CONFIG
 
     @property
     def plan_file(self) -> Path:
@@ -168,7 +178,7 @@ class RunFolder:
 
     def round_dir(self, index: int) -> Path:
         """Everything of one round."""
-        return self.root / "rounds" / f"{index:02d}"
+        return self.root / ROUNDS / f"{index:02d}"
 
     def chosen_file(self, index: int) -> Path:
         """The round's picks, in pick order."""
@@ -319,7 +329,7 @@ class RunFolder:
                 )
         elif not self.is_same(config, fingerprint):
             # Nothing is trained, so nothing is lost: a start that failed may be mended and made again.
-            for part in (self.pool_dir, self.heldout_dir, self.root / "rounds"):
+            for part in (self.pool_dir, self.heldout_dir, self.root / ROUNDS):
                 remove(part)
         record = {**now, "versions": versions(), "fingerprint": dict(fingerprint)}
         write_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))

@@ -32,6 +32,8 @@ def locked(root: Path) -> Iterator[RunFolder]:
 
 
 def _take(root: Path) -> int:
+    if root.is_file():
+        raise RunFolderError(f"the run folder {root} is a file. Give --out a folder.")
     try:
         root.mkdir(parents=True, exist_ok=True)
         handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)

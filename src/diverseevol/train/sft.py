@@ -95,12 +95,18 @@ def fit(
     epochs = float(trainer.state.epoch or 0.0)
     cost.tokens = round(int(tokens.n_tokens[list(rows)].sum()) * epochs)
     cost.flops = training_flops(n_computing(tuned), cost.tokens, is_adapter=config.method != "full")
-    cost.extra = {"steps": trainer.state.global_step, "epochs": epochs, "loss_first": losses[0], "loss_last": losses[-1]}
+    cost.extra = {"steps": trainer.state.global_step, "epochs": epochs, **curve_ends(losses)}
     _save(trainer, tuned, tokenizer, model_dir, dataset, trust_remote_code)
     tuned.config.use_cache = False
     del trainer, model
     gc.collect()
     return Fitted(tuned, cost)
+
+
+def curve_ends(losses: Sequence[float]) -> dict[str, float]:
+    """Where the loss began and ended: means of up to five steps, since one step's batch says little."""
+    n = max(1, min(5, len(losses) // 3))
+    return {"loss_first": sum(losses[:n]) / n, "loss_last": sum(losses[-n:]) / n}
 
 
 def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int) -> SFTConfig:
