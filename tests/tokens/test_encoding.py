@@ -80,7 +80,7 @@ def test_ids_are_the_tokenizers_own_and_the_mask_is_brute_force(tokenizers_by_ki
 @given(question=TEXTS, answer=TEXTS)
 def test_dropped_characters_do_not_shift_the_mask(tinystories, question, answer):
     (row,) = Encoder(tinystories, PromptConfig(max_length=4096)).encode([sample(question, answer)])
-    if answer.strip() and not any(c in tinystories.get_vocab() for c in answer):
+    if answer.strip() and not any(c in tinystories.get_vocab() for c in answer.strip()):
         assert row.refused == "the tokenizer has no token for any character of the response"
         return
     ids = tinystories(prompt_of(question) + answer, split_special_tokens=True)["input_ids"]
