@@ -33,7 +33,7 @@ def test_what_stands_in_it(page):
     for words in (
         "<title>a · diverseevol</title>",
         "strategy k_center",
-        "Principal components of all rows&#39; vectors by the untuned base model",
+        "Principal components of the shown rows&#39; vectors by the untuned base model",
         "Won, 7 to 2",
         "diverseevol report",
         "&#39;out/a page.html&#39;",

@@ -150,7 +150,7 @@ def _project(vectors: PoolVectors, samples: Samples, method: Method) -> Projecti
     return Projection(xy_P2, found.axes, found.note)
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+def _rounded(values: NDArray[np.floating]) -> list[float | None]:
     """Five significant digits of the largest: no screen shows more."""
     largest = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     digits = max(0, 5 - int(np.floor(np.log10(largest))) - 1)

@@ -14,7 +14,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, NonFiniteError
+from ..errors import ConfigError
 from ..evaluation.cells import k_means_cells
 from ..pool.groups import group_names
 from .chart import N_DOTS, Chart, Series
@@ -73,10 +73,7 @@ def _clusters(run: RunData, vectors: PoolVectors) -> list[str] | None:
     n_cells = min(N_CLUSTERS, len(vectors.known_rows) // 10)
     if n_cells < 2:
         return None
-    try:
-        cells = k_means_cells(vectors.vectors_ND, n_cells, seed=0)
-    except NonFiniteError:
-        return None
+    cells = k_means_cells(vectors.vectors_ND, n_cells, seed=0)
     names = cluster_names(run, cells, vectors.known_rows)
     return [names[cell] for cell in cells.tolist()]
 
