@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.report.coverage import cluster_names, coverage_chart, label_column
-from diverseevol.report.lengths import lengths_chart
+from diverseevol.report.coverage import cluster_names, coverage_chart, label_column, lengths_chart
 from diverseevol.report.vectors import PoolVectors, find_vectors
 
 

@@ -92,8 +92,7 @@ def _left_out(run: RunData, vectors: PoolVectors | None, n_asked: int) -> dict[i
 
 def for_table(picks: Sequence[Pick], samples: Samples, runs: Sequence[str]) -> list[dict[str, Any]]:
     """The first so many picks of each run for the page's script; samples are named by their places."""
-    place = dict(zip(samples.rows_P.tolist(), range(len(samples.rows_P)), strict=True))
-    rows = []
+    rows, place = [], samples.place
     for pick in first_of_each(picks, runs):
         if pick.row not in place:
             continue
