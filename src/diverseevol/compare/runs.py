@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import dist
 from ..config import RunConfig
 from ..errors import RunFolderError
@@ -115,7 +117,7 @@ def _n_rows(experiment: Experiment, seed: int) -> int:
     """How many rows of the pool may be chosen."""
     run, exclude = experiment.run(experiment.scheduled[0], seed), experiment.config.selection.exclude
     pool = Pool.open(run.pool_dir)
-    files = [Path(exclude)] if exclude else []
-    if experiment.config.pool.holdout:
-        files += [file for file in (run.holdout_file, run.holdout_copies_file) if file.exists()]
-    return len(pool) - len({row for file in files for row in read_rows_file(file, pool).tolist()})
+    barred = pool.rows_of(run.barred_ids())
+    if exclude:
+        barred = np.union1d(barred, read_rows_file(Path(exclude), pool))
+    return len(pool) - len(barred)
