@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..evaluation.comparison import Measure, Point
-from ..pool import Pool
 from ..run_folder import RunFolder
 
 LOSS = Measure("heldout_loss", "held-out loss")
@@ -36,7 +35,7 @@ def points_of(run: RunFolder) -> tuple[Point, ...]:
         points.append(
             Point(
                 n_samples=int(metrics["n_chosen"]),
-                trained_tokens=_trained_tokens(run, index, metrics),
+                trained_tokens=int(metrics["trained_tokens_chosen"]),
                 seconds=float(sum(bill["seconds"] for bill in bills)),
                 flops=flops if "flops" in metrics["stages"]["train"] else None,  # a trainer outside need not say
                 values=_values(metrics["heldout"]),
@@ -79,10 +78,3 @@ def _values(heldout: dict[str, Any]) -> dict[str, float]:
     if "balanced_loss" in heldout:
         values[BALANCED.name] = float(heldout["balanced_loss"])
     return values
-
-
-def _trained_tokens(run: RunFolder, index: int, metrics: dict[str, Any]) -> int:
-    """Response tokens chosen so far; runs of older versions do not say."""
-    if "trained_tokens_chosen" in metrics:
-        return int(metrics["trained_tokens_chosen"])
-    return int(Pool.open(run.pool_dir).n_trained[run.chosen_before(index + 1)].sum())
