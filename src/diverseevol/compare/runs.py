@@ -21,6 +21,7 @@ from ..errors import RunFolderError
 from ..evaluation.comparison import Comparison, Run, compare_runs
 from ..evaluation.comparison_words import in_words, remarks, rows
 from ..files import write_json, write_text
+from ..ledger import totals
 from ..pool import Pool, read_rows_file
 from ..progress import SILENT, Watch, duration
 from ..run_folder import RunFolder, locked
@@ -108,7 +109,7 @@ def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -
 
 
 def _round_line(metrics: dict[str, Any]) -> str:
-    seconds = sum(bill["seconds"] for bill in metrics["stages"].values())
+    seconds, _ = totals(metrics["stages"].values())
     loss = metrics["heldout"]["loss"]
     return f"round {metrics['round']}, {metrics['n_chosen']} samples, held-out loss {loss:.4f} ({duration(seconds)})"
 
