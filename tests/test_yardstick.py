@@ -70,6 +70,8 @@ def test_the_loops_own_losses_are_there_and_the_base_models_is_added_once(run, f
     assert [one.n_chosen for one in report.models] == [None, 10, 15, 20]
     for one, round_ in zip(report.models[1:], finished[1], strict=True):
         assert one.heldout == close_to(round_.metrics["heldout"])
+    assert sum(size.n_tokens for size in report.rows.groups.values()) == report.rows.n_tokens
+    assert sum(size.n_rows for size in report.rows.groups.values()) == report.rows.n_rows == 30
     assert len(measured) == 1
     assert report.not_kept == ()  # their weights are gone, their losses are not
     again = measure(run)
