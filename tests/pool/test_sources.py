@@ -60,7 +60,6 @@ TEXTS = {
     "array.jsonl": json.dumps(RECORDS),
     "bom.json": "\ufeff" + json.dumps(RECORDS, indent=1),
     "pretty.json": json.dumps(RECORDS, indent=4, ensure_ascii=False),
-    "objects.json": "\n".join(json.dumps(record, indent=2) for record in RECORDS),
     "wrapped.json": json.dumps({"version": 3, "data": RECORDS}),
     "wrapped_pretty.json": json.dumps({"data": RECORDS, "n": 3}, indent=2),
     "splits.json": json.dumps({"test": [{"a": 1}], "train": RECORDS}),
@@ -211,8 +210,26 @@ def test_a_first_line_that_is_broken_does_not_change_what_the_file_is(tmp_path):
 
 
 def test_text_behind_an_array_is_an_error(tmp_path):
-    with pytest.raises(PoolError, match=r"line 2, column 1: more text behind the end"):
-        rows(write(tmp_path / "a.json", '[{"a": 1}]\n{"a": 2}'))
+    for behind in ('\n{"a": 2}', "]", " " * 5000 + ",", "\n" * 5000 + "[]"):
+        with pytest.raises(PoolError, match=r"a.json has more text behind the end of its array of 1 records. Remove it there."):
+            rows(write(tmp_path / "a.json", '[{"a": 1}]' + behind))
+    assert len(rows(write(tmp_path / "a.json", '[{"a": 1}]' + " \n" * 5000))) == 1
+
+
+def test_records_of_several_lines_one_after_the_other_are_refused_with_advice(tmp_path):
+    path = write(tmp_path / "a.json", "\n".join(json.dumps(record, indent=2) for record in RECORDS))
+    with pytest.raises(
+        PoolError,
+        match=r"a.json is neither a record a line nor one JSON value: Extra data: line 6 column 1.*"
+        r"Write each record on a line of its own \(jq -c . does\), or all of them in an array.",
+    ):
+        rows(path)
+
+
+def test_a_wrapper_that_breaks_off_is_an_error_with_its_place(tmp_path):
+    text = json.dumps({"data": RECORDS}, indent=1)
+    with pytest.raises(PoolError, match=r"nor one JSON value: Expecting ',' delimiter: line 18 column 1 "):
+        rows(write(tmp_path / "a.json", text[: text.index("]")].rstrip()[:-1] + "\n]"))
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
@@ -324,12 +341,14 @@ def test_the_fingerprint_follows_the_content_and_the_mapping(tmp_path):
         fingerprint(PoolConfig(path=str(tmp_path / "no.jsonl")))
 
 
+@pytest.mark.parametrize("chunk", [1, 100, 1 << 20])
 @pytest.mark.parametrize("indent", [None, 1])
-def test_a_wrapper_longer_than_the_window(tmp_path, monkeypatch, indent):
-    monkeypatch.setattr("diverseevol.pool.json_files.LONGEST_LINE", 1000)
-    monkeypatch.setattr("diverseevol.pool.json_stream.CHUNK", 100)
-    found = rows(write(tmp_path / "a.json", json.dumps({"version": 1, "rows": RECORDS, "end": [1]}, indent=indent)))
-    assert [row.record for row in found] == RECORDS
+def test_a_wrappers_records_keep_their_characters_and_lines(tmp_path, monkeypatch, indent, chunk):
+    monkeypatch.setattr("diverseevol.pool.json_stream.CHUNK", chunk)
+    text = '\n {"version": 1, "empty": [], "names": ["a"],\n "rows": [{"b":1e2,  "a":"\\u00fc"},\n\n{"a": 1.0, "b": []}], "end": [1]}'
+    found = rows(write(tmp_path / "a.json", text if indent else text.replace("\n", " ")))
+    assert [row.text for row in found] == ['{"b":1e2,  "a":"\\u00fc"}', '{"a": 1.0, "b": []}']
+    assert [row.line for row in found] == ([3, 5] if indent else [1, 1])
 
 
 @pytest.mark.parametrize("indent", [None, 1])
@@ -343,12 +362,7 @@ def test_two_lists_in_one_object_are_not_guessed_between(tmp_path, indent):
 def test_a_single_record_with_a_list_of_objects_is_no_wrapper(tmp_path):
     record = {"messages": [{"role": "user", "content": "q"}], "n": 1}
     for indent in (None, 1):
-        (row,) = rows(write(tmp_path / "a.json", json.dumps(record, indent=indent)))
-        assert row.record == record
-
-
-def test_a_long_first_line_is_a_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("diverseevol.pool.json_files.LONGEST_LINE", 6000)
-    lines = LINES.splitlines(keepends=True)
-    found = rows(write(tmp_path / "a.jsonl", lines[2] + b"broken\n" + lines[0]))
-    assert [bool(row.problem) for row in found] == [False, True, False]
+        (row,) = rows(write(tmp_path / "a.json", json.dumps(record, indent=indent) + "\n"))
+        assert (row.record, row.text, row.line) == (record, json.dumps(record, indent=indent), 1)
+    (row,) = rows(write(tmp_path / "a.json", json.dumps({"messages": [{}], "n": float("nan")})))
+    assert row.problem == "NaN is not JSON"

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from ..errors import PoolError
 from .files_in import kind_of, open_text
-from .json_files import BROKEN_UTF8
+from .json_stream import BROKEN_UTF8
 from .row import Row
 
 BATCH = 1024
