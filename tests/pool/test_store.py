@@ -289,10 +289,10 @@ def test_too_long_rows_stop_a_run_only_where_they_are_most(tmp_path):
 def test_records_that_the_template_refuses_are_bad_ones(tmp_path):
     read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(20)]))))
     n_tokens = np.array([0, 0] + [9] * 18, dtype=np.int32)
-    finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.1, lambda position: f"refused {position}")
-    assert [line["reason"] for line in quarantine(tmp_path / "pool")] == ["refused 0", "refused 1"]
-    with pytest.raises(BadRowsError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused 0\n.*refused 1"):
-        finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.09, lambda position: f"refused {position}")
+    finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.1, {0: "refused here"})
+    assert [line["reason"] for line in quarantine(tmp_path / "pool")] == ["refused here", "it has no token"]
+    with pytest.raises(BadRowsError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused here\n.*row 1.*it has no token"):
+        finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.09, {0: "refused here"})
 
 
 def test_a_second_call_finds_the_records_unless_something_changed(tmp_path, monkeypatch):
