@@ -162,6 +162,8 @@ def test_too_many_bad_rows_stop_the_run(tmp_path):
     with pytest.raises(BadRowsError, match=expected):
         read(tmp_path, PoolConfig(path=str(file), max_bad=0.24))
     assert len(quarantine(tmp_path / "pool")) == 10
+    with pytest.raises(BadRowsError, match=r"10 of 40 rows [\s\S]*\nRepair or remove them, or raise pool.max_bad\.$"):
+        Pool.read(PoolConfig(path=str(file), max_bad=0.24))
 
 
 def test_a_pool_without_good_rows(tmp_path):

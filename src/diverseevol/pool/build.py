@@ -47,7 +47,7 @@ MAX_TOO_LONG = 0.5
 """Rows that are too long are nobody's mistake and no sign of a misread file, until they are most of them."""
 
 
-def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Records:
+def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_kept: bool = True) -> Records:
     """Read all sources into `pool_dir`, unless an earlier call did so with the same data and configuration.
 
     Args:
@@ -55,6 +55,7 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Re
         pool_dir: Receives records.arrow and quarantine.jsonl.
         seed: Decides, with each row's id, which rows stay where max_rows or weights are set.
         watch: Sees the progress.
+        is_kept: Whether `pool_dir` stays, so that an error may name a file in it.
 
     Raises:
         ConfigError: format, columns or tags cannot be used.
@@ -84,7 +85,8 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Re
         if not first.n_read:
             raise PoolError(f"the pool is empty: no row in {', '.join(source.path for source in sources)}. Correct pool.path.")
         limit = config.max_bad if first.n_bad < first.n_read else -1
-        check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad, pool_dir / QUARANTINE)
+        bad_file = pool_dir / QUARANTINE if is_kept else None
+        check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad, bad_file)
         _second_pass(first_file, pool_dir / RECORDS, first, config, seed, made_of)
     finally:
         remove(first_file)
