@@ -194,7 +194,7 @@ def test_a_mapped_column_that_no_row_has(tmp_path, monkeypatch):
     file = write_lines(tmp_path / "a.jsonl", [{"question": "q", "answer": "a"}] * 20)
 
     def read(**source):
-        return Pool.read(PoolConfig(path=str(file), **source))
+        return Pool.read(PoolConfig(**{"path": str(file), **source}))
 
     with pytest.raises(
         PoolError, match=r"pool.columns maps response to 'anser', which none of the rows .* Did you mean 'answer'"
@@ -207,6 +207,10 @@ def test_a_mapped_column_that_no_row_has(tmp_path, monkeypatch):
     monkeypatch.setattr(first_pass, "N_TRIED", 7)
     with pytest.raises(PoolError, match=r"which none of the first 7 rows"):
         read(columns={"prompt": "question", "response": "anser"})
+    late = write_lines(
+        tmp_path / "b.jsonl", [{"question": "q", "answer": "a", **({"rules": "r"} if n == 9 else {})} for n in range(10)]
+    )
+    assert len(read(path=str(late), columns={"prompt": "question", "response": "answer", "system": "rules"})) == 10
     with pytest.raises(ConfigError, match=r"maps both prompt and response"):
         read(columns={"prompt": "x", "response": "x"})
 
