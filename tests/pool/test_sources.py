@@ -117,14 +117,6 @@ def test_parquet_bytes_are_a_bad_row(tmp_path):
     assert "holds a bytes" in rows(tmp_path / "a.parquet")[0].problem
 
 
-@pytest.mark.parametrize("form", [pa.ipc.new_file, pa.ipc.new_stream])
-def test_arrow_files_and_streams(tmp_path, form):
-    table = pa.Table.from_pylist(RECORDS)
-    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as out, form(out, table.schema) as writer:
-        writer.write_table(table)
-    assert [row.record for row in rows(tmp_path / "a.arrow")] == RECORDS
-
-
 def test_a_folder_that_datasets_saved(tmp_path):
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset.from_list(RECORDS)
@@ -135,6 +127,11 @@ def test_a_folder_that_datasets_saved(tmp_path):
     assert len(rows(tmp_path / "two", split="test")) == 1
     with pytest.raises(PoolError, match=r"no split 'valid'. Set split to one of: train, test"):
         rows(tmp_path / "two", split="valid")
+    (file,) = (tmp_path / "one").glob("*.arrow")
+    for damage in (lambda: file.write_bytes(b"nothing"), file.unlink):
+        damage()
+        with pytest.raises(PoolError, match=r"one is not a whole folder of `datasets`: .* Copy or save it again."):
+            rows(tmp_path / "one")
 
 
 def test_a_folder_is_read_by_name_without_what_lies_beside(tmp_path):
@@ -259,7 +256,6 @@ def test_damage_is_an_error(tmp_path):
         "a.jsonl.gz": (b"not packed at all", "cannot be unpacked"),
         "a.jsonl.zst": (b"not packed at all", "cannot be unpacked"),
         "a.parquet": (b"PAR1 and then nothing", "not a whole Parquet file"),
-        "a.arrow": (b"nothing", "not a whole Arrow file"),
         "a.jsonl": ("{}".encode("utf-16"), "is UTF-16 text"),
         "without_a_mark.jsonl": ('{"a": 1}'.encode("utf-16-le"), "is UTF-16 text"),
         "big_endian.json": ('[{"a": 1}]'.encode("utf-16-be"), "is UTF-16 text"),
