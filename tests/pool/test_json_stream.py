@@ -70,7 +70,9 @@ def test_a_break_is_named_before_the_rest_is_read():
     assert file.tell() == 100
 
 
-@pytest.mark.parametrize("text", ['[{"a": "b', '[{"a": 1}', '[{"a": 1},', "[", '[{"a": 1} {"a": 2}]', '[{"a": tru'])
+@pytest.mark.parametrize(
+    "text", ['[{"a": "b', '[{"a": 1}', '[{"a": 1},', '[{"a": 1},]', "[", '[{"a": 1} {"a": 2}]', '[{"a": tru']
+)
 def test_an_array_that_stops_early_is_an_error(text):
     with pytest.raises(PoolError, match=r"breaks off as JSON behind [01] whole records, in the one at line 1: "):
         list(read(text, 4))

@@ -204,9 +204,14 @@ def test_a_first_line_that_is_broken_does_not_change_what_the_file_is(tmp_path):
     for broken in ("plain words", '{"a": 1,', '{"a": "b', "{"):
         found = rows(write(tmp_path / "a.jsonl", broken + '\n{"a": 1}\n{"a": 2}\n'))
         assert [bool(row.problem) for row in found] == [True, False, False], broken
+    for broken in ('{"a" 1}\nplain words', '{"a": ' + "[" * 100_000 + "\n{"):
+        found = rows(write(tmp_path / "a.jsonl", broken + '\n{"a": 1}\n'))
+        assert [bool(row.problem) for row in found] == [True, True, False]
 
 
-def test_text_behind_an_array_is_an_error(tmp_path):
+@pytest.mark.parametrize("chunk", [100, 1 << 20])
+def test_text_behind_an_array_is_an_error(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr("diverseevol.pool.json_stream.CHUNK", chunk)
     for behind in ('\n{"a": 2}', "]", " " * 5000 + ",", "\n" * 5000 + "[]"):
         with pytest.raises(PoolError, match=r"a.json has more text behind the end of its array of 1 records. Remove it there."):
             rows(write(tmp_path / "a.json", '[{"a": 1}]' + behind))
@@ -227,6 +232,8 @@ def test_a_wrapper_that_breaks_off_is_an_error_with_its_place(tmp_path):
     text = json.dumps({"data": RECORDS}, indent=1)
     with pytest.raises(PoolError, match=r"nor one JSON value: Expecting ',' delimiter: line 18 column 1 "):
         rows(write(tmp_path / "a.json", text[: text.index("]")].rstrip()[:-1] + "\n]"))
+    with pytest.raises(PoolError, match=r"nor one JSON value: maximum recursion depth"):
+        rows(write(tmp_path / "a.json", '{"data":\n' + "[" * 100_000))
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
@@ -362,3 +369,5 @@ def test_a_single_record_with_a_list_of_objects_is_no_wrapper(tmp_path):
         assert (row.record, row.text, row.line) == (record, json.dumps(record, indent=indent), 1)
     (row,) = rows(write(tmp_path / "a.json", json.dumps({"messages": [{}], "n": float("nan")})))
     assert row.problem == "NaN is not JSON"
+    (row,) = rows(write(tmp_path / "a.json", b'{\n "messages": "\xff"\n}'))
+    assert (row.record, row.problem) == (None, "broken UTF-8")

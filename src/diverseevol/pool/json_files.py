@@ -117,7 +117,7 @@ def _rows_in_object(path: Path, name: str, split: str) -> Iterator[Row]:
         yield checked_row(Row(text.lstrip(), record, name, 0, 1, problem))
         return
     place = lists[split if split in lists else next(iter(lists))]
-    yield from array_rows(io.StringIO(text[place], newline=""), name, 1 + text.count("\n", 0, place.start))
+    yield from array_rows(io.StringIO(text[place]), name, 1 + text.count("\n", 0, place.start))
 
 
 def _lists_in(text: str) -> dict[str, slice]:
