@@ -129,7 +129,7 @@ def test_losses_of_runs_that_kept_no_sums_come_from_the_metrics(run, finished):
 
 def test_what_cannot_be_measured_is_said(run, made_model, pool_file, tmp_path):
     for options, error, message in [
-        ({"group": "nope"}, ConfigError, "--group is 'nope', but no record has such a column. They have: source, "),
+        ({"group": "nope"}, ConfigError, "--group needs a column 'nope', which no record has. They have: source, "),
         ({"rounds": "7"}, RunFolderError, "round 7 of .* is not finished"),
         ({"rounds": "first"}, ConfigError, "--round is 'first': give a round's number, last or best"),
         ({"file": "nope.jsonl"}, Exception, "nope.jsonl"),

@@ -24,10 +24,9 @@ from .opening import check_apart, check_lists, read_lists, record_parts, usable_
 from .plan import Facts, Lengths
 from .plan.read_shape import model_shape
 from .pool import Pool
-from .pool.groups import group_names
+from .pool.columns import group_names, pool_columns
 from .progress import Watch
 from .run_folder import RunFolder
-from .seen import pool_columns
 from .selection import Signal, make_strategy
 from .tokens import Encoder, Tokens
 
