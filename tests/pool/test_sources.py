@@ -204,6 +204,8 @@ def test_a_first_line_that_is_broken_does_not_change_what_the_file_is(tmp_path):
     for broken in ("plain words", '{"a": 1,', '{"a": "b', "{"):
         found = rows(write(tmp_path / "a.jsonl", broken + '\n{"a": 1}\n{"a": 2}\n'))
         assert [bool(row.problem) for row in found] == [True, False, False], broken
+    (row,) = rows(write(tmp_path / "a.jsonl", '{"a": 1'))
+    assert row.problem == "not JSON: Expecting ',' delimiter at column 8"
     for broken in ('{"a" 1}\nplain words', '{"a": ' + "[" * 100_000 + "\n{"):
         found = rows(write(tmp_path / "a.jsonl", broken + '\n{"a": 1}\n'))
         assert [bool(row.problem) for row in found] == [True, True, False]

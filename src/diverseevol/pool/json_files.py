@@ -25,13 +25,13 @@ N_LOOKED_AT = 4096
 BETWEEN = re.compile(r"[ \t\r\n,:]*")
 
 
-def json_rows(path: Path, name: str, split: str = "train") -> Iterator[Row]:
+def json_rows(path: Path, name: str, split: str | None = "train") -> Iterator[Row]:
     """Rows of a JSON file of any of the kinds above; empty files have none.
 
     Args:
         path: The file, packed or not.
         name: What the rows call their source.
-        split: Which list of an object that holds several, {"train": […], "test": […]}.
+        split: Which list of an object that holds several, {"train": […], "test": […]}; None: an object is a record, whatever it holds.
 
     Raises:
         PoolError: the file cannot be read or unpacked, breaks off, or holds records of several lines one after the other.
@@ -55,7 +55,7 @@ def _is_one_object(path: Path) -> bool:
         RecordDecoder().decode(first)
     except json.JSONDecodeError as error:
         # A record that goes on in the next line stops at the end of its first; and the next is not one by itself.
-        return error.pos >= len(first) and not _is_object(second)
+        return second != "" and error.pos >= len(first) and not _is_object(second)
     except RecursionError:
         return False
     return not second
@@ -98,7 +98,7 @@ def _line_row(content: bytes, name: str, number: int, line: int, decoder: Record
     return Row(content.decode("utf-8", "replace").strip(), None, name, number, line, problem)
 
 
-def _rows_in_object(path: Path, name: str, split: str) -> Iterator[Row]:
+def _rows_in_object(path: Path, name: str, split: str | None) -> Iterator[Row]:
     """The records of a list in the file's one object, or that object as the only record."""
     with open_text(path) as file:
         text = file.read().rstrip()
@@ -110,13 +110,13 @@ def _rows_in_object(path: Path, name: str, split: str) -> Iterator[Row]:
             f"{name} is neither a record a line nor one JSON value: {error}. "
             "Write each record on a line of its own (jq -c . does), or all of them in an array."
         ) from None
-    problem, lists = decoder.problem, {} if recognise(tuple(record)) else _lists_in(text)
+    problem, lists = decoder.problem, {} if split is None or recognise(tuple(record)) else _lists_in(text)
     if len(lists) > 1 and split not in lists:
         raise PoolError(f"{name} holds several lists of records: {', '.join(lists)}. Set split to one of them.")
     if not lists:
         yield checked_row(Row(text.lstrip(), record, name, 0, 1, problem))
         return
-    place = lists[split if split in lists else next(iter(lists))]
+    place = lists.get(split or "", next(iter(lists.values())))
     yield from array_rows(io.StringIO(text[place]), name, 1 + text.count("\n", 0, place.start))
 
 
