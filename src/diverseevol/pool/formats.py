@@ -60,11 +60,6 @@ class Reader:
         return self.fixed or recognise(filled, self.tags) or recognise(tuple(record), self.tags)
 
 
-def looks_like_record(value: dict[str, Any]) -> bool:
-    """Whether some known format has a value's keys."""
-    return recognise(tuple(value)) is not None
-
-
 def unknown_format(keys: tuple[str, ...]) -> str:
     """Why records with these keys are not understood, in a few words."""
     shown = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")
