@@ -12,8 +12,8 @@ from typing import Any
 from ..evaluation.comparison_words import AXES
 from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
-from .curves import SAMPLES, role_of
-from .runs import Subject
+from .curves import SAMPLES
+from .runs import Subject, role_in
 from .text import plain
 
 DIFFERENCES = ("measure", "strategy", "at", "difference", "interval", "what it shows")
@@ -38,9 +38,9 @@ def difference_charts(subject: Subject) -> Iterator[Chart]:
         better = "below" if measure["is_lower_better"] else "above"
         yield Chart(
             key=f"difference-{measure['name'].replace('_', '-')}",
-            title=f"{capital(measure['title'])}: difference to {plain(reference, 80)}",
+            title=f"{capital(measure['title'])}, to {plain(reference, 80)}",
             x_title=SAMPLES,
-            y_title="nats a token",
+            y_title="difference in nats a token",
             series=(*series, Series(reference, places, [0.0] * len(places), "random")),
             note=f"Paired by seed; {better} the line of {plain(reference, 80)} is better. A band that leaves that line out is a difference "
             f"that is shown ({comparison['confidence'][reference]:.1%} intervals).",
@@ -113,7 +113,7 @@ def capital(text: str) -> str:
 def _line(subject: Subject, arm: str, found: list[dict[str, Any]]) -> Series:
     pairs = [each["paired"] for each in found]
     has_band = any(pair["low"] is not None for pair in pairs)
-    role = role_of(subject, arm) if arm in subject.arms else "other"
+    role = role_in(subject.arms[arm][0], subject.runs) if arm in subject.arms else "other"
     return Series(
         plain(arm, 80),
         [float(each["n_samples"]) for each in found],

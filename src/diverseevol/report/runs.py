@@ -73,9 +73,7 @@ class RunData:
     @cached_property
     def unchoosable_rows(self) -> NDArray[np.int64]:
         """Pool rows that are held out, or copies of such rows."""
-        files = (self.folder.holdout_file, self.folder.holdout_copies_file)
-        ids = [name for file in files if file.exists() for name in file.read_text("utf-8").split()]
-        return self.pool.rows_of(ids)
+        return self.pool.rows_of(self.folder.barred_ids())
 
     @property
     def is_full(self) -> bool:
@@ -207,8 +205,10 @@ def _named(runs: list[RunData]) -> list[RunData]:
 
 
 def role_in(run: RunData, runs: Sequence[RunData]) -> Role:
-    """How a run's picks are drawn among those of others: the first, random, or another."""
-    if run is runs[0]:
+    """How a run is drawn among others: the whole pool's, one of the first's arm, which is looked at closely, random, or another."""
+    if run.is_full:
+        return "full"
+    if run.arm == runs[0].arm:
         return "main"
     return "random" if run.arm == RANDOM else "other"
 
