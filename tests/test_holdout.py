@@ -231,7 +231,7 @@ def test_what_is_wrong_is_said_before_a_model_is_loaded(made_model, pool_file, t
     cases = [
         (("pool.holdout=200",), r"asks for 200 rows, but of the pool's 200 rows .* only 197 can be held out"),
         (("pool.holdout=190",), r"the schedule chooses 15 rows, the pool has \d+ good ones \(19\d excluded\)"),
-        (("pool.holdout=20", "pool.holdout_by=skil"), r"pool.holdout_by is 'skil', but no record has such a column"),
+        (("pool.holdout=20", "pool.holdout_by=skil"), r"pool.holdout_by needs a column 'skil', which no record has"),
         ((f"heldout.path={pool_file}", "pool.holdout=3"), "heldout.path and pool.holdout both name held-out rows"),
         (("pool.holdout=0",), "pool.holdout is 0: give a whole number of rows, or a share of the pool below 1"),
         (("pool.holdout=true",), "pool.holdout is True: give a whole number"),

@@ -12,7 +12,6 @@ from diverseevol.errors import (
     PoolError,
     RunChangedError,
     RunFolderError,
-    SelectionError,
     TrainError,
     UnknownStrategyError,
 )
@@ -392,7 +391,7 @@ def test_guards_and_quotas_read_the_records_and_say_what_they_skipped(made_model
     assert {line["guard"] for line in skipped} == {"outliers"}
     assert not {line["row"] for line in skipped} & {line["row"] for line in picks}
     assert rounds[2].n_chosen == 20
-    with pytest.raises(SelectionError, match=r"needs a column 'skil', which no record of the pool has. They have: source, "):
+    with pytest.raises(ConfigError, match=r"needs a column 'skil', which no record has. They have: source, "):
         next(evolve(config(made_model, pool_file, tmp_path / "c", "selection.quota={by: skil, shares: equal}")))
 
 

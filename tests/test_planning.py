@@ -104,3 +104,7 @@ def test_bad_rows_are_counted_and_no_file_is_named_that_goes(made_model, pool_fi
     with pytest.raises(BadRowsError, match=r"2 of 202 rows are bad [\s\S]* or raise pool.max_bad\.?$") as caught:
         read_facts(config(made_model, file, tmp_path / "run", "pool.max_bad=0.001"), SILENT)
     assert "quarantine" not in str(caught.value)
+    apart = tmp_path / "heldout.jsonl"
+    apart.write_text('{"instruction": "asked apart", "output": "x"}\nnot JSON\n')
+    with pytest.raises(ConfigError, match=r"heldout.path cannot be used: 1 of 2 rows are bad [\s\S]* or raise pool.max_bad\.$"):
+        read_facts(config(made_model, pool_file, tmp_path / "run", f"heldout.path={apart}"), SILENT)

@@ -1,11 +1,6 @@
-import json
-
 import numpy as np
-import pytest
 
-from diverseevol.errors import SelectionError
-from diverseevol.pool import Pool
-from diverseevol.seen import Seen, SomeTokens, SomeVectors, draw_candidates, pool_columns
+from diverseevol.seen import Seen, SomeTokens, SomeVectors, draw_candidates
 from diverseevol.selection import Selection, Signals
 
 
@@ -75,26 +70,3 @@ def test_some_vectors_are_those_of_their_rows():
     assert np.array_equal(some[2:4], vectors[[5, 7]])
     assert np.array_equal(some[np.array([3, 0])], vectors[[7, 1]])
     assert select(some, [2, 9], 5).rows.tolist() == select(vectors[1::2], [2, 9], 5).rows.tolist()
-
-
-def test_columns_of_the_records(tmp_path):
-    records = [{"instruction": f"say {number}", "output": "x", "score": number / 2} for number in range(3)]
-    records[1]["score"] = None
-    records[2]["lang"] = "de"
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    pool = Pool.read(tmp_path / "a.jsonl")
-    columns = pool_columns(pool, ["score", "lang", "source"])
-    assert columns["score"].tolist()[::2] == [0.0, 1.0]
-    assert np.isnan(columns["score"][1])
-    assert columns["lang"].tolist() == ["", "", "de"]
-    assert columns["source"].tolist() == [str(tmp_path / "a.jsonl")] * 3
-    assert pool_columns(pool, []) == {}
-    assert pool_columns(pool, ["source"])["source"].tolist() == [str(tmp_path / "a.jsonl")] * 3
-    records[1]["source"] = "web"  # a record's own comes first
-    (tmp_path / "b.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    own = pool_columns(Pool.read(tmp_path / "b.jsonl"), ["source"])["source"].tolist()
-    assert own == [str(tmp_path / "b.jsonl"), "web", str(tmp_path / "b.jsonl")]
-    with pytest.raises(
-        SelectionError, match=r"needs a column 'scor', which no record of the pool has. They have: source, instruction"
-    ):
-        pool_columns(pool, ["scor"])

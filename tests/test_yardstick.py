@@ -140,7 +140,7 @@ def test_tasks_are_run_once_a_model_and_kept(run, monkeypatch):
 
 def test_what_cannot_be_measured_is_said(run, made_model, pool_file, tmp_path):
     for options, error, message in [
-        ({"group": "nope"}, ConfigError, "--group is 'nope', but no record has such a column. They have: source, "),
+        ({"group": "nope"}, ConfigError, "--group needs a column 'nope', which no record has. They have: source, "),
         ({"rounds": "7"}, RunFolderError, "round 7 of .* is not finished"),
         ({"rounds": "first"}, ConfigError, "--round is 'first': give a round's number, last or best"),
         ({"file": "nope.jsonl"}, Exception, "nope.jsonl"),

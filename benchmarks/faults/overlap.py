@@ -40,8 +40,8 @@ FAULTS = [
     Fault("pool/overlap/similar.py", "self._sizes[number] - n)", "self._sizes[number])", "tests/pool/overlap/test_similar.py"),
     Fault(
         "pool/overlap/contamination.py",
-        'if turn.role == "user":\n            for text in _asked(turn):\n                yield from (("words"',
-        'if turn.role != "x":\n            for text in _asked(turn):\n                yield from (("words"',
+        'if turn.role == "user":',
+        'if turn.role != "x":',
         "tests/pool/overlap/test_contamination.py",
     ),
     Fault("pool/overlap/contamination.py", "reverse=True", "reverse=False", "tests/pool/overlap/test_contamination.py"),

@@ -20,7 +20,7 @@ from .config import PoolConfig
 from .errors import ConfigError
 from .files import write_text
 from .pool import Pool
-from .pool.groups import group_names
+from .pool.columns import group_names
 from .pool.ids import N_HASH, priorities
 from .prepare import Prepared
 from .progress import Watch

@@ -24,13 +24,12 @@ from .models import adapter_config, check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
 from .pool import Pool, plain_text, read_rows_file
 from .pool import fingerprint as pool_fingerprint
-from .pool.groups import group_names
+from .pool.columns import group_names, pool_columns
 from .pool.overlap import read_benchmarks
 from .predicting import save_plan
 from .prepare import prepare
 from .progress import Watch
 from .run_folder import RunFolder, locked
-from .seen import pool_columns
 from .selection import Signal
 from .stages import Stages
 from .tracking import Tracking, check_trackers

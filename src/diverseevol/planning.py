@@ -24,10 +24,9 @@ from .opening import check_apart, check_lists, read_lists, record_parts, usable_
 from .plan import Facts, Lengths
 from .plan.read_shape import model_shape
 from .pool import Pool
-from .pool.groups import group_names
+from .pool.columns import group_names, pool_columns
 from .progress import Watch
 from .run_folder import RunFolder
-from .seen import pool_columns
 from .selection import Signal, make_strategy
 from .tokens import Encoder, Tokens
 
@@ -52,8 +51,8 @@ def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
     is_other = final.model != rounds.model
     other = usable_tokenizer(final) if config.final or is_other else tokenizer
     with tempfile.TemporaryDirectory(prefix="diverseevol-plan-") as folder:
-        pool_dir = _prepared(config, parts)
-        pool = Pool.open(pool_dir) if pool_dir else _read_pool(config, Path(folder) / "pool", watch)
+        pool_dir, made_dir = _prepared(config, parts), Path(folder) / "pool"
+        pool = Pool.open(pool_dir) if pool_dir else Pool.read(config.pool, config.seed, made_dir, watch, is_kept=False)
         lengths = _all_lengths(pool_dir, pool) if pool_dir else _lengths(pool, tokenizer, rounds)
         facts = Facts(
             lengths=lengths,
@@ -61,7 +60,7 @@ def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
             target=model_shape(final.model, final.train, config.trust_remote_code),
             target_lengths=_lengths(pool, other, final) if is_other else lengths,
             needs=frozenset(str(signal) for signal in Signal if signal in needs),
-            pool_bytes=sum(size_of(file) for file in (pool_dir or Path(folder) / "pool").glob("*.*") if file.is_file()),
+            pool_bytes=sum(size_of(file) for file in (pool_dir or made_dir).glob("*.*") if file.is_file()),
         )
         pool_columns(pool, sorted(needs - frozenset(Signal)))
         facts = _with_rows_apart(config, facts, pool, Path(folder), watch)
@@ -70,13 +69,6 @@ def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
     if is_here:
         facts = replace(facts, program_bytes=process_bytes(), is_float32=device().type == "cpu")
     return _with_notes(config, facts)
-
-
-def _read_pool(config: RunConfig, folder: Path, watch: Watch) -> Pool:
-    try:
-        return Pool.read(config.pool, config.seed, folder, watch)
-    except BadRowsError as error:  # whose file goes when the plan is made
-        raise BadRowsError(str(error).replace(f"; all of them are in {folder / 'quarantine.jsonl'}", "")) from None
 
 
 def _prepared(config: RunConfig, parts: dict[str, str]) -> Path | None:
@@ -125,7 +117,7 @@ def _with_rows_apart(config: RunConfig, facts: Facts, pool: Pool, folder: Path, 
     n_heldout = 0
     if config.heldout:
         try:
-            held = Pool.read(PoolConfig(path=config.heldout.path), config.seed, folder / "heldout", watch)
+            held = Pool.read(PoolConfig(path=config.heldout.path), config.seed, folder / "heldout", watch, is_kept=False)
         except PoolError as error:
             raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
         check_apart(held, pool, lists["exclude"], config.heldout.path)

@@ -16,7 +16,7 @@ from .pool import Pool, Records, finish_pool, read_pool
 from .pool.overlap import left_out
 from .pool.store import QUARANTINE
 from .progress import Watch
-from .tokens import Encoder, Tokens, build_tokens
+from .tokens import Tokens, build_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,23 +43,16 @@ def prepare(
     if not (pool_dir / "index.arrow").exists():
         records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(pool_dir)
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
-        overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, Encoder(tokenizer, prompt), config, watch))
+        overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, config, watch))
         watch.note(_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir))
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 
 
-def _finish(
-    pool_dir: Path, records: Records, tokens: Tokens, encoder: Encoder, config: PoolConfig, watch: Watch
-) -> list[tuple[str, str]]:
+def _finish(pool_dir: Path, records: Records, tokens: Tokens, config: PoolConfig, watch: Watch) -> list[tuple[str, str]]:
     """Write the pool's index; return what became of duplicates and contaminated rows, in words."""
-
-    def why_refused(position: int) -> str:
-        (encoded,) = next(encoder.encode_batches([records.samples(position, position + 1)]))
-        return encoded.refused or "it has no token"
-
     overlap = left_out(records, tokens.n_trained != 0, config, pool_dir, watch)
-    finish_pool(pool_dir, tokens.n_tokens, tokens.n_trained, config.max_bad, why_refused, overlap.is_dropped)
+    finish_pool(pool_dir, tokens.n_tokens, tokens.n_trained, config.max_bad, tokens.refused, overlap.is_dropped)
     return overlap.summary()
 
 

@@ -15,12 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .embed import TokenRows
-from .errors import SelectionError
-from .pool import Pool
 from .selection import Selection, Signals
-
-SOURCE = "source"
-"""The column that every pool has: the file, folder or Hub id of a row."""
 
 
 @dataclass(frozen=True)
@@ -108,32 +103,3 @@ def draw_candidates(
     free = np.setdiff1d(np.arange(n_rows), np.concatenate([chosen, excluded_rows]))
     drawn = rng.choice(free, min(len(free), max(n_new, math.ceil(share * len(free)))), replace=False)
     return np.sort(np.concatenate([chosen, drawn]))
-
-
-def pool_columns(pool: Pool, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Columns of the pool's own records, by name: float64[N] where every value is a number (NaN: none), else text.
-
-    Raises:
-        SelectionError: no record has such a column.
-    """
-    found: dict[str, list[Any]] = {name: [] for name in names}
-    keys: dict[str, None] = {SOURCE: None}
-    for row in range(len(pool) if names else 0):
-        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in pool.record_text(row)  # a record's own `source` comes first
-        record = pool.record(row) if is_parsed else {}
-        keys.update(dict.fromkeys(record))
-        for name, values in found.items():
-            values.append(pool.source(row) if name == SOURCE and SOURCE not in record else record.get(name))
-    for name, values in found.items():
-        if all(value is None for value in values):
-            raise SelectionError(
-                f"the strategy needs a column {name!r}, which no record of the pool has. They have: {', '.join(keys)}."
-            )
-    return {name: as_column(values) for name, values in found.items()}
-
-
-def as_column(values: list[Any]) -> NDArray[Any]:
-    """Values of records as float64[N] where every one is a number (None: NaN), else as text."""
-    if all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values):
-        return np.array([np.nan if value is None else float(value) for value in values])
-    return np.array(["" if value is None else str(value) for value in values])

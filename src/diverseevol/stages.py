@@ -275,7 +275,7 @@ class Stages:
         suffix = {"parquet": ".parquet", "llamafactory": ""}.get(config.train.command_format, ".json")
         data = folder / f"train_data{suffix}"
         rows = [int(row) for earlier in range(index + 1) for row in (pick["row"] for pick in run.picks(earlier))]
-        dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data) and None)
+        dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data))
         base = str(Path(start).resolve()) if Path(start).is_dir() else start
         if index == 0 and config.train.sft:
             ignored = ", ".join(sorted(config.train.sft))  # report_to among them: only the trainer's own series are missing

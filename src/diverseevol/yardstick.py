@@ -21,7 +21,7 @@ from .evaluation.per_token import loss_per_token
 from .evaluation.tasks import TaskRequest, check_tasks, task_scores
 from .pool import Pool
 from .pool import fingerprint as pool_fingerprint
-from .pool.groups import group_names
+from .pool.columns import group_names
 from .progress import Watch
 from .run_folder import BASE, OWN, RunFolder, locked, round_name
 from .status import round_named

@@ -127,7 +127,7 @@ def test_random_sets_hold_no_row_that_is_held_out(made_model, pool_file, tmp_pat
 def test_runs_that_cannot_be_measured(run, tmp_path, made_model, pool_file):
     with pytest.raises(RunFolderError, match="is not a run folder"):
         call(tmp_path)
-    with pytest.raises(ConfigError, match="--labels needs a column 'skil', which no record of the pool has. They have: source, "):
+    with pytest.raises(ConfigError, match="--labels needs a column 'skil', which no record has. They have: source, "):
         call(run.root, "--labels", "skil")
     options = {"pool.path": str(pool_file), "model": str(made_model), "out": str(tmp_path / "r"), "rounds": 0, "n_init": 1}
     with locked(tmp_path / "r") as new:
@@ -182,7 +182,9 @@ def test_labels_of_a_file_of_records(here):
     assert (found["n_cells"], found["n_without_label"]) == (3, 6)
     assert found["sets"][0]["measures"]["cells_hit"]["value"] == pytest.approx(1 / 3)
     assert "Coverage of 3 labels in 'kind'; 6 rows have none" in call(*words)
-    with pytest.raises(ConfigError, match="--labels needs a column 'kin', which is not there. Known: kind; --columns gives more"):
+    with pytest.raises(
+        SelectionError, match="--labels needs a column 'kin', which is not there. Known: kind; --columns gives more"
+    ):
         call("--embeddings", "x.npy", "--columns", "records.jsonl", "--labels", "kin")
 
 

@@ -191,3 +191,10 @@ def test_near_duplicates_by_embeddings(tmp_path, data):
     found = json.loads(called("duplicates", tmp_path, "--json"))
     assert found["n_rows"] == 4
     assert {(one["id"], one["kept_id"]) for one in found["duplicates"]} == {(pool.id(201), pool.id(3)), (pool.id(77), pool.id(5))}
+
+
+def test_bad_rows_of_the_report_name_no_file_that_goes(tmp_path):
+    file = tmp_path / "pool.jsonl"
+    file.write_text('{"instruction": "Why?", "output": "So."}\nnot JSON\n')
+    with pytest.raises(PoolError, match=r"1 of 2 rows are bad [\s\S]* or raise pool.max_bad\.$"):
+        called("overlap", "--pool", file)

@@ -82,7 +82,7 @@ def test_what_compare_leaves(made_model, pool_file, tmp_path):
     [
         (("nowhere", "--out", "a.html"), 1, "nowhere is neither a run folder (it has no config.yaml) nor a finished comparison"),
         (("RUN", "--out", "a.pdf"), 1, "--out is 'a.pdf', which is no page's name. Give a name that ends in .html."),
-        (("RUN", "--out", "a.html", "--labels", "nope"), 1, "--labels is 'nope', but no record has such a column."),
+        (("RUN", "--out", "a.html", "--labels", "nope"), 1, "--labels needs a column 'nope', which no record has."),
         (("--out", "a.html"), 2, "Missing argument"),
         (("RUN", "--out", "a.html", "--map", "tsne"), 2, "'tsne' is not one of"),
     ],

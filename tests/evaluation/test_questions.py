@@ -126,15 +126,15 @@ def test_an_input_of_the_alpaca_form_is_kept_apart(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"q": "a"}\n{"text": "b"}\n', "line 2 has no field q; it has text. Name one: NAME=FILE:FIELD"),
-        ('{"q": ""}\n', "line 1: 'q' is \"\", not a question"),
-        ('{"q": ["a", 3]}\n', "line 1: 'q' is"),
-        ('{"q": []}\n', "line 1: 'q' is"),
-        ('{"q": null}\n', "line 1: 'q' is null, not a question"),
+        ('{"q": "a"}\n{"text": "b"}\n', "line 2 (row 1) has no field q; it has text. Name one: NAME=FILE:FIELD"),
+        ('{"q": ""}\n', "line 1 (row 0): 'q' is \"\", not a question"),
+        ('{"q": ["a", 3]}\n', "line 1 (row 0): 'q' is"),
+        ('{"q": []}\n', "line 1 (row 0): 'q' is"),
+        ('{"q": null}\n', "line 1 (row 0): 'q' is null, not a question"),
         ('{"q": "a", "id": 1}\n{"q": "b", "id": 1}\n', "records 1 and 2 have the same id 1"),
-        ('{"q": "\\ud800"}\n', "line 1 holds broken text (half a surrogate pair"),
-        ('{"q": "a"\n', "line 1 is not JSON: "),
-        ("[1, 2]", "item 1 is no object"),
+        ('{"q": "\\ud800"}\n', "line 1 (row 0) holds broken text (half a surrogate pair"),
+        ('{"q": "a"\n', "line 1 (row 0): not JSON: "),
+        ("[1, 2]", "line 1 (row 0) is no object"),
         ("\n\n", "holds no questions"),
     ],
 )

@@ -218,6 +218,8 @@ def test_arrays_and_packed_files_are_read_too(tmp_path):
 def test_files_that_cannot_be_scored_say_why(tmp_path):
     with pytest.raises(VerdictError, match=r"line 1 is no verdict: it has the keys question_id, answer\. A verdict has"):
         read_verdicts(made.write(tmp_path / "answers.jsonl", [{"question_id": 1, "answer": "x"}]))
+    with pytest.raises(VerdictError, match=r"line 1 is no verdict: it has the keys question_id, choices\. A verdict has"):
+        read_verdicts(made.write(tmp_path / "fastchat.jsonl", [{"question_id": 1, "choices": [{"turns": ["x"]}]}]))
     with pytest.raises(VerdictError, match="holds no verdicts: line 1: no object with a question_id"):
         read_verdicts(made.write(tmp_path / "odd.jsonl", [{"a": 1}]))
     with pytest.raises(VerdictError, match=r"holds no verdicts\. Give"):

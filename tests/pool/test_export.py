@@ -87,9 +87,9 @@ def test_what_is_exported_says_the_same(tmp_path, records, formats, suffix):
     pool = pool_of(tmp_path, records)
     for form in formats:
         out = tmp_path / f"{form}{suffix}"
-        written = export_rows(pool, range(len(pool)), form, out)
-        assert (written.n_rows, written.files) == (len(pool), (out,))
+        export_rows(pool, range(len(pool)), form, out)
         back = Pool.read(out)
+        assert len(back) == len(pool)
         assert {back.format(row) for row in range(len(back))} == {form}
         assert [meaning(back.sample(row)) for row in range(len(back))] == [meaning(pool.sample(row)) for row in range(len(pool))]
 
@@ -221,4 +221,10 @@ def test_every_format_of_the_real_dolly_pool(tmp_path, shared_data):
     rows = range(0, 15_000, 500)
     for form in EXPORT_FORMATS:
         out = tmp_path / {"parquet": "out.parquet"}.get(form, "out.jsonl" if form in EXPORT_FORMATS[:5] else form)
-        assert export_rows(pool, rows, form, out).n_rows == 30
+        export_rows(pool, rows, form, out)
+        files = (
+            [out]
+            if out.is_file()
+            else [file for file in out.iterdir() if file.suffix in (".json", ".jsonl") and "info" not in file.name]
+        )
+        assert [len(Pool.read(file)) for file in files] == [30], form

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from diverseevol.errors import PoolError
 from diverseevol.pool import json_stream
-from diverseevol.pool.json_stream import Window, array_items, list_in_object, shape_of_object, values
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30)
 records = st.lists(
@@ -17,9 +16,9 @@ records = st.lists(
 )
 
 
-def window(text, chunk):
+def read(text, chunk):
     json_stream.CHUNK = chunk
-    return Window(io.StringIO(text, newline=""), "here.json")
+    return json_stream.array_rows(io.StringIO(text, newline=""), "here.json")
 
 
 @pytest.fixture(autouse=True)
@@ -33,58 +32,58 @@ def _chunk_restored():
 @given(records, st.integers(1, 40), st.sampled_from([None, 1, 3]), st.booleans())
 def test_an_array_reads_as_json_loads_does_and_keeps_every_character(items, chunk, indent, ascii_only):
     text = json.dumps(items, indent=indent, ensure_ascii=ascii_only)
-    pieces = list(array_items(window(text, chunk)))
-    assert [piece.value for piece in pieces] == items
+    rows = list(read(text, chunk))
+    assert [row.record for row in rows] == items
+    assert [row.number for row in rows] == list(range(len(items)))
     at = 0
-    for piece in pieces:
-        at = text.index(piece.text, at)
-        assert piece.line == 1 + text.count("\n", 0, at)
-        assert json.loads(piece.text) == piece.value
-        at += len(piece.text)
-
-
-@settings(max_examples=60, deadline=None)
-@given(records, st.integers(1, 40), st.sampled_from(["\n", " ", "\r\n\r\n", ",\n"]))
-def test_values_one_after_the_other(items, chunk, between):
-    text = between.join(json.dumps(item, indent=2) for item in items)
-    assert [piece.value for piece in values(window(text, chunk))] == items
+    for row in rows:
+        at = text.index(row.text, at)
+        assert row.line == 1 + text.count("\n", 0, at)
+        assert json.loads(row.text) == row.record
+        at += len(row.text)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 def test_a_number_cut_by_the_window_is_whole(chunk):
-    text = '{"version": 123456, "data": [{"a": 12345}, {"a": 2}], "end": true}'
-    assert [piece.value for piece in list_in_object(window(text, chunk), "data")] == [{"a": 12345}, {"a": 2}]
+    text = "[" + " " * 30 + "123456" + " " * 30 + ", 12.5e10, true ]" + " " * 30
+    assert [row.record for row in read(text, chunk)] == [123456, 12.5e10, True]
 
 
 @pytest.mark.parametrize("chunk", [5, 1000])
 def test_the_records_before_a_break_come_and_the_break_is_named(chunk):
     text = '[\n {"a": 1},\n {"a": 2},\n {"a": oops},\n {"a": 4}]'
-    items = array_items(window(text, chunk))
-    assert [next(items).value, next(items).value] == [{"a": 1}, {"a": 2}]
+    rows = read(text, chunk)
+    assert [next(rows).record, next(rows).record] == [{"a": 1}, {"a": 2}]
     with pytest.raises(
-        PoolError, match=r"here.json breaks off as JSON at line 4, column 8: Expecting value; 2 values before it are whole"
+        PoolError,
+        match=r"here.json breaks off as JSON behind 2 whole records, in the one at line 4: Expecting value. Repair it there, or",
     ):
-        next(items)
+        next(rows)
 
 
-@pytest.mark.parametrize("text", ['[{"a": "b', '[{"a": 1}', '[{"a": 1},', "[", '[{"a": 1} {"a": 2}]', '[{"a": tru'])
+def test_a_break_is_named_before_the_rest_is_read():
+    text = '[{"a": 1}, {"a": oops}, ' + '{"a": 1}, ' * 1000
+    file = io.StringIO(text)
+    json_stream.CHUNK = 100
+    with pytest.raises(PoolError, match="behind 1 whole records"):
+        list(json_stream.array_rows(file, "here.json"))
+    assert file.tell() == 100
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"a": "b', '[{"a": 1}', '[{"a": 1},', '[{"a": 1},]', "[", '[{"a": 1} {"a": 2}]', '[{"a": tru']
+)
 def test_an_array_that_stops_early_is_an_error(text):
-    with pytest.raises(PoolError, match=r"breaks off as JSON at line 1"):
-        list(array_items(window(text, 4)))
+    with pytest.raises(PoolError, match=r"breaks off as JSON behind [01] whole records, in the one at line 1: "):
+        list(read(text, 4))
 
 
 def test_a_record_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr(json_stream, "LONGEST", 1000)
-    with pytest.raises(PoolError, match=r"no record ends within 1,000 characters"):
-        list(array_items(window('[{"a": "' + "x" * 5000, 64)))
+    with pytest.raises(PoolError, match=r"behind 0 whole records.*: it does not end within 1,000 characters"):
+        list(read('[{"a": "' + "x" * 5000, 64))
 
 
 def test_nesting_too_deep_is_an_error_with_its_line():
-    with pytest.raises(PoolError, match=r"line 2.*nested too deeply"):
-        list(array_items(window("[\n" + "[" * 100_000, 1 << 20)))
-
-
-@pytest.mark.parametrize("chunk", [1, 9, 1000])
-def test_the_shape_of_an_object(chunk):
-    text = '{"a": [{}, {}], "b": [1, {}], "c": [], "d": {"e": [{}]}, "f": [ {"g": [{}]} ]} '
-    assert shape_of_object(window(text, chunk)) == (list("abcdf"), ["a", "f"])
+    with pytest.raises(PoolError, match=r"line 2: it is nested too deeply"):
+        list(read("[\n" + "[" * 100_000, 1 << 20))

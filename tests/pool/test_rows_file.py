@@ -58,6 +58,7 @@ def test_records_by_content(tmp_path, pool, indent):
             '{"instruction": "z", "output": "x"}\n{"instruction": "y", "output": "x"}',
             r"record number 0 of .* and 1 more of 2 not found",
         ),
+        ('{"chat": [{"who": "a"}, {"who": "b"}]}\n', r"record number 0 of .*list.txt of 1 not found"),
         ('{"row": 1}\n{oops}\n', r"line 2 \(row 1\): not JSON"),
         ("[[1]]", "neither a row number, an id nor an object"),
         ("[true]", "neither a row number, an id nor an object"),

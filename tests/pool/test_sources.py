@@ -60,7 +60,6 @@ TEXTS = {
     "array.jsonl": json.dumps(RECORDS),
     "bom.json": "\ufeff" + json.dumps(RECORDS, indent=1),
     "pretty.json": json.dumps(RECORDS, indent=4, ensure_ascii=False),
-    "objects.json": "\n".join(json.dumps(record, indent=2) for record in RECORDS),
     "wrapped.json": json.dumps({"version": 3, "data": RECORDS}),
     "wrapped_pretty.json": json.dumps({"data": RECORDS, "n": 3}, indent=2),
     "splits.json": json.dumps({"test": [{"a": 1}], "train": RECORDS}),
@@ -118,14 +117,6 @@ def test_parquet_bytes_are_a_bad_row(tmp_path):
     assert "holds a bytes" in rows(tmp_path / "a.parquet")[0].problem
 
 
-@pytest.mark.parametrize("form", [pa.ipc.new_file, pa.ipc.new_stream])
-def test_arrow_files_and_streams(tmp_path, form):
-    table = pa.Table.from_pylist(RECORDS)
-    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as out, form(out, table.schema) as writer:
-        writer.write_table(table)
-    assert [row.record for row in rows(tmp_path / "a.arrow")] == RECORDS
-
-
 def test_a_folder_that_datasets_saved(tmp_path):
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset.from_list(RECORDS)
@@ -136,6 +127,11 @@ def test_a_folder_that_datasets_saved(tmp_path):
     assert len(rows(tmp_path / "two", split="test")) == 1
     with pytest.raises(PoolError, match=r"no split 'valid'. Set split to one of: train, test"):
         rows(tmp_path / "two", split="valid")
+    (file,) = (tmp_path / "one").glob("*.arrow")
+    for damage in (lambda: file.write_bytes(b"nothing"), file.unlink):
+        damage()
+        with pytest.raises(PoolError, match=r"one is not a whole folder of `datasets`: .* Copy or save it again."):
+            rows(tmp_path / "one")
 
 
 def test_a_folder_is_read_by_name_without_what_lies_beside(tmp_path):
@@ -208,11 +204,38 @@ def test_a_first_line_that_is_broken_does_not_change_what_the_file_is(tmp_path):
     for broken in ("plain words", '{"a": 1,', '{"a": "b', "{"):
         found = rows(write(tmp_path / "a.jsonl", broken + '\n{"a": 1}\n{"a": 2}\n'))
         assert [bool(row.problem) for row in found] == [True, False, False], broken
+    (row,) = rows(write(tmp_path / "a.jsonl", '{"a": 1'))
+    assert row.problem == "not JSON: Expecting ',' delimiter at column 8"
+    for broken in ('{"a" 1}\nplain words', '{"a": ' + "[" * 100_000 + "\n{"):
+        found = rows(write(tmp_path / "a.jsonl", broken + '\n{"a": 1}\n'))
+        assert [bool(row.problem) for row in found] == [True, True, False]
 
 
-def test_text_behind_an_array_is_an_error(tmp_path):
-    with pytest.raises(PoolError, match=r"line 2, column 1: more text behind the end"):
-        rows(write(tmp_path / "a.json", '[{"a": 1}]\n{"a": 2}'))
+@pytest.mark.parametrize("chunk", [100, 1 << 20])
+def test_text_behind_an_array_is_an_error(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr("diverseevol.pool.json_stream.CHUNK", chunk)
+    for behind in ('\n{"a": 2}', "]", " " * 5000 + ",", "\n" * 5000 + "[]"):
+        with pytest.raises(PoolError, match=r"a.json has more text behind the end of its array of 1 records. Remove it there."):
+            rows(write(tmp_path / "a.json", '[{"a": 1}]' + behind))
+    assert len(rows(write(tmp_path / "a.json", '[{"a": 1}]' + " \n" * 5000))) == 1
+
+
+def test_records_of_several_lines_one_after_the_other_are_refused_with_advice(tmp_path):
+    path = write(tmp_path / "a.json", "\n".join(json.dumps(record, indent=2) for record in RECORDS))
+    with pytest.raises(
+        PoolError,
+        match=r"a.json is neither a record a line nor one JSON value: Extra data: line 6 column 1.*"
+        r"Write each record on a line of its own \(jq -c . does\), or all of them in an array.",
+    ):
+        rows(path)
+
+
+def test_a_wrapper_that_breaks_off_is_an_error_with_its_place(tmp_path):
+    text = json.dumps({"data": RECORDS}, indent=1)
+    with pytest.raises(PoolError, match=r"nor one JSON value: Expecting ',' delimiter: line 18 column 1 "):
+        rows(write(tmp_path / "a.json", text[: text.index("]")].rstrip()[:-1] + "\n]"))
+    with pytest.raises(PoolError, match=r"nor one JSON value: maximum recursion depth"):
+        rows(write(tmp_path / "a.json", '{"data":\n' + "[" * 100_000))
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
@@ -242,7 +265,6 @@ def test_damage_is_an_error(tmp_path):
         "a.jsonl.gz": (b"not packed at all", "cannot be unpacked"),
         "a.jsonl.zst": (b"not packed at all", "cannot be unpacked"),
         "a.parquet": (b"PAR1 and then nothing", "not a whole Parquet file"),
-        "a.arrow": (b"nothing", "not a whole Arrow file"),
         "a.jsonl": ("{}".encode("utf-16"), "is UTF-16 text"),
         "without_a_mark.jsonl": ('{"a": 1}'.encode("utf-16-le"), "is UTF-16 text"),
         "big_endian.json": ('[{"a": 1}]'.encode("utf-16-be"), "is UTF-16 text"),
@@ -324,12 +346,14 @@ def test_the_fingerprint_follows_the_content_and_the_mapping(tmp_path):
         fingerprint(PoolConfig(path=str(tmp_path / "no.jsonl")))
 
 
+@pytest.mark.parametrize("chunk", [1, 100, 1 << 20])
 @pytest.mark.parametrize("indent", [None, 1])
-def test_a_wrapper_longer_than_the_window(tmp_path, monkeypatch, indent):
-    monkeypatch.setattr("diverseevol.pool.json_files.LONGEST_LINE", 1000)
-    monkeypatch.setattr("diverseevol.pool.json_stream.CHUNK", 100)
-    found = rows(write(tmp_path / "a.json", json.dumps({"version": 1, "rows": RECORDS, "end": [1]}, indent=indent)))
-    assert [row.record for row in found] == RECORDS
+def test_a_wrappers_records_keep_their_characters_and_lines(tmp_path, monkeypatch, indent, chunk):
+    monkeypatch.setattr("diverseevol.pool.json_stream.CHUNK", chunk)
+    text = '\n {"version": 1, "empty": [], "names": ["a"],\n "rows": [{"b":1e2,  "a":"\\u00fc"},\n\n{"a": 1.0, "b": []}], "end": [1]}'
+    found = rows(write(tmp_path / "a.json", text if indent else text.replace("\n", " ")))
+    assert [row.text for row in found] == ['{"b":1e2,  "a":"\\u00fc"}', '{"a": 1.0, "b": []}']
+    assert [row.line for row in found] == ([3, 5] if indent else [1, 1])
 
 
 @pytest.mark.parametrize("indent", [None, 1])
@@ -343,12 +367,9 @@ def test_two_lists_in_one_object_are_not_guessed_between(tmp_path, indent):
 def test_a_single_record_with_a_list_of_objects_is_no_wrapper(tmp_path):
     record = {"messages": [{"role": "user", "content": "q"}], "n": 1}
     for indent in (None, 1):
-        (row,) = rows(write(tmp_path / "a.json", json.dumps(record, indent=indent)))
-        assert row.record == record
-
-
-def test_a_long_first_line_is_a_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("diverseevol.pool.json_files.LONGEST_LINE", 6000)
-    lines = LINES.splitlines(keepends=True)
-    found = rows(write(tmp_path / "a.jsonl", lines[2] + b"broken\n" + lines[0]))
-    assert [bool(row.problem) for row in found] == [False, True, False]
+        (row,) = rows(write(tmp_path / "a.json", json.dumps(record, indent=indent) + "\n"))
+        assert (row.record, row.text, row.line) == (record, json.dumps(record, indent=indent), 1)
+    (row,) = rows(write(tmp_path / "a.json", json.dumps({"messages": [{}], "n": float("nan")})))
+    assert row.problem == "NaN is not JSON"
+    (row,) = rows(write(tmp_path / "a.json", b'{\n "messages": "\xff"\n}'))
+    assert (row.record, row.problem) == (None, "broken UTF-8")

@@ -162,6 +162,8 @@ def test_too_many_bad_rows_stop_the_run(tmp_path):
     with pytest.raises(BadRowsError, match=expected):
         read(tmp_path, PoolConfig(path=str(file), max_bad=0.24))
     assert len(quarantine(tmp_path / "pool")) == 10
+    with pytest.raises(BadRowsError, match=r"10 of 40 rows [\s\S]*\nRepair or remove them, or raise pool.max_bad\.$"):
+        Pool.read(PoolConfig(path=str(file), max_bad=0.24))
 
 
 def test_a_pool_without_good_rows(tmp_path):
@@ -192,7 +194,7 @@ def test_a_mapped_column_that_no_row_has(tmp_path, monkeypatch):
     file = write_lines(tmp_path / "a.jsonl", [{"question": "q", "answer": "a"}] * 20)
 
     def read(**source):
-        return Pool.read(PoolConfig(path=str(file), **source))
+        return Pool.read(PoolConfig(**{"path": str(file), **source}))
 
     with pytest.raises(
         PoolError, match=r"pool.columns maps response to 'anser', which none of the rows .* Did you mean 'answer'"
@@ -205,6 +207,10 @@ def test_a_mapped_column_that_no_row_has(tmp_path, monkeypatch):
     monkeypatch.setattr(first_pass, "N_TRIED", 7)
     with pytest.raises(PoolError, match=r"which none of the first 7 rows"):
         read(columns={"prompt": "question", "response": "anser"})
+    late = write_lines(
+        tmp_path / "b.jsonl", [{"question": "q", "answer": "a", **({"rules": "r"} if n == 9 else {})} for n in range(10)]
+    )
+    assert len(read(path=str(late), columns={"prompt": "question", "response": "answer", "system": "rules"})) == 10
     with pytest.raises(ConfigError, match=r"maps both prompt and response"):
         read(columns={"prompt": "x", "response": "x"})
 
@@ -289,10 +295,10 @@ def test_too_long_rows_stop_a_run_only_where_they_are_most(tmp_path):
 def test_records_that_the_template_refuses_are_bad_ones(tmp_path):
     read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(20)]))))
     n_tokens = np.array([0, 0] + [9] * 18, dtype=np.int32)
-    finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.1, lambda position: f"refused {position}")
-    assert [line["reason"] for line in quarantine(tmp_path / "pool")] == ["refused 0", "refused 1"]
-    with pytest.raises(BadRowsError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused 0\n.*refused 1"):
-        finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.09, lambda position: f"refused {position}")
+    finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.1, {0: "refused here"})
+    assert [line["reason"] for line in quarantine(tmp_path / "pool")] == ["refused here", "it has no token"]
+    with pytest.raises(BadRowsError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused here\n.*row 1.*it has no token"):
+        finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.09, {0: "refused here"})
 
 
 def test_a_second_call_finds_the_records_unless_something_changed(tmp_path, monkeypatch):

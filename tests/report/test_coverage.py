@@ -24,7 +24,7 @@ def test_which_column_holds_labels(made, opened, tmp_path):
     assert label_column(opened(run.root).main) is None
     assert coverage_chart([opened(run.root).main], None, None) is None
     assert coverage_chart([opened(run.root).main], None, "topic").title == "Coverage of labels"
-    with pytest.raises(ConfigError, match="--labels is 'nope', but no record has such a column. They have: source, instruction"):
+    with pytest.raises(ConfigError, match="--labels needs a column 'nope', which no record has. They have: source, instruction"):
         coverage_chart([opened(run.root).main], None, "nope")
 
 

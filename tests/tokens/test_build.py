@@ -51,8 +51,6 @@ def test_every_row_is_what_the_encoder_gives(tmp_path, tokenizer, rows_per_block
     for number, encoded in enumerate(expected):
         assert tokens.ids(number).tolist() == encoded.ids
         assert tokens.mask(number).tolist() == encoded.mask.tolist()
-    assert [values.tolist() for values in tokens.batch([3, 1, 3])] == [expected[number].ids for number in (3, 1, 3)]
-    assert [values.tolist() for values in tokens.masks([3, 1])] == [expected[number].mask.tolist() for number in (3, 1)]
     assert tokens.n_tokens.tolist() == [len(encoded.ids) for encoded in expected]
     assert tokens.n_trained.tolist() == [int(encoded.mask.sum()) for encoded in expected]
     assert tokens.n_full.tolist() == [encoded.n_full for encoded in expected]
@@ -186,8 +184,6 @@ def test_progress_counts_the_rows_that_are_left(tmp_path, tokenizer):
 def test_no_rows_at_all(tmp_path, tokenizer):
     tokens = build(tmp_path, tokenizer, n_rows=0)
     assert len(tokens) == 0 and tokens.n_tokens.tolist() == [] and tokens.refused == {}
-    report = tokens.length_report()
-    assert (report.n_rows, report.mean, report.truncated_share) == (0, 0.0, 0.0)
 
 
 def test_folder_without_tokens_says_so(tmp_path):
@@ -221,21 +217,6 @@ def test_reading_keeps_no_file_open(tmp_path, tokenizer):
     tokens = build(tmp_path, tokenizer, rows_per_block=1)
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     assert tokens.ids(20).tolist() == Encoder(tokenizer, PROMPT).encode([ROWS[20]])[0].ids
-
-
-def test_length_report_is_counted_by_hand(tmp_path, tokenizer):
-    build(tmp_path, tokenizer)
-    positions = np.array([2, 7, 11, 12, 15, 16])
-    report = Tokens.open(tmp_path, positions).length_report()
-    rows = [encoded for encoded in Encoder(tokenizer, PROMPT).encode([ROWS[p] for p in positions]) if encoded.refused is None]
-    full = sorted(encoded.n_full for encoded in rows)
-    assert (report.n_rows, report.n_refused, report.n_untrained) == (5, 1, 1)
-    assert report.n_tokens == sum(len(encoded.ids) for encoded in rows)
-    assert report.n_trained == sum(int(encoded.mask.sum()) for encoded in rows)
-    assert report.mean == pytest.approx(sum(full) / 5)
-    assert report.percentiles == {50: full[2], 90: full[4], 95: full[4], 99: full[4], 100: full[4]}
-    assert report.n_truncated == sum(value > PROMPT.max_length for value in full) >= 1
-    assert report.truncated_share == report.n_truncated / 5
 
 
 @pytest.mark.parametrize("kind", ["plain", "adds_eos", "first", "prepend"])

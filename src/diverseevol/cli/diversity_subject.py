@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import ConfigError, EmbedError, RunFolderError, SelectionError
+from ..errors import EmbedError, RunFolderError, SelectionError
 from ..evaluation.diversity import TextOf
 from ..pool import Pool
 from ..progress import Watch
@@ -59,9 +58,9 @@ def subject_of_run(run: RunFolder, embeddings: str, model: str | None, labels: s
     pool = Pool.open(run.pool_dir)
     column = None
     if labels is not None:
-        from ..seen import pool_columns
+        from ..pool.columns import pool_columns
 
-        column = _labels(lambda: pool_columns(pool, [labels])[labels])
+        column = pool_columns(pool, [labels], "--labels")[labels]
     vectors, source = _vectors_of_run(run, pool, embeddings, model, watch)
     sizes = np.cumsum([len(run.picks(index)) for index in rounds]).tolist()
     chosen = np.array(run.chosen_before(rounds[-1] + 1), dtype=np.int64)
@@ -74,8 +73,7 @@ def subject_of_vectors(embeddings: str, chosen: Path | None, labels: str | None,
 
     Raises:
         EmbedError: the vectors cannot be read.
-        SelectionError: `chosen` names no rows, or not those of the vectors.
-        ConfigError: `columns` has no such column.
+        SelectionError: `chosen` names no rows, or not those of the vectors; or `columns` has no such column.
     """
     vectors = open_vectors(embeddings, None, watch)
     n_rows = len(vectors)
@@ -86,7 +84,7 @@ def subject_of_vectors(embeddings: str, chosen: Path | None, labels: str | None,
             raise SelectionError(f"{chosen} names no rows. Give one a line, or leave --chosen out to measure all rows.")
     column = None
     if labels is not None:
-        column = _labels(lambda: read_columns(columns, vectors.folder, frozenset({labels}), n_rows)[labels])
+        column = read_columns(columns, vectors.folder, frozenset({labels}), n_rows, "--labels")[labels]
     return Subject(vectors, embeddings, rows, labels=column)
 
 
@@ -121,11 +119,3 @@ def _text_of(pool: Pool) -> TextOf:
         return [text for turn in pool.sample(row).turns for text in (turn.text, turn.input) if text]
 
     return pieces
-
-
-def _labels(read: Callable[[], np.ndarray]) -> np.ndarray:
-    """A column, with an error that speaks of the option."""
-    try:
-        return read()
-    except SelectionError as error:
-        raise ConfigError(str(error).replace("the strategy needs", "--labels needs")) from None

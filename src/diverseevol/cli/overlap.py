@@ -51,7 +51,7 @@ def overlap(
     watch = open_watch()
     benchmarks = read_benchmarks(config.decontaminate)
     with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
-        records = read_pool(config, Path(folder), 0, watch)
+        records = read_pool(config, Path(folder), 0, watch, is_kept=False)
         everything = np.ones(len(records), dtype=bool)
         found = find_duplicates(records, everything, config.dedup_similarity, watch)
         matches = find_contamination(records, everything, benchmarks, watch) if benchmarks else []

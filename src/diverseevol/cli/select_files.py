@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import SelectionError
+from ..pool.columns import as_column
 from ..pool.files_in import kind_of, open_text
-from ..seen import as_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,9 @@ def _named(place: str, line: str, has_ids: bool) -> tuple[str | None, int | None
     raise SelectionError(f"{place} has neither `row` (a number) nor `id`. Correct the line.")
 
 
-def read_columns(file: Path | None, folder: Path, names: frozenset[str], n_rows: int) -> dict[str, np.ndarray]:
+def read_columns(
+    file: Path | None, folder: Path, names: frozenset[str], n_rows: int, asked_by: str = "the strategy"
+) -> dict[str, np.ndarray]:
     """Read columns from a file of records, and what it lacks from the folder's signals.parquet, if these are there.
 
     Returns:
@@ -142,7 +144,7 @@ def read_columns(file: Path | None, folder: Path, names: frozenset[str], n_rows:
     missing = sorted(names - found.keys())
     if missing:
         has = f"Known: {', '.join(known)}" if known else "No columns are known"
-        raise SelectionError(f"the strategy needs a column {missing[0]!r}, which is not there. {has}; --columns gives more.")
+        raise SelectionError(f"{asked_by} needs a column {missing[0]!r}, which is not there. {has}; --columns gives more.")
     return found
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DiverseEvolError
-from ..pool.files_in import open_text
-from ..pool.row import RecordDecoder
+from ..pool.json_files import json_rows
 
 
 def records_in(file: Path, error: type[DiverseEvolError]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -17,32 +16,16 @@ def records_in(file: Path, error: type[DiverseEvolError]) -> Iterator[tuple[str,
 
     Raises:
         DiverseEvolError: an `error`: a record is not JSON, no object, or holds text that could be neither stored nor sent.
-        PoolError: the file cannot be read or unpacked.
+        PoolError: the file cannot be read or unpacked, or its array breaks off.
     """
-    with open_text(file) as opened:
-        text = opened.read()
-    if text.lstrip().startswith("["):
-        found = [(f"{file} item {number}", item) for number, item in enumerate(_decoded(text, str(file), error), 1)]
-    else:
-        lines = [(f"{file} line {number}", line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-        found = [(place, _decoded(line, place, error)) for place, line in lines]
-    for place, record in found:
-        if not isinstance(record, dict):
+    for row in json_rows(file, str(file), split=None):
+        place = row.place()
+        if row.problem:
+            raise error(f"{place}: {row.problem}. Repair the file.")
+        if not isinstance(row.record, dict):
             raise error(f"{place} is no object. Give a file of records, an object each.")
-        yield place, record
-
-
-def _decoded(text: str, place: str, error: type[DiverseEvolError]) -> Any:  # noqa: ANN401 - any JSON value
-    decoder = RecordDecoder()
-    try:
-        value = decoder.decode(text.strip())
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as broken:
-        raise error(f"{place} is not JSON: {broken.msg} at column {broken.colno}. Repair the file.") from None
-    except UnicodeEncodeError:
-        raise error(f"{place} holds broken text (half a surrogate pair, or bytes that are not UTF-8). Repair it.") from None
-    except RecursionError:
-        raise error(f"{place} is nested too deeply. Repair the file.") from None
-    if decoder.problem:
-        raise error(f"{place}: {decoder.problem}. Repair the file.")
-    return value
+        try:
+            json.dumps(row.record, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise error(f"{place} holds broken text (half a surrogate pair). Repair it.") from None
+        yield place, row.record

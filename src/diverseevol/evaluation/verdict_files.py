@@ -91,7 +91,7 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
     if not scale[0] < scale[1]:
         raise VerdictError(f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the highest.")
     reading = _Reading(str(path))
-    for row in json_rows(path, str(path)):
+    for row in json_rows(path, str(path), split=None):
         place = f"line {row.line}" if row.line is not None else f"record {row.number}"
         if row.problem or not isinstance(row.record, dict) or row.record.get("question_id") is None:
             reading.note("bad_line", None, None, f"{place}: {row.problem or 'no object with a question_id'}")

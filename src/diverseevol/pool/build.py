@@ -9,7 +9,7 @@ Memory: some 60 bytes a row, and one batch of records. Shape letters: R records.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,12 +42,12 @@ INDEX_ROWS = 1 << 20
 VERSION = 2
 """Of the records' file; another one is read anew."""
 TOO_LONG = "no token left to train on at max_length"
-REFUSED = "the prompt template refuses it"
+NO_TOKEN = "it has no token"
 MAX_TOO_LONG = 0.5
 """Rows that are too long are nobody's mistake and no sign of a misread file, until they are most of them."""
 
 
-def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Records:
+def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_kept: bool = True) -> Records:
     """Read all sources into `pool_dir`, unless an earlier call did so with the same data and configuration.
 
     Args:
@@ -55,6 +55,7 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Re
         pool_dir: Receives records.arrow and quarantine.jsonl.
         seed: Decides, with each row's id, which rows stay where max_rows or weights are set.
         watch: Sees the progress.
+        is_kept: Whether `pool_dir` stays, so that an error may name a file in it.
 
     Raises:
         ConfigError: format, columns or tags cannot be used.
@@ -84,7 +85,8 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch) -> Re
         if not first.n_read:
             raise PoolError(f"the pool is empty: no row in {', '.join(source.path for source in sources)}. Correct pool.path.")
         limit = config.max_bad if first.n_bad < first.n_read else -1
-        check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad, pool_dir / QUARANTINE)
+        bad_file = pool_dir / QUARANTINE if is_kept else None
+        check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad, bad_file)
         _second_pass(first_file, pool_dir / RECORDS, first, config, seed, made_of)
     finally:
         remove(first_file)
@@ -96,7 +98,7 @@ def finish_pool(
     n_tokens: NDArray[np.int32],
     n_trained: NDArray[np.int32],
     max_bad: float = 1.0,
-    why_refused: Callable[[int], str] = lambda position: REFUSED,
+    refused: Mapping[int, str] | None = None,
     is_dropped: NDArray[np.bool_] | None = None,
 ) -> Pool:
     """Leave out the records without a trained token, and write the index of the pool's rows.
@@ -106,7 +108,7 @@ def finish_pool(
         n_tokens: Tokens of each record; int32[R].
         n_trained: Trained tokens of each record; int32[R].
         max_bad: The largest share of bad rows: those of `read_pool`, and those without any token, which the template refuses.
-        why_refused: Says why the template refuses the record at a position.
+        refused: Why the template refuses a record, by its position.
         is_dropped: Records that are left out as duplicates or as contaminated, and named elsewhere (overlap/); bool[R].
 
     Raises:
@@ -118,16 +120,17 @@ def finish_pool(
         raise PoolError(
             f"{pool_dir} has {len(records)} records, but {len(n_tokens)} were tokenised. Delete {pool_dir} and run again."
         )
-    refused = [_left_out(records, int(at), why_refused(int(at))) for at in np.flatnonzero(n_tokens == 0)]
-    too_long = [_left_out(records, int(at), TOO_LONG) for at in np.flatnonzero((n_trained == 0) & (n_tokens != 0))]
-    _add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, [*refused, *too_long])
+    reasons = refused or {}
+    empty = [_left_out(records, at, reasons.get(at, NO_TOKEN)) for at in np.flatnonzero(n_tokens == 0).tolist()]
+    too_long = [_left_out(records, at, TOO_LONG) for at in np.flatnonzero((n_trained == 0) & (n_tokens != 0)).tolist()]
+    _add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, [*empty, *too_long])
     # Where rows were drawn, the tokenised ones stand for all.
     share_read = records.n_bad / records.n_read
-    share = share_read + (1 - share_read) * len(refused) / len(records)
-    first = [f"{row.place()}: {row.problem}" for row in refused]
-    if refused:
-        limit = max_bad if len(refused) < len(records) else -1
-        check_share(len(refused) + records.n_bad, records.n_read, share, limit, first, pool_dir / QUARANTINE)
+    share = share_read + (1 - share_read) * len(empty) / len(records)
+    first = [f"{row.place()}: {row.problem}" for row in empty]
+    if empty:
+        limit = max_bad if len(empty) < len(records) else -1
+        check_share(len(empty) + records.n_bad, records.n_read, share, limit, first, pool_dir / QUARANTINE)
     if len(too_long) > MAX_TOO_LONG * len(records):
         raise BadRowsError(
             f"{len(too_long):,} of {len(records):,} rows have no token left to train on: their prompts fill prompt.max_length. "

@@ -71,7 +71,7 @@ def _order(turn: Turn, number: int, before: str) -> str:
     return f"role order: turn {number} is the {turn.role}'s behind {last}"
 
 
-def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], file: Path) -> None:
+def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], file: Path | None) -> None:
     """Stop where the share of bad rows is larger than allowed.
 
     Args:
@@ -80,7 +80,7 @@ def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Se
         share: Their share.
         max_bad: `pool.max_bad`; below 0 where no row is good.
         first: The first bad rows, each with place and reason; five are shown.
-        file: Where all of them are written.
+        file: Where all of them are written; None: nowhere that stays.
 
     Raises:
         BadRowsError: with the count, the share, the first five and what to do.
@@ -93,7 +93,8 @@ def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Se
         raise BadRowsError(
             f"not one of {n_read:,} rows is good. {shown}:{lines}\nRepair them, or set pool.format or pool.columns."
         )
+    see = f"; all of them are in {file}" if file else ""
     raise BadRowsError(
         f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. {shown}:{lines}\n"
-        f"Repair or remove them, or raise pool.max_bad; all of them are in {file}."
+        f"Repair or remove them, or raise pool.max_bad{see}."
     )

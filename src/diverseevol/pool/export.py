@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,15 +39,7 @@ SHAREGPT_TAGS = {
 }
 
 
-@dataclass(frozen=True)
-class Exported:
-    """What an export wrote."""
-
-    n_rows: int
-    files: tuple[Path, ...]
-
-
-def export_rows(pool: Pool, rows: Sequence[int], format: str, out: Path) -> Exported:
+def export_rows(pool: Pool, rows: Sequence[int], format: str, out: Path) -> None:
     """Write pool rows in another tool's form; every file takes its place whole, others in a folder are left alone.
 
     Args:
@@ -64,13 +55,12 @@ def export_rows(pool: Pool, rows: Sequence[int], format: str, out: Path) -> Expo
     """
     check_export(format, out)
     if format in FOLDER_FORMATS:
-        files = {"llamafactory": _llamafactory, "axolotl": _axolotl, "trl": _trl}[format](pool, rows, out)
+        {"llamafactory": _llamafactory, "axolotl": _axolotl, "trl": _trl}[format](pool, rows, out)
     elif format == "parquet":
-        files = (_write_parquet([pool.record(row) for row in rows], out),)
+        _write_parquet([pool.record(row) for row in rows], out)
     else:
         lines = [pool.line(row) for row in rows] if format == "records" else _lines(pool, rows, format)
-        files = (_write_lines(lines, out),)
-    return Exported(len(rows), files)
+        _write_lines(lines, out)
 
 
 def check_export(format: str, out: Path) -> None:
@@ -114,15 +104,14 @@ def _converted(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Reco
     return lines
 
 
-def _write_lines(lines: Sequence[str], out: Path) -> Path:
+def _write_lines(lines: Sequence[str], out: Path) -> None:
     if out.suffix == ".json":
         write_text(out, "[\n" + ",\n".join(lines) + "\n]\n")
     else:
         write_text(out, "".join(f"{line}\n" for line in lines))
-    return out
 
 
-def _write_parquet(records: Sequence[Record], out: Path) -> Path:
+def _write_parquet(records: Sequence[Record], out: Path) -> None:
     columns = list(dict.fromkeys(key for record in records for key in record))
     try:
         table = pa.table({column: [record.get(column) for record in records] for column in columns})
@@ -130,7 +119,6 @@ def _write_parquet(records: Sequence[Record], out: Path) -> Path:
             pq.write_table(table, partial)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise PoolError(f"the records do not fit one table: {error}. Export as records or messages to a .jsonl file.") from None
-    return out
 
 
 def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record]) -> bool:
@@ -143,7 +131,7 @@ def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record]) 
     return True
 
 
-def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
+def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     """The data and a dataset_info.json beside it; for its options dataset_dir and dataset."""
     if _fits(pool, rows, forms.to_alpaca):
         lines = _lines(pool, rows, "alpaca")
@@ -155,9 +143,8 @@ def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, 
         lines = _converted(pool, rows, _strict_sharegpt, "llamafactory")
         columns = {"messages": "conversations"} | ({"tools": "tools"} if any('"tools"' in line for line in lines) else {})
         info = {"file_name": f"{NAME}.json", "formatting": "sharegpt", "columns": columns, "tags": SHAREGPT_TAGS}
-    data = _write_lines(lines, folder / f"{NAME}.json")
+    _write_lines(lines, folder / f"{NAME}.json")
     write_text(folder / "dataset_info.json", json.dumps({NAME: info}, indent=2) + "\n")
-    return data, folder / "dataset_info.json"
 
 
 def _strict_sharegpt(sample: Sample) -> Record:
@@ -172,7 +159,7 @@ def _strict_sharegpt(sample: Sample) -> Record:
     return record
 
 
-def _axolotl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
+def _axolotl(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     """The data and the datasets section of an axolotl configuration."""
     data = folder / f"{NAME}.jsonl"
     entry: Record = {"path": str(data.resolve()), "ds_type": "json"}
@@ -189,7 +176,7 @@ def _axolotl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
             "message_field_training": "train",
         }
     _write_lines(lines, data)
-    return data, _write_yaml(folder / "axolotl.yaml", {"datasets": [entry]}, "Put this into your axolotl configuration.")
+    _write_yaml(folder / "axolotl.yaml", {"datasets": [entry]}, "Put this into your axolotl configuration.")
 
 
 def _single_alpaca(sample: Sample) -> Record:
@@ -199,7 +186,7 @@ def _single_alpaca(sample: Sample) -> Record:
     return record
 
 
-def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
+def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     """The data and a configuration for `trl sft --config`, in which the loss counts what it counts here."""
     data = folder / f"{NAME}.jsonl"
     settings: Record = {"datasets": [{"path": "json", "data_files": str(data.resolve()), "split": "train"}]}
@@ -209,7 +196,7 @@ def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> tuple[Path, ...]:
         lines, settings["assistant_only_loss"] = _converted(pool, rows, _all_trained, "trl"), True
     _write_lines(lines, data)
     hint = "trl sft --config sft.yaml --model_name_or_path MODEL --output_dir OUT"
-    return data, _write_yaml(folder / "sft.yaml", settings, hint)
+    _write_yaml(folder / "sft.yaml", settings, hint)
 
 
 def _all_trained(sample: Sample) -> Record:
@@ -218,6 +205,5 @@ def _all_trained(sample: Sample) -> Record:
     return forms.to_messages(sample)
 
 
-def _write_yaml(file: Path, values: Record, comment: str) -> Path:
+def _write_yaml(file: Path, values: Record, comment: str) -> None:
     write_text(file, f"# {comment}\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}")
-    return file

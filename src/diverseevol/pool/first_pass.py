@@ -6,6 +6,7 @@ A format or a mapping that fits none of a source's first thousand rows is given 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -66,25 +67,27 @@ class FirstPass:
             PoolError: it cannot be read, or a mapped column is in none of its rows.
             UnknownFormatError: none of its rows is of a known format.
         """
-        seen, n_before = _Seen(source, reader), self.n_read
+        seen, needed = _Seen(), reader.fixed.needed() if reader.fixed else ()
         with watch.task("reading the pool", None, "rows") as task:
-            for row in read_source(source, watch):
+            for n, row in enumerate(read_source(source, watch), 1):
                 self.n_read += 1
                 self._take(row, reader, group, seen)
                 if len(self._batch) >= BATCH_ROWS or self._n_characters >= BATCH_CHARACTERS:
                     task.advance(len(self._batch))
                     self._write(group)
-                if self.n_read - n_before == N_TRIED:
-                    seen.check(f"the first {N_TRIED:,} rows", is_all=False)
+                if n == N_TRIED:
+                    seen.check(source, needed, f"the first {N_TRIED:,} rows")
             task.advance(len(self._batch))
             self._write(group)
-        seen.check("the rows", is_all=True)
+        seen.check(source, (*needed, *source.columns.values()), "the rows")
 
     def _take(self, row: Row, reader: Reader, group: int, seen: _Seen) -> None:
         problem, hashed, dialogue, format_name = row.problem, 0, 0, ""
         if not problem:
             try:
-                seen.look_at(row.record)
+                if isinstance(row.record, dict):
+                    seen.n_objects += 1
+                    seen.keys.update(dict.fromkeys(row.record))
                 format_name, sample = reader.read(row.record)
                 hashed, dialogue = _hash(row.record), dialogue_hash(sample)
             except RowError as error:
@@ -130,53 +133,31 @@ def _hash(record: dict[str, Any]) -> int:
 
 @dataclass
 class _Seen:
-    """Which keys a source's records have had, to notice a format or a mapping that fits none of them."""
+    """What a source's records have had so far, to notice a format or a mapping that fits none of them."""
 
-    source: SourceConfig
-    reader: Reader
     n_objects: int = 0
     n_unknown: int = 0
     keys: dict[str, None] = field(default_factory=dict)
-    unseen: set[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        layout = self.reader.fixed
-        self.unseen = {*self.source.columns.values(), *(layout.needed() if layout else ())}
-
-    def look_at(self, record: object) -> None:
-        if not isinstance(record, dict):
-            return
-        self.n_objects += 1
-        if self.unseen:
-            self.unseen -= record.keys()
-        if self.n_objects <= N_TRIED:
-            self.keys.update(dict.fromkeys(record))
-
-    def check(self, which: str, is_all: bool) -> None:
+    def check(self, source: SourceConfig, columns: Iterable[str], which: str) -> None:
         """Give up where nothing fits.
 
         Raises:
             UnknownFormatError: no record is of a known format.
-            PoolError: no record has a column that is needed or, after all rows, that is mapped.
+            PoolError: no record has one of the columns.
         """
         if not self.n_objects:
             return
-        where, found = self.source.path, ", ".join(list(self.keys)[:12]) or "none"
-        layout = self.reader.fixed
-        missing = self.unseen if is_all or layout is None else self.unseen & set(layout.needed())
-        if missing:
-            column = min(missing)
-            part = next((part for part, name in self.source.columns.items() if name == column), None)
-            said = (
-                f"pool.columns maps {part} to {column!r}"
-                if part
-                else f"pool.format {self.source.format} needs a column {column!r}"
-            )
+        found = ", ".join(list(self.keys)[:12]) or "none"
+        if missing := sorted(set(columns) - self.keys.keys()):
+            part = next((part for part, name in source.columns.items() if name == missing[0]), None)
+            said = f"columns maps {part} to" if part else f"format {source.format} needs a column"
             raise PoolError(
-                f"{said}, which none of {which} of {where} has. {nearest(column, list(self.keys))}Their keys: {found}."
+                f"pool.{said} {missing[0]!r}, which none of {which} of {source.path} has. "
+                f"{nearest(missing[0], list(self.keys))}Their keys: {found}."
             )
         if self.n_unknown == self.n_objects:
             raise UnknownFormatError(
-                f"none of {which} of {where} is of a known format{looks_like_other(self.keys)}. Their keys: {found}. Known: {KNOWN}. "
+                f"none of {which} of {source.path} is of a known format{looks_like_other(self.keys)}. Their keys: {found}. Known: {KNOWN}. "
                 "Say which column plays which part: pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
             )

@@ -14,7 +14,7 @@ from typing import Any
 from ..config import SourceConfig
 from .checks import RowError, UnknownRowError, check_sample
 from .dialogue import read_history, read_messages, read_tools
-from .layouts import Layout, fixed_layout, recognise, recognise_tagged
+from .layouts import Layout, fixed_layout, recognise
 from .sample import Sample, Turn
 
 
@@ -56,19 +56,8 @@ class Reader:
 
     def layout(self, record: dict[str, Any]) -> Layout | None:
         """How a record is read: by the columns that are filled, else by all it has."""
-        if self.fixed is not None:
-            return self.fixed
-        keys = tuple(record)
-        if None in record.values():
-            filled = recognise_tagged(tuple(key for key in keys if record[key] is not None), self.tags)
-            if filled is not None:
-                return filled
-        return recognise_tagged(keys, self.tags)
-
-
-def looks_like_record(value: dict[str, Any]) -> bool:
-    """Whether some known format has a value's keys."""
-    return recognise(tuple(value)) is not None
+        filled = tuple(key for key, value in record.items() if value is not None)
+        return self.fixed or recognise(filled, self.tags) or recognise(tuple(record), self.tags)
 
 
 def unknown_format(keys: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""JSON records from a text that is never whole in memory: an array, objects one after the other, or a list inside an object.
+"""The records of a JSON array that is never whole in memory.
 
 A window slides over the text; `raw_decode` reads one record at a time from it, so the exact characters of each record are
 at hand and a 10 GB array needs no more memory than its longest record. A record that runs over the window's end is read
@@ -11,195 +11,88 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TextIO
+from itertools import chain
+from typing import Any, TextIO
 
 from ..errors import PoolError
-from .row import RecordDecoder
+from .row import RecordDecoder, Row
 
 CHUNK = 1 << 20
 LONGEST = 1 << 28
 """Characters of one record at most; a broken file of any size is given up on here instead of filling the memory."""
-SPACE = re.compile(r"[ \t\r\n]*")
+BLANKS = re.compile(r"[ \t\r\n]*")
 # A literal, an escape or a number cut in two by the window's end fails this close to it.
 NEAR_END = 16
+BROKEN_UTF8 = "broken UTF-8"
 
 
-class Piece(NamedTuple):
-    """A value in the text: its characters, what they say, its first line, and what is wrong with it."""
-
-    text: str
-    value: Any
-    line: int
-    problem: str
-
-
-@dataclass
-class Window:
-    """A sliding view of a text, with a place in it.
-
-    `line` is that of the character at `counted`; `n_before` characters of the window's first line have slid out of it.
-    """
-
-    file: TextIO
-    name: str
-    text: str = ""
-    at: int = 0
-    line: int = 1
-    counted: int = 0
-    n_before: int = 0
-    n_read: int = 0
-    is_complete: bool = False
-    decoder: RecordDecoder = field(default_factory=RecordDecoder)
-
-    def grow(self) -> None:
-        """Forget what is behind the place, and read as much again as is left, at least a chunk.
-
-        Raises:
-            PoolError: what is left is longer than any record may be.
-        """
-        rest = self.text[self.at :]
-        if len(rest) > LONGEST:
-            raise self.broken(f"no record ends within {LONGEST:,} characters", self.at)
-        more = self.file.read(max(CHUNK, len(rest)))
-        self.is_complete = not more
-        self.line, self.n_before = self.line_at(self.at), self.column_at(self.at) - 1
-        self.text, self.at, self.counted = rest + more, 0, 0
-
-    def line_at(self, position: int) -> int:
-        """The line of a character at or behind `counted`."""
-        return self.line + self.text.count("\n", self.counted, position)
-
-    def column_at(self, position: int) -> int:
-        """The column of a character, from 1."""
-        start = self.text.rfind("\n", 0, position)
-        return position - start if start >= 0 else self.n_before + position + 1
-
-    def peek(self) -> str:
-        """The next character that is no blank; empty at the end."""
-        while True:
-            match = SPACE.match(self.text, self.at)
-            self.at = match.end() if match else self.at
-            if self.at < len(self.text) or self.is_complete:
-                return self.text[self.at : self.at + 1]
-            self.grow()
-
-    def take(self, expected: str) -> None:
-        """Step over one character.
-
-        Raises:
-            PoolError: another one is there.
-        """
-        found = self.peek()
-        if found != expected:
-            raise self.broken(f"expected {expected!r}, found {repr(found) if found else 'the end'}", self.at)
-        self.at += 1
-
-    def value(self) -> Piece:
-        """Read the next value and step behind it.
-
-        Raises:
-            PoolError: it is not JSON, or the text ends inside it.
-        """
-        self.peek()
-        while True:
-            try:
-                value, end = self.decoder.decode_at(self.text, self.at)
-            except json.JSONDecodeError as error:
-                # The C scanner names the start of an unended string, wherever the text stops.
-                if self.is_complete or not (error.msg.startswith("Unterminated") or error.pos >= len(self.text) - NEAR_END):
-                    raise self.broken(error.msg, error.pos) from None
-            except RecursionError:
-                raise self.broken("a record is nested too deeply", self.at) from None
-            else:
-                # A number at the very end of the window may go on.
-                if end < len(self.text) or self.is_complete:
-                    break
-            self.grow()
-        self.line, self.counted = self.line_at(self.at), self.at
-        piece = Piece(self.text[self.at : end], value, self.line, self.decoder.problem)
-        self.at = end
-        self.n_read += 1
-        return piece
-
-    def broken(self, what: str, position: int) -> PoolError:
-        """An error that says where the text breaks."""
-        line, column = self.line_at(position), self.column_at(position)
-        whole = f"; {self.n_read:,} values before it are whole" if self.n_read else ""
-        return PoolError(
-            f"{self.name} breaks off as JSON at line {line}, column {column}: {what}{whole}. Repair it there, or write it again."
-        )
-
-
-def array_items(window: Window) -> Iterator[Piece]:
-    """The values of an array that begins at the window's place.
+def array_rows(file: TextIO, name: str, line: int = 1) -> Iterator[Row]:
+    """The records of an array, which begins in the file's first `CHUNK` characters; `line` is the number of its first line.
 
     Raises:
-        PoolError: the array breaks off, or is no JSON somewhere; everything before has been yielded.
+        PoolError: the array breaks off, is no JSON somewhere, or has text behind its end; every record before has been yielded.
     """
-    window.take("[")
-    if window.peek() == "]":
-        window.at += 1
-        return
+    decoder, number, is_complete = RecordDecoder(), 0, False
+    text = file.read(CHUNK)
+    begin, at = 0, text.index("[") + 1
     while True:
-        yield window.value()
-        if window.peek() == "]":
-            window.at += 1
-            return
-        window.take(",")
-
-
-def values(window: Window) -> Iterator[Piece]:
-    """Values one after the other, with or without line ends or commas between them.
-
-    Raises:
-        PoolError: one of them is no JSON.
-    """
-    while window.peek():
-        yield window.value()
-        if window.peek() == ",":
-            window.at += 1
-
-
-def list_in_object(window: Window, key: str) -> Iterator[Piece]:
-    """The items of the list under `key` of an object that begins at the window's place.
-
-    Raises:
-        PoolError: the object is no JSON somewhere.
-    """
-    for name in _keys(window):
-        if name == key and window.peek() == "[":
-            yield from array_items(window)
-        else:
-            window.value()
-
-
-def shape_of_object(window: Window) -> tuple[list[str], list[str]]:
-    """The keys of an object that begins at the window's place, and those of them that lead to lists of objects.
-
-    Raises:
-        PoolError: the object is no JSON somewhere.
-    """
-    keys, lists = [], []
-    for name in _keys(window):
-        keys.append(name)
-        if window.peek() != "[":
-            window.value()
+        at = behind(BLANKS, text, at)
+        line, begin = line + text.count("\n", begin, at), at
+        if number == 0 and text.startswith("]", at):
+            break
+        try:
+            value, end, at = _item(text, at, decoder)
+        except RecursionError:
+            raise _broken(name, number, line, "it is nested too deeply") from None
+        except json.JSONDecodeError as error:
+            # The C scanner names the start of an unended string, wherever the text stops.
+            if is_complete or not (error.msg.startswith("Unterminated") or error.pos >= len(text) - NEAR_END):
+                raise _broken(name, number, line, error.msg) from None
+            if len(text) - begin > LONGEST:
+                raise _broken(name, number, line, f"it does not end within {LONGEST:,} characters") from None
+            more = file.read(max(CHUNK, len(text) - begin))
+            text, begin, at, is_complete = text[begin:] + more, 0, 0, not more
             continue
-        for number, item in enumerate(array_items(window)):
-            if number == 0 and isinstance(item.value, dict):
-                lists.append(name)
-    return keys, lists
+        yield checked_row(Row(text[begin:end], value, name, number, line, decoder.problem))
+        number += 1
+        if text[at] == "]":
+            break
+        at += 1
+    if any(part.strip() for part in chain([text[at + 1 :]], file)):
+        raise PoolError(f"{name} has more text behind the end of its array of {number:,} records. Remove it there.")
 
 
-def _keys(window: Window) -> Iterator[str]:
-    """The keys of an object, one after the other; whoever asks for the next has stepped behind the value."""
-    window.take("{")
-    while window.peek() != "}":
-        name = window.value()
-        window.take(":")
-        window.peek()
-        yield str(name.value)
-        if window.peek() == ",":
-            window.at += 1
-    window.take("}")
+def behind(characters: re.Pattern[str], text: str, start: int) -> int:
+    """The place in a text, from `start` on, behind all that the pattern matches."""
+    match = characters.match(text, start)
+    return match.end() if match else start
+
+
+def checked_row(row: Row) -> Row:
+    """The row, or a bad one where its text held bytes that are not UTF-8."""
+    try:
+        row.text.encode("utf-8")
+    except UnicodeEncodeError:
+        return row._replace(record=None, problem=BROKEN_UTF8)
+    return row
+
+
+def _item(text: str, start: int, decoder: RecordDecoder) -> tuple[Any, int, int]:
+    """The item of an array that begins at `start`, where it ends, and where the comma or bracket behind it stands.
+
+    Raises:
+        json.JSONDecodeError: it is no JSON, or the text ends before that comma or bracket.
+        RecursionError: it is nested too deeply.
+    """
+    value, end = decoder.decode_at(text, start)
+    at = behind(BLANKS, text, end)
+    if not text.startswith((",", "]"), at):
+        raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+    return value, end, at
+
+
+def _broken(name: str, number: int, line: int, what: str) -> PoolError:
+    return PoolError(
+        f"{name} breaks off as JSON behind {number:,} whole records, in the one at line {line}: {what}. "
+        "Repair it there, or write it again."
+    )

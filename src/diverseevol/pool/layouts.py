@@ -100,30 +100,21 @@ STANDARD = {
 
 
 @lru_cache(maxsize=4096)
-def recognise(keys: tuple[str, ...]) -> Layout | None:
-    """The layout of records with these keys."""
+def recognise(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...] = ()) -> Layout | None:
+    """The layout of records with these keys, whose dialogues name things as the tags say."""
     names = set(keys)
     system, tools = _if_there("system", names) or _if_there("system_prompt", names), _if_there("tools", names)
     for column, format_name in (("messages", "messages"), ("conversations", "sharegpt"), ("conversation", "sharegpt")):
         if column in names:
             is_standard = STANDARD[format_name].messages == column
-            return Layout(
-                format_name if is_standard else f"{format_name} ({column})", messages=column, system=system, tools=tools
-            )
+            name = format_name if is_standard else f"{format_name} ({column})"
+            return _tagged(Layout(name, messages=column, system=system, tools=tools), dict(tags))
     for prompt, response in PAIRS:
         if prompt in names and response in names:
             query = next((name for name in ("input", "context") if name in names - {prompt}), "")
             history = _if_there("history", names)
-            layout = Layout("", prompt, query, response, system=system, history=history, tools=tools)
-            return _named(layout, f"{prompt}/{response}")
+            return _tagged(_named(Layout("", prompt, query, response, system, history, tools=tools)), dict(tags))
     return None
-
-
-@lru_cache(maxsize=4096)
-def recognise_tagged(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...]) -> Layout | None:
-    """The layout of records with these keys, whose dialogues name things as the tags say."""
-    found = recognise(keys)
-    return _tagged(found, dict(tags)) if found else None
 
 
 def fixed_layout(source: SourceConfig) -> Layout | None:
@@ -141,17 +132,14 @@ def fixed_layout(source: SourceConfig) -> Layout | None:
     return _tagged(_with_columns(STANDARD[format_name], source.columns), source.tags)
 
 
-def _named(layout: Layout, otherwise: str) -> Layout:
-    """The layout under the name of the format that has its columns, or under another name."""
-    for standard in (STANDARD["alpaca"], STANDARD["dolly"], STANDARD["prompt_completion"]):
-        has = all(mine in ("", its) for mine, its in zip(_parts(layout), _parts(standard), strict=True))
-        if has and layout.prompt == standard.prompt and layout.response == standard.response:
-            return replace(layout, format=standard.format)
-    return replace(layout, format=otherwise)
-
-
-def _parts(layout: Layout) -> tuple[str, ...]:
-    return (layout.prompt, layout.query, layout.response, layout.system, layout.history, layout.tools)
+def _named(layout: Layout) -> Layout:
+    """The layout under the name of the format that has its columns, else under those of its prompt and response."""
+    fits = (
+        name
+        for name in ("alpaca", "dolly", "prompt_completion")
+        if all(getattr(layout, part) in ("", getattr(STANDARD[name], part)) for part in COLUMNS)
+    )
+    return replace(layout, format=next(fits, f"{layout.prompt}/{layout.response}"))
 
 
 def _if_there(name: str, names: set[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 N_SHOWN = 200
@@ -44,10 +43,7 @@ class RecordDecoder:
 
     def __init__(self) -> None:
         self.problem = ""
-        self._strict = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=self._constant)
-        self._long_numbers = json.JSONDecoder(
-            object_pairs_hook=self._object, parse_constant=self._constant, parse_int=self._integer
-        )
+        self._json = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=self._constant, parse_int=self._integer)
 
     def decode(self, text: str) -> Any:  # noqa: ANN401 - any JSON value
         """The value of a whole text.
@@ -56,7 +52,8 @@ class RecordDecoder:
             json.JSONDecodeError: the text is not JSON.
             RecursionError: it is nested too deeply.
         """
-        return self._with(lambda decoder: decoder.decode(text))
+        self.problem = ""
+        return self._json.decode(text)
 
     def decode_at(self, text: str, start: int) -> tuple[Any, int]:
         """The value that begins at `start`, and where it ends.
@@ -65,19 +62,8 @@ class RecordDecoder:
             json.JSONDecodeError: no complete value begins there.
             RecursionError: it is nested too deeply.
         """
-        value: tuple[Any, int] = self._with(lambda decoder: decoder.raw_decode(text, start))
-        return value
-
-    def _with(self, work: Callable[[json.JSONDecoder], Any]) -> Any:  # noqa: ANN401 - any JSON value
         self.problem = ""
-        try:
-            return work(self._strict)
-        except json.JSONDecodeError:
-            raise
-        except ValueError:
-            # int() refuses thousands of digits, and not as a JSON error: the text is JSON all the same.
-            self.problem = ""
-            return work(self._long_numbers)
+        return self._json.raw_decode(text, start)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
@@ -92,7 +78,7 @@ class RecordDecoder:
     def _integer(self, digits: str) -> int:
         try:
             return int(digits)
-        except ValueError:
+        except ValueError:  # Python refuses thousands of digits
             self.problem = self.problem or f"a number of {len(digits)} digits"
             return 0
 

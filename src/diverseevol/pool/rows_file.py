@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ..errors import PoolError
 from .files_in import open_text
-from .formats import looks_like_record
 from .ids import N_HASH, OWN_ID, content_hash
 from .json_files import json_rows
+from .layouts import recognise
 from .row import Row
 from .store import Pool, check_found
 
@@ -47,7 +47,7 @@ def _names(file: Path) -> Iterator[int | str]:
     with open_text(file) as text:
         start = text.read(4096).lstrip()[:1]
     if start in ("{", "["):
-        yield from (_name_in(row) for row in json_rows(file, str(file)))
+        yield from (_name_in(row) for row in json_rows(file, str(file), split=None))
         return
     with open_text(file) as text:
         for line, content in enumerate(text, 1):
@@ -75,7 +75,7 @@ def _name_in(row: Row) -> int | str:
         raise PoolError(f"{row.place()}: neither a row number, an id nor an object.")
     if _is_id(value.get(OWN_ID)):
         return str(value[OWN_ID])
-    if looks_like_record(value):
+    if recognise(tuple(value)):
         return _content(row)
     if _is_id(value.get("id")):
         return str(value["id"])

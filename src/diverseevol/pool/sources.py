@@ -17,10 +17,10 @@ from ..progress import SILENT, Watch
 from .files_in import kind_of, open_bytes
 from .json_files import json_rows
 from .row import Row
-from .tables import arrow_rows, csv_rows, parquet_rows, saved_rows
+from .tables import csv_rows, parquet_rows, saved_rows
 
 JSON_KINDS = (".json", ".jsonl", ".ndjson")
-KINDS = (*JSON_KINDS, ".csv", ".tsv", ".parquet", ".arrow")
+KINDS = (*JSON_KINDS, ".csv", ".tsv", ".parquet")
 # What lies beside data and is none: dataset_info.json is a description, in `datasets` as in LLaMA-Factory.
 BESIDE = re.compile(r"^[._]|^(readme|licen[sc]e|dataset_infos?|dataset_dict|state)\b", re.IGNORECASE)
 HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?$")
@@ -71,8 +71,6 @@ def _file_rows(path: Path, name: str, split: str) -> Iterator[Row]:
         return csv_rows(path, name)
     if kind == ".parquet":
         return parquet_rows(path, name)
-    if kind == ".arrow":
-        return arrow_rows([path], name)
     if kind in JSON_KINDS or _begins_like_json(path):
         return json_rows(path, name, split)
     raise PoolError(f"{name} is of no known kind. Known: {', '.join(KINDS)}, also with .gz or .zst behind. Rename or convert it.")

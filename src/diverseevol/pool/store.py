@@ -142,7 +142,14 @@ class Pool:
         return cls(Records.open(pool_dir), open_table(pool_dir / INDEX))
 
     @classmethod
-    def read(cls, pool: str | Path | PoolConfig, seed: int = 0, pool_dir: Path | None = None, watch: Watch = SILENT) -> Pool:
+    def read(
+        cls,
+        pool: str | Path | PoolConfig,
+        seed: int = 0,
+        pool_dir: Path | None = None,
+        watch: Watch = SILENT,
+        is_kept: bool = True,
+    ) -> Pool:
         """Read a pool without a run and without a tokenizer: `n_tokens` and `n_trained` are -1.
 
         Args:
@@ -150,6 +157,7 @@ class Pool:
             seed: Decides which rows stay where max_rows or weights are set.
             pool_dir: Where the pool's files go; a temporary folder that vanishes by itself where none is given.
             watch: Sees the progress.
+            is_kept: Whether `pool_dir` stays, so that an error may name a file in it.
 
         Raises:
             PoolError: the data cannot be used.
@@ -161,8 +169,8 @@ class Pool:
         if pool_dir is None:
             # What is mapped stays readable after its name is gone.
             with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
-                return cls.read(config, seed, Path(folder), watch)
-        records = read_pool(config, pool_dir, seed, watch)
+                return cls.read(config, seed, Path(folder), watch, is_kept=False)
+        records = read_pool(config, pool_dir, seed, watch, is_kept)
         unknown = np.full(len(records), -1, dtype=np.int32)
         overlap = left_out(records, unknown != 0, config, pool_dir, watch)
         return finish_pool(pool_dir, unknown, unknown, is_dropped=overlap.is_dropped)

@@ -1,4 +1,4 @@
-"""Rows of tables: CSV and TSV, Parquet, Arrow, and folders that `datasets` saved. None is ever whole in memory.
+"""Rows of tables: CSV and TSV, Parquet, and folders that `datasets` saved. None is ever whole in memory.
 
 A table has no JSON text of its own, so each row's is made: values that JSON lacks become text (dates, decimals) or null
 (NaN). A CSV's cells are text, an empty one the empty text.
@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import PoolError
-from .files_in import kind_of, open_text
-from .json_files import BROKEN_UTF8
+from .files_in import open_text
+from .json_stream import BROKEN_UTF8
 from .row import Row
 
 BATCH = 1024
@@ -37,7 +37,9 @@ def csv_rows(path: Path, name: str) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)
     with open_text(path) as file:
         first = file.readline()
-        reader = csv.reader(chain([first], file) if first else file, delimiter=_delimiter(path, first), strict=True)
+        # Spreadsheets of half the world write semicolons, and some write tabs.
+        delimiter = max(",;\t", key=first.count)
+        reader = csv.reader(chain([first], file), delimiter=delimiter, strict=True)
         try:
             header = next(reader, [])
         except csv.Error as error:
@@ -79,13 +81,6 @@ def _csv_row(cells: list[str], header: list[str], name: str, number: int, line: 
     return row
 
 
-def _delimiter(path: Path, header: str) -> str:
-    if kind_of(path) == ".tsv":
-        return "\t"
-    # Spreadsheets of half the world write semicolons, and some write tabs.
-    return max(",;\t", key=header.count)
-
-
 def _check_header(header: list[str], name: str) -> None:
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
@@ -107,57 +102,28 @@ def parquet_rows(path: Path, name: str) -> Iterator[Row]:
         raise PoolError(f"cannot read {name}: {error.strerror or error}.") from None
 
 
-def arrow_rows(paths: Iterable[Path], name: str) -> Iterator[Row]:
-    """Rows of Arrow files (stream or file form) one after the other, such as `datasets` saves them.
-
-    Raises:
-        PoolError: one is damaged or may not be read.
-    """
-    number = 0
-    for path in paths:
-        try:
-            with pa.memory_map(str(path)) as source:
-                for row in _batches(_arrow_batches(source), name, number):
-                    yield row
-                    number = row.number + 1
-        except pa.ArrowException as error:
-            raise PoolError(f"{path} is not a whole Arrow file: {error}. Copy or save it again.") from None
-        except OSError as error:
-            raise PoolError(f"cannot read {path}: {error.strerror or error}.") from None
-
-
-def _arrow_batches(source: pa.NativeFile) -> Iterator[pa.RecordBatch]:
-    try:
-        file = pa.ipc.open_file(source)
-    except pa.ArrowInvalid:
-        source.seek(0)
-        yield from pa.ipc.open_stream(source)
-    else:
-        yield from (file.get_batch(index) for index in range(file.num_record_batches))
-
-
-def _batches(batches: Iterable[pa.RecordBatch], name: str, number: int = 0) -> Iterator[Row]:
-    for batch in batches:
-        for start in range(0, batch.num_rows, BATCH):
-            for record in batch.slice(start, BATCH).to_pylist():
-                yield made_row(record, name, number)
-                number += 1
-
-
 def saved_rows(folder: Path, name: str, split: str) -> Iterator[Row]:
     """Rows of a folder that `datasets` saved with save_to_disk: a data set, or one split of several.
 
     Raises:
         PoolError: there is no such split, or a file is missing or damaged.
     """
-    splits_file = folder / "dataset_dict.json"
-    if splits_file.exists():
-        splits = json.loads(splits_file.read_text("utf-8"))["splits"]
-        if split not in splits:
-            raise PoolError(f"{name} has no split {split!r}. Set split to one of: {', '.join(splits)}.")
-        folder = folder / split
-    state = json.loads((folder / "state.json").read_text("utf-8"))
-    return arrow_rows([folder / file["filename"] for file in state["_data_files"]], name)
+    import datasets
+
+    try:
+        data = datasets.load_from_disk(str(folder))
+    except (OSError, ValueError) as error:
+        raise PoolError(f"{name} is not a whole folder of `datasets`: {error}. Copy or save it again.") from None
+    if isinstance(data, datasets.DatasetDict):
+        if split not in data:
+            raise PoolError(f"{name} has no split {split!r}. Set split to one of: {', '.join(data)}.")
+        data = data[split]
+    return _batches(data.with_format("arrow").iter(BATCH), name)
+
+
+def _batches(batches: Iterable[pa.RecordBatch | pa.Table], name: str) -> Iterator[Row]:
+    records = chain.from_iterable(batch.to_pylist() for batch in batches)
+    return (made_row(record, name, number) for number, record in enumerate(records))
 
 
 def made_row(record: dict[str, Any], name: str, number: int, line: int | None = None) -> Row:

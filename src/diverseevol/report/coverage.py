@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..evaluation.cells import k_means_cells
-from ..pool.groups import group_names
+from ..pool.columns import group_names
 from .chart import N_DOTS, Chart, Series
 from .runs import RunData, role_in
 from .samples import texts_of
@@ -63,7 +63,7 @@ def _labels(run: RunData, column: str | None) -> list[str] | None:
     if asked is None:
         return None
     try:
-        return [plain(name, 80) or "(empty)" for name in group_names(run.pool, asked, key="--labels")]
+        return [plain(name, 80) or "(empty)" for name in group_names(run.pool, asked, "--labels")]
     except ConfigError:
         if column:
             raise

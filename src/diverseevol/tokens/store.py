@@ -11,7 +11,6 @@ Cost: sixteen bytes of memory a row while open; a row's ids are copied when they
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,39 +25,8 @@ from ..files import replacing
 from .encoding import Encoded
 
 STAMP = b"diverseevol.tokens"
-PERCENTILES = (50, 90, 95, 99, 100)
 Ints = npt.NDArray[np.int64]
 Stamp = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class LengthReport:
-    """How long a pool's rows are, and what `max_length` costs.
-
-    Attributes:
-        n_rows: Rows, refused ones not counted.
-        n_tokens: Tokens that are kept, in all.
-        n_trained: Those that the loss counts.
-        mean: Mean tokens a row before the cut.
-        percentiles: Tokens a row before the cut that 50, 90, 95, 99 and 100 % of the rows do not exceed.
-        n_truncated: Rows that `max_length` cuts.
-        n_untrained: Rows with nothing left to train on, cut or not.
-        n_refused: Rows that the template refuses.
-    """
-
-    n_rows: int
-    n_tokens: int
-    n_trained: int
-    mean: float
-    percentiles: dict[int, int]
-    n_truncated: int
-    n_untrained: int
-    n_refused: int
-
-    @property
-    def truncated_share(self) -> float:
-        """Share of the rows that `max_length` cuts."""
-        return self.n_truncated / max(self.n_rows, 1)
 
 
 @dataclass(frozen=True)
@@ -134,30 +102,6 @@ class Tokens:
         block, place = self._place(row)
         bits = block.bits[block.bit_starts[place] : block.bit_starts[place + 1]]
         return np.unpackbits(bits, count=int(self.n_tokens[row])).view(np.bool_)
-
-    def batch(self, rows: Iterable[int]) -> list[Ints]:
-        """Give several rows' token ids, in the order asked for."""
-        return [self.ids(row) for row in rows]
-
-    def masks(self, rows: Iterable[int]) -> list[npt.NDArray[np.bool_]]:
-        """Give several rows' masks, in the order asked for."""
-        return [self.mask(row) for row in rows]
-
-    def length_report(self) -> LengthReport:
-        """Sum up lengths, cuts and refusals over the rows."""
-        is_read = self.n_full > 0
-        full = self.n_full[is_read]
-        percentiles = np.percentile(full, PERCENTILES, method="higher") if len(full) else np.zeros(len(PERCENTILES))
-        return LengthReport(
-            n_rows=len(full),
-            n_tokens=int(self.n_tokens.sum(dtype=np.int64)),
-            n_trained=int(self.n_trained.sum(dtype=np.int64)),
-            mean=float(full.mean()) if len(full) else 0.0,
-            percentiles={percent: int(value) for percent, value in zip(PERCENTILES, percentiles, strict=True)},
-            n_truncated=int((self.n_full > self.n_tokens).sum()),
-            n_untrained=int((is_read & (self.n_trained == 0)).sum()),
-            n_refused=int((~is_read).sum()),
-        )
 
     def _place(self, row: int) -> tuple[_Block, int]:
         number, place = divmod(int(self.positions[row]), self._rows_per_block)

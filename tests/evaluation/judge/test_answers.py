@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from diverseevol.errors import AnswersError
+from diverseevol.errors import AnswersError, PoolError
 from diverseevol.evaluation.judge.answers import Answer, read_answers
 
 
@@ -50,20 +50,29 @@ def test_packed_files_and_line_separators_inside_texts(tmp_path):
     ("text", "message"),
     [
         ("", "holds no answers"),
-        ('{"question_id": "1", "answer": "A"}\n{"question_id": 1, "answer": "B"}', "line 2: a second answer to question 1"),
-        ('{"question_id": 1, "answer": "A"}\n{"question_id": "1", "answer": "B"}', "line 2: a second answer to question '1'"),
-        ('{"question_id": 1, "answer": "A"}\n{"question_id": 2, "ans', "line 2 is not JSON: .* at column"),
-        ('{"question_id": 1, "text": "Q"}', "line 1 holds no answer; its keys are question_id, text. Expected question_id with"),
+        (
+            '{"question_id": "1", "answer": "A"}\n{"question_id": 1, "answer": "B"}',
+            "line 2 .row 1.: a second answer to question 1",
+        ),
+        (
+            '{"question_id": 1, "answer": "A"}\n{"question_id": "1", "answer": "B"}',
+            "line 2 .row 1.: a second answer to question '1'",
+        ),
+        ('{"question_id": 1, "answer": "A"}\n{"question_id": 2, "ans', "line 2 .row 1.: not JSON: .* at column"),
+        (
+            '{"question_id": 1, "text": "Q"}',
+            "line 1 .row 0. holds no answer; its keys are question_id, text. Expected question_id with",
+        ),
         ('{"question_id": 1, "answer": 7}', "holds no answer"),
         ('{"question_id": 1, "choices": []}', "holds no answer"),
         ('{"question_id": 1, "choices": [{"turns": [7]}]}', "holds no answer"),
         ('{"answer": "A"}', "says neither question_id nor the question"),
         ('{"question_id": [1], "answer": "A"}', r"question_id is \[1\]"),
         ('{"question_id": true, "answer": "A"}', "question_id is True"),
-        ("[1]", "item 1 is no object"),
-        ('{"question_id": 1, "answer": "\\ud800"}', "line 1 holds broken text"),
+        ("[1]", "line 1 .row 0. is no object"),
+        ('{"question_id": 1, "answer": "\\ud800"}', "line 1 .row 0. holds broken text"),
         ('{"question_id": 1, "answer": "A", "answer": "B"}', "the key 'answer' is given twice"),
-        ("[" * 100_000, "nested too deeply"),
+        ('{"question_id": ' + "[" * 100_000, "line 1 .row 0.: nested too deeply. Repair"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, text, message):
@@ -74,7 +83,10 @@ def test_what_cannot_be_read_is_named(tmp_path, text, message):
 
 def test_bytes_that_are_no_text_and_no_file(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'{"question_id": 1, "answer": "\xff"}')
-    with pytest.raises(AnswersError, match="line 1 holds broken text"):
+    with pytest.raises(AnswersError, match="line 1 .row 0.: broken UTF-8. Repair"):
+        read_answers(tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").write_text('[{"question_id": 1, "answer": "A"}, {"question')
+    with pytest.raises(PoolError, match="behind 1 whole records"):
         read_answers(tmp_path / "a.jsonl")
     with pytest.raises(AnswersError, match="no answers at .*none.jsonl"):
         read_answers(tmp_path / "none.jsonl")

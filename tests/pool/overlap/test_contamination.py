@@ -106,3 +106,11 @@ def test_what_alpaca_shares_with_the_benchmarks(shared_data, read):
     matches = find_contamination(records, np.ones(len(records), dtype=bool), benchmarks, SILENT)
     assert [(match.question.benchmark, match.question.id, match.kind) for match in matches] == [("vicuna", "65", "words")]
     assert records.record(matches[0].position)["instruction"].startswith("Implement a binary search algorithm")
+
+
+def test_questions_of_a_row_come_in_the_benchmarks_order(found):
+    other = "Explain how the tides of the sea follow the moon in two sentences."
+    record = alpaca(other, output=LONG.replace("specific", "given"))
+    asked = [{"text": LONG}, {"text": other}]
+    assert [question for _, question, *_ in found([record], asked)] == ["0", "1"]
+    assert [question for _, question, *_ in found([record], asked[::-1])] == ["0", "1"]

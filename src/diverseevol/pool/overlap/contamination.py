@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Watch
-from ..sample import Sample, Turn
+from ..sample import Sample
 from ..store import Records
 from .benchmarks import Benchmark, Question
 from .phrases import Found, Phrases
@@ -54,43 +54,22 @@ def find_contamination(records: Records, is_in: NDArray[np.bool_], benchmarks: S
     found: list[Match] = []
     with watch.task("compare with benchmarks", int(is_in.sum()), "rows") as task:
         for position, sample in records.some(is_in):
-            found += _best(position, [*_word_for_word(sample, phrases), *_similar(sample, similar)], questions)
+            best: dict[int, Match] = {}
+            # Word for word before similar, then the highest score, then the first.
+            ranked = sorted(_in_sample(sample, phrases, similar), key=lambda it: (it[1] == "words", it[0].score), reverse=True)
+            for one, kind, role in ranked:
+                best.setdefault(one.question, Match(position, questions[one.question], kind, one.score, one.matched, role))
+            found += [best[number] for number in sorted(best)]
             task.advance()
     return found
 
 
-Matches = list[tuple[str, str, Found]]
-"""Kind, role, and the question that was found."""
-
-
-def _word_for_word(sample: Sample, phrases: Phrases) -> Iterator[tuple[str, str, Found]]:
+def _in_sample(sample: Sample, phrases: Phrases, similar: SimilarQuestions) -> Iterator[tuple[Found, str, str]]:
+    """The questions that a sample holds, each with the kind and the role of its match."""
     for turn in sample.turns:
         for text in filter(None, (turn.text, turn.input)):
-            yield from (("words", turn.role, found) for found in phrases.inside(text))
+            yield from ((found, "words", turn.role) for found in phrases.inside(text))
         if turn.role == "user":
-            for text in _asked(turn):
-                yield from (("words", turn.role, found) for found in phrases.equal(text))
-
-
-def _similar(sample: Sample, similar: SimilarQuestions) -> Iterator[tuple[str, str, Found]]:
-    """The questions that are nearly what a user asks."""
-    for turn in sample.turns:
-        if turn.role == "user":
-            for text in _asked(turn):
-                yield from (("similar", "user", Found(number, score, text)) for number, score in similar.found(text))
-
-
-def _asked(turn: Turn) -> list[str]:
-    """What a user's turn asks: its text, and that with its input."""
-    return [turn.text, f"{turn.text}\n{turn.input}"] if turn.input else [turn.text]
-
-
-def _best(position: int, matches: Matches, questions: Sequence[Question]) -> list[Match]:
-    """One match a question: word for word before similar, then the highest score, then the first."""
-    best: dict[int, tuple[str, str, Found]] = {}
-    for match in sorted(matches, key=lambda match: (match[0] == "words", match[2].score), reverse=True):
-        best.setdefault(match[2].question, match)
-    return [
-        Match(position, questions[number], kind, found.score, found.matched, role)
-        for number, (kind, role, found) in sorted(best.items())
-    ]
+            for text in [turn.text, f"{turn.text}\n{turn.input}"] if turn.input else [turn.text]:
+                yield from ((found, "words", turn.role) for found in phrases.equal(text))
+                yield from ((Found(number, score, text), "similar", turn.role) for number, score in similar.found(text))

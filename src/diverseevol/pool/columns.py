@@ -1,0 +1,63 @@
+"""Columns of the pool's own records: as numbers or text for a strategy, as names of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from .store import Pool
+
+SOURCE = "source"
+"""The column that every pool has: the file, folder or Hub id of a row, unless its record has a `source` of its own."""
+NO_GROUP = "(none)"
+"""The group of records without the column."""
+
+
+def pool_columns(pool: Pool, names: Sequence[str], asked_by: str = "the strategy") -> dict[str, NDArray[Any]]:
+    """Columns of the pool's own records, by name: float64[N] where every value is a number (NaN: none), else text.
+
+    Args:
+        pool: The rows.
+        names: The columns.
+        asked_by: Who needs them, for the error.
+
+    Raises:
+        ConfigError: no record has such a column.
+    """
+    return {name: as_column(values) for name, values in _values(pool, names, asked_by).items()}
+
+
+def group_names(pool: Pool, column: str, asked_by: str | None = None) -> list[str]:
+    """The value of a column for each row, as text; a column that no record has is an error if `asked_by` says who needs it.
+
+    Raises:
+        ConfigError: no record has such a column.
+    """
+    return [NO_GROUP if value is None else str(value) for value in _values(pool, [column], asked_by)[column]]
+
+
+def as_column(values: list[Any]) -> NDArray[Any]:
+    """Values of records as float64[N] where every one is a number (None: NaN), else as text."""
+    if all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values):
+        return np.array([np.nan if value is None else float(value) for value in values])
+    return np.array(["" if value is None else str(value) for value in values])
+
+
+def _values(pool: Pool, names: Sequence[str], asked_by: str | None) -> dict[str, list[Any]]:
+    """The values of columns, None where a record has none."""
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    keys: dict[str, None] = {SOURCE: None}
+    for row in range(len(pool) if names else 0):
+        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in pool.record_text(row)
+        record = pool.record(row) if is_parsed else {}
+        keys.update(dict.fromkeys(record))
+        for name, values in found.items():
+            values.append(pool.source(row) if name == SOURCE and SOURCE not in record else record.get(name))
+    for name, values in found.items():
+        if asked_by and all(value is None for value in values):
+            raise ConfigError(f"{asked_by} needs a column {name!r}, which no record has. They have: {', '.join(keys)}.")
+    return found
