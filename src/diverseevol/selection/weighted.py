@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..errors import NonFiniteError, SelectionError
+from ..errors import NonFiniteError, SelectionError, some_of
 from .candidates import candidate_rows, check_chosen_rows
 from .distances import BLOCK_NUMBERS, Centres, blocks
 from .first_row import exact_mean
@@ -133,9 +133,8 @@ def _check_quality(name: str, quality_N: np.ndarray, candidates: np.ndarray) -> 
     ):
         rows = candidates[is_bad]
         if rows.size:
-            shown = ", ".join(map(str, rows[:5].tolist())) + (", …" if len(rows) > 5 else "")
             raise error(
-                f"the quality {name!r} of {len(rows)} rows is {found}: {shown}. Exclude them, or give numbers of at least 0."
+                f"the quality {name!r} of {len(rows)} rows is {found}: {some_of(rows)}. Exclude them, or give numbers of at least 0."
             )
 
 
