@@ -96,7 +96,10 @@ def test_values_that_are_not_finite_name_their_rows(model, small_shards, tmp_pat
         "encode",
         lambda texts, **options: np.where([[text == TEXTS[3]] for text in texts], np.nan, plain(texts, **options)),
     )
-    with pytest.raises(NonFiniteError, match=r"gives 1 of the vectors .* ids id-3\. Set embed.dtype"):
+    with pytest.raises(
+        NonFiniteError,
+        match=r"1 of the 3 vectors of embed.model computed so far are NaN or infinite: ids id-3\. Set embed.dtype",
+    ):
         embed(model, tmp_path)
     assert not (tmp_path / "embeddings.npy").exists()
 

@@ -23,7 +23,7 @@ from torch import nn
 
 from .. import dist
 from ..config import EmbedConfig, PoolConfig, PromptConfig
-from ..errors import ConfigError, EmbedError, NonFiniteError
+from ..errors import ConfigError, EmbedError
 from ..ledger import peak_memory
 from ..progress import SILENT, Watch
 from ..selection import Signal
@@ -194,10 +194,13 @@ def _run(work: Work, name: str, first_shard: int, watch: Watch) -> int:
         NonFiniteError: some rank has found values that are not finite.
     """
     shards = [replace(shard, index=first_shard + shard.index) for shard in make_shards(work.tokens.n_tokens)]
-    mine = [shard for shard in shards[dist.rank() :: dist.world_size()] if shard.index not in work.store.done]
+    mine = work.store.my_shards(shards)
     with watch.task(name, float(sum(shard.n_tokens for shard in mine)), "tokens") as task:
         (work.run_lockstep if work.encoder.is_through_root else work.run)(mine, task)
-    _check_finite(work)
+    what = "vectors" if work.signals == EMBEDDING_ALONE else "rows' vectors or signals"
+    dtype = str(work.encoder.dtype).removeprefix("torch.")
+    advice = f"Lower train.learning_rate if the model diverged, or set embed.dtype=float32 (now {dtype})."
+    work.store.check_finite(work.ids, what, advice)
     return first_shard + len(shards)
 
 
@@ -214,20 +217,6 @@ def _budget(encoder: Encoder, tokens: TokenRows, config: EmbedConfig, n_workers:
         bytes_per_token += 2 * 4 * n_heads(text_config) * int(tokens.n_tokens.max())
     weight_bytes = sum(parameter.nbytes for parameter in encoder.model.parameters())
     return min(dist.gather(memory_budget(encoder.device, bytes_per_token, weight_bytes, n_workers)))
-
-
-def _check_finite(work: Work) -> None:
-    found = dist.gather((work.bad_rows, work.n_rows))
-    bad = sorted(row for rows, _ in found for row in rows)
-    if not bad:
-        return
-    names = ", ".join(str(work.ids[row]) for row in bad[:5]) + (", …" if len(bad) > 5 else "")
-    n_seen, dtype = sum(n_rows for _, n_rows in found), str(work.encoder.dtype).removeprefix("torch.")
-    what = "vectors" if work.signals == EMBEDDING_ALONE else "rows' vectors or signals"
-    raise NonFiniteError(
-        f"{len(bad)} of the {n_seen} {what} computed so far are NaN or infinite: ids {names}. "
-        f"Lower train.learning_rate if the model diverged, or set embed.dtype=float32 (now {dtype})."
-    )
 
 
 def _report(works: Sequence[Work], seconds: float) -> EmbedReport:
