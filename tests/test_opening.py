@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from diverseevol import evolve, load_config
+from diverseevol import embed_pool, evolve, load_config
+from diverseevol.config import EmbedConfig, PromptConfig
 from diverseevol.errors import ConfigError, ModelError, RunChangedError
 from diverseevol.pool import Pool
 
@@ -137,3 +138,18 @@ def test_ones_own_trainer_is_not_asked_for_what_it_need_not_have(made_model, poo
     words = ("train.command=cp {base}/* {out} && ls {data}", "train.method=qlora", "train.lr_scheduler_type=cosin", "rounds=0")
     (round_,) = evolve(config(made_model, pool_file, tmp_path / "run", *words))
     assert round_.n_chosen == 10
+
+
+def test_embed_pool_keeps_what_is_there_of_the_same_pool_alone(made_model, pool_file, tmp_path, monkeypatch):
+    vectors = embed_pool(str(made_model), pool_file, tmp_path / "e", prompt=PromptConfig(max_length=256))
+    pool = Pool.open(tmp_path / "e/pool")
+    assert vectors.shape == (len(pool), 32) and (tmp_path / "e/ids.txt").read_text().split() == pool.ids.tolist()
+    monkeypatch.setattr("diverseevol.embed.api.open_store", None)  # computes nothing
+    again = embed_pool(str(made_model), pool_file, tmp_path / "e", prompt=PromptConfig(max_length=256))
+    assert again.tobytes() == vectors.tobytes()
+    other = tmp_path / "other.jsonl"
+    other.write_text(pool_file.read_text().split("\n")[0] + "\n")
+    monkeypatch.undo()
+    assert len(embed_pool(str(made_model), other, tmp_path / "e", prompt=PromptConfig(max_length=256))) == 1
+    with pytest.raises(ConfigError, match="the outer model 'o' would not be read"):
+        embed_pool("m", "p", tmp_path, EmbedConfig(model="o"))

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from diverseevol.cli.app import app
 from diverseevol.config import EmbedConfig, load_config
-from diverseevol.embed import check_outer, embed_pool, embed_texts, load_outer, open_embeddings, outer_fingerprint
+from diverseevol.embed import check_outer, embed_texts, load_outer, open_embeddings, outer_fingerprint
 from diverseevol.errors import ConfigError, ModelError, NonFiniteError
 from diverseevol.opening import embed_folder
 from diverseevol.progress import SILENT
@@ -127,11 +127,6 @@ def test_what_cannot_be_loaded_says_why(outer_model, tmp_path, monkeypatch):
     (foreign / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(ModelError, match="Set trust_remote_code=true if you have read its code"):
         load_outer(str(foreign), EmbedConfig())
-
-
-def test_embed_pool_is_for_the_other_kind_of_model(tmp_path):
-    with pytest.raises(ConfigError, match="the outer model 'o' would not be read"):
-        embed_pool("m", "p", tmp_path, EmbedConfig(model="o"))
 
 
 def test_without_the_package_it_is_named(monkeypatch):

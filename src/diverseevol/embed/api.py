@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from .. import dist
-from ..config import EmbedConfig, PoolConfig, PromptConfig
-from ..errors import ConfigError, EmbedError
+from ..config import EmbedConfig
+from ..errors import EmbedError
 from ..ledger import peak_memory
 from ..progress import SILENT, Watch
 from ..selection import Signal
@@ -96,44 +96,6 @@ def embed_tokens(
             return _embed(encoder, tokens, config, ids, store, watch)
         finally:
             store.close()
-
-
-def embed_pool(
-    model: str,
-    pool: str | Path,
-    out_dir: str | Path,
-    config: EmbedConfig | None = None,
-    prompt: PromptConfig | None = None,
-    watch: Watch = SILENT,
-) -> np.ndarray:
-    """Read a pool, tokenise it and embed it with a model; the same call again finds everything done.
-
-    Args:
-        model: a model or adapter, as a folder or a Hub id.
-        pool: a file, a folder or a Hub id of instruction data, in any known format.
-        out_dir: gets embeddings.npy, and the pool's index under `pool`.
-        config: pooling, dtype and batch size.
-        prompt: template and longest row.
-        watch: shows progress.
-
-    Returns:
-        float32[N, D], memory-mapped; row i is row i of `Pool.open(out_dir / "pool")`.
-
-    Raises:
-        DiverseEvolError: the pool, the template or the model cannot be used, or the pass failed (see errors.py).
-    """
-    from ..models import fingerprint, load_model, load_tokenizer
-    from ..prepare import prepare
-
-    out_dir, prompt, config = Path(out_dir), prompt or PromptConfig(), config or EmbedConfig()
-    if config.model:
-        raise ConfigError(
-            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts for it."
-        )
-    data = prepare(PoolConfig(path=str(pool)), prompt, load_tokenizer(model), out_dir / "pool", 0, watch)
-    name = f"{fingerprint(model)} {prompt.model_dump_json()}"
-    embed_tokens(load_model(model), data.tokens, out_dir, config, data.pool.ids, name, watch)
-    return open_embeddings(out_dir)
 
 
 def open_embeddings(out_dir: Path) -> np.ndarray:
