@@ -98,7 +98,7 @@ def test_resumed_it_is_not_loaded_again_and_must_be_the_same(outer, outer_model,
 
 
 def test_one_that_cannot_be_loaded_is_found_before_training(outer_model, made_model, pool_file, tmp_path):
-    with pytest.raises(ModelError, match="cannot load embed.model 'no/such/model'"):
+    with pytest.raises(ModelError, match="cannot load the sentence-transformers model .embed.model. 'no/such/model'"):
         next(evolve(config(made_model, pool_file, tmp_path / "b", "embed.model=no/such/model")))
     assert not (tmp_path / "b/rounds").exists()
     rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", f"embed.model={outer_model}", rounds=1)))

@@ -112,9 +112,14 @@ def test_the_dtype_is_the_one_asked_for(outer_model, tmp_path):
 
 
 def test_what_cannot_be_loaded_says_why(outer_model, tmp_path, monkeypatch):
-    with pytest.raises(ModelError, match=r"cannot load embed.model 'nowhere/at/all': .*sentence-transformers model"):
+    with pytest.raises(
+        ModelError,
+        match=r"cannot load the sentence-transformers model \(embed.model\) 'nowhere/at/all': .*There is no such folder",
+    ):
         load_outer("nowhere/at/all", EmbedConfig())
-    with pytest.raises(ModelError, match=r"cannot load embed.model 'no-such-model': "):
+    with pytest.raises(
+        ModelError, match=r"cannot load the sentence-transformers model \(embed.model\) 'no-such-model': .*as a Hub id it needs"
+    ):
         load_outer("no-such-model", EmbedConfig())
     pickled = shutil.copytree(outer_model, tmp_path / "pickled")
     (pickled / "2_Dense").mkdir()

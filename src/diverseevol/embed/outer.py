@@ -24,7 +24,7 @@ from .. import dist
 from ..config import EmbedConfig
 from ..errors import ConfigError, EmbedError, ModelError
 from ..ledger import forward_flops, peak_memory
-from ..models import device
+from ..models import device, loading
 from ..models import fingerprint as folder_fingerprint
 from ..progress import SILENT, Watch
 from ..selection import Signal
@@ -69,10 +69,9 @@ def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) 
     """
     check_outer(name)
     from huggingface_hub import snapshot_download
-    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
-    try:
+    with loading("the sentence-transformers model (embed.model)", name):
         folder = Path(name)
         if not folder.is_dir():
             repo = name if "/" in name else f"sentence-transformers/{name}"
@@ -81,14 +80,6 @@ def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) 
         model = SentenceTransformer(
             str(folder), device=str(device()), trust_remote_code=trust_remote_code, model_kwargs={"use_safetensors": True}
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, SafetensorError) as error:
-        if isinstance(error, ModelError):
-            raise
-        advice = "Set trust_remote_code=true if you have read its code and trust it." if "trust_remote_code" in str(error) else ""
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-        raise ModelError(
-            f"cannot load embed.model {name!r}: {first} {advice or 'Give the folder or the Hub id of a sentence-transformers model.'}"
-        ) from error
     if config.dtype not in ("auto", "model"):
         model = model.to({"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.dtype])
     return model
