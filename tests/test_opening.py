@@ -62,13 +62,17 @@ def test_picks_are_the_farthest_by_its_vectors_of_plain_text(outer, outer_model)
     assert not list(out.rglob("signals/embeddings.npy"))  # the rounds' models are not run over the pool
 
 
-def test_unchosen_rows_are_explained_by_its_vectors(outer):
+def test_unchosen_rows_are_explained_by_its_vectors(outer, tmp_path):
     from diverseevol.status import explain_sample
 
     out, _ = outer
     chosen = {line["row"] for index in range(3) for line in lines(out / f"rounds/{index:02d}/chosen.jsonl")}
     other = next(row for row in range(200) if row not in chosen)
     assert "by the outer model's embeddings" in explain_sample(out, str(other))["why"]
+    started = shutil.copytree(out, tmp_path / "started")
+    for done in started.rglob("done"):
+        done.unlink()
+    assert explain_sample(started, str(other))["why"].startswith("not chosen; no embeddings")
 
 
 def test_a_part_of_the_pool_and_another_signal(outer, outer_model, made_model, pool_file, tmp_path):
