@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,11 +92,9 @@ def embed_tokens(
         missing = signals - dist.on_main(lambda: finished_signals(out_dir, header))
         if not missing:
             return dist.on_main(lambda: finished_report(out_dir))
-        store = open_store(out_dir, header | {"signals": [signal.value for signal in Signal if signal in missing]})
-        try:
+        header["signals"] = [signal.value for signal in Signal if signal in missing]
+        with closing(open_store(out_dir, header)) as store:
             return _embed(encoder, tokens, config, ids, store, watch)
-        finally:
-            store.close()
 
 
 def open_embeddings(out_dir: Path) -> np.ndarray:

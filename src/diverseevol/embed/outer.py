@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,10 @@ def check_outer(name: str) -> None:
 def outer_fingerprint(name: str) -> str:
     """A short hash of a local model folder with the folders of its modules, or the Hub id itself."""
     folder = Path(name)
-    parts = sorted(part for part in folder.rglob("*") if part.is_dir()) if folder.is_dir() else []
-    return " ".join(folder_fingerprint(str(part)) for part in [folder, *parts]) if folder.is_dir() else name
+    if not folder.is_dir():
+        return name
+    parts = [folder, *sorted(part for part in folder.rglob("*") if part.is_dir())]
+    return " ".join(folder_fingerprint(str(part)) for part in parts)
 
 
 def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) -> SentenceTransformer:
@@ -132,11 +135,8 @@ def embed_texts(
     }
     if dist.on_main(lambda: finished_signals(out_dir, header)):
         return dist.on_main(lambda: finished_report(out_dir))
-    store = open_store(out_dir, header | {"signals": [Signal.EMBEDDING.value]})
-    try:
+    with closing(open_store(out_dir, header | {"signals": [Signal.EMBEDDING.value]})) as store:
         return _Pass(model, text_of, ids, store, config).run(n_characters_N, watch)
-    finally:
-        store.close()
 
 
 class _Pass:
