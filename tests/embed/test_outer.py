@@ -102,6 +102,10 @@ def test_values_that_are_not_finite_name_their_rows(model, small_shards, tmp_pat
     ):
         embed(model, tmp_path)
     assert not (tmp_path / "embeddings.npy").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr("diverseevol.embed.shards.SHARD_TOKENS", 150)
+    vectors, _ = embed(model, tmp_path)  # nothing of the bad shard is kept
+    assert np.isfinite(vectors).all()
 
 
 def test_the_dtype_is_the_one_asked_for(outer_model, tmp_path):

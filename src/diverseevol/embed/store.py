@@ -86,7 +86,7 @@ class Store:
 
     def is_stopped(self) -> bool:
         """Whether some rank has found values that are not finite, so that none computes on for hours."""
-        return bool(self.bad_rows) or (_progress_dir(self.out_dir) / "failed").exists()
+        return (_progress_dir(self.out_dir) / "failed").exists()
 
     def check_finite(self, ids: Ids, what: str, advice: str) -> None:
         """Every rank calls it, when it has stopped.
