@@ -1,8 +1,9 @@
+import hashlib
 import os
 
 import pytest
 
-from diverseevol.files import read_json, remove, replacing, size_of, write_json, write_text
+from diverseevol.files import hash_sampled, read_json, remove, replacing, size_of, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -57,3 +58,25 @@ def test_removing_a_link_leaves_what_it_points_to(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     remove(tmp_path / "link")
     assert os.listdir(tmp_path) == ["real"]
+
+
+def test_a_large_file_is_hashed_by_blocks_spread_over_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("diverseevol.files.BLOCK", 4)
+
+    def hash_of(content, n_blocks):
+        (tmp_path / "f").write_bytes(content)
+        hashed = hashlib.blake2b()
+        hash_sampled(hashed, tmp_path / "f", n_blocks)
+        return hashed.hexdigest()
+
+    whole = bytes(range(100))
+    for n_blocks, seen in (
+        (2, [*range(4), *range(96, 100)]),
+        (3, [*range(4), *range(48, 52), *range(96, 100)]),
+        (25, range(100)),
+    ):
+        changed = [
+            at for at in range(100) if hash_of(whole[:at] + b"\xff" + whole[at + 1 :], n_blocks) != hash_of(whole, n_blocks)
+        ]
+        assert changed == list(seen)
+    assert hash_of(b"", 2) != hash_of(bytes(4), 2)

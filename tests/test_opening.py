@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from diverseevol import evolve, load_config
+from diverseevol import embed_pool, evolve, load_config
+from diverseevol.config import EmbedConfig, PromptConfig
 from diverseevol.errors import ConfigError, ModelError, RunChangedError
 from diverseevol.pool import Pool
 
@@ -61,13 +62,17 @@ def test_picks_are_the_farthest_by_its_vectors_of_plain_text(outer, outer_model)
     assert not list(out.rglob("signals/embeddings.npy"))  # the rounds' models are not run over the pool
 
 
-def test_unchosen_rows_are_explained_by_its_vectors(outer):
+def test_unchosen_rows_are_explained_by_its_vectors(outer, tmp_path):
     from diverseevol.status import explain_sample
 
     out, _ = outer
     chosen = {line["row"] for index in range(3) for line in lines(out / f"rounds/{index:02d}/chosen.jsonl")}
     other = next(row for row in range(200) if row not in chosen)
     assert "by the outer model's embeddings" in explain_sample(out, str(other))["why"]
+    started = shutil.copytree(out, tmp_path / "started")
+    for done in started.rglob("done"):
+        done.unlink()
+    assert explain_sample(started, str(other))["why"].startswith("not chosen; no embeddings")
 
 
 def test_a_part_of_the_pool_and_another_signal(outer, outer_model, made_model, pool_file, tmp_path):
@@ -97,7 +102,7 @@ def test_resumed_it_is_not_loaded_again_and_must_be_the_same(outer, outer_model,
 
 
 def test_one_that_cannot_be_loaded_is_found_before_training(outer_model, made_model, pool_file, tmp_path):
-    with pytest.raises(ModelError, match="cannot load embed.model 'no/such/model'"):
+    with pytest.raises(ModelError, match="cannot load the sentence-transformers model .embed.model. 'no/such/model'"):
         next(evolve(config(made_model, pool_file, tmp_path / "b", "embed.model=no/such/model")))
     assert not (tmp_path / "b/rounds").exists()
     rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", f"embed.model={outer_model}", rounds=1)))
@@ -137,3 +142,18 @@ def test_ones_own_trainer_is_not_asked_for_what_it_need_not_have(made_model, poo
     words = ("train.command=cp {base}/* {out} && ls {data}", "train.method=qlora", "train.lr_scheduler_type=cosin", "rounds=0")
     (round_,) = evolve(config(made_model, pool_file, tmp_path / "run", *words))
     assert round_.n_chosen == 10
+
+
+def test_embed_pool_keeps_what_is_there_of_the_same_pool_alone(made_model, pool_file, tmp_path, monkeypatch):
+    vectors = embed_pool(str(made_model), pool_file, tmp_path / "e", prompt=PromptConfig(max_length=256))
+    pool = Pool.open(tmp_path / "e/pool")
+    assert vectors.shape == (len(pool), 32) and (tmp_path / "e/ids.txt").read_text().split() == pool.ids.tolist()
+    monkeypatch.setattr("diverseevol.embed.api.open_store", None)  # computes nothing
+    again = embed_pool(str(made_model), pool_file, tmp_path / "e", prompt=PromptConfig(max_length=256))
+    assert again.tobytes() == vectors.tobytes()
+    other = tmp_path / "other.jsonl"
+    other.write_text(pool_file.read_text().split("\n")[0] + "\n")
+    monkeypatch.undo()
+    assert len(embed_pool(str(made_model), other, tmp_path / "e", prompt=PromptConfig(max_length=256))) == 1
+    with pytest.raises(ConfigError, match="the outer model 'o' would not be read"):
+        embed_pool("m", "p", tmp_path, EmbedConfig(model="o"))

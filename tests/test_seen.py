@@ -1,6 +1,6 @@
 import numpy as np
 
-from diverseevol.seen import Seen, SomeTokens, SomeVectors, draw_candidates
+from diverseevol.seen import Seen, SomeVectors, draw_candidates
 from diverseevol.selection import Selection, Signals
 
 
@@ -41,24 +41,6 @@ def test_positions_and_pool_rows():
     everything = Seen(Signals(n_rows=4))
     assert everything.positions_of([3, 1]).tolist() == [3, 1]
     assert everything.in_pool(picks) is picks
-
-
-def test_some_tokens_are_those_of_their_rows():
-    class Tokens:
-        n_tokens = np.array([3, 1, 2], dtype=np.int32)
-
-        def __len__(self):
-            return 3
-
-        def ids(self, row):
-            return np.arange(self.n_tokens[row]) + 10 * row
-
-        def mask(self, row):
-            return np.arange(self.n_tokens[row]) == row
-
-    some = SomeTokens(Tokens(), np.array([0, 2]))
-    assert (len(some), some.n_tokens.tolist()) == (2, [3, 2])
-    assert (some.ids(1).tolist(), some.mask(0).tolist()) == ([20, 21], [True, False, False])
 
 
 def test_some_vectors_are_those_of_their_rows():

@@ -12,12 +12,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .config import RunConfig, load_config
-    from .embed import embed_pool
     from .errors import DiverseEvolError
     from .evaluation.coverage import covering_radius
     from .evaluation.diversity import DiversityReport, measure_diversity, vendi_score
     from .evaluation.verdict_table import score_verdicts
     from .loop import Round, evolve
+    from .opening import embed_pool
     from .pool import Pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
     from .vectors import open_vectors
@@ -33,7 +33,7 @@ _HOMES = {
     "Signals": "selection",
     "Strategy": "selection",
     "covering_radius": "evaluation.coverage",
-    "embed_pool": "embed",
+    "embed_pool": "opening",
     "evolve": "loop",
     "load_config": "config",
     "make_strategy": "selection",

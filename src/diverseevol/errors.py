@@ -27,6 +27,20 @@ says what was asked, what was found and what to do, in one or two lines; the com
         └── RunChangedError                         the configuration, the pool or the model is not the run's own
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def some_of(things: Sequence[object] | NDArray[Any], n_shown: int = 5) -> str:
+    """The first of what a message is about, as text, with an ellipsis where there are more."""
+    return ", ".join(map(str, things[:n_shown])) + (", …" if len(things) > n_shown else "")
+
 
 class DiverseEvolError(Exception):
     """The root of the tree; the command line turns it into a short message and exit status 1."""

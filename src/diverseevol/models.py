@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
 from .errors import ModelError
+from .files import hash_sampled
 
 if TYPE_CHECKING:
     import torch
@@ -29,12 +32,8 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
     from transformers import AutoTokenizer
 
     folder = tokenizer_folder(name)
-    try:
+    with loading("the tokenizer of", name):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"cannot load the tokenizer of {name!r}: {_first_line(error)} {_where(name)}{_advice(name, error)}"
-        ) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             f"the tokenizer of {name!r} has no EOS token, so answers would never end. Set eos_token in its tokenizer_config.json."
@@ -64,7 +63,7 @@ def load_model(
     base = _base_of(name, adapter)
     # An absolute path, which an adapter trained on this model then names, so that it is found again from anywhere.
     base = str(Path(base).resolve()) if Path(base).is_dir() else base
-    try:
+    with loading("the model", name):
         model, report = AutoModelForCausalLM.from_pretrained(
             base, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True, output_loading_info=True, **kwargs
         )
@@ -73,11 +72,23 @@ def load_model(
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"cannot load the model {name!r}: {_first_line(error)} {_where(name)}{_advice(base, error)}") from error
     return model.to(device())
+
+
+@contextmanager
+def loading(what: str, name: str) -> Iterator[None]:
+    """Load something of a model folder or Hub id: whatever the libraries raise becomes one error that says what to do.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, SafetensorError) as error:
+        advice = _advice(_base_of(name, adapter_config(name)), error)
+        raise ModelError(f"cannot load {what} {name!r}: {_first_line(error)} {_where(name)}{advice}") from error
 
 
 def _check_whole(name: str, report: dict[str, Any]) -> None:
@@ -180,13 +191,8 @@ def empty_model(model_name: str, trust_remote_code: bool = False) -> PreTrainedM
     from transformers import AutoModelForCausalLM
 
     config = _config(model_name, trust_remote_code)
-    try:
-        with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
-    except (ValueError, RuntimeError, NotImplementedError, TypeError, ImportError) as error:
-        raise ModelError(
-            f"cannot read the shape of the model {model_name!r} without its weights: {_first_line(error)}"
-        ) from error
+    with loading("the model without its weights,", model_name), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
 
 
 def _text_config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
@@ -197,12 +203,8 @@ def _config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - 
     from transformers import AutoConfig
 
     name = _base_of(model_name, adapter_config(model_name))
-    try:
+    with loading("the model", model_name):
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"cannot load the model {model_name!r}: {_first_line(error)} {_where(model_name)}{_advice(name, error)}"
-        ) from error
 
 
 def fingerprint(name: str) -> str:
@@ -214,11 +216,8 @@ def fingerprint(name: str) -> str:
     for file in sorted(folder.iterdir()):
         if file.suffix not in {".json", ".safetensors", ".model", ".jinja", ".txt"}:
             continue
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as handle:
-            digest.update(handle.read(1 << 20))
-            handle.seek(max(0, file.stat().st_size - (1 << 20)))
-            digest.update(handle.read())
+        digest.update(f"{file.name}\0".encode())
+        hash_sampled(digest, file, n_blocks=2)
     return digest.hexdigest()
 
 

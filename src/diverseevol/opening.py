@@ -13,8 +13,8 @@ import numpy as np
 
 from . import dist
 from .checks import check_finished, check_needs
-from .config import PoolConfig, RunConfig
-from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, outer_fingerprint
+from .config import EmbedConfig, PoolConfig, PromptConfig, RunConfig
+from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, open_embeddings, outer_fingerprint
 from .errors import ConfigError, PoolError
 from .files import write_text
 from .gauges import GAUGES
@@ -28,7 +28,7 @@ from .pool.columns import group_names, pool_columns
 from .pool.overlap import read_benchmarks
 from .predicting import save_plan
 from .prepare import prepare
-from .progress import Watch
+from .progress import SILENT, Watch
 from .run_folder import RunFolder, locked
 from .selection import Signal
 from .stages import Stages
@@ -259,6 +259,40 @@ def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = froz
         model = load_model(config.model, "auto", config.trust_remote_code)
         ids = data.pool.ids
         return embed_tokens(model, data.tokens, out, config.embed, ids=ids, fingerprint=fingerprint, watch=watch, signals=signals)
+
+
+def embed_pool(
+    model: str,
+    pool: str | Path,
+    out_dir: str | Path,
+    config: EmbedConfig | None = None,
+    prompt: PromptConfig | None = None,
+    watch: Watch = SILENT,
+) -> np.ndarray:
+    """Read a pool, tokenise it and embed it with a model; the same call again finds everything done.
+
+    Args:
+        model: a model or adapter, as a folder or a Hub id.
+        pool: a file, a folder or a Hub id of instruction data, in any known format.
+        out_dir: a new folder, or an earlier call's; gets embeddings.npy, ids.txt, and the pool's index under `pool`.
+        config: pooling, dtype and batch size.
+        prompt: template and longest row.
+        watch: shows progress.
+
+    Returns:
+        float32[N, D], memory-mapped; row i is row i of `Pool.open(out_dir / "pool")`.
+
+    Raises:
+        DiverseEvolError: the folder, the pool, the template or the model cannot be used, or the pass failed (see errors.py).
+    """
+    config, prompt = config or EmbedConfig(), prompt or PromptConfig()
+    if config.model:
+        raise ConfigError(
+            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts for it."
+        )
+    source = PoolConfig(path=str(pool))
+    embed_folder(RunConfig(pool=source, model=model, out=str(out_dir), rounds=0, prompt=prompt, embed=config), watch)
+    return open_embeddings(Path(out_dir))
 
 
 def _read_good_rows(run: RunFolder, config: RunConfig, watch: Watch) -> Pool:

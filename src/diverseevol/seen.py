@@ -14,32 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .embed import TokenRows
 from .selection import Selection, Signals
-
-
-@dataclass(frozen=True)
-class SomeTokens:
-    """Some rows of a tokenised pool, as a pool of their own."""
-
-    tokens: TokenRows
-    rows: NDArray[np.int64]
-
-    @property
-    def n_tokens(self) -> NDArray[np.int32]:
-        """int32[number of rows]."""
-        return self.tokens.n_tokens[self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def ids(self, position: int) -> NDArray[Any]:
-        """The token ids of a position's row."""
-        return self.tokens.ids(int(self.rows[position]))
-
-    def mask(self, position: int) -> NDArray[np.bool_]:
-        """Which of them are trained on."""
-        return self.tokens.mask(int(self.rows[position]))
 
 
 class SomeVectors:

@@ -27,10 +27,11 @@ from .models import load_model
 from .prepare import Prepared
 from .progress import Watch
 from .run_folder import OWN, RunFolder, round_name
-from .seen import Seen, SomeTokens, SomeVectors, draw_candidates
+from .seen import Seen, SomeVectors, draw_candidates
 from .selection import Selection, Signal, Signals
 from .selection.signals import Embeddings
 from .stopping import GAUGE, measured, reason_to_stop
+from .tokens import Tokens
 from .tracking import Tracking
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ class Stages:
     def _embed(self, index: int, tuned: Tuned) -> None:
         if not (self.model_signals or self.is_outer):
             return
-        folder, tokens, ids = self.run.signals_dir(index), self.data.tokens, self.data.pool.ids
+        folder, pool = self.run.signals_dir(index), self.data.pool
         dist.on_main(lambda: self.run.save_seen_rows(index, self._candidates(index)))
         if self._is_embedded(index):
             return
@@ -310,10 +311,10 @@ class Stages:
         with billed() as cost:
             report = embed_tokens(
                 tuned.model(),
-                tokens if rows is None else SomeTokens(tokens, rows),
+                self.data.tokens if rows is None else Tokens.open(self.run.tokens_dir, pool.positions[rows]),
                 folder,
                 self.config.embed,
-                ids=ids if rows is None else ids[rows],
+                ids=pool.ids if rows is None else pool.ids[rows],
                 fingerprint=f"{self.fingerprint} round {index}",
                 watch=self.watch,
                 lockstep=dist.is_sharded(tuned.model()),

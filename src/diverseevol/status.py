@@ -169,25 +169,18 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
         if file.exists() and pool.id(row) in file.read_text("utf-8").split():
             return {"why": f"never chosen: it is {what} (pool.holdout)", "nearest": None}
     done = run.rounds_done()
-    kept = [index for index in done if (run.signals_dir(index) / "embeddings.npy").exists()]
-    if (run.outer_dir / "embeddings.npy").exists():
-        folder, rows, whose = run.outer_dir, None, "the outer model's"
-    elif kept:
-        folder, rows, whose = run.signals_dir(kept[-1]), run.seen_rows(kept[-1]), f"round {kept[-1]}'s"
-    else:
+    places = [(run.outer_dir, None, "the outer model's"), *((run.signals_dir(at), at, f"round {at}'s") for at in reversed(done))]
+    kept = next((place for place in places if (place[0] / "embeddings.npy").exists()), None)
+    if kept is None or not done:
         return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are", "nearest": None}
+    folder, index, whose = kept
+    rows = None if index is None else run.seen_rows(index)
+    rows = np.arange(len(pool)) if rows is None else rows
+    if row not in rows:
+        return {"why": f"not chosen: it was not among the candidates that {whose} model looked at", "nearest": None}
     embeddings_ND = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-    chosen, at = np.array(run.chosen_before(done[-1] + 1)), row
-    at_chosen = chosen
-    if rows is not None:
-        if row not in rows:
-            return {
-                "why": f"not chosen: it was not among the candidates that round {kept[-1]}'s model looked at",
-                "nearest": None,
-            }
-        chosen = np.intersect1d(chosen, rows)
-        at, at_chosen = int(np.searchsorted(rows, row)), np.searchsorted(rows, chosen)
-    differences = embeddings_ND[at_chosen].astype(np.float64) - embeddings_ND[at].astype(np.float64)
+    chosen = np.intersect1d(run.chosen_before(done[-1] + 1), rows)
+    differences = embeddings_ND[np.searchsorted(rows, chosen)].astype(np.float64) - embeddings_ND[np.searchsorted(rows, row)]
     distances = np.sqrt(np.square(differences).sum(axis=1))
     nearest = int(chosen[distances.argmin()])
     why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by {whose} embeddings"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .errors import ConfigError, EmbedError, NonFiniteError
+from .errors import ConfigError, EmbedError, NonFiniteError, some_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,12 +141,12 @@ def _unit_rows(embeddings: Rows, start: int, stop: int) -> np.ndarray:
     bad = start + np.flatnonzero(~np.isfinite(rows_BD).all(axis=1))
     if bad.size:
         raise NonFiniteError(
-            f"embeddings hold NaN or infinite values in the rows {_first(bad)}. Leave them out or embed them again."
+            f"embeddings hold NaN or infinite values in the rows {some_of(bad)}. Leave them out or embed them again."
         )
     largest_B1 = np.abs(rows_BD).max(axis=1, keepdims=True)  # divided out first, so that no square overflows
     zero = start + np.flatnonzero(largest_B1 == 0)
     if zero.size:
-        raise EmbedError(f"the rows {_first(zero)} are all zeros and have no direction. Leave them out.")
+        raise EmbedError(f"the rows {some_of(zero)} are all zeros and have no direction. Leave them out.")
     rows_BD = rows_BD / largest_B1
     return np.asarray(rows_BD / np.linalg.norm(rows_BD, axis=1, keepdims=True))
 
@@ -155,7 +155,3 @@ def _float64(rows: np.ndarray[Any, Any] | Tensor) -> np.ndarray:
     if isinstance(rows, np.ndarray):
         return np.asarray(rows, dtype=np.float64)
     return rows.detach().cpu().double().numpy()
-
-
-def _first(rows: np.ndarray, n_shown: int = 5) -> str:
-    return ", ".join(map(str, rows[:n_shown].tolist())) + (", …" if len(rows) > n_shown else "")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from diverseevol.cli.app import app
 from diverseevol.config import EmbedConfig, load_config
-from diverseevol.embed import check_outer, embed_pool, embed_texts, load_outer, open_embeddings, outer_fingerprint
+from diverseevol.embed import check_outer, embed_texts, load_outer, open_embeddings, outer_fingerprint
 from diverseevol.errors import ConfigError, ModelError, NonFiniteError
 from diverseevol.opening import embed_folder
 from diverseevol.progress import SILENT
@@ -96,9 +96,16 @@ def test_values_that_are_not_finite_name_their_rows(model, small_shards, tmp_pat
         "encode",
         lambda texts, **options: np.where([[text == TEXTS[3]] for text in texts], np.nan, plain(texts, **options)),
     )
-    with pytest.raises(NonFiniteError, match=r"gives 1 of the vectors .* ids id-3\. Set embed.dtype"):
+    with pytest.raises(
+        NonFiniteError,
+        match=r"1 of the 3 vectors of embed.model computed so far are NaN or infinite: ids id-3\. Set embed.dtype",
+    ):
         embed(model, tmp_path)
     assert not (tmp_path / "embeddings.npy").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr("diverseevol.embed.shards.SHARD_TOKENS", 150)
+    vectors, _ = embed(model, tmp_path)  # nothing of the bad shard is kept
+    assert np.isfinite(vectors).all()
 
 
 def test_the_dtype_is_the_one_asked_for(outer_model, tmp_path):
@@ -109,9 +116,14 @@ def test_the_dtype_is_the_one_asked_for(outer_model, tmp_path):
 
 
 def test_what_cannot_be_loaded_says_why(outer_model, tmp_path, monkeypatch):
-    with pytest.raises(ModelError, match=r"cannot load embed.model 'nowhere/at/all': .*sentence-transformers model"):
+    with pytest.raises(
+        ModelError,
+        match=r"cannot load the sentence-transformers model \(embed.model\) 'nowhere/at/all': .*There is no such folder",
+    ):
         load_outer("nowhere/at/all", EmbedConfig())
-    with pytest.raises(ModelError, match=r"cannot load embed.model 'no-such-model': "):
+    with pytest.raises(
+        ModelError, match=r"cannot load the sentence-transformers model \(embed.model\) 'no-such-model': .*as a Hub id it needs"
+    ):
         load_outer("no-such-model", EmbedConfig())
     pickled = shutil.copytree(outer_model, tmp_path / "pickled")
     (pickled / "2_Dense").mkdir()
@@ -124,11 +136,6 @@ def test_what_cannot_be_loaded_says_why(outer_model, tmp_path, monkeypatch):
     (foreign / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(ModelError, match="Set trust_remote_code=true if you have read its code"):
         load_outer(str(foreign), EmbedConfig())
-
-
-def test_embed_pool_is_for_the_other_kind_of_model(tmp_path):
-    with pytest.raises(ConfigError, match="the outer model 'o' would not be read"):
-        embed_pool("m", "p", tmp_path, EmbedConfig(model="o"))
 
 
 def test_without_the_package_it_is_named(monkeypatch):

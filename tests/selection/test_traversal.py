@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 def picks_of(points, centres, candidates, n_new, weights=None):
     reader = RowReader(points)
-    return list(farthest_first(reader, np.array(centres), np.asarray(candidates), n_new, CPU, weights=weights))
+    return list(farthest_first(reader, np.array(centres, dtype=np.int64), np.asarray(candidates), n_new, CPU, weights=weights))
 
 
 def by_definition(points, centres, candidates, n_new, weights):
@@ -48,14 +48,16 @@ def test_what_was_picked_before_a_stop_is_a_start_to_go_on_from(kind, make_point
 
 
 @pytest.mark.parametrize("n_ranks", [2, 3, 4])
-def test_weights_on_any_number_of_ranks(n_ranks, make_points, on_ranks):
+@pytest.mark.parametrize("centres", [[3, 9], []])
+def test_weights_on_any_number_of_ranks(n_ranks, centres, make_points, on_ranks):
     points = make_points("lattice", 100, 4, np.random.default_rng(2))
-    weights = np.random.default_rng(3).choice([1.0, 2.0], 98)
-    alone = picks_of(points, [3, 9], np.setdiff1d(np.arange(100), [3, 9]), 60, weights)
-    assert (
-        on_ranks(n_ranks, lambda: picks_of(points, [3, 9], np.setdiff1d(np.arange(100), [3, 9]), 60, weights))
-        == [alone] * n_ranks
-    )
+    candidates = np.setdiff1d(np.arange(100), centres)
+    weights = np.random.default_rng(3).choice([1.0, 2.0], len(candidates))
+    alone = picks_of(points, centres, candidates, 60, weights)
+    assert on_ranks(n_ranks, lambda: picks_of(points, centres, candidates, 60, weights)) == [alone] * n_ranks
+    if not centres:
+        squared = weights * np.square(points - points.mean(axis=0, dtype=np.float64)).sum(axis=1)
+        assert alone[0][1:] == (squared.argmax(), -1)
 
 
 def test_a_distance_beyond_float64_names_its_row():

@@ -1,6 +1,6 @@
 """The embedding pass: one forward pass of a model over the pool, one float32 vector a row, and further numbers a row.
 
-- api: embed_tokens, embed_pool: what other units call
+- api: embed_tokens: what other units call
 - shards: the pool in pieces by length, the pieces in batches, how large a batch may be
 - encoder: a model made ready for the pass: the decoder without its head, in evaluation mode, in the pass's dtype
 - head, statistics, formulas: the signals that need logits, from the same states, a part of the vocabulary at a time
@@ -11,7 +11,7 @@
 - report: what the pass did and cost
 """
 
-from .api import embed_pool, embed_tokens, open_embeddings
+from .api import embed_tokens, open_embeddings
 from .columns import open_signals
 from .outer import check_outer, embed_texts, load_outer, outer_fingerprint
 from .report import EmbedReport
@@ -22,7 +22,6 @@ __all__ = [
     "EmbedReport",
     "TokenRows",
     "check_outer",
-    "embed_pool",
     "embed_texts",
     "embed_tokens",
     "is_embedded",

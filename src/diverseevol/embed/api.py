@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,8 @@ import torch
 from torch import nn
 
 from .. import dist
-from ..config import EmbedConfig, PoolConfig, PromptConfig
-from ..errors import ConfigError, EmbedError, NonFiniteError
+from ..config import EmbedConfig
+from ..errors import EmbedError
 from ..ledger import peak_memory
 from ..progress import SILENT, Watch
 from ..selection import Signal
@@ -91,49 +92,9 @@ def embed_tokens(
         missing = signals - dist.on_main(lambda: finished_signals(out_dir, header))
         if not missing:
             return dist.on_main(lambda: finished_report(out_dir))
-        store = open_store(out_dir, header | {"signals": [signal.value for signal in Signal if signal in missing]})
-        try:
+        header["signals"] = [signal.value for signal in Signal if signal in missing]
+        with closing(open_store(out_dir, header)) as store:
             return _embed(encoder, tokens, config, ids, store, watch)
-        finally:
-            store.close()
-
-
-def embed_pool(
-    model: str,
-    pool: str | Path,
-    out_dir: str | Path,
-    config: EmbedConfig | None = None,
-    prompt: PromptConfig | None = None,
-    watch: Watch = SILENT,
-) -> np.ndarray:
-    """Read a pool, tokenise it and embed it with a model; the same call again finds everything done.
-
-    Args:
-        model: a model or adapter, as a folder or a Hub id.
-        pool: a file, a folder or a Hub id of instruction data, in any known format.
-        out_dir: gets embeddings.npy, and the pool's index under `pool`.
-        config: pooling, dtype and batch size.
-        prompt: template and longest row.
-        watch: shows progress.
-
-    Returns:
-        float32[N, D], memory-mapped; row i is row i of `Pool.open(out_dir / "pool")`.
-
-    Raises:
-        DiverseEvolError: the pool, the template or the model cannot be used, or the pass failed (see errors.py).
-    """
-    from ..models import fingerprint, load_model, load_tokenizer
-    from ..prepare import prepare
-
-    out_dir, prompt, config = Path(out_dir), prompt or PromptConfig(), config or EmbedConfig()
-    if config.model:
-        raise ConfigError(
-            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts for it."
-        )
-    data = prepare(PoolConfig(path=str(pool)), prompt, load_tokenizer(model), out_dir / "pool", 0, watch)
-    name = f"{fingerprint(model)} {prompt.model_dump_json()}"
-    embed_tokens(load_model(model), data.tokens, out_dir, config, data.pool.ids, name, watch)
-    return open_embeddings(out_dir)
 
 
 def open_embeddings(out_dir: Path) -> np.ndarray:
@@ -194,10 +155,13 @@ def _run(work: Work, name: str, first_shard: int, watch: Watch) -> int:
         NonFiniteError: some rank has found values that are not finite.
     """
     shards = [replace(shard, index=first_shard + shard.index) for shard in make_shards(work.tokens.n_tokens)]
-    mine = [shard for shard in shards[dist.rank() :: dist.world_size()] if shard.index not in work.store.done]
+    mine = work.store.my_shards(shards)
     with watch.task(name, float(sum(shard.n_tokens for shard in mine)), "tokens") as task:
         (work.run_lockstep if work.encoder.is_through_root else work.run)(mine, task)
-    _check_finite(work)
+    what = "vectors" if work.signals == EMBEDDING_ALONE else "rows' vectors or signals"
+    dtype = str(work.encoder.dtype).removeprefix("torch.")
+    advice = f"Lower train.learning_rate if the model diverged, or set embed.dtype=float32 (now {dtype})."
+    work.store.check_finite(work.ids, what, advice)
     return first_shard + len(shards)
 
 
@@ -214,20 +178,6 @@ def _budget(encoder: Encoder, tokens: TokenRows, config: EmbedConfig, n_workers:
         bytes_per_token += 2 * 4 * n_heads(text_config) * int(tokens.n_tokens.max())
     weight_bytes = sum(parameter.nbytes for parameter in encoder.model.parameters())
     return min(dist.gather(memory_budget(encoder.device, bytes_per_token, weight_bytes, n_workers)))
-
-
-def _check_finite(work: Work) -> None:
-    found = dist.gather((work.bad_rows, work.n_rows))
-    bad = sorted(row for rows, _ in found for row in rows)
-    if not bad:
-        return
-    names = ", ".join(str(work.ids[row]) for row in bad[:5]) + (", …" if len(bad) > 5 else "")
-    n_seen, dtype = sum(n_rows for _, n_rows in found), str(work.encoder.dtype).removeprefix("torch.")
-    what = "vectors" if work.signals == EMBEDDING_ALONE else "rows' vectors or signals"
-    raise NonFiniteError(
-        f"{len(bad)} of the {n_seen} {what} computed so far are NaN or infinite: ids {names}. "
-        f"Lower train.learning_rate if the model diverged, or set embed.dtype=float32 (now {dtype})."
-    )
 
 
 def _report(works: Sequence[Work], seconds: float) -> EmbedReport:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,9 @@ import torch
 
 from .. import dist
 from ..config import EmbedConfig
-from ..errors import ConfigError, EmbedError, ModelError, NonFiniteError
+from ..errors import ConfigError, EmbedError, ModelError
 from ..ledger import forward_flops, peak_memory
-from ..models import device
+from ..models import device, loading
 from ..models import fingerprint as folder_fingerprint
 from ..progress import SILENT, Watch
 from ..selection import Signal
@@ -56,8 +57,10 @@ def check_outer(name: str) -> None:
 def outer_fingerprint(name: str) -> str:
     """A short hash of a local model folder with the folders of its modules, or the Hub id itself."""
     folder = Path(name)
-    parts = sorted(part for part in folder.rglob("*") if part.is_dir()) if folder.is_dir() else []
-    return " ".join(folder_fingerprint(str(part)) for part in [folder, *parts]) if folder.is_dir() else name
+    if not folder.is_dir():
+        return name
+    parts = [folder, *sorted(part for part in folder.rglob("*") if part.is_dir())]
+    return " ".join(folder_fingerprint(str(part)) for part in parts)
 
 
 def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) -> SentenceTransformer:
@@ -69,10 +72,9 @@ def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) 
     """
     check_outer(name)
     from huggingface_hub import snapshot_download
-    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
-    try:
+    with loading("the sentence-transformers model (embed.model)", name):
         folder = Path(name)
         if not folder.is_dir():
             repo = name if "/" in name else f"sentence-transformers/{name}"
@@ -81,14 +83,6 @@ def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) 
         model = SentenceTransformer(
             str(folder), device=str(device()), trust_remote_code=trust_remote_code, model_kwargs={"use_safetensors": True}
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, SafetensorError) as error:
-        if isinstance(error, ModelError):
-            raise
-        advice = "Set trust_remote_code=true if you have read its code and trust it." if "trust_remote_code" in str(error) else ""
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-        raise ModelError(
-            f"cannot load embed.model {name!r}: {first} {advice or 'Give the folder or the Hub id of a sentence-transformers model.'}"
-        ) from error
     if config.dtype not in ("auto", "model"):
         model = model.to({"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.dtype])
     return model
@@ -141,49 +135,41 @@ def embed_texts(
     }
     if dist.on_main(lambda: finished_signals(out_dir, header)):
         return dist.on_main(lambda: finished_report(out_dir))
-    store = open_store(out_dir, header | {"signals": [Signal.EMBEDDING.value]})
-    try:
-        return _Pass(model, text_of, ids, store, _texts_per_batch(model, config)).run(n_characters_N, watch)
-    finally:
-        store.close()
+    with closing(open_store(out_dir, header | {"signals": [Signal.EMBEDDING.value]})) as store:
+        return _Pass(model, text_of, ids, store, config).run(n_characters_N, watch)
 
 
 class _Pass:
     """One rank's part of the pass, and how far it is."""
 
-    def __init__(self, model: SentenceTransformer, text_of: Callable[[int], str], ids: Ids, store: Store, n_at_once: int) -> None:
-        self.model, self.text_of, self.ids, self.store, self.n_at_once = model, text_of, ids, store, n_at_once
+    def __init__(
+        self, model: SentenceTransformer, text_of: Callable[[int], str], ids: Ids, store: Store, config: EmbedConfig
+    ) -> None:
+        self.model, self.text_of, self.ids, self.store = model, text_of, ids, store
+        self.longest = int(model.max_seq_length or 512)  # tokens of the longest text that the model does not cut
+        budget = config.tokens_per_batch
+        self.n_at_once = TEXTS_PER_BATCH if budget == "auto" else max(1, budget // self.longest)
         self.n_tokens = self.n_padded = 0
-        self.bad_rows: list[int] = []
 
     def run(self, n_characters_N: np.ndarray, watch: Watch) -> EmbedReport:
         started = time.perf_counter()
-        shards = make_shards(np.maximum(n_characters_N, 1))
-        mine = [shard for shard in shards[dist.rank() :: dist.world_size()] if shard.index not in self.store.done]
+        mine = self.store.my_shards(make_shards(np.maximum(n_characters_N, 1)))
         counting = self.model[0].register_forward_pre_hook(self._count)
         with watch.task("embed (outer model)", float(sum(len(shard.rows) for shard in mine)), "texts") as task:
             for shard in mine:
-                n_before = self.n_tokens
-                if self.bad_rows or self.store.is_stopped():
+                if self.store.is_stopped():
                     break
-                self._embed(shard.rows)
-                if not self.bad_rows:
+                n_before, texts = self.n_tokens, [self.text_of(int(row)) for row in shard.rows]
+                vectors_BD, self.n_at_once = _encode(self.model, texts, self.n_at_once)
+                self.store.write(shard.rows, Outputs(vectors_BD, None))
+                if not self.store.bad_rows:
                     self.store.finish(shard.index, self.n_tokens - n_before)
                 task.advance(len(shard.rows))
         counting.remove()
-        self._check_finite()
+        self.store.check_finite(self.ids, "vectors of embed.model", "Set embed.dtype=float32, or leave these rows out.")
         report = self._report(time.perf_counter() - started)
         self.store.complete(report, self.ids)
         return report
-
-    def _embed(self, rows: np.ndarray) -> None:
-        vectors_BD, self.n_at_once = _encode(self.model, [self.text_of(int(row)) for row in rows], self.n_at_once)
-        outputs = Outputs(vectors_BD, None)
-        self.store.write(rows, outputs)
-        bad = ~outputs.is_finite_B()
-        if bad.any():
-            self.bad_rows += rows[bad].tolist()
-            self.store.ask_all_to_stop()
 
     def _count(self, _module: torch.nn.Module, arguments: tuple[dict[str, Any], ...]) -> None:
         features = arguments[0]
@@ -192,15 +178,6 @@ class _Pass:
             self.n_padded += ids.numel()
             mask = features.get("attention_mask")
             self.n_tokens += ids.numel() if mask is None else int(mask.sum())
-
-    def _check_finite(self) -> None:
-        bad = sorted(row for rows in dist.gather(self.bad_rows) for row in rows)
-        if bad:
-            names = ", ".join(str(self.ids[row]) for row in bad[:5]) + (", …" if len(bad) > 5 else "")
-            raise NonFiniteError(
-                f"embed.model gives {len(bad)} of the vectors computed so far NaN or infinite values: ids {names}. "
-                "Set embed.dtype=float32, or leave these rows out."
-            )
 
     def _report(self, seconds: float) -> EmbedReport:
         parts = dist.gather((self.n_tokens, self.n_padded, seconds, peak_memory(), self.n_at_once))
@@ -215,7 +192,7 @@ class _Pass:
             seconds=max(all_seconds),
             flops=forward_flops(n_outside_tables(self.model), n_tokens),
             peak_memory_bytes=max(peaks),
-            tokens_per_batch=min(at_once) * _longest(self.model),
+            tokens_per_batch=min(at_once) * self.longest,
             n_workers=1,
             dtype=self.store.header["dtype"],
             is_masked=True,
@@ -239,12 +216,3 @@ def _encode(model: SentenceTransformer, texts: list[str], n_at_once: int) -> tup
         n_at_once //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _texts_per_batch(model: SentenceTransformer, config: EmbedConfig) -> int:
-    return TEXTS_PER_BATCH if config.tokens_per_batch == "auto" else max(1, config.tokens_per_batch // _longest(model))
-
-
-def _longest(model: SentenceTransformer) -> int:
-    """Tokens of the longest text that the model does not cut."""
-    return int(model.max_seq_length or 512)

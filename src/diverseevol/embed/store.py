@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from .. import dist
+from ..errors import NonFiniteError, some_of
 from ..files import read_json, remove, write_json, write_text
 from ..selection import Signal
 from .columns import available_columns, write_columns
@@ -31,7 +33,7 @@ from .encoder import Outputs
 from .formulas import columns_of
 from .report import EmbedReport
 from .rows_file import RowsFile
-from .shards import Ids
+from .shards import Ids, Shard
 
 
 @dataclass
@@ -45,9 +47,17 @@ class Store:
     columns: RowsFile | None
     done: dict[int, int] = field(default_factory=dict)
     """Finished shards of earlier calls, and the number noted with each: the batch bound that it ended with, or its tokens (outer.py)."""
+    n_rows: int = 0
+    """Rows that this rank has computed now."""
+    bad_rows: list[int] = field(default_factory=list)
+    """Those of them with values that are not finite."""
+
+    def my_shards(self, shards: Sequence[Shard]) -> list[Shard]:
+        """This rank's share of the shards, without those that are done."""
+        return [shard for shard in shards[dist.rank() :: dist.world_size()] if shard.index not in self.done]
 
     def write(self, rows: np.ndarray, outputs: Outputs, first_column: int = 0) -> None:
-        """Put vectors and signals at their rows, the signals from `first_column` on.
+        """Put vectors and signals at their rows, the signals from `first_column` on; values that are not finite stop every rank.
 
         Raises:
             EmbedError: the disk is full or not writable.
@@ -56,6 +66,11 @@ class Store:
             self.embeddings.write(rows, outputs.embeddings_BD)
         if self.columns is not None and outputs.columns_BS is not None:
             self.columns.write(rows, outputs.columns_BS, first_column)
+        self.n_rows += len(rows)
+        bad = ~outputs.is_finite_B()
+        if bad.any():
+            self.bad_rows += rows[bad].tolist()
+            (_progress_dir(self.out_dir) / "failed").touch()
 
     def finish(self, shard: int, number: int) -> None:
         """Note a shard as finished, with a number, once its rows are on the disk."""
@@ -69,13 +84,21 @@ class Store:
             lines.flush()
             os.fsync(lines.fileno())
 
-    def ask_all_to_stop(self) -> None:
-        """Tell every rank that the pass has failed, so that none computes on for hours."""
-        (_progress_dir(self.out_dir) / "failed").touch()
-
     def is_stopped(self) -> bool:
-        """Whether some rank has failed."""
+        """Whether some rank has found values that are not finite, so that none computes on for hours."""
         return (_progress_dir(self.out_dir) / "failed").exists()
+
+    def check_finite(self, ids: Ids, what: str, advice: str) -> None:
+        """Every rank calls it, when it has stopped.
+
+        Raises:
+            NonFiniteError: values are not finite; `what` says whose, in the plural.
+        """
+        found = dist.gather((self.bad_rows, self.n_rows))
+        bad = sorted(row for rows, _ in found for row in rows)
+        if bad:
+            names, n_seen = some_of([ids[row] for row in bad]), sum(n_rows for _, n_rows in found)
+            raise NonFiniteError(f"{len(bad)} of the {n_seen} {what} computed so far are NaN or infinite: ids {names}. {advice}")
 
     def complete(self, report: EmbedReport, ids: Ids) -> None:
         """Give the finished files their names; called on every rank, done by rank 0 after all are here."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -52,8 +52,6 @@ class Work:
     """Where the signals stand among the store's columns."""
     n_tokens: int = 0
     n_padded_tokens: int = 0
-    n_rows: int = 0
-    bad_rows: list[int] = field(default_factory=list)
 
     def run(self, shards: Sequence[Shard], task: Task) -> None:
         """Embed shards, several batches at a time; stop at the end of a batch when a rank has found values that are not finite.
@@ -72,7 +70,7 @@ class Work:
                 waiting.append((step, threads.submit(self.encoder.try_compute, step.batch, self.signals)))
                 if len(waiting) > 2 * self.n_workers:
                     self._settle(*waiting.popleft(), try_again, task)
-            while waiting and not self.bad_rows:
+            while waiting and not self.store.bad_rows:
                 self._settle(*waiting.popleft(), try_again, task)
 
     def run_lockstep(self, shards: Sequence[Shard], task: Task) -> None:
@@ -99,7 +97,7 @@ class Work:
         for shard in shards:
             start = 0
             while start < len(shard.rows):
-                if self.bad_rows or self.store.is_stopped():
+                if self.store.is_stopped():
                     return
                 stop = batch_stop(shard.rows, start, self.tokens.n_tokens, self.budget, self.encoder.is_length_bound)
                 batch = self._collate(shard.rows[start:stop])
@@ -133,12 +131,7 @@ class Work:
         self.store.write(batch.rows, outputs, self.first_column)
         self.n_tokens += batch.n_tokens
         self.n_padded_tokens += batch.ids_BT.numel()
-        self.n_rows += len(batch.rows)
-        bad = ~outputs.is_finite_B()
-        if bad.any():
-            self.bad_rows += batch.rows[bad].tolist()
-            self.store.ask_all_to_stop()
-        elif step.is_last:
+        if step.is_last and not self.store.bad_rows:
             self.store.finish(step.shard.index, self.budget)
         task.advance(batch.n_tokens)
 

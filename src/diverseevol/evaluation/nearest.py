@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EmbedError, NonFiniteError, SelectionError
+from ..errors import EmbedError, NonFiniteError, SelectionError, some_of
 
 BLOCK_NUMBERS = 1 << 22  # 16 MB in float32
 TINY = 2.0**-100  # what squares lose where float32 ends below, beside the largest centre
@@ -53,8 +53,9 @@ def read(embeddings_ND: Vectors, rows: slice | NDArray[np.int64]) -> NDArray[np.
     bad = np.flatnonzero(~np.isfinite(values_BD).all(axis=1))
     if bad.size:
         numbers = rows.start + bad if isinstance(rows, slice) else rows[bad]
-        shown = ", ".join(map(str, numbers[:5].tolist())) + (", …" if len(bad) > 5 else "")
-        raise NonFiniteError(f"embeddings hold NaN or infinite values in the rows {shown}. Leave them out or embed them again.")
+        raise NonFiniteError(
+            f"embeddings hold NaN or infinite values in the rows {some_of(numbers)}. Leave them out or embed them again."
+        )
     return values_BD
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError, SourceNotFoundError
+from ..files import hash_sampled
 from ..progress import SILENT, Watch
 from .files_in import kind_of, open_bytes
 from .json_files import json_rows
@@ -24,8 +25,6 @@ KINDS = (*JSON_KINDS, ".csv", ".tsv", ".parquet")
 # What lies beside data and is none: dataset_info.json is a description, in `datasets` as in LLaMA-Factory.
 BESIDE = re.compile(r"^[._]|^(readme|licen[sc]e|dataset_infos?|dataset_dict|state)\b", re.IGNORECASE)
 HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?$")
-SAMPLED = 64
-BLOCK = 1 << 20
 
 
 def read_source(source: SourceConfig, watch: Watch = SILENT) -> Iterator[Row]:
@@ -125,18 +124,8 @@ def fingerprint(config: PoolConfig) -> str:
             hashed.update(source.path.encode())
         for file in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file()):
             hashed.update(file.relative_to(path).as_posix().encode())
-            _hash_file(hashed, file)
+            try:
+                hash_sampled(hashed, file)
+            except OSError as error:
+                raise PoolError(f"cannot read {file}: {error.strerror or error}.") from None
     return hashed.hexdigest()
-
-
-def _hash_file(hashed: hashlib.blake2b, path: Path) -> None:
-    try:
-        size = path.stat().st_size
-        hashed.update(str(size).encode())
-        step = BLOCK if size <= SAMPLED * BLOCK else (size - BLOCK) // (SAMPLED - 1)
-        with path.open("rb") as file:
-            for start in range(0, size, step):
-                file.seek(start)
-                hashed.update(file.read(BLOCK))
-    except OSError as error:
-        raise PoolError(f"cannot read {path}: {error.strerror or error}.") from None

@@ -20,8 +20,10 @@ N_PARTS = 64
 SUM_ROWS = 256  # rows summed in one go; fixed, because the order of addition shows in the last bits
 
 
-def farthest_from_mean(reader: RowReader, candidates: np.ndarray) -> tuple[float, int, int]:
+def farthest_from_mean(reader: RowReader, candidates: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int, int]:
     """Find the candidate farthest from the candidates' mean: (squared distance, row, -1); ties go to the lowest row.
+
+    With `weights`, factors ≥ 0 on the squared distances, it is that of the largest product.
 
     Raises:
         NonFiniteError: a candidate holds NaN or infinite values.
@@ -37,9 +39,11 @@ def farthest_from_mean(reader: RowReader, candidates: np.ndarray) -> tuple[float
     for block in blocks(len(rows), BLOCK_NUMBERS // (4 * reader.width)):
         with np.errstate(over="ignore"):
             squared_M[block] = np.square(reader.float64(rows[block]) - mean_D).sum(axis=1)
-    pos = int(squared_M.argmax()) if len(rows) else -1
-    found = dist.gather((float(squared_M[pos]), int(rows[pos]), -1) if len(rows) else (-np.inf, -1, -1))
-    return max(found, key=lambda pick: (pick[0], -pick[1]))
+    scores_M = squared_M if weights is None else squared_M * weights[shard.start : shard.stop]
+    pos = int(scores_M.argmax()) if len(rows) else -1
+    found = dist.gather((float(scores_M[pos]), int(rows[pos]), float(squared_M[pos])) if len(rows) else (-np.inf, -1, 0.0))
+    _, row, squared = max(found, key=lambda pick: (pick[0], -pick[1]))
+    return squared, row, -1
 
 
 def exact_mean(reader: RowReader, rows: np.ndarray) -> np.ndarray:

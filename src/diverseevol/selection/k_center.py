@@ -23,7 +23,6 @@ import torch
 from .. import dist
 from ..errors import SelectionError
 from .candidates import candidate_rows, check_chosen_rows
-from .first_row import farthest_from_mean
 from .reader import RowReader
 from .signals import Embeddings, Selection, Signal, Signals
 from .traversal import farthest_first
@@ -84,20 +83,10 @@ class KCenter:
         centre_rows = check_chosen_rows(chosen_rows, signals.n_rows)
         candidates = candidate_rows(signals, centre_rows, n_new)
         reader = RowReader(signals.embeddings, is_unit=self.metric == "cosine")
-        if not centre_rows.size:
-            squared, row, nearest_row = farthest_from_mean(reader, candidates)
-            yield self._distance(squared), row, nearest_row
-            centre_rows, n_new = np.array([row]), n_new - 1
-            candidates = np.setdiff1d(candidates, centre_rows)
-        if n_new:
-            device = _device(self.device, reader.embeddings)
-            for squared, row, nearest_row in farthest_first(
-                reader, centre_rows, candidates, n_new, device, self.block_rows, watch=signals.watch
-            ):
-                yield self._distance(squared), row, nearest_row
-
-    def _distance(self, squared: float) -> float:
-        return squared / 2 if self.metric == "cosine" else math.sqrt(squared)
+        device = _device(self.device, reader.embeddings)
+        picks = farthest_first(reader, centre_rows, candidates, n_new, device, self.block_rows, watch=signals.watch)
+        for squared, row, nearest_row in picks:
+            yield squared / 2 if self.metric == "cosine" else math.sqrt(squared), row, nearest_row
 
 
 def selection_of(picks: Sequence[Pick]) -> Selection:

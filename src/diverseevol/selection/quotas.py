@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PoolExhaustedError, SelectionError
+from ..errors import PoolExhaustedError, SelectionError, some_of
 from .candidates import candidate_rows, check_chosen_rows
 from .needed import check_setting, column_of, is_number
 from .share_out import share_out
@@ -90,8 +90,8 @@ class Quota:
             given = {str(name): float(share) for name, share in self._shares.items()}
             unknown = sorted(set(given) - set(names))
             if unknown:
-                shown = ", ".join(names[:N_SHOWN]) + (", …" if len(names) > N_SHOWN else "")
-                raise SelectionError(f"quota.shares names the group {unknown[0]!r}; {self.setting['by']!r} has: {shown}.")
+                known = some_of(names, N_SHOWN)
+                raise SelectionError(f"quota.shares names the group {unknown[0]!r}; {self.setting['by']!r} has: {known}.")
             shares_G = np.array([given.get(name, 0.0) for name in names])
         n_left = int(room_G[shares_G > 0].sum())
         if n_left < n_new:

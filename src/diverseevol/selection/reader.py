@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .. import dist
-from ..errors import NonFiniteError, SelectionError
+from ..errors import NonFiniteError, SelectionError, some_of
 from .signals import Embeddings
 
 EXACT = (np.float16, np.float32, np.int8, np.uint8, np.int16, torch.float16, torch.bfloat16, torch.float32, torch.int8)
@@ -79,13 +79,14 @@ class RowReader:
         rows = np.unique(np.concatenate(dist.gather(np.concatenate(bad))))
         if not rows.size:
             return
-        shown = ", ".join(map(str, rows[:5].tolist())) + (", …" if len(rows) > 5 else "")
         is_zero = [self.is_unit and not self._take(rows[i : i + 1]).any() for i in range(len(rows))]
         if all(is_zero):
             raise SelectionError(
-                f"{len(rows)} rows are all zeros and have no direction: {shown}. Exclude them, or take euclidean."
+                f"{len(rows)} rows are all zeros and have no direction: {some_of(rows)}. Exclude them, or take euclidean."
             )
-        raise NonFiniteError(f"{len(rows)} rows of the embeddings hold NaN or infinite values: {shown}. Embed or exclude them.")
+        raise NonFiniteError(
+            f"{len(rows)} rows of the embeddings hold NaN or infinite values: {some_of(rows)}. Embed or exclude them."
+        )
 
     def _float64(self, values_MD: np.ndarray) -> np.ndarray:
         values_MD = np.ascontiguousarray(values_MD, dtype=np.float64)

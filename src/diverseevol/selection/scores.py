@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import NonFiniteError, PoolExhaustedError, SelectionError
+from ..errors import NonFiniteError, PoolExhaustedError, SelectionError, some_of
 from .candidates import candidate_rows, check_chosen_rows
 from .needed import numbers_of
 from .signals import Selection, Signal, Signals
@@ -75,10 +75,9 @@ class ByScore:
             scores = self.score(*columns)
         bad = rows[~np.isfinite(np.stack([*columns, scores])).all(axis=0)]
         if bad.size:
-            shown = ", ".join(map(str, bad[:5].tolist())) + (", …" if bad.size > 5 else "")
             raise NonFiniteError(
-                f"{self.name}: the score of {bad.size} rows is NaN or infinite: rows {shown}. Compute {', '.join(self.reads)} again, "
-                "in float32."
+                f"{self.name}: the score of {bad.size} rows is NaN or infinite: rows {some_of(bad)}. "
+                f"Compute {', '.join(self.reads)} again, in float32."
             )
         return scores
 

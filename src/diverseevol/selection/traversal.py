@@ -16,6 +16,7 @@ from ..errors import SelectionError
 from ..progress import SILENT, Watch
 from .distances import Centres
 from .first_bounds import first_bounds
+from .first_row import farthest_from_mean
 from .lazy_distances import LazyDistances
 from .reader import RowReader
 
@@ -34,7 +35,8 @@ def farthest_first(
 
     Args:
         reader: where rows are read.
-        centre_rows: (C,) the centres at the start, at least one.
+        centre_rows: (C,) the centres at the start. Without any, the first pick is the row farthest from the candidates' mean, and
+            its nearest centre's row is -1.
         candidates: (M,) rows that may be picked, ascending, at least `n_new`.
         n_new: how many to pick.
         device: where the first pass computes.
@@ -49,6 +51,13 @@ def farthest_first(
         NonFiniteError: a row holds NaN or infinite values.
         SelectionError: a distance is beyond what float64 can hold.
     """
+    if not centre_rows.size:
+        first = farthest_from_mean(reader, candidates, weights)
+        yield first
+        centre_rows, n_new, is_left = np.array([first[1]]), n_new - 1, candidates != first[1]
+        candidates, weights = candidates[is_left], None if weights is None else weights[is_left]
+        if not n_new:
+            return
     shard = dist.shard(len(candidates))
     mine = slice(shard.start, shard.stop)
     bounds = first_bounds(reader, candidates[mine], centre_rows, device, block_rows, watch)

@@ -17,10 +17,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..errors import NonFiniteError, SelectionError
+from ..errors import NonFiniteError, SelectionError, some_of
 from .candidates import candidate_rows, check_chosen_rows
 from .distances import BLOCK_NUMBERS, Centres, blocks
-from .first_row import exact_mean
 from .needed import CPU, check_rows, embeddings_of, is_number, numbers_of
 from .reader import RowReader
 from .signals import Selection, Signal, Signals
@@ -109,21 +108,13 @@ class QualityDiversity:
     def _largest_products(
         self, reader: RowReader, quality_N: np.ndarray, candidates: np.ndarray, chosen: np.ndarray, n_new: int, signals: Signals
     ) -> Selection:
-        """Farthest-first traversal, weighted; with nothing chosen yet it starts from the largest product with the distance to the mean."""
+        """Farthest-first traversal, weighted."""
         scale = quality_N[candidates].max() or 1.0  # changes no pick, and keeps powers within what float64 holds
         weights = (quality_N[candidates] / scale) ** (2 * self.power)  # on squared distances
-        picks: list[tuple[float, int, int]] = []
-        if not chosen.size:
-            squared = _squared_to(reader, candidates, exact_mean(reader, candidates))
-            pos = int((squared * weights).argmax())
-            picks.append((float(squared[pos]), int(candidates[pos]), -1))
-            chosen, candidates, weights = candidates[[pos]], np.delete(candidates, pos), np.delete(weights, pos)
-        if len(picks) < n_new:
-            device = reader.embeddings.device if isinstance(reader.embeddings, torch.Tensor) else CPU
-            n_left = n_new - len(picks)
-            picks += farthest_first(reader, chosen, candidates, n_left, device, weights=weights, watch=signals.watch)
-        columns = {"distance": np.sqrt([pick[0] for pick in picks]), "nearest_row": np.array([pick[2] for pick in picks])}
-        return Selection(np.array([pick[1] for pick in picks], dtype=np.int64), columns)
+        device = reader.embeddings.device if isinstance(reader.embeddings, torch.Tensor) else CPU
+        picks = farthest_first(reader, chosen, candidates, n_new, device, weights=weights, watch=signals.watch)
+        squared, rows, nearest = zip(*picks, strict=True)
+        return Selection(np.array(rows, dtype=np.int64), {"distance": np.sqrt(squared), "nearest_row": np.array(nearest)})
 
 
 def _check_quality(name: str, quality_N: np.ndarray, candidates: np.ndarray) -> None:
@@ -133,9 +124,8 @@ def _check_quality(name: str, quality_N: np.ndarray, candidates: np.ndarray) -> 
     ):
         rows = candidates[is_bad]
         if rows.size:
-            shown = ", ".join(map(str, rows[:5].tolist())) + (", …" if len(rows) > 5 else "")
             raise error(
-                f"the quality {name!r} of {len(rows)} rows is {found}: {shown}. Exclude them, or give numbers of at least 0."
+                f"the quality {name!r} of {len(rows)} rows is {found}: {some_of(rows)}. Exclude them, or give numbers of at least 0."
             )
 
 
@@ -171,10 +161,3 @@ def _beyond(centres: Centres, rows: np.ndarray, limit: float) -> np.ndarray:
         squared, _ = centres.nearest(centres.reader.float64(rows), part.start, part.stop, np.full(len(rows), limit))
         rows = rows[squared > limit]
     return rows
-
-
-def _squared_to(reader: RowReader, rows: np.ndarray, point_D: np.ndarray) -> np.ndarray:
-    squared_M = np.empty(len(rows))
-    for block in blocks(len(rows), BLOCK_NUMBERS // (4 * reader.width)):
-        squared_M[block] = np.square(reader.float64(rows[block]) - point_D).sum(axis=1)
-    return squared_M

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ...benchmarks import find_file, parse_benchmark
 from ...errors import PoolError, SourceNotFoundError
-from ..files_in import open_bytes
+from ...files import hash_sampled
 from ..json_files import json_rows
 from ..row import Row
 
@@ -72,9 +72,7 @@ def _read(word: str) -> Benchmark:
     if not questions:
         raise PoolError(f"{file} has no questions. Correct pool.decontaminate.")
     hashed = hashlib.blake2b(f"{asked.field}\0".encode(), digest_size=8)
-    with open_bytes(file) as content:
-        while block := content.read(1 << 20):
-            hashed.update(block)
+    hash_sampled(hashed, file)
     return Benchmark(asked.name, questions, hashed.hexdigest())
 
 
