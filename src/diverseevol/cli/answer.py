@@ -7,11 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-EXAMPLES = (
-    "Example: diverseevol answer runs/a --benchmark vicuna=vicuna_test_set.jsonl --round all · "
-    "diverseevol answer --model MODEL --benchmark my=questions.jsonl:question --out answers.jsonl · "
-    "diverseevol answer runs/a --benchmark koala --base-url http://localhost:8000/v1 --served-model NAME"
-)
 BENCHMARK = (
     "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
 )
@@ -43,11 +38,6 @@ Template = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Answer again what was answered with other settings.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Without a run: let the model's own Python code run.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog=EXAMPLES)(answer)
 
 
 def answer(

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from ..evaluation.comparison import Comparison, Measure
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(
-        epilog="Example: diverseevol compare --pool pool.jsonl --model MODEL --strategies k_center,k_means --seeds 0,1,2,3,4 "
-        "--out runs/compare heldout.path=heldout.jsonl"
-    )(compare)
-
-
 def compare(
     words: o.Words = None,
     pool: o.PoolOption = None,

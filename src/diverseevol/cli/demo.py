@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from ..demo.show import DemoRow
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol demo --out runs/demo")(demo)
-
-
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the pool, the runs and the subsets go.")] = Path("runs/demo"),
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds after round 0.", min=1)] = 4,

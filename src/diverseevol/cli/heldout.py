@@ -36,11 +36,6 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the firs
 TaskFolder = Annotated[Path | None, typer.Option("--task-folder", help="YAML files of tasks of your own; their code is run.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol heldout runs/a --file balanced.jsonl --group category")(heldout)
-
-
 def heldout(
     words: Words = None,
     round_name: RoundName = "all",

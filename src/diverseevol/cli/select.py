@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..selection import Selection, Signals, Strategy
     from .select_files import Ids
 
-EXAMPLE = "Example: diverseevol select --embeddings X.npy --chosen chosen.txt --n 100 --out picks.jsonl metric=cosine"
 KINDS = ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
 COUNT = "How many to pick. Under torchrun --n-new alone works: it takes --n for an option of its own."
 TOKENS = "Instead of --n: pick until the next pick would bring the picks' tokens above this."
@@ -49,19 +48,15 @@ Memory = Annotated[str | None, typer.Option("--memory", help="Bounds the blocks 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="The strategy's options.")]
 
 
-class _Select(TyperCommand):
+class SelectCommand(TyperCommand):
     """Looks up which strategies there are when its help is shown, not whenever the program starts."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - whose click it is depends on typer's version
+        """Write the help, with the strategies before the example."""
         from ..selection import known_strategies
 
-        self.epilog = f"Strategies: {', '.join(known_strategies())}. {EXAMPLE}"
+        self.epilog = f"Strategies: {', '.join(known_strategies())}. {self.epilog}"
         super().format_help(ctx, formatter)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(cls=_Select, epilog=EXAMPLE)(select)
 
 
 def select(

@@ -20,11 +20,6 @@ STARTING = 20.0
 Show = Callable[[dict[str, Any]], None]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol status runs/a --watch")(status)
-
-
 def status(
     run: RunArgument,
     is_watching: Annotated[
