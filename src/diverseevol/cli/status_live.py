@@ -94,7 +94,7 @@ def _under_way(state: State, width: int) -> RenderableType:
     grid = Table.grid(
         Column(no_wrap=True), Column(width=n_bar), Column(), padding=(0, 1)
     )  # only the last one, the words, may be cut
-    words = progress_words(task["done"], task["total"], task["unit"], task["rate"], task["seconds_left"])
+    words = progress_words(task["done"], task["total"], task["unit"], task["rate"], task["seconds_left"], task["about"])
     about = f", {task['about']}" if task["about"] else ""
     bar = ProgressBar(total=task["total"], completed=task["done"], width=n_bar)
     grid.add_row(_line(f"{where} {task['name']}", "bold"), bar, _line(words + about))
