@@ -1,7 +1,7 @@
 import pytest
 
 from diverseevol import progress
-from diverseevol.progress import LineWatch, Task, duration, progress_words, rate_words
+from diverseevol.progress import LineWatch, Task, duration, progress_words, rate_words, si
 
 
 @pytest.fixture
@@ -122,3 +122,11 @@ def test_lines_come_after_two_seconds_and_then_every_fifteen(clock):
         "train: 1 of 6 steps (17%), 4.0 s/step, 20 s left",
         "train: 5 of 6 steps (83%), 4.0 s/step, 4.0 s left, loss 3.25",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0, "0 "), (999.4, "999 "), (999.6, "1 k"), (1.534e12, "1.53 T"), (-2.5e9, "-2.5 G"), (2e21, "2 Z"), (4e27, "4e+03 Y")],
+)
+def test_a_units_prefix(value, words):
+    assert si(value) == words

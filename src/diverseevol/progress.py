@@ -157,3 +157,12 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def si(value: float) -> str:
+    """A figure with three digits and a unit's prefix."""
+    for prefix in ("", "k", "M", "G", "T", "P", "E", "Z"):
+        if abs(value) < 999.5:
+            return f"{value:.3g} {prefix}"
+        value /= 1000
+    return f"{value:.3g} Y"

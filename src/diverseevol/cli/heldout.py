@@ -114,8 +114,7 @@ def _print(report: Report, as_json: bool) -> None:
 
 def models_table(report: Report) -> Table:
     """A line a model: losses, and each task's headline."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from .tables import new_table
 
     held, models = report.held, report.models
     losses = [one.heldout or {} for one in models]
@@ -131,15 +130,11 @@ def models_table(report: Report) -> Table:
     for name in dict.fromkeys(name for of_model in figures for name in of_model):
         columns[name] = [_figure(of_model.get(name)) for of_model in figures]
     title = f"{held.title}: {len(held.pool):,} rows, {int(held.pool.n_trained.sum()):,} trained tokens" if held else "lm-eval"
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", overflow="fold")
-    for heading in columns:
-        table.add_column(heading, justify="right")
-    names = [found.get("worst_group") or "" for found in losses]
     if has_groups:
-        table.add_column("worst group", overflow="fold")
-    for one, *cells, worst in zip(models, *columns.values(), names, strict=True):
-        table.add_row(one.name, *cells, *([worst] if has_groups else []))
+        columns["worst group"] = [found.get("worst_group") or "" for found in losses]
+    table = new_table(["model", *columns], title, ("model", "worst group"), is_wrapped=True)
+    for one, *cells in zip(models, *columns.values(), strict=True):
+        table.add_row(one.name, *cells)
     return table
 
 
@@ -159,20 +154,16 @@ def task_figures(one: Measured) -> dict[str, float]:
 
 def groups_table(report: Report) -> Table:
     """A line a group: the loss of the first and of the last model that has one, the worst group first."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from ..evaluation.per_token import perplexity
+    from .tables import new_table
 
     assert report.held is not None
     with_losses = [one for one in report.models if "by_group" in (one.heldout or {})]
     shown = with_losses if len(with_losses) == 1 else [with_losses[0], with_losses[-1]]
-    table = Table(title="Loss by group", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("group", overflow="fold")
-    for heading in ("rows", "tokens", *(one.name for one in shown), "perplexity"):
-        table.add_column(heading, justify="right")
+    headings = ("group", "rows", "tokens", *(one.name for one in shown), "perplexity")
+    table = new_table(headings, "Loss by group", texts=("group",), is_wrapped=True)
     sizes, last = report.held.sizes(), (shown[-1].heldout or {})["by_group"]
     order = sorted(last, key=lambda name: -last[name])
-    from ..evaluation.per_token import perplexity
-
     for name in order[:N_GROUPS]:
         losses = [(one.heldout or {})["by_group"].get(name) for one in shown]
         rows, tokens = sizes.get(name, (0, 0))

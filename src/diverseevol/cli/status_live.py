@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -16,6 +15,7 @@ from rich.text import Text
 from ..progress import duration, progress_words
 from .score_text import printable
 from .status_text import State, cost_lines, pick_words, pool_words, sum_words
+from .tables import new_table
 from .watch import bar_width, wrapped
 
 LINES_BESIDE_ROUNDS = 14
@@ -63,9 +63,7 @@ def _line(text: str, style: str = "") -> Text:
 
 
 def _rounds(rounds: list[State], n_shown: int) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("round", "new", "chosen", "training loss", "held-out loss", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = new_table(("round", "new", "chosen", "training loss", "held-out loss", "time"))
     if len(rounds) > n_shown:
         table.add_row(f"+{len(rounds) - n_shown}", *[""] * 5, style="dim")
     for metrics in rounds[-n_shown:]:
