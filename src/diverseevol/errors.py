@@ -27,6 +27,10 @@ says what was asked, what was found and what to do, in one or two lines; the com
         └── RunChangedError                         the configuration, the pool or the model is not the run's own
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class DiverseEvolError(Exception):
     """The root of the tree; the command line turns it into a short message and exit status 1."""
@@ -69,7 +73,15 @@ class EmbedError(DiverseEvolError, RuntimeError):
 
 
 class NonFiniteError(EmbedError):
-    """A signal holds NaN or infinite values; the message names the ids."""
+    """A signal holds NaN or infinite values; the message names the ids.
+
+    Attributes:
+        rows: The rows of vectors that hold them, in ascending order; empty where it is something else.
+    """
+
+    def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
 
 
 class SelectionError(DiverseEvolError, ValueError):

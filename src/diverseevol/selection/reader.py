@@ -85,7 +85,8 @@ class RowReader:
             raise SelectionError(
                 f"{len(rows)} rows are all zeros and have no direction: {shown}. Exclude them, or take euclidean."
             )
-        raise NonFiniteError(f"{len(rows)} rows of the embeddings hold NaN or infinite values: {shown}. Embed or exclude them.")
+        text = f"{len(rows)} rows of the embeddings hold NaN or infinite values: {shown}. Embed or exclude them."
+        raise NonFiniteError(text, [row for row, zero in zip(rows.tolist(), is_zero, strict=True) if not zero])
 
     def _float64(self, values_MD: np.ndarray) -> np.ndarray:
         values_MD = np.ascontiguousarray(values_MD, dtype=np.float64)
