@@ -73,7 +73,7 @@ def judge(
     from ..evaluation.judge.request import Judge
     from ..evaluation.judge.store import open_store
     from ..evaluation.judge.template import load_template
-    from .judge_files import Wanted, contests
+    from .judge_files import contests
     from .judge_session import JudgeSession
     from .watch import open_watch
 
@@ -86,7 +86,9 @@ def judge(
     _check_finite(rate=rate, timeout=timeout, budget=budget, price_in=price_in, price_out=price_out)
     judge_ = Judge(model, instruction, settings)
     prices = _prices(price_in, price_out, budget, judge_)
-    found, replies_file = contests(Wanted(run, benchmark, round_name, opponent, opponent_name, answers, out, single))
+    found, replies_file = contests(
+        run, benchmark, round_name, opponent=opponent, opponent_name=opponent_name, answers=answers, out=out, is_single=single
+    )
     with open_store(replies_file) as store:
         limits = Limits(concurrency, rate, retries, attempts)
         session = JudgeSession(judge_, found, store, limits, prices, budget, open_watch())
