@@ -182,6 +182,8 @@ def test_on_a_terminal_nothing_wraps_and_no_text_is_a_command(values, width):
     assert len(lines) == len(drawn(values, 1000))
     assert max(map(len, lines)) <= width
     assert not set("".join(lines)) & set("\x1b\u202e\x07")
+    if values["picks"]:
+        assert lines[-2].endswith("…” 0.5 from its nearest chosen"[-width:])  # the text gives way, not the distance
     if values["task"]:
         assert lines[-2 - len(values["picks"])].startswith("round 1: ")
         assert lines[-3 - len(values["picks"])].rstrip() == "━" * (min(width, 60) // 2)  # half of it is done

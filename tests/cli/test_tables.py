@@ -17,6 +17,7 @@ def test_figures_stand_at_the_right_on_one_line_and_texts_fold():
     lines = drawn(table, 34)
     assert lines[0].strip() == "A title"
     assert lines[2] == " name           time spent   loss"
+    assert drawn(table, 28)[2] == " name     time spent   loss"  # even where little is left for the text
     assert lines[4:6] == [" a-name-that-   2 min 05 s   12.5", " is-long"]
 
 
