@@ -51,8 +51,8 @@ def test_a_row_a_run(made, opened, tmp_path):
     two.plan_file.unlink()
     assert side_by_side(opened(one.root)) == []
     assert side_by_side(opened(one.root, two.root)) == [
-        ["a", "14", "2.25", "5.4e+04 FLOPs", "1.12", "12 s"],
-        ["b", "14", "–", "5.4e+04 FLOPs", "–", "12 s"],
+        ["a", "14", "2.25", "54 kFLOPs", "1.12", "12 s"],
+        ["b", "14", "–", "54 kFLOPs", "–", "12 s"],
     ]
 
 
@@ -66,4 +66,4 @@ def test_the_final_tuning_is_part_of_the_bill(made, opened, tmp_path):
     )
     after = costs_of(opened(run.root).main)
     assert (after.measured, after.predicted) == (before.measured + 9_000, before.predicted + 8_000)
-    assert after.rows[1][-1] == ["final", "tuning", "70", "9e+03 FLOPs", "5.0 s", "2.00 GB"]
+    assert after.rows[1][-1] == ["final", "tuning", "70", "9 kFLOPs", "5.0 s", "2.00 GB"]
