@@ -1,7 +1,7 @@
 import pytest
 
 from diverseevol import progress
-from diverseevol.progress import LineWatch, Meter, duration, progress_words, rate_words
+from diverseevol.progress import LineWatch, Task, duration, progress_words, rate_words, si
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def test_a_rate_is_never_nothing_per_second(rate, unit, words):
         ((0, 12, "steps", 0.0, None), "0 of 12 steps (0%)"),
         ((3, 6, "steps", 0.25, 12.0), "3 of 6 steps (50%), 4.0 s/step, 12 s left"),
         ((5, None, "rows", 2.0, None), "5 rows, 2.0/s"),
+        ((5, None, "rows", 0.0, None, "loss 2.1"), "5 rows, loss 2.1"),
         ((1.25e6, 5e6, "tokens", 1e4, 375.0), "1.2M of 5.0M tokens (25%), 10,000/s, 6 min 15 s left"),
     ],
 )
@@ -66,47 +67,47 @@ def test_durations(seconds, words):
 
 
 def test_a_rate_is_that_of_the_last_half_minute(clock):
-    meter = Meter(1000, "rows")
+    task = Task("work", 1000, "rows")
     for _ in range(60):
         clock(1.0)
-        meter.advance(1)
-    assert meter.rate == pytest.approx(1.0)
+        task.advance(1)
+    assert task.rate == pytest.approx(1.0)
     for _ in range(31):
         clock(1.0)
-        meter.advance(10)
-    assert meter.rate == pytest.approx(10.0)
-    assert len(meter.marks) <= 32
+        task.advance(10)
+    assert task.rate == pytest.approx(10.0)
+    assert len(task.marks) <= 32
 
 
 def test_many_small_advances_keep_few_marks(clock):
-    meter = Meter(1e6, "rows")
+    task = Task("work", 1e6, "rows")
     for _ in range(1000):
         clock(0.01)
-        meter.advance(1)
-    assert meter.rate == pytest.approx(100.0)
-    assert len(meter.marks) <= 11
+        task.advance(1)
+    assert task.rate == pytest.approx(100.0)
+    assert len(task.marks) <= 11
 
 
 def test_time_left_counts_down_within_a_long_step_and_the_rate_stays(clock):
-    meter = Meter(4, "steps")
-    assert (meter.rate, meter.seconds_left(clock(5.0))) == (0.0, None)
+    task = Task("work", 4, "steps")
+    assert (task.rate, task.seconds_left(clock(5.0))) == (0.0, None)
     clock(95.0)
-    meter.advance(1)
-    assert meter.seconds_left(clock(0.0)) == pytest.approx(300.0)
-    assert meter.seconds_left(clock(40.0)) == pytest.approx(260.0)
-    assert meter.rate == pytest.approx(0.01)
-    assert meter.seconds_left(clock(1000.0)) == 0.0  # late, but never less than nothing
+    task.advance(1)
+    assert task.seconds_left(clock(0.0)) == pytest.approx(300.0)
+    assert task.seconds_left(clock(40.0)) == pytest.approx(260.0)
+    assert task.rate == pytest.approx(0.01)
+    assert task.seconds_left(clock(1000.0)) == 0.0  # late, but never less than nothing
 
 
 def test_what_an_earlier_process_has_done_does_not_make_this_one_fast(clock):
-    meter = Meter(10, "steps")
+    task = Task("work", 10, "steps")
     clock(3.0)
-    meter.skip(6)
-    assert meter.rate == 0.0
+    task.skip(6)
+    assert task.rate == 0.0
     clock(2.0)
-    meter.advance(1)
-    assert (meter.done, meter.rate) == (7, 0.5)
-    assert meter.seconds_left(clock(0.0)) == pytest.approx(6.0)
+    task.advance(1)
+    assert (task.done, task.rate) == (7, 0.5)
+    assert task.seconds_left(clock(0.0)) == pytest.approx(6.0)
 
 
 def test_lines_come_after_two_seconds_and_then_every_fifteen(clock):
@@ -121,3 +122,11 @@ def test_lines_come_after_two_seconds_and_then_every_fifteen(clock):
         "train: 1 of 6 steps (17%), 4.0 s/step, 20 s left",
         "train: 5 of 6 steps (83%), 4.0 s/step, 4.0 s left, loss 3.25",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0, "0 "), (999.4, "999 "), (999.6, "1 k"), (1.534e12, "1.53 T"), (-2.5e9, "-2.5 G"), (2e21, "2 Z"), (4e27, "4e+03 Y")],
+)
+def test_a_units_prefix(value, words):
+    assert si(value) == words

@@ -83,7 +83,15 @@ class EmbedError(DiverseEvolError, RuntimeError):
 
 
 class NonFiniteError(EmbedError):
-    """A signal holds NaN or infinite values; the message names the ids."""
+    """A signal holds NaN or infinite values; the message names the ids.
+
+    Attributes:
+        rows: The rows of vectors that hold them, in ascending order; empty where it is something else.
+    """
+
+    def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
 
 
 class SelectionError(DiverseEvolError, ValueError):

@@ -13,67 +13,22 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-
-class Task(Protocol):
-    """One piece of work under way; `total` may become known later."""
-
-    total: float | None
-
-    def say_about(self, text: str) -> None:
-        """Show a word about where the work stands, such as a loss."""
-
-    def advance(self, n: float = 1) -> None:
-        """Count `n` more units as done."""
-
-    def skip(self, n: float) -> None:
-        """Count `n` units that were done before this process, and took none of its time."""
-
-
-class Watch(Protocol):
-    """Something that shows how far work has come."""
-
-    def task(self, name: str, total: float | None, unit: str) -> AbstractContextManager[Task]:
-        """Open a piece of work of `total` units (None: not known)."""
-
-    def note(self, text: str) -> None:
-        """Say one line."""
-
-
-class _SilentTask:
-    total: float | None = None
-
-    def say_about(self, text: str) -> None:
-        pass
-
-    def advance(self, n: float = 1) -> None:
-        pass
-
-    def skip(self, n: float) -> None:
-        pass
-
-
-class _SilentWatch:
-    @contextmanager
-    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
-        yield _SilentTask()
-
-    def note(self, text: str) -> None:
-        pass
-
-
-SILENT: Watch = _SilentWatch()
-
-
 RECENT = 30.0
 """A rate is that of the last so many seconds: what a first step or a first batch took says little about the rest."""
 
 
-@dataclass
-class Meter:
-    """How far a piece of work is, how fast it goes and how long it will take; the only place that knows."""
+@dataclass(eq=False)
+class Task:
+    """One piece of work under way: how far it is, how fast it goes and how long it will take; the only place that knows."""
 
+    name: str
     total: float | None
+    """Units in all; may become known later."""
     unit: str
+    on_advance: Callable[[Task], None] | None = None
+    """Called whenever units are counted as done."""
+    about: str = ""
+    """A word about where the work stands, such as a loss."""
     done: float = 0.0
     marks: deque[tuple[float, float]] = field(default_factory=deque)
     """(second, units done) some seconds ago, oldest first; the first is where the rate is counted from."""
@@ -84,8 +39,8 @@ class Meter:
         self.last = (time.monotonic(), self.done)
         self.marks.append(self.last)
 
-    def advance(self, n: float) -> float:
-        """Count `n` units; return the time."""
+    def advance(self, n: float = 1) -> None:
+        """Count `n` more units as done."""
         self.done += n
         now = time.monotonic()
         if now - self.marks[-1][0] >= 1.0:
@@ -93,13 +48,18 @@ class Meter:
                 self.marks.popleft()
             self.marks.append((now, self.done))
         self.last = (now, self.done)
-        return now
+        if self.on_advance:
+            self.on_advance(self)
 
     def skip(self, n: float) -> None:
-        """Count `n` units that took no time here."""
+        """Count `n` units that were done before this process, and took none of its time."""
         self.done += n
         self.last = (time.monotonic(), self.done)
         self.marks = deque([self.last])
+
+    def say_about(self, text: str) -> None:
+        """Show a word about where the work stands."""
+        self.about = text
 
     @property
     def rate(self) -> float:
@@ -113,11 +73,37 @@ class Meter:
             return None
         return max(0.0, (self.total - self.last[1]) / self.rate - (now - self.last[0]))
 
+    def words(self, now: float) -> str:
+        """How far it is, as people say it."""
+        return progress_words(self.done, self.total, self.unit, self.rate, self.seconds_left(now), self.about)
 
-def progress_words(done: float, total: float | None, unit: str, rate: float, left: float | None) -> str:
-    """`3 of 6 steps (50%), 4.2 s/step, 13 s left`; what is not known is not said."""
+
+class Watch(Protocol):
+    """Something that shows how far work has come."""
+
+    def task(self, name: str, total: float | None, unit: str) -> AbstractContextManager[Task]:
+        """Open a piece of work of `total` units (None: not known)."""
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+
+
+class _SilentWatch:
+    @contextmanager
+    def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
+        yield Task(name, total, unit)
+
+    def note(self, text: str) -> None:
+        pass
+
+
+SILENT: Watch = _SilentWatch()
+
+
+def progress_words(done: float, total: float | None, unit: str, rate: float, left: float | None, about: str = "") -> str:
+    """`3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`; what is not known is not said."""
     share = f" of {_count(total)} {unit} ({done / total:.0%})" if total else f" {unit}"
-    parts = [f"{_count(done)}{share}", rate_words(rate, unit), "" if left is None else f"{duration(left)} left"]
+    parts = [f"{_count(done)}{share}", rate_words(rate, unit), "" if left is None else f"{duration(left)} left", about]
     return ", ".join(filter(None, parts))
 
 
@@ -135,51 +121,6 @@ def rate_words(rate: float, unit: str) -> str:
 
 
 @dataclass
-class LineTask:
-    """Says a line every `every` seconds; the first one only after two seconds, so short work stays quiet."""
-
-    name: str
-    meter: Meter
-    say: Callable[[str], None]
-    every: float = 15.0
-    said: float = 0.0
-    about: str = ""
-
-    def __post_init__(self) -> None:
-        self.said = time.monotonic() + 2.0 - self.every
-
-    @property
-    def total(self) -> float | None:
-        """Units in all, once they are known."""
-        return self.meter.total
-
-    @total.setter
-    def total(self, units: float | None) -> None:
-        self.meter.total = units
-
-    def say_about(self, text: str) -> None:
-        """Show a word in the next line."""
-        self.about = text
-
-    def skip(self, n: float) -> None:
-        """Count `n` units that were done before."""
-        self.meter.skip(n)
-
-    def advance(self, n: float = 1) -> None:
-        """Count `n` more units, and say so if it is time."""
-        now = self.meter.advance(n)
-        if now - self.said >= self.every:
-            self.said = now
-            self.say(self.line(now))
-
-    def line(self, now: float) -> str:
-        """The state of the work in words: share done, rate, estimated time left."""
-        meter = self.meter
-        text = f"{self.name}: {progress_words(meter.done, meter.total, meter.unit, meter.rate, meter.seconds_left(now))}"
-        return f"{text}, {self.about}" if self.about else text
-
-
-@dataclass
 class LineWatch:
     """Plain lines through `say`, for log files and rank 0 of a cluster job."""
 
@@ -188,8 +129,17 @@ class LineWatch:
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a piece of work that reports in plain lines."""
-        yield LineTask(name, Meter(total, unit), self.say, self.every)
+        """Open a piece of work that says a line every `every` seconds; the first after two seconds, so short work stays quiet."""
+        said = time.monotonic() + 2.0 - self.every
+
+        def say_if_due(task: Task) -> None:
+            nonlocal said
+            now, _ = task.last
+            if now - said >= self.every:
+                said = now
+                self.say(f"{name}: {task.words(now)}")
+
+        yield Task(name, total, unit, say_if_due)
 
     def note(self, text: str) -> None:
         """Say one line."""
@@ -207,3 +157,12 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def si(value: float) -> str:
+    """A figure with three digits and a unit's prefix."""
+    for prefix in ("", "k", "M", "G", "T", "P", "E", "Z"):
+        if abs(value) < 999.5:
+            return f"{value:.3g} {prefix}"
+        value /= 1000
+    return f"{value:.3g} Y"

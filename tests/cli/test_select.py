@@ -320,8 +320,7 @@ def test_a_word_without_equals_is_wrong_usage(tmp_path, points):
     assert CliRunner().invoke(app, [*words[:4], "0", *words[5:]]).exit_code == 2
 
 
-def test_rows_of_nan_are_named_by_id_where_ids_are_known(call, points, tmp_path, monkeypatch):
-    monkeypatch.setattr("diverseevol.cli.select.BLOCK_ROWS", 16)
+def test_rows_of_nan_are_named_by_id_where_ids_are_known(call, points, tmp_path):
     points[[7, 40], [0, 3]] = np.nan, np.inf
     np.save(tmp_path / "x.npy", points)
     with pytest.raises(NonFiniteError, match=r"2 rows of the embeddings hold NaN or infinite values: 7, 40\."):
@@ -329,6 +328,10 @@ def test_rows_of_nan_are_named_by_id_where_ids_are_known(call, points, tmp_path,
     (tmp_path / "ids.txt").write_text(lines(*IDS))
     with pytest.raises(NonFiniteError, match=rf"in the embeddings of {IDS[7]} \(row 7\), {IDS[40]} \(row 40\)\. Embed"):
         call()
+    points[[3, 40]] = 0.0  # which have no direction, but are finite
+    np.save(tmp_path / "x.npy", points)
+    with pytest.raises(NonFiniteError, match=rf"in the embeddings of {IDS[7]} \(row 7\)\. Embed"):
+        call("metric=cosine")
 
 
 def test_a_nan_in_a_column_is_not_blamed_on_the_embeddings(call, tmp_path):

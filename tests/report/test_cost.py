@@ -17,9 +17,9 @@ def test_measured_beside_predicted_and_one_full_tuning(whole_run, opened):
     chart = cost_chart(run, costs)
     assert chart.series[0].y == pytest.approx([n / 48_000 for n in PLANNED])
     assert chart.series[1].y == pytest.approx([n / 48_000 for n in MEASURED])
-    words = "12 s and 5.4e+04 FLOPs, which is 1.12 of one full fine-tuning; 5.22e+04 FLOPs were predicted (+3%)."
+    words = "12 s and 54 kFLOPs, which is 1.12 of one full fine-tuning; 52.2 kFLOPs were predicted (+3%)."
     assert chart.says == f"The finished rounds took {words}"
-    assert costs.rows[1][1] == ["0", "tuning", "600", "3.6e+03 FLOPs", "2.0 s", "0.01 GB"]
+    assert costs.rows[1][1] == ["0", "tuning", "600", "3.6 kFLOPs", "2.0 s", "0.01 GB"]
     assert costs.rows[1][0] == ["0", "choosing", "–", "–", "0.1 s", "0.00 GB"]
 
 
@@ -39,7 +39,7 @@ def test_without_a_plan_or_with_a_trainer_that_says_nothing(made, opened, tmp_pa
 
 @pytest.mark.parametrize(
     ("flops", "text"),
-    [(12.0, "12 FLOPs"), (1.534e12, "1.53 TFLOPs"), (2e18, "2 EFLOPs"), (3e22, "3e+22 FLOPs"), (5e6, "5 MFLOPs")],
+    [(12.0, "12 FLOPs"), (1.534e12, "1.53 TFLOPs"), (2e18, "2 EFLOPs"), (3e22, "30 ZFLOPs"), (5e6, "5 MFLOPs")],
 )
 def test_flops_for_people(flops, text):
     assert flops_shown(flops) == text
@@ -51,8 +51,8 @@ def test_a_row_a_run(made, opened, tmp_path):
     two.plan_file.unlink()
     assert side_by_side(opened(one.root)) == []
     assert side_by_side(opened(one.root, two.root)) == [
-        ["a", "14", "2.25", "5.4e+04 FLOPs", "1.12", "12 s"],
-        ["b", "14", "–", "5.4e+04 FLOPs", "–", "12 s"],
+        ["a", "14", "2.25", "54 kFLOPs", "1.12", "12 s"],
+        ["b", "14", "–", "54 kFLOPs", "–", "12 s"],
     ]
 
 
@@ -66,4 +66,4 @@ def test_the_final_tuning_is_part_of_the_bill(made, opened, tmp_path):
     )
     after = costs_of(opened(run.root).main)
     assert (after.measured, after.predicted) == (before.measured + 9_000, before.predicted + 8_000)
-    assert after.rows[1][-1] == ["final", "tuning", "70", "9e+03 FLOPs", "5.0 s", "2.00 GB"]
+    assert after.rows[1][-1] == ["final", "tuning", "70", "9 kFLOPs", "5.0 s", "2.00 GB"]

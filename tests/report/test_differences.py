@@ -31,7 +31,7 @@ def test_what_the_last_budgets_show(made, opened, tmp_path):
 
 def test_where_each_strategy_ended(made, opened, tmp_path):
     assert end_rows(opened(made.make_comparison(tmp_path))) == [
-        ["k_center", "14", "2.25 ± 0.12", "1,234", "2.4e+04 FLOPs", "0.50", "1 min 15 s"],
+        ["k_center", "14", "2.25 ± 0.12", "1,234", "24 kFLOPs", "0.50", "1 min 15 s"],
         ["random", "14", "2.5", "1,234", "–", "–", "1 min 15 s"],
     ]
 

@@ -10,7 +10,7 @@ def test_words_and_tiles_of_one_run(whole_run, opened):
         "Verdicts: vicuna against base went from 77.42 at 6 samples to 100 at 14.",
         "Covering radius: 0.4, 33% below random sets of the same size (0.6; 5–95 %: 0.5 to 0.7); lower covers better.",
         "Vendi score: 7.5, 15% above random sets of the same size (6.5; 5–95 %: 5.5 to 7); higher is more diverse.",
-        "The rounds cost 1.12 of one full fine-tuning on the whole pool (5.4e+04 FLOPs, 12 s): more than tuning on everything; "
+        "The rounds cost 1.12 of one full fine-tuning on the whole pool (54 kFLOPs, 12 s): more than tuning on everything; "
         "what is saved are labels and later trainings.",
     )
     assert [(tile.value, tile.label, tile.detail) for tile in summary.tiles] == [

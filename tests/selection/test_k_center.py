@@ -178,8 +178,9 @@ def test_values_that_are_not_finite_are_named(chosen, make_points):
     points[[5, 6, 7, 8, 9, 30], 1] = [np.nan, np.inf, -np.inf, np.nan, np.nan, np.nan]
     with pytest.raises(
         NonFiniteError, match=r"6 rows of the embeddings hold NaN or infinite values: 5, 6, 7, 8, 9, …. Embed or exclude"
-    ):
+    ) as raised:
         select(points, chosen, 3)
+    assert raised.value.rows == (5, 6, 7, 8, 9, 30)
     with pytest.raises(NonFiniteError, match=r"1 rows of the embeddings hold NaN or infinite values: 5"):
         select(points[:6], [5], 3)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-EXAMPLES = (
-    "Example: diverseevol answer runs/a --benchmark vicuna=vicuna_test_set.jsonl --round all · "
-    "diverseevol answer --model MODEL --benchmark my=questions.jsonl:question --out answers.jsonl · "
-    "diverseevol answer runs/a --benchmark koala --base-url http://localhost:8000/v1 --served-model NAME"
-)
 BENCHMARK = (
     "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
 )
@@ -45,11 +43,6 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Answer again what 
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Without a run: let the model's own Python code run.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog=EXAMPLES)(answer)
-
-
 def answer(
     benchmark: Benchmarks,
     run: Run = None,
@@ -74,14 +67,11 @@ def answer(
     """Let a model answer questions, by the prompt that it was trained with; the same command again resumes."""
     from ..benchmarks import parse_benchmark
     from ..evaluation.questions import read_questions
-    from .answer_jobs import Server, Wanted, check_usage, jobs_for
+    from .answer_models import Sampled, check_usage, load_local, model_alone, models_of_run, open_served
 
     asked = [parse_benchmark(word) for word in benchmark]
     names = [one.name for one in asked]
-    server = Server(base_url, served_model, concurrency, key_variable) if base_url or served_model else None
-    sampled = (sampling, max_new_tokens, turns, seed)
-    wanted = Wanted(run, round_name, model, out, template, trust_remote_code, server, *sampled, dtype, batch_size)
-    check_usage(wanted, names)
+    check_usage(names, run, round_name, model, out, base_url, served_model)
     from .. import dist
     from .watch import open_watch
 
@@ -90,6 +80,21 @@ def answer(
     for note in (note for one in questions for note in one.notes):
         watch.note(note)
     dist.start()
-    from ..evaluation.answer.job import run_jobs
+    from ..evaluation.answer.job import answer_benchmarks
+    from ..models import fingerprint
+    from ..run_folder import RunFolder
 
-    run_jobs(jobs_for(wanted, names, watch), questions, overwrite, watch)
+    sampled = Sampled(sampling, max_new_tokens, turns, seed)
+    is_served = bool(served_model)
+    targets = models_of_run(run, round_name, is_served, watch) if run else [model_alone(model, template, trust_remote_code)]
+    for target in targets:
+        files = {name: out or RunFolder(run or Path()).answers_file(name, target.name) for name in names}
+        settings = asdict(sampled) | {"prompt": target.prompt.model_dump(include={"template"})}
+        if base_url and served_model:
+            settings["served_model"] = served_model
+            key = os.environ.get(key_variable)
+            load = partial(open_served, target, sampled, base_url, served_model, key, concurrency, watch)
+        else:
+            settings |= {"model": fingerprint(str(target.model)), "dtype": dtype}
+            load = partial(load_local, target, sampled, dtype, batch_size)
+        answer_benchmarks(target.title, files, settings, load, questions, overwrite, watch)

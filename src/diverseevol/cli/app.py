@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -17,24 +18,22 @@ import typer
 
 from .. import __version__, dist
 from ..errors import DiverseEvolError
-from . import (
-    answer,
-    compare,
-    demo,
-    diversity,
-    embed,
-    heldout,
-    init,
-    inspect,
-    judge,
-    overlap,
-    plan,
-    report,
-    run,
-    score,
-    select,
-    status,
-)
+from .answer import answer
+from .compare import compare
+from .demo import demo
+from .diversity import diversity
+from .embed import embed
+from .heldout import heldout
+from .init import init
+from .inspect import explain, export
+from .judge import judge
+from .overlap import duplicates, overlap
+from .plan import plan
+from .report import report
+from .run import run
+from .score import score
+from .select import SelectCommand, select
+from .status import status
 
 EPILOG = "First steps: diverseevol demo · diverseevol run --pool pool.jsonl --model MODEL --out runs/a"
 
@@ -65,25 +64,40 @@ def root(
     """Options before the verb."""
 
 
-for module in (
-    init,
-    plan,
-    run,
-    demo,
-    status,
-    inspect,
-    embed,
-    select,
-    answer,
-    judge,
-    score,
-    diversity,
-    heldout,
-    overlap,
-    compare,
-    report,
-):
-    module.register(app)
+EXAMPLES: dict[Callable[..., None], str] = {
+    init: "diverseevol init my.yaml --preset modern --pool pool.jsonl --model MODEL",
+    plan: "diverseevol plan my.yaml --hardware a100 rounds=4",
+    run: "diverseevol run --pool pool.jsonl --model MODEL --rounds 3 --out runs/a train.learning_rate=1e-4",
+    demo: "diverseevol demo --out runs/demo",
+    status: "diverseevol status runs/a --watch",
+    explain: "diverseevol explain runs/a 3f9c0d7a1b2e4c58",
+    export: "diverseevol export runs/a --format llamafactory --out data/chosen",
+    embed: "diverseevol embed --pool pool.jsonl --model MODEL --out embeddings",
+    select: "diverseevol select --embeddings X.npy --chosen chosen.txt --n 100 --out picks.jsonl metric=cosine",
+    answer: (
+        "diverseevol answer runs/a --benchmark vicuna=vicuna_test_set.jsonl --round all · "
+        "diverseevol answer --model MODEL --benchmark my=questions.jsonl:question --out answers.jsonl · "
+        "diverseevol answer runs/a --benchmark koala --base-url http://localhost:8000/v1 --served-model NAME"
+    ),
+    judge: (
+        "diverseevol judge runs/a --benchmark vicuna --opponent base --model gpt-4.1 · "
+        "diverseevol judge --answers a.jsonl --opponent b.jsonl --out verdicts.jsonl --model JUDGE --base-url http://localhost:8000/v1"
+    ),
+    score: "diverseevol score verdicts.jsonl · diverseevol score runs/k_center runs/random · diverseevol score published/ --json",
+    diversity: "diverseevol diversity runs/a --labels category · diverseevol diversity --embeddings X.npy --chosen rows.txt",
+    heldout: "diverseevol heldout runs/a --file balanced.jsonl --group category",
+    overlap: "diverseevol overlap --pool pool.jsonl --benchmark vicuna=vicuna.jsonl",
+    duplicates: "diverseevol duplicates runs/a --similarity 0.95",
+    compare: (
+        "diverseevol compare --pool pool.jsonl --model MODEL --strategies k_center,k_means --seeds 0,1,2,3,4 "
+        "--out runs/compare heldout.path=heldout.jsonl"
+    ),
+    report: "diverseevol report runs/a --out a.html · diverseevol report runs/compare --out compare.html",
+}
+"""Every verb in the order of --help, with what the end of its own help shows."""
+
+for verb, example in EXAMPLES.items():
+    app.command(cls=SelectCommand if verb is select else None, epilog=f"Example: {example}")(verb)
 
 
 def main() -> NoReturn:

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from ..evaluation.comparison import Comparison, Measure
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(
-        epilog="Example: diverseevol compare --pool pool.jsonl --model MODEL --strategies k_center,k_means --seeds 0,1,2,3,4 "
-        "--out runs/compare heldout.path=heldout.jsonl"
-    )(compare)
-
-
 def compare(
     words: o.Words = None,
     pool: o.PoolOption = None,
@@ -97,16 +89,13 @@ def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
 
 def measure_table(comparison: Comparison, measure: Measure) -> Table:
     """Budget by budget: each arm's mean and spread, and its difference to random at equal samples."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from ..evaluation.comparison_words import shown
+    from .tables import new_table
 
     n_seeds = len(comparison.seeds)
     best = "lower" if measure.is_lower_better else "higher"
-    table = Table(title=f"{measure.title} ({best} is better), {n_seeds} seeds", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("samples", "arm", "mean ± spread", "to random [interval]", "in words"):
-        table.add_column(heading, justify="right" if heading == "samples" else "left", no_wrap="±" in heading or "[" in heading)
+    headings = ("samples", "arm", "mean ± spread", "to random [interval]", "in words")
+    table = new_table(headings, f"{measure.title} ({best} is better), {n_seeds} seeds", texts=("arm", "in words"))
     order = sorted(comparison.levels, key=lambda level: level.n_samples)
     for place, level in enumerate(order):
         spread = level.deviation[measure.name]
@@ -120,14 +109,11 @@ def measure_table(comparison: Comparison, measure: Measure) -> Table:
 
 def cost_table(comparison: Comparison) -> Table:
     """What each arm's last round cost, as if it had been run alone."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from ..progress import duration
+    from .tables import new_table
 
-    table = Table(title="Cost of the last round's model, as if run alone (mean over seeds)", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("arm", "samples", "response tokens", "time", "TFLOPs"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
+    headings = ("arm", "samples", "response tokens", "time", "TFLOPs")
+    table = new_table(headings, "Cost of the last round's model, as if run alone (mean over seeds)", texts=("arm",))
     for arm in comparison.arms:
         level = comparison.level(arm)
         table.add_row(arm, f"{level.n_samples:,}", f"{level.trained_tokens:,.0f}", duration(level.seconds), _tera(level.flops))

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from ..demo.show import DemoRow
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol demo --out runs/demo")(demo)
-
-
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the pool, the runs and the subsets go.")] = Path("runs/demo"),
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds after round 0.", min=1)] = 4,
@@ -67,12 +62,10 @@ def demo(
 
 def demo_table(rows: list[DemoRow]) -> Table:
     """The closing table: two lines a round, one a strategy."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from .tables import new_table
 
-    table = Table(title=f"K-Center and random, from the same {rows[0].n_chosen} samples", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("rnd", "samples", "strategy", "held-out", "rare", "skills", "radius", "s", "GFLOPs"):
-        table.add_column(heading, justify="left" if heading == "strategy" else "right", no_wrap=True)
+    headings = ("rnd", "samples", "strategy", "held-out", "rare", "skills", "radius", "s", "GFLOPs")
+    table = new_table(headings, f"K-Center and random, from the same {rows[0].n_chosen} samples", texts=("strategy",))
     half = len(rows) // 2
     for pair in zip(rows[:half], rows[half:], strict=True):
         for row in pair:

@@ -39,13 +39,6 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the random sets 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(
-        epilog="Example: diverseevol diversity runs/a --labels category · diverseevol diversity --embeddings X.npy --chosen rows.txt"
-    )(diversity)
-
-
 def diversity(
     run: Run = None,
     embeddings: Embeddings = BY_MODEL,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from .tables import new_table
 
 VENDI = {"vendi_0.5": "q = 0.5", "vendi_1": "q = 1", "vendi_2": "q = 2", "vendi_inf": "q = ∞"}
 DISTANCES = {"covering_radius": "covering radius", "mean_nearest_to_subset": "pool → subset", "mean_nearest_within": "within"}
@@ -50,9 +51,8 @@ def print_tables(found: dict[str, Any]) -> None:
 def _table(found: dict[str, Any], names: dict[str, str]) -> Table:
     if not found["sets"]:  # the pool alone: no distances to a subset
         names = {name: heading for name, heading in names.items() if name in found["pool"]}
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("", "rows", *names.values()):
-        table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
+    table = new_table(("", "rows", *names.values()), texts=("",))
+    table.collapse_padding = True  # for the words' many columns
     for measured in found["sets"]:
         label = f"round {measured['round']}" if "round" in measured else "chosen"
         measures = [measured["measures"][name] for name in names]

@@ -20,11 +20,6 @@ SIGNALS_HELP = (
 OUTER_HELP = "A sentence-transformers model instead of --model: folder or Hub id. It reads each good row's turns as plain text, system's left out."
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol embed --pool pool.jsonl --model MODEL --out embeddings")(embed)
-
-
 def embed(
     pool: Annotated[str, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.npy (N × D, float32), ids.txt and the pool's index.")],

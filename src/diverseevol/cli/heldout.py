@@ -38,11 +38,6 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the firs
 TaskFolder = Annotated[Path | None, typer.Option("--task-folder", help="YAML files of tasks of your own; their code is run.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol heldout runs/a --file balanced.jsonl --group category")(heldout)
-
-
 def heldout(
     words: Words = None,
     round_name: RoundName = "all",
@@ -121,8 +116,7 @@ def _print(report: Report, as_json: bool) -> None:
 
 def models_table(report: Report) -> Table:
     """A line a model: losses, and each task's headline."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from .tables import new_table
 
     rows, models = report.rows, report.models
     losses = [one.heldout or {} for one in models]
@@ -138,15 +132,11 @@ def models_table(report: Report) -> Table:
     for name in dict.fromkeys(name for of_model in figures for name in of_model):
         columns[name] = [_figure(of_model.get(name)) for of_model in figures]
     title = f"{rows.name}: {rows.n_rows:,} rows, {rows.n_tokens:,} trained tokens" if rows else "lm-eval"
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", overflow="fold")
-    for heading in columns:
-        table.add_column(heading, justify="right")
-    names = [found.get("worst_group") or "" for found in losses]
     if has_groups:
-        table.add_column("worst group", overflow="fold")
-    for one, *cells, worst in zip(models, *columns.values(), names, strict=True):
-        table.add_row(one.model, *cells, *([worst] if has_groups else []))
+        columns["worst group"] = [found.get("worst_group") or "" for found in losses]
+    table = new_table(["model", *columns], title, ("model", "worst group"), is_wrapped=True)
+    for one, *cells in zip(models, *columns.values(), strict=True):
+        table.add_row(one.model, *cells)
     return table
 
 
@@ -166,19 +156,15 @@ def task_figures(one: Measured) -> dict[str, float]:
 
 def groups_table(rows: Rows, models: Sequence[Measured]) -> Table:
     """A line a group: the loss of the first and of the last model that has one, the worst group first."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from ..evaluation.per_token import perplexity
+    from .tables import new_table
 
     with_losses = [one for one in models if "by_group" in (one.heldout or {})]
     shown = with_losses if len(with_losses) == 1 else [with_losses[0], with_losses[-1]]
-    table = Table(title="Loss by group", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("group", overflow="fold")
-    for heading in ("rows", "tokens", *(one.model for one in shown), "perplexity"):
-        table.add_column(heading, justify="right")
+    headings = ("group", "rows", "tokens", *(one.model for one in shown), "perplexity")
+    table = new_table(headings, "Loss by group", texts=("group",), is_wrapped=True)
     last = (shown[-1].heldout or {})["by_group"]
     order = sorted(last, key=lambda name: -last[name])
-    from ..evaluation.per_token import perplexity
-
     for name in order[:N_GROUPS]:
         losses = [(one.heldout or {})["by_group"].get(name) for one in shown]
         size = rows.groups[name]

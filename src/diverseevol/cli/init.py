@@ -15,11 +15,6 @@ FURTHER = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol init my.yaml --preset modern --pool pool.jsonl --model MODEL")(init)
-
-
 def init(
     file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("diverseevol.yaml"),
     preset: Annotated[str, typer.Option(help="paper, modern or thrifty.")] = "paper",

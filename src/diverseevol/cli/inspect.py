@@ -11,12 +11,6 @@ import typer
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs."""
-    app.command(epilog="Example: diverseevol explain runs/a 3f9c0d7a1b2e4c58")(explain)
-    app.command(epilog="Example: diverseevol export runs/a --format llamafactory --out data/chosen")(export)
-
-
 def explain(
     run: RunArgument,
     sample: Annotated[str, typer.Argument(metavar="ID", help="A sample's id, or its pool row.")],

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from ..evaluation.judge.cost import Prices
     from ..evaluation.judge.request import Judge
 
-EXAMPLES = (
-    "Example: diverseevol judge runs/a --benchmark vicuna --opponent base --model gpt-4.1 · "
-    "diverseevol judge --answers a.jsonl --opponent b.jsonl --out verdicts.jsonl --model JUDGE --base-url http://localhost:8000/v1"
-)
 WORDS = "A run folder with answers, and the judge's settings as its API calls them, such as max_tokens=512."
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[RUN] [KEY=VALUE]…", help=WORDS)]
@@ -48,12 +44,7 @@ PriceOut = Annotated[float | None, typer.Option("--price-out", min=0, help="Mone
 Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("judge", epilog=EXAMPLES)(judge_answers)
-
-
-def judge_answers(
+def judge(
     model: Model,
     words: Words = None,
     benchmark: Benchmark = None,
@@ -82,7 +73,7 @@ def judge_answers(
     from ..evaluation.judge.request import Judge
     from ..evaluation.judge.store import open_store
     from ..evaluation.judge.template import load_template
-    from .judge_files import Wanted, contests
+    from .judge_files import contests
     from .judge_session import JudgeSession
     from .watch import open_watch
 
@@ -93,12 +84,14 @@ def judge_answers(
             f"the template {instruction.name} shows {instruction.n_answers} answer(s). Give one that fits, or (no) --single."
         )
     _check_finite(rate=rate, timeout=timeout, budget=budget, price_in=price_in, price_out=price_out)
-    judge = Judge(model, instruction, settings)
-    prices = _prices(price_in, price_out, budget, judge)
-    found, replies_file = contests(Wanted(run, benchmark, round_name, opponent, opponent_name, answers, out, single))
+    judge_ = Judge(model, instruction, settings)
+    prices = _prices(price_in, price_out, budget, judge_)
+    found, replies_file = contests(
+        run, benchmark, round_name, opponent=opponent, opponent_name=opponent_name, answers=answers, out=out, is_single=single
+    )
     with open_store(replies_file) as store:
         limits = Limits(concurrency, rate, retries, attempts)
-        session = JudgeSession(judge, found, store, limits, prices, budget, open_watch())
+        session = JudgeSession(judge_, found, store, limits, prices, budget, open_watch())
         session.announce()
         if session.open:
             client = ApiClient(base_url, os.environ.get(key_variable), timeout)

@@ -16,20 +16,6 @@ ROUND_FILE = re.compile(r"round-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command line asks for; None where nothing is said."""
-
-    run: Path | None
-    benchmark: str | None
-    round_name: str
-    opponent: str | None
-    opponent_name: str | None
-    answers: Path | None
-    out: Path | None
-    is_single: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Contest:
     """Answers of ours, alone or against an opponent's, and the file for the verdicts."""
 
@@ -44,50 +30,63 @@ class Contest:
         return self.ours if self.opponent is None else f"{self.ours} against {self.opponent}"
 
 
-def contests(wanted: Wanted) -> tuple[list[Contest], Path]:
-    """The contests, and the file that keeps the judge's replies.
+def contests(
+    run: Path | None,
+    benchmark: str | None,
+    round_name: str,
+    *,
+    opponent: str | None,
+    opponent_name: str | None,
+    answers: Path | None,
+    out: Path | None,
+    is_single: bool,
+) -> tuple[list[Contest], Path]:
+    """The contests that the command line asks for, and the file that keeps the judge's replies.
 
     Raises:
         ConfigError: something is not said, said twice, or is not there.
         AnswersError: a file of answers cannot be read, or two do not belong together.
     """
-    if wanted.is_single == (wanted.opponent is not None):
+    if is_single == (opponent is not None):
         raise ConfigError("give --opponent, a file of answers or a round, or --single to judge each answer by itself; not both.")
-    if wanted.answers is not None:
-        return _of_files(wanted, wanted.answers)
-    if wanted.run is None or wanted.benchmark is None:
+    if answers is not None:
+        if run is not None or benchmark is not None:
+            raise ConfigError("--answers judges a file; a run folder and --benchmark judge a run's answers. Give one of the two.")
+        if out is None:
+            raise ConfigError("--answers needs --out, the file for the verdicts.")
+        return [_of_files(answers, opponent, opponent_name, out)], out.with_suffix(".sqlite")
+    if run is None or benchmark is None:
         raise ConfigError("nothing to judge: give a run folder and --benchmark, or --answers and --out.")
-    if wanted.out is not None:
+    if out is not None:
         raise ConfigError("--out is for --answers; a run's verdicts go into its own folder. Leave it out.")
-    return _of_run(wanted, RunFolder(wanted.run), wanted.benchmark.partition("=")[0])
+    folder, name = RunFolder(run), benchmark.partition("=")[0]
+    return _of_run(folder, name, round_name, opponent, opponent_name), folder.replies_file(name)
 
 
-def _of_files(wanted: Wanted, answers: Path) -> tuple[list[Contest], Path]:
-    if wanted.run is not None or wanted.benchmark is not None:
-        raise ConfigError("--answers judges a file; a run folder and --benchmark judge a run's answers. Give one of the two.")
-    if wanted.out is None:
-        raise ConfigError("--answers needs --out, the file for the verdicts.")
-    opponent = None if wanted.opponent is None else Path(wanted.opponent)
-    name = None if opponent is None else wanted.opponent_name or _stem(opponent)
-    pairing = _paired(read_answers(answers), None if opponent is None else read_answers(opponent))
-    return [Contest(_stem(answers), name, pairing, wanted.out)], wanted.out.with_suffix(".sqlite")
+def _of_files(answers: Path, opponent: str | None, opponent_name: str | None, out: Path) -> Contest:
+    if opponent is None:
+        return Contest(_stem(answers), None, _paired(read_answers(answers), None), out)
+    pairing = _paired(read_answers(answers), read_answers(Path(opponent)))
+    return Contest(_stem(answers), opponent_name or _stem(Path(opponent)), pairing, out)
 
 
-def _of_run(wanted: Wanted, run: RunFolder, benchmark: str) -> tuple[list[Contest], Path]:
+def _of_run(
+    run: RunFolder, benchmark: str, round_name: str, opponent_word: str | None, opponent_name: str | None
+) -> list[Contest]:
     run.config()
-    opponent = None if wanted.opponent is None else _opponent(wanted.opponent, run, benchmark)
+    opponent = None if opponent_word is None else _opponent(opponent_word, run, benchmark)
     theirs = None if opponent is None else read_answers(opponent[1])
     found = []
-    for name in _asked_rounds(run, benchmark, wanted.round_name):
+    for name in _asked_rounds(run, benchmark, round_name):
         file = run.answers_file(benchmark, name)
         if opponent is not None and opponent[1] == file:
-            if wanted.round_name == "all":
+            if round_name == "all":
                 continue
             raise ConfigError(f"{name} cannot be its own opponent. Give another --round or --opponent.")
-        their_name = None if opponent is None else wanted.opponent_name or opponent[0]
+        their_name = None if opponent is None else opponent_name or opponent[0]
         pair = name if their_name is None else f"{name}-vs-{their_name}"
         found.append(Contest(name, their_name, _paired(read_answers(file), theirs), run.verdicts_file(benchmark, pair)))
-    return found, run.replies_file(benchmark)
+    return found
 
 
 def _paired(ours: list[Answer], theirs: list[Answer] | None) -> Pairing:

@@ -20,12 +20,6 @@ N_SHOWN = 5
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs."""
-    app.command(epilog="Example: diverseevol overlap --pool pool.jsonl --benchmark vicuna=vicuna.jsonl")(overlap)
-    app.command(epilog="Example: diverseevol duplicates runs/a --similarity 0.95")(duplicates)
-
-
 def overlap(
     words: o.Words = None,
     pool: o.PoolOption = None,

@@ -23,11 +23,6 @@ PriceIn = Annotated[float | None, typer.Option("--price-in", help="The judge's p
 PriceOut = Annotated[float | None, typer.Option("--price-out", help="And of a million tokens out.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol plan my.yaml --hardware a100 rounds=4")(plan)
-
-
 def plan(
     words: o.Words = None,
     pool: o.PoolOption = None,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ..progress import duration
+from ..progress import duration, si
+from .tables import new_table
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -54,11 +55,7 @@ def _pool_lines(config: RunConfig, values: dict[str, Any]) -> list[str]:
 
 
 def _rounds(rounds: list[dict[str, Any]]) -> Table:
-    from rich.box import SIMPLE_HEAD
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("round", "new", "chosen", "their tokens", "tuning FLOPs", "rows embedded", "embedding FLOPs"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = new_table(("round", "new", "chosen", "their tokens", "tuning FLOPs", "rows embedded", "embedding FLOPs"))
     for each in rounds:
         figures = (each["index"], each["n_new"], each["n_chosen"])
         last = (f"{each['n_embedded']:,}", si(each["embed_flops"])) if each["n_embedded"] else ("-", "-")
@@ -104,23 +101,8 @@ def _turns(values: dict[str, Any]) -> str:
 
 
 def _knobs(knobs: list[dict[str, Any]]) -> Table:
-    from rich.box import SIMPLE_HEAD
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("ratio", justify="right", no_wrap=True)
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("with", overflow="fold")
-    table.add_column("what it does", overflow="fold")
+    table = new_table(("ratio", "time", "with", "what it does"), texts=("with", "what it does"))
     for knob in knobs:
         seconds = sum(knob["seconds"][name] for name in ("train", "embed", "final"))
         table.add_row(f"{knob['ratio']:.2f}", duration(seconds), knob["keys"], knob["what"])
     return table
-
-
-def si(value: float) -> str:
-    """A figure with three digits and a unit's prefix."""
-    for prefix in ("", "k", "M", "G", "T", "P", "E", "Z"):
-        if abs(value) < 999.5:
-            return f"{value:.3g} {prefix}"
-        value /= 1000
-    return f"{value:.3g} Y"

@@ -8,13 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol report runs/a --out a.html · diverseevol report runs/compare --out compare.html")(
-        report
-    )
-
-
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders, or the folder of one comparison.")],
     out: Annotated[Path, typer.Option("--out", help="The page, FILE.html; charts as CSV and PNG go to FILE-figures beside it.")],

@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from ..config import RunConfig
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(
-        epilog="Example: diverseevol run --pool pool.jsonl --model MODEL --rounds 3 --out runs/a train.learning_rate=1e-4"
-    )(run)
-
-
 def run(
     words: o.Words = None,
     pool: o.PoolOption = None,

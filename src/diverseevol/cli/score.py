@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example: diverseevol score verdicts.jsonl · diverseevol score runs/k_center runs/random · diverseevol score published/ --json"
 FILES = "Verdict files, folders of them, or run folders: our layout or DiverseEvol's published one."
 ANSWERS = "Our answers, for lengths that the verdicts do not hold: a file, or a folder with MODEL.jsonl. May be repeated, one a verdict file."
 AGAINST = "Take every other file's difference from this one. (Of two files or two folders it is taken by itself.)"
@@ -22,11 +21,6 @@ Expected = Annotated[int | None, typer.Option("--n-questions", min=1, help="How 
 Scale = Annotated[tuple[float, float], typer.Option("--scale", help="Lowest and highest score that counts.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap's draws.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: everything, question by question.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog=EXAMPLE)(score)
 
 
 def score(

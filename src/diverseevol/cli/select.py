@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..selection import Selection, Signals, Strategy
     from .select_files import Ids
 
-EXAMPLE = "Example: diverseevol select --embeddings X.npy --chosen chosen.txt --n 100 --out picks.jsonl metric=cosine"
 KINDS = ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
 COUNT = "How many to pick. Under torchrun --n-new alone works: it takes --n for an option of its own."
 TOKENS = "Instead of --n: pick until the next pick would bring the picks' tokens above this."
@@ -31,7 +30,6 @@ BESIDE = "Their ids, one a line; if not given, ids.txt beside the vectors, where
 UNITS = {"B": 1} | {f"{letter}{i}B": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("", "i")}
 N_SCOUTS = 1024  # rows that k_center compares each row of a block with, beside the chosen ones
 N_SHOWN = 5
-BLOCK_ROWS = 4096
 
 Embeddings = Annotated[str, typer.Option("--embeddings", help=f"The vectors: {KINDS}")]
 Number = Annotated[int | None, typer.Option("--n", "--n-new", min=1, help=COUNT)]
@@ -49,19 +47,15 @@ Memory = Annotated[str | None, typer.Option("--memory", help="Bounds the blocks 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="The strategy's options.")]
 
 
-class _Select(TyperCommand):
+class SelectCommand(TyperCommand):
     """Looks up which strategies there are when its help is shown, not whenever the program starts."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - whose click it is depends on typer's version
+        """Write the help, with the strategies before the example."""
         from ..selection import known_strategies
 
-        self.epilog = f"Strategies: {', '.join(known_strategies())}. {EXAMPLE}"
+        self.epilog = f"Strategies: {', '.join(known_strategies())}. {self.epilog}"
         super().format_help(ctx, formatter)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(cls=_Select, epilog=EXAMPLE)(select)
 
 
 def select(
@@ -173,31 +167,20 @@ def _within(n_bytes: int, numbers_a_row: int, strategy: str, options: Mapping[st
 
 
 def _picks(chooser: Strategy, signals: Signals, chosen_rows: np.ndarray, n: int, seed: int, names: Ids | None) -> Selection:
-    """Select; where the vectors hold NaN, look for the first such rows once more and name their ids."""
+    """Select; where the vectors hold NaN, name the ids of the first such rows."""
     import numpy as np
 
     try:
         return chooser.select(signals, chosen_rows, n, np.random.default_rng(seed))
-    except NonFiniteError:
-        rows = _first_nonfinite(signals) if names else []
-        if not rows or names is None:  # no ids to name, or it was a column that held them
+    except NonFiniteError as error:
+        if not error.rows or names is None:
             raise
+        rows = error.rows[:N_SHOWN]
         ids = names.of_rows(rows)
         shown = ", ".join(f"{ids[row]} (row {row})" for row in rows)
         raise NonFiniteError(
-            f"NaN or infinite values in the embeddings of {shown}. Embed these anew, or leave them out."
+            f"NaN or infinite values in the embeddings of {shown}. Embed these anew, or leave them out.", rows
         ) from None
-
-
-def _first_nonfinite(signals: Signals) -> list[int]:
-    import numpy as np
-
-    rows: list[int] = []
-    for start in range(0, signals.n_rows, BLOCK_ROWS):
-        if signals.embeddings is not None and len(rows) < N_SHOWN:
-            is_finite = np.isfinite(np.asarray(signals.embeddings[start : start + BLOCK_ROWS])).all(axis=1)
-            rows += (start + np.flatnonzero(~is_finite)).tolist()
-    return rows[:N_SHOWN]
 
 
 def _write(out: Path, picks: Selection, names: Ids | None) -> None:

@@ -17,12 +17,9 @@ from .inspect import RunArgument
 INTERRUPTED = 130
 STARTING = 20.0
 """Seconds that a watcher gives a run to begin or to go on: it loads its libraries before it takes its folder."""
-Show = Callable[[dict[str, Any]], None]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command(epilog="Example: diverseevol status runs/a --watch")(status)
+State = dict[str, Any]
+Show = Callable[[State | None, State], None]
+"""Shows a run's state, given the one before."""
 
 
 def status(
@@ -67,9 +64,9 @@ def _watch(run: Path, interval: float, as_json: bool) -> int:
     """Show every change until the run ends; the exit status."""
     try:
         if as_json:
-            return _follow(run, interval, _show_json())
+            return _follow(run, interval, _show_json)
         if not sys.stdout.isatty():
-            return _follow(run, interval, _show_lines())
+            return _follow(run, interval, _show_lines)
         from .status_live import live_display
 
         with live_display() as show:
@@ -80,8 +77,10 @@ def _watch(run: Path, interval: float, as_json: bool) -> int:
 
 
 def _follow(run: Path, interval: float, show: Show) -> int:
+    last: State | None = None
     for state in looks(run, interval):
-        show(state)
+        show(last, state)
+        last = state
     return 0 if state["state"] == "finished" else 1
 
 
@@ -117,27 +116,13 @@ def looks(run: Path, interval: float) -> Iterator[dict[str, Any]]:
         time.sleep(interval)
 
 
-def _show_json() -> Show:
-    last: dict[str, Any] = {}
-
-    def show(state: dict[str, Any]) -> None:
-        nonlocal last
-        if state != last:
-            typer.echo(json.dumps(state, ensure_ascii=False))
-            last = state
-
-    return show
+def _show_json(last: State | None, state: State) -> None:
+    if state != last:
+        typer.echo(json.dumps(state, ensure_ascii=False))
 
 
-def _show_lines() -> Show:
+def _show_lines(last: State | None, state: State) -> None:
     from .status_text import changes
 
-    last: dict[str, Any] | None = None
-
-    def show(state: dict[str, Any]) -> None:
-        nonlocal last
-        for line in changes(last, state):
-            typer.echo(f"{strftime('%H:%M:%S')} {line}")
-        last = state
-
-    return show
+    for line in changes(last, state):
+        typer.echo(f"{strftime('%H:%M:%S')} {line}")

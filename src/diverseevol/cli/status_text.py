@@ -16,13 +16,19 @@ def status_lines(state: State) -> Iterator[str]:
     """Everything, for one look."""
     yield f"{state['run']}: {head_words(state)}"
     yield from map(round_line, state["rounds"])
+    yield from now_lines(state)
+    yield from cost_lines(state["progress"])
+    yield sum_words(state)
+
+
+def now_lines(state: State, width: int = 100) -> Iterator[str]:
+    """What is under way, or why nothing is; the last picks, each in at most `width` letters."""
     if state["stopped"]:
         yield f"stopped by itself: {state['stopped']}"
     if state["stage"]:
         yield at_words(state)
-    yield from map(pick_words, state["picks"])
-    yield from cost_lines(state["progress"])
-    yield sum_words(state)
+    for pick in state["picks"]:
+        yield pick_words(pick, width)
 
 
 def overview_line(state: State) -> str:
@@ -77,8 +83,8 @@ def at_words(state: State) -> str:
 
 def task_words(task: State) -> str:
     """`train: 3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`."""
-    words = progress_words(task["done"], task["total"], task["unit"], task["rate"], task["seconds_left"])
-    return printable(f"{task['name']}: {words}{', ' if task['about'] else ''}{task['about']}")
+    words = progress_words(task["done"], task["total"], task["unit"], task["rate"], task["seconds_left"], task["about"])
+    return printable(f"{task['name']}: {words}")
 
 
 def pick_words(pick: State, width: int = 100) -> str:
@@ -91,7 +97,7 @@ def pick_words(pick: State, width: int = 100) -> str:
 
 
 def cost_lines(progress: State | None) -> Iterator[str]:
-    """Predicted beside measured, a line a stage, and the time that is left."""
+    """Predicted beside measured, a line a stage."""
     if not progress:
         return
     for stage in ("train", "embed"):
@@ -107,11 +113,11 @@ def cost_lines(progress: State | None) -> Iterator[str]:
         yield f"both: FLOPs {whole['predicted']:.3g} predicted, {whole['measured']:.3g} measured ({more:+.0%})"
     if memory["predicted"] and memory["measured"]:
         yield f"peak memory: {memory['predicted'] / 1e9:.2f} GB predicted, {memory['measured'] / 1e9:.2f} GB measured"
-    if progress["seconds_left"]:
-        yield f"about {duration(progress['seconds_left'])} left, at the rate of the finished rounds"
 
 
 def sum_words(state: State) -> str:
-    """Rounds, time and disk in all."""
+    """Rounds, time and disk in all, and the time that is left at the rate of the finished rounds."""
+    left = (state["progress"] or {}).get("seconds_left")
+    about = f" about {duration(left)} left," if left else ""
     n_done, spent, size = len(state["rounds"]), duration(state["seconds"]), state["bytes"] / 1e6
-    return f"{n_done} of {state['n_rounds']} rounds done, {spent} so far, {size:,.0f} MB on disk"
+    return f"{n_done} of {state['n_rounds']} rounds done, {spent} so far,{about} {size:,.0f} MB on disk"

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from time import strftime
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.progress import Progress, ProgressColumn, TextColumn
 from rich.progress import Task as RichTask
+from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
 from .. import dist
-from ..progress import SILENT, LineWatch, Meter, Task, Watch, progress_words
+from ..progress import SILENT, LineWatch, Task, Watch
 
 
 def open_watch() -> Watch:
@@ -41,47 +42,20 @@ def wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
-@dataclass
-class BarTask:
-    """One bar."""
+class _Bar(ProgressColumn):
+    """How much of the work is done."""
 
-    progress: Progress
-    number: TaskID
-    meter: Meter
-
-    @property
-    def total(self) -> float | None:
-        """Units in all, once they are known."""
-        return self.meter.total
-
-    @total.setter
-    def total(self, units: float | None) -> None:
-        self.meter.total = units
-        self.progress.update(self.number, total=units)
-
-    def advance(self, n: float = 1) -> None:
-        """Count `n` more units."""
-        self.meter.advance(n)
-        self.progress.advance(self.number, n)
-
-    def skip(self, n: float) -> None:
-        """Count `n` units that were done before."""
-        self.meter.skip(n)
-        self.progress.advance(self.number, n)
-
-    def say_about(self, text: str) -> None:
-        """Show a word behind the bar."""
-        self.progress.update(self.number, about=text)
+    def render(self, task: RichTask) -> ProgressBar:
+        shown: Task = task.fields["shown"]
+        return ProgressBar(total=shown.total, completed=shown.done)
 
 
 class _Words(ProgressColumn):
-    """Done, rate and time left, by the meter that log files and `status` go by; cut at the line's end, never wrapped."""
+    """Done, rate and time left, as log files and `status` say it; cut at the line's end, never wrapped."""
 
     def render(self, task: RichTask) -> Text:
-        meter: Meter = task.fields["meter"]
-        words = progress_words(meter.done, meter.total, meter.unit, meter.rate, meter.seconds_left(time.monotonic()))
-        about = f", {task.fields['about']}" if task.fields["about"] else ""
-        return Text(words + about, no_wrap=True, overflow="ellipsis")
+        shown: Task = task.fields["shown"]
+        return Text(shown.words(time.monotonic()), no_wrap=True, overflow="ellipsis")
 
 
 @dataclass
@@ -103,18 +77,18 @@ class BarWatch:
                 finally:
                     self.progress = None
             return
-        meter = Meter(total, unit)
-        number = progress.add_task(f"  {name}", total=total, meter=meter, about="")
+        task = Task(name, total, unit)
+        number = progress.add_task(f"  {name}", shown=task)
         try:
-            yield BarTask(progress, number, meter)
+            yield task
         finally:
             progress.remove_task(number)
 
     def _display(self) -> Progress:
         width = bar_width(self.console.width)
         name = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
-        bar = BarColumn(bar_width=width, table_column=Column(width=width))
-        return Progress(name, bar, _Words(Column()), console=self.console, transient=True)  # only the words may be cut
+        bar, words = _Bar(Column(width=width)), _Words(Column())  # only the words may be cut
+        return Progress(name, bar, words, console=self.console, transient=True)
 
     def note(self, text: str) -> None:
         """Say one line, broken between words where it is too long; a path stays whole, so that it can be copied."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..progress import si
+
 Role = Literal["main", "other", "random", "full"]
 """What a series stands for; it decides colour and dashes, so that random looks the same in every chart."""
 Kind = Literal["line", "bar", "dot"]
@@ -128,10 +130,7 @@ def shown(value: Place | None, is_share: bool = False) -> str:
 
 def flops_shown(flops: float) -> str:
     """A number of operations for people: `1.53 TFLOPs`."""
-    for prefix, unit in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if unit <= flops < 1e21:
-            return f"{flops / unit:.3g} {prefix}FLOPs"
-    return f"{flops:.3g} FLOPs"
+    return f"{si(flops)}FLOPs"
 
 
 def _short(values: Sequence[float | None]) -> list[float | None]:

@@ -21,7 +21,7 @@ from typing import Any
 from .. import dist
 from ..errors import DiverseEvolError
 from ..files import write_json_unsynced
-from ..progress import Meter, Task, Watch
+from ..progress import Task, Watch
 from .folder import RunFolder
 
 EVERY = 1.0
@@ -42,20 +42,13 @@ def this_machine() -> str:
 
 
 @dataclass
-class _OpenTask:
-    name: str
-    meter: Meter
-    about: str = ""
-
-
-@dataclass
 class _Record:
     """What is under way, and the thread that writes it down."""
 
     run: RunFolder
     state: str = "running"
     why: str | None = None
-    tasks: list[_OpenTask] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     started: str = field(default_factory=lambda: _now())
     n_written: int = 0
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -92,9 +85,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _plain(task: _OpenTask, now: float) -> dict[str, Any]:
-    meter, left = task.meter, task.meter.seconds_left(now)
-    figures = {"done": meter.done, "total": meter.total, "rate": round(meter.rate, 4), "unit": meter.unit}
+def _plain(task: Task, now: float) -> dict[str, Any]:
+    left = task.seconds_left(now)
+    figures = {"done": task.done, "total": task.total, "rate": round(task.rate, 4), "unit": task.unit}
     return {"name": task.name, **figures, "seconds_left": None if left is None else round(left, 1), "about": task.about}
 
 
@@ -108,47 +101,18 @@ def _without_time(what: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass
-class _RecordedTask:
-    """Hands everything on to whoever shows it here, and keeps count."""
-
-    shown: Task
-    open_task: _OpenTask
-
-    @property
-    def total(self) -> float | None:
-        return self.open_task.meter.total
-
-    @total.setter
-    def total(self, units: float | None) -> None:
-        self.open_task.meter.total = self.shown.total = units
-
-    def say_about(self, text: str) -> None:
-        self.open_task.about = text
-        self.shown.say_about(text)
-
-    def advance(self, n: float = 1) -> None:
-        self.open_task.meter.advance(n)
-        self.shown.advance(n)
-
-    def skip(self, n: float) -> None:
-        self.open_task.meter.skip(n)
-        self.shown.skip(n)
-
-
-@dataclass
 class _RecordedWatch:
     shown: Watch
     record: _Record
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
-        open_task = _OpenTask(name, Meter(total, unit))
-        self.record.tasks.append(open_task)
-        try:
-            with self.shown.task(name, total, unit) as task:
-                yield _RecordedTask(task, open_task)
-        finally:
-            self.record.tasks.remove(open_task)
+        with self.shown.task(name, total, unit) as task:
+            self.record.tasks.append(task)
+            try:
+                yield task
+            finally:
+                self.record.tasks.remove(task)
 
     def note(self, text: str) -> None:
         self.shown.note(text)

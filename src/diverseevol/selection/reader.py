@@ -84,9 +84,9 @@ class RowReader:
             raise SelectionError(
                 f"{len(rows)} rows are all zeros and have no direction: {some_of(rows)}. Exclude them, or take euclidean."
             )
-        raise NonFiniteError(
-            f"{len(rows)} rows of the embeddings hold NaN or infinite values: {some_of(rows)}. Embed or exclude them."
-        )
+        bad_rows = [row for row, zero in zip(rows.tolist(), is_zero, strict=True) if not zero]
+        text = f"{len(bad_rows)} rows of the embeddings hold NaN or infinite values: {some_of(bad_rows)}. Embed or exclude them."
+        raise NonFiniteError(text, bad_rows)
 
     def _float64(self, values_MD: np.ndarray) -> np.ndarray:
         values_MD = np.ascontiguousarray(values_MD, dtype=np.float64)

@@ -1,7 +1,7 @@
 import contextlib
 import json
 
-from diverseevol.evaluation.answer.job import Job, run_jobs
+from diverseevol.evaluation.answer.job import answer_benchmarks
 from diverseevol.evaluation.questions import Question, Questions
 from diverseevol.progress import LineWatch
 
@@ -25,10 +25,10 @@ class Fake:
 
 def go(tmp_path, fake, said=None, overwrite=False, turns=1):
     opened = []
-    job = Job("round 3", {"my": tmp_path / "a.jsonl"}, {"seed": 0, "turns": turns}, lambda: opened.append(1) or fake)
+    files, settings, questions = {"my": tmp_path / "a.jsonl"}, {"seed": 0, "turns": turns}, Questions("my", tmp_path / "q", ITEMS)
     watch = LineWatch((said if said is not None else []).append)
     with contextlib.suppress(KeyboardInterrupt):
-        run_jobs([job], [Questions("my", tmp_path / "q", ITEMS)], overwrite, watch)
+        answer_benchmarks("round 3", files, settings, lambda: opened.append(1) or fake, [questions], overwrite, watch)
     return opened
 
 

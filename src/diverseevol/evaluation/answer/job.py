@@ -1,10 +1,9 @@
-"""Which model answers which questions into which file; what is answered already is not asked again."""
+"""A model answers benchmarks, each into its file; what is answered already is not asked again."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,42 +20,40 @@ class Answerer(Protocol):
         """Answer this rank's part of the questions, and hand on each as it is done."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One model and what it is asked.
+def answer_benchmarks(
+    title: str,
+    files: Mapping[str, Path],
+    settings: Mapping[str, Any],
+    load: Callable[[], Answerer],
+    benchmarks: Sequence[Questions],
+    overwrite: bool,
+    watch: Watch,
+) -> None:
+    """Answer every benchmark with one model.
 
-    Attributes:
+    Args:
         title: The model's name for people, such as round 3.
         files: Where the answers to each benchmark go.
         settings: What the answers depend on beside the questions.
-        open: Loads the model; called only if something is left to answer.
-    """
-
-    title: str
-    files: Mapping[str, Path]
-    settings: Mapping[str, Any]
-    open: Callable[[], Answerer]
-
-
-def run_jobs(jobs: Iterable[Job], benchmarks: Sequence[Questions], overwrite: bool, watch: Watch) -> None:
-    """Answer every benchmark with every model.
+        load: Loads the model; called only if something is left to answer.
+        benchmarks: Their questions.
+        overwrite: Answer again what was answered with other settings.
+        watch: sees the progress.
 
     Raises:
         AnswersError: a file of answers was made with other settings.
-        DiverseEvolError: a model cannot be loaded or asked.
+        DiverseEvolError: the model cannot be loaded or asked.
     """
-    for job in jobs:
-        answerer: Answerer | None = None
-        for questions in benchmarks:
-            file = AnswerFile(job.files[questions.name])
-            settings = {"benchmark": questions.name, "questions": questions.fingerprint, **job.settings}
-            if "turns" in settings:
-                settings["turns"] = min(settings["turns"], max(len(question.turns) for question in questions.items))
-            if not file.begin(settings, overwrite):
-                watch.note(f"{questions.name}, {job.title}: answered already, {file.file}")
-                continue
-            answerer = answerer or job.open()
-            _answer(job.title, questions, file, answerer, watch)
+    answerer: Answerer | None = None
+    for questions in benchmarks:
+        file = AnswerFile(files[questions.name])
+        own = {"benchmark": questions.name, "questions": questions.fingerprint, **settings}
+        own["turns"] = min(own["turns"], max(len(question.turns) for question in questions.items))
+        if not file.begin(own, overwrite):
+            watch.note(f"{questions.name}, {title}: answered already, {file.file}")
+            continue
+        answerer = answerer or load()
+        _answer(title, questions, file, answerer, watch)
 
 
 def _answer(title: str, questions: Questions, file: AnswerFile, answerer: Answerer, watch: Watch) -> None:

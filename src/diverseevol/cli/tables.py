@@ -1,0 +1,19 @@
+"""Tables on the terminal, all of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+
+def new_table(headings: Iterable[str], title: str | None = None, texts: Collection[str] = (), is_wrapped: bool = False) -> Table:
+    """Make a table without rows: figures at the right and on one line, unless `is_wrapped`; `texts` at the left, folded if long."""
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        if heading in texts:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=not is_wrapped)
+    return table
