@@ -38,7 +38,7 @@ class Lengths:
 
     @classmethod
     def of(
-        cls, n_tokens_N: NDArray[np.int64], n_trained_N: NDArray[np.int64], n_full_N: NDArray[np.int64], n_rows: int
+        cls, n_tokens_N: NDArray[np.integer], n_trained_N: NDArray[np.integer], n_full_N: NDArray[np.integer], n_rows: int
     ) -> Lengths:
         """Sum up the rows that were tokenised; they stand for `n_rows` of their kind.
 
