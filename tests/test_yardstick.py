@@ -4,9 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from diverseevol import evolve, load_config
+from diverseevol import evolve, load_config, yardstick
 from diverseevol.errors import ConfigError, RunChangedError, RunFolderError
 from diverseevol.evaluation import heldout
+from diverseevol.evaluation.tasks import TaskRequest
 from diverseevol.pool import Pool
 from diverseevol.progress import SILENT
 from diverseevol.run_folder import RunFolder
@@ -65,10 +66,12 @@ def loads(monkeypatch):
 def test_the_loops_own_losses_are_there_and_the_base_models_is_added_once(run, finished, monkeypatch):
     measured = loads(monkeypatch)
     report = measure(run)
-    assert [one.name for one in report.models] == ["base", "round-00", "round-01", "round-02"]
+    assert [one.model for one in report.models] == ["base", "round-00", "round-01", "round-02"]
     assert [one.n_chosen for one in report.models] == [None, 10, 15, 20]
     for one, round_ in zip(report.models[1:], finished[1], strict=True):
         assert one.heldout == close_to(round_.metrics["heldout"])
+    assert sum(size.n_tokens for size in report.rows.groups.values()) == report.rows.n_tokens
+    assert sum(size.n_rows for size in report.rows.groups.values()) == report.rows.n_rows == 30
     assert len(measured) == 1
     assert report.not_kept == ()  # their weights are gone, their losses are not
     again = measure(run)
@@ -94,12 +97,12 @@ def test_another_file_is_measured_where_weights_are_kept(run, other_file, monkey
     assert report.not_kept == ("round-00", "round-01")
     assert len(measured) == 2
     assert report.models[3].heldout["loss"] != report.models[0].heldout["loss"]
-    sizes = report.held.sizes()
+    sizes = report.rows.groups
     pool = Pool.read(other_file)
-    assert {name: rows for name, (rows, _) in sizes.items()} == {
+    assert {name: size.n_rows for name, size in sizes.items()} == {
         skill: sum(pool.record(row)["skill"] == skill for row in range(len(pool))) for skill in sizes
     }
-    assert sum(tokens for _, tokens in sizes.values()) == report.held.pool.n_trained.sum()
+    assert sum(size.n_tokens for size in sizes.values()) == report.rows.n_tokens > len(pool) == report.rows.n_rows
     regrouped = measure(run, file=other_file, group="source")  # the sums of all rows are kept, so no model is needed
     assert len(measured) == 2
     assert regrouped.models[3].heldout["by_group"] == {str(other_file): pytest.approx(report.models[3].heldout["loss"])}
@@ -119,12 +122,20 @@ def test_rows_that_a_model_was_trained_on_are_counted(run, tmp_path):
     assert measure(run, "base", file=file).models[0].n_trained_on == 0
 
 
-def test_losses_of_runs_that_kept_no_sums_come_from_the_metrics(run, finished):
-    shutil.rmtree(run / "heldout/losses")
-    report = measure(run, "0")
-    assert report.models[0].heldout == finished[1][0].metrics["heldout"]
-    with pytest.raises(RunFolderError, match="weights of round-00"):
-        measure(run, "0", group="source")
+def test_tasks_are_run_once_a_model_and_kept(run, monkeypatch):
+    ran = []
+
+    def scores(model, tokenizer, tasks):
+        ran.extend(map(tasks.key, tasks.names))
+        return {tasks.key(name): {name: {"acc": len(ran) / 10}} for name in tasks.names}
+
+    monkeypatch.setattr(yardstick, "check_tasks", lambda tasks: None)
+    monkeypatch.setattr(yardstick, "task_scores", scores)
+    for names, limit in (("a", "b"), None), (("b", "c"), None), (("a",), 5):
+        found = measure_run(run, "last", None, None, TaskRequest(names, limit), SILENT).models[0].tasks
+        assert list(found) == [name if limit is None else f"{name} (first {limit})" for name in names]
+    assert ran == ["a", "b", "c", "a (first 5)"]
+    assert found == {"a (first 5)": {"a": {"acc": 0.4}}}
 
 
 def test_what_cannot_be_measured_is_said(run, made_model, pool_file, tmp_path):

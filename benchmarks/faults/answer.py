@@ -16,12 +16,18 @@ FAULTS = [
         "tests/evaluation/answer/test_prompts.py",
     ),
     Fault(
-        "evaluation/answer/draw.py", "sums_BK <= wanted_B1", "sums_BK < wanted_B1 - 1e-3", "tests/evaluation/answer/test_draw.py"
+        "evaluation/answer/choose.py",
+        "sums_BK <= wanted_B1",
+        "sums_BK < wanted_B1 - 1e-3",
+        "tests/evaluation/answer/test_choose.py",
     ),
     Fault(
-        "evaluation/answer/draw.py", "ids_BK[:, :k].sort(dim=1).values", "ids_BK[:, :k]", "tests/evaluation/answer/test_draw.py"
+        "evaluation/answer/choose.py",
+        "ids_BK[:, :k].sort(dim=1).values",
+        "ids_BK[:, :k]",
+        "tests/evaluation/answer/test_choose.py",
     ),
-    Fault("evaluation/answer/draw.py", "(is_open_B * weights_BK", "(0 * weights_BK", "tests/evaluation/answer/test_draw.py"),
+    Fault("evaluation/answer/choose.py", "(is_open_B * weights_BK", "(0 * weights_BK", "tests/evaluation/answer/test_choose.py"),
     Fault("evaluation/answer/choose.py", "if self._is_exact:", "if False:", "tests/evaluation/answer/test_decode.py"),
     Fault("evaluation/answer/choose.py", "self._texts[row].append(token)", "pass", "tests/evaluation/answer/test_decode.py"),
     Fault(

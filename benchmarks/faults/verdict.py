@@ -47,9 +47,6 @@ FAULTS = [
         "evaluation/verdict.py", "first - second, confidence", "second - first, confidence", "tests/evaluation/test_verdict.py"
     ),
     Fault("evaluation/verdict.py", "difference(of_first, of_second)", "of_first", "tests/evaluation/test_verdict.py"),
-    Fault(
-        "evaluation/verdict.py", "for row in rows.tolist():", "for row in range(len(rows)):", "tests/evaluation/test_verdict.py"
-    ),
     Fault("evaluation/judgements.py", "self.scores_QOS, 0.0)", "self.scores_QOS, 1.0)", "tests/evaluation/test_verdict.py"),
     Fault(
         "evaluation/verdict_layouts.py",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +36,12 @@ class Cost:
                 "tokens_per_second": round(self.tokens / max(self.seconds, 1e-9), 1),
             }
         return {**bill, **self.extra}
+
+
+def totals(bills: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
+    """Seconds and FLOPs of some stages' bills, as metrics.json has them, together; one that says no FLOPs adds none."""
+    known = list(bills)
+    return sum(float(bill["seconds"]) for bill in known), sum(float(bill.get("flops", 0.0)) for bill in known)
 
 
 @contextmanager

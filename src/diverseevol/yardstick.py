@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from . import dist
 from .config import PoolConfig, RunConfig, validate
 from .errors import ConfigError, RunChangedError, RunFolderError
 from .evaluation.per_token import loss_per_token
+from .evaluation.tasks import TaskRequest, check_tasks, task_scores
 from .pool import Pool
 from .pool import fingerprint as pool_fingerprint
 from .pool.groups import group_names
@@ -28,9 +29,47 @@ from .status import round_named
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from .evaluation.tasks import TaskRequest
 
-Scores = dict[str, dict[str, dict[str, float]]]
+@dataclass(frozen=True)
+class Size:
+    """How much some held-out rows hold, in rows and in tokens that training would count."""
+
+    n_rows: int
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Held-out rows: what they are called, how much they hold, and each of their groups."""
+
+    name: str
+    n_rows: int
+    n_tokens: int
+    groups: dict[str, Size]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model's figures."""
+
+    model: str
+    n_chosen: int | None
+    heldout: dict[str, Any] | None
+    """As in metrics.json; None where nothing was asked or the weights are not kept."""
+    tasks: dict[str, dict[str, dict[str, float]]]
+    """As `task_scores` gives them."""
+    n_trained_on: int = 0
+    """How many of the held-out rows the model was trained on."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The table, one line a model; `heldout --json` prints it as it is."""
+
+    rows: Rows | None
+    models: tuple[Measured, ...]
+    not_kept: tuple[str, ...]
+    """Models that were not measured because their weights are not there."""
 
 
 @dataclass(frozen=True)
@@ -43,35 +82,13 @@ class Held:
     title: str
     groups: list[str] | None
 
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """Rows and trained tokens of each group."""
+    def rows(self) -> Rows:
+        """What a report says of them."""
         rows, tokens = Counter(self.groups or ()), Counter[str]()
         for name, n in zip(self.groups or (), self.pool.n_trained.tolist(), strict=bool(self.groups)):
             tokens[name] += n
-        return {name: (rows[name], tokens[name]) for name in sorted(rows)}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One model's figures."""
-
-    name: str
-    n_chosen: int | None
-    heldout: dict[str, Any] | None
-    """As in metrics.json; None where nothing was asked or the weights are not kept."""
-    tasks: Scores = field(default_factory=dict)
-    n_trained_on: int = 0
-    """How many of the held-out rows the model was trained on."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The table: one line a model."""
-
-    held: Held | None
-    models: tuple[Measured, ...]
-    not_kept: tuple[str, ...]
-    """Models that were not measured because their weights are not there."""
+        groups = {name: Size(rows[name], tokens[name]) for name in sorted(rows)}
+        return Rows(self.title, len(self.pool), int(self.pool.n_trained.sum()), groups)
 
 
 def measure_run(
@@ -104,8 +121,6 @@ def measure_run(
     stored = {key: value for key, value in run.config().items() if key not in ("versions", "fingerprint")}
     config = validate(stored | {"out": str(root)}).for_rounds()
     if tasks:
-        from .evaluation.tasks import check_tasks
-
         check_tasks(tasks)
     names = _asked(run, rounds)
     held = _file_rows(run, config, file, group, watch) if file else _own_rows(run, config, group)
@@ -116,12 +131,12 @@ def measure_run(
     if kept:
         before_loading()
         _measure(run, config, kept, held, tasks, watch)
-    models = tuple(_read(run, config, name, held, group, tasks) for name in names)
+    models = tuple(_read(run, name, held, tasks) for name in names)
     if len(names) == 1 and lacking and not kept and models[0].heldout is None:
         raise RunFolderError(
             f"the weights of {names[0]} of {root} are not kept, so it cannot be measured. Set keep: all before a run."
         )
-    return Report(held, models, tuple(name for name in lacking if name not in kept))
+    return Report(held.rows() if held else None, models, tuple(name for name in lacking if name not in kept))
 
 
 def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | None, folder: Path, watch: Watch) -> Report:
@@ -130,12 +145,11 @@ def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | Non
     Raises:
         ConfigError, PoolError, ModelError: as `measure_run`.
     """
+    from .evaluation.heldout import heldout_losses
     from .models import check_fits, load_model, load_tokenizer
     from .prepare import prepare
 
     if tasks:
-        from .evaluation.tasks import check_tasks
-
         check_tasks(tasks)
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
@@ -143,15 +157,9 @@ def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | Non
     groups = group_names(data.pool, group, "--group") if group else None
     held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
     model = load_model(config.model, "auto", config.trust_remote_code)
-    from .evaluation.heldout import heldout_losses
-
-    sums = heldout_losses(model, data.tokens, watch)
-    scores: Scores = {}
-    if tasks:
-        from .evaluation.tasks import task_scores
-
-        scores = task_scores(model, tokenizer, tasks)
-    return Report(held, (Measured(config.model, None, loss_per_token(sums, data.pool.n_trained, groups), scores),), ())
+    losses = loss_per_token(heldout_losses(model, data.tokens, watch), data.pool.n_trained, groups)
+    scores = task_scores(model, tokenizer, tasks) if tasks else {}
+    return Report(held.rows(), (Measured(config.model, None, losses, scores),), ())
 
 
 def _asked(run: RunFolder, rounds: str) -> list[str]:
@@ -226,7 +234,6 @@ def _measure(
 
 def _run_tasks(run: RunFolder, config: RunConfig, name: str, model: PreTrainedModel, tasks: TaskRequest) -> None:
     """Run the tasks whose results are not kept yet, and keep each one's."""
-    from .evaluation.tasks import task_scores
     from .models import load_tokenizer
 
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
@@ -236,20 +243,15 @@ def _run_tasks(run: RunFolder, config: RunConfig, name: str, model: PreTrainedMo
             run.save_task_scores(name, scores)
 
 
-def _read(
-    run: RunFolder, config: RunConfig, name: str, held: Held | None, group: str | None, tasks: TaskRequest | None
-) -> Measured:
+def _read(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | None) -> Measured:
     """What is kept of a model."""
-    metrics = {} if name == BASE else run.metrics(_index(name))
     losses, n_both = None, 0
     if held:
         sums = run.row_losses(held.key, name)
         losses = None if sums is None else loss_per_token(sums, held.pool.n_trained, held.groups)
-        if losses is None and held.key == OWN and group in (None, config.heldout_group):
-            losses = metrics.get("heldout")
         if name != BASE and held.key != OWN:
             chosen = np.array(sorted(run.chosen_before(_index(name) + 1)), dtype=np.int64)
             n_both = len(held.pool.rows_also_in(Pool.open(run.pool_dir).take(chosen)))
     known = run.task_scores(name)
     scores = {key: known[key] for key in map(tasks.key, tasks.names) if key in known} if tasks else {}
-    return Measured(name, metrics.get("n_chosen"), losses, scores, n_both)
+    return Measured(name, None if name == BASE else run.metrics(_index(name))["n_chosen"], losses, scores, n_both)

@@ -24,6 +24,8 @@ def run_dir(made_model, pool_file, tmp_path_factory):
     )
     assert ended.returncode == 0, ended.stderr
     assert "round 1:     4 new,     12 chosen" in ended.stderr
+    assert f"Done: 12 samples in {out}/rounds/01/subset.jsonl" in ended.stderr
+    assert f"What was chosen and why: diverseevol report {out} --out report.html" in ended.stderr
     return out
 
 

@@ -47,6 +47,7 @@ def test_tables_words_and_costs_are_shown(config_file):
     assert "2 seeds are few" in text
     assert ", ? TFLOPs; runs that share a stage saved " in text  # the trainer says nothing of its FLOPs
     assert f"Figures: {config_file.parent / 'c'}/comparison.csv" in text
+    assert f"a page: diverseevol report {config_file.parent / 'c'} --out compare.html" in text
     first_rows = [line.split()[:2] for line in text.splitlines() if line.strip().startswith("8 ")]
     assert first_rows[:2] == [["8", "k_center"], ["8", "random"]]
 

@@ -24,7 +24,11 @@ def written(file, *words):
 def test_what_it_writes_is_the_preset(preset, tmp_path):
     file = tmp_path / "my.yaml"
     said = written(file, "--preset", preset, "--pool", "p.jsonl", "--model", "m", "--out", "runs/mine").stdout
-    assert said == f"Wrote {file}. Next: diverseevol run {file}\n"
+    assert said == (
+        "pool.path is 'p.jsonl', which is not here: correct it in the file, unless it is a Hub id.\n"
+        "model is 'm', which is not here: correct it in the file, unless it is a Hub id.\n"
+        f"Wrote {file}. Next: diverseevol run {file}\n"
+    )
     assert load_config(file) == load_config(preset=preset, options=NAMED)
 
 
@@ -51,7 +55,8 @@ def test_keys_that_are_commented_out_show_the_default(preset, tmp_path):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_it_runs_as_written(preset, made_model, pool_file, tmp_path):
     file = tmp_path / "my.yaml"
-    written(file, "--preset", preset, "--pool", pool_file, "--model", made_model, "--out", tmp_path / "run")
+    said = written(file, "--preset", preset, "--pool", pool_file, "--model", made_model, "--out", tmp_path / "run").stdout
+    assert said == f"Wrote {file}. Next: diverseevol run {file}\n"
     rounds = list(evolve(load_config(file, SMALL)))
     assert [round_.n_chosen for round_ in rounds] == [8, 16]
     run = RunFolder(tmp_path / "run")

@@ -57,7 +57,7 @@ def test_json_holds_everything(files):
     assert set(first["tally"]) == {"wins", "ties", "losses", "win_rate", "share_changed"}
     assert set(first["orders"]) == {"first", "second", "effect", "interval"}
     assert len(first["questions"]) == 20
-    assert set(first["questions"][0]) == {"question_id", "category", "score", "opponent_score", "rs", "outcome", "is_changed"}
+    assert set(first["questions"][0]) == {"question_id", "score", "opponent_score", "rs", "outcome", "is_changed"}
     assert first["lengths"]["controlled"] > 0
     assert report["differences"][0]["finding"] in ("better", "worse", "no difference shown")
     assert report["length_correlation"] is None

@@ -238,6 +238,10 @@ def test_a_folder_of_runs_is_a_line_a_run(run_dir):
     out, err = ended.communicate(timeout=300)
     (line,) = out.splitlines()
     assert line.startswith(f"{run_dir}: finished; k_center; 2 of 2 rounds done, ")
+    with start("status", run_dir.parent, "--watch") as ended:
+        said = ended.communicate(timeout=300)[1]
+    assert said == f"Error: --watch follows one run, and {run_dir.parent} holds 1. Name one, such as {run_dir}.\n"
+    assert ended.returncode == 1
     (values,) = json.loads(start("status", run_dir.parent, "--json").communicate(timeout=300)[0])
     assert values["run"] == str(run_dir)
     assert overview_line(state()).startswith("runs/a: running (process 7 on far); k_center; round 1: train: 3 of 6 steps (50%)")

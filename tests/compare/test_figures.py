@@ -1,6 +1,5 @@
 import json
 
-import numpy as np
 import pytest
 import yaml
 
@@ -75,17 +74,3 @@ def test_what_was_lent_is_spent_once(tmp_path):
     assert cost["seconds"] == pytest.approx((1 + 100 + 500 + 20) + (1 + 200 + 500) + 1 + (1 + 50 + 500))
     assert cost["flops"] == pytest.approx(370e9)
     assert cost["seconds_saved_by_sharing"] == 620
-
-
-def test_response_tokens_are_counted_where_a_run_does_not_say(tmp_path, monkeypatch):
-    class FakePool:
-        n_trained = np.array([5, 6, 7, 8])
-
-    monkeypatch.setattr("diverseevol.compare.figures.Pool.open", lambda pool_dir: FakePool())
-    rounds = [round_of(1, 1), round_of(3, 1)]
-    for each in rounds:
-        del each["trained_tokens_chosen"]
-    run = folder(tmp_path, rounds)
-    run.save_picks(0, [{"row": 2}])
-    run.save_picks(1, [{"row": 0}, {"row": 3}])
-    assert [point.trained_tokens for point in points_of(run)] == [7, 20]

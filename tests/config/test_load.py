@@ -111,3 +111,12 @@ def test_help_and_config_errors_load_no_torch():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a.jsonl.gz", "a.json"])
+def test_data_given_as_a_config_is_told_apart(tmp_path, name):
+    (tmp_path / name).write_text(' \n[{"instruction": "a"}]')
+    with pytest.raises(ConfigError, match=f"{name}' is data, not a config file. Give it as --pool .*{name}."):
+        load_config(tmp_path / name)
+    (tmp_path / "c.json").write_text('{"rounds": 7, "pool": "p", "model": "m", "out": "o"}')
+    assert load_config(tmp_path / "c.json").rounds == 7

@@ -11,7 +11,7 @@ from diverseevol.evaluation import diversity
 from diverseevol.evaluation.cells import cell_entropy, cells_of_labels, share_hit
 from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
 from diverseevol.evaluation.diversity import draw_random_sets, measure_diversity, measure_pool
-from diverseevol.evaluation.text_diversity import Grams
+from diverseevol.evaluation.text_diversity import measure_words
 from diverseevol.vectors import open_vectors
 
 N = 60
@@ -32,7 +32,7 @@ def by_hand(rows):
     }
     found["mean_nearest_within"] = mean_nearest_within(POINTS, rows) if len(rows) > 1 else math.nan
     found |= {"cells_hit": share_hit(CELLS, rows), "cell_entropy": cell_entropy(CELLS, rows)}
-    return found | Grams.of([TEXTS[row] for row in rows]).measure(len(rows))
+    return found | measure_words([TEXTS[row] for row in rows], [len(rows)])[0]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_large_pools_are_represented_by_some_rows(monkeypatch):
     found = measure_pool(POINTS, seed=2, text_of=TEXTS.__getitem__)
     asked, read = (np.sort(np.random.default_rng(2).choice(N, n, replace=False)) for n in (11, 7))
     assert found["mean_nearest_within"] == mean_nearest_within(POINTS, np.arange(N), asked)
-    assert found["n_words"] == Grams.of([TEXTS[row] for row in read]).measure(7)["n_words"]
+    assert found["n_words"] == measure_words([TEXTS[row] for row in read], [7])[0]["n_words"]
 
 
 def test_the_band_is_mean_and_quantiles_over_the_sets(report):

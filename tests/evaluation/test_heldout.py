@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
+from diverseevol import dist
 from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.per_token import loss_per_token
@@ -64,3 +66,19 @@ def test_losses_that_are_not_finite_name_the_row(made_model):
         model.get_input_embeddings().weight[int(ROWS[4][5])] = float("nan")
     with pytest.raises(NonFiniteError, match=r"held-out loss of \d+ rows is not finite, first row"):
         heldout.heldout_losses(model, Tokens(), SimpleNamespace(task=SILENT.task))
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_all_ranks_together_count_every_token_once(made_model, monkeypatch, rank):
+    """One of three ranks, the others' sums taken as 0: it does every third batch, and its progress is everybody's."""
+    monkeypatch.setattr(heldout, "LOGITS_A_BATCH", 1)  # a batch a row: 25 rows, so that rank 2 has none left at the end
+    monkeypatch.setattr(dist, "world_size", lambda: 3)
+    monkeypatch.setattr(dist, "rank", lambda: rank)
+    monkeypatch.setattr(dist, "gather", lambda sums: [sums])
+    done = []
+    task = SimpleNamespace(advance=done.append)
+    watch = SimpleNamespace(task=lambda name, total, unit: nullcontext(task))
+    sums = heldout.heldout_losses(AutoModelForCausalLM.from_pretrained(made_model), Tokens(), watch)
+    assert sum(done) == Tokens.n_tokens.sum()
+    order = np.argsort(-Tokens.n_tokens, kind="stable")
+    assert np.flatnonzero(sums).tolist() == sorted(order[rank::3].tolist())

@@ -4,7 +4,7 @@ from math import log2
 import numpy as np
 import pytest
 
-from diverseevol.evaluation.text_diversity import Grams, words
+from diverseevol.evaluation.text_diversity import measure_words, words
 
 TEXTS = [["a b a", "b c"], ["A b!", "c"], [], ["", "a"], ["x y z x y z", "x y"], ["漢字 a1"]]
 
@@ -31,18 +31,17 @@ def test_words():
 @pytest.mark.parametrize("rows", [[0], [1], [4], [0, 1], [4, 0, 3, 1, 5], [5, 4, 3, 2, 1, 0], [2], [3]])
 def test_equals_the_definition(rows):
     texts = [TEXTS[row] for row in rows]
-    for n in range(len(rows) + 1):
-        assert Grams.of(texts).measure(n) == pytest.approx(by_hand(texts[:n]))
+    found = measure_words(texts, range(len(rows) + 1))
+    assert found == [pytest.approx(by_hand(texts[:n])) for n in range(len(rows) + 1)]
 
 
 def test_equals_the_definition_on_random_words():
     rng = np.random.default_rng(0)
     texts = [[" ".join(map(str, rng.integers(0, 12, rng.integers(0, 9)))) for _ in range(rng.integers(0, 4))] for _ in range(60)]
-    grams = Grams.of(texts)
-    for n in (1, 2, 17, 59, 60):
-        assert grams.measure(n) == pytest.approx(by_hand(texts[:n]))
+    sizes = [1, 2, 17, 59, 60]
+    assert measure_words(iter(texts), sizes) == [pytest.approx(by_hand(texts[:n])) for n in sizes]
 
 
 @pytest.mark.parametrize("texts", [[], [[]], [["", " "]], [["a"]], [["a", "b"]]])
 def test_hardly_any_text(texts):
-    assert Grams.of(texts).measure(len(texts)) == pytest.approx(by_hand(texts))
+    assert measure_words(texts, [len(texts)]) == [pytest.approx(by_hand(texts))]

@@ -85,7 +85,7 @@ def test_each_question_by_itself(tmp_path):
     assert [question.outcome for question in score.questions] == ["win", "lose", "tie", "win"]
     assert [question.is_changed for question in score.questions] == [True, False, True, False]
     first = score.questions[0]
-    assert (first.score, first.opponent_score, first.category) == (7.5, 6.5, None)
+    assert (first.score, first.opponent_score) == (7.5, 6.5)
     assert first.rs == pytest.approx(100 * 15 / 13)
 
 
@@ -130,29 +130,14 @@ def test_one_order_only(tmp_path):
     assert not score.problems
 
 
-def test_categories(tmp_path):
-    lines = [*FOUR[:4], ("c", 0, 7, 8), ("c", 1, None, 7)]
-    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", lines, category="all"))
-    assert score_file(verdicts).by_category["all"].n_questions == 3
-    assert score_file(verdicts).by_category["all"].value == pytest.approx(100 * 33 / 38)
-    named = [
-        {"question_id": q, "order": o, "score": s, "opponent_score": t, "category": q if q == "a" else "rest"}
-        for q, o, s, t in [("z", 0, None, None), *FOUR]  # the first question has no row among those that count
-    ]
-    by_category = score_file(read_verdicts(made.write(tmp_path / "named.jsonl", named))).by_category
-    assert {name: one.n_questions for name, one in by_category.items()} == {"a": 1, "rest": 3}
-    assert by_category["rest"].value == pytest.approx(100 * 44 / 39)
-
-
 def test_single_answers(tmp_path):
     rows = [(f"q{n}", 1 + n % 10) for n in range(20)]
-    score = score_file(read_verdicts(made.single(tmp_path / "v.jsonl", [*rows, ("bad", None)], category="c")))
+    score = score_file(read_verdicts(made.single(tmp_path / "v.jsonl", [*rows, ("bad", None)])))
     assert score.mean_score == score.value == 5.5
     assert (score.opponent, score.rs, score.opponent_mean_score, score.tally, score.orders) == (None,) * 5
     assert (score.n_questions, score.n_judged, score.n_judgements) == (21, 20, 20)
     expected = confidence_interval(ratio_of_sums(np.array([s for _, s in rows], dtype=float), np.ones(20)), 20)
     assert score.interval == expected
-    assert score.by_category["c"].value == 5.5
 
 
 def many(n, seed=0):

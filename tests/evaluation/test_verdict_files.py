@@ -16,15 +16,12 @@ from diverseevol.evaluation.verdict_files import find_verdict_files, read_verdic
 
 def test_own_layout(tmp_path):
     rows = [(7, 0, 8, 6.5), (7, 1, "7", "7.0"), ("x", 0, 1, 10), ("x", 1, 2, 9)]
-    verdicts = read_verdicts(
-        made.own(tmp_path / "v.jsonl", rows, question="Why?", category="c", answer="abc", opponent_answer="ab")
-    )
+    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", rows, question="Why?", answer="abc", opponent_answer="ab"))
     assert (verdicts.ours, verdicts.opponent) == ("m", "them")
     assert verdicts.question_ids == ("7", "x")
     assert verdicts.orders == (0, 1)
     assert verdicts.scores_QOS.tolist() == [[[8, 6.5], [7, 7]], [[1, 10], [2, 9]]]
     assert verdicts.lengths_QS.tolist() == [[3, 2], [3, 2]]
-    assert verdicts.categories == ("c", "c")
     assert made.kinds(verdicts.problems) == [("same_question", "x", None)]
 
 
@@ -202,7 +199,6 @@ def test_what_judge_writes_is_what_score_reads(tmp_path, template, replies):
         assert found.scores_QOS[:2].tolist() == [[[3]], [[6]]]
         assert made.kinds(found.problems) == [("unreadable", "8", 0), ("missing_question", "9", None)]
     assert found.problems[-2 if other else -1].detail == "not judged: no answer of opponent"
-    assert found.categories[0] == "c"
 
 
 def test_the_reason_that_the_judge_gave_is_shown(tmp_path):

@@ -387,3 +387,23 @@ def test_a_large_pool_stays_quick_and_small(visit, made, tmp_path):
     assert spent() - loaded < 1.5
     assert "Shown are 20,000 of the 21,000 rows" in page.locator("#map .lead").text_content()
     assert page.complaints == []
+
+
+def test_a_comparison_draws_its_differences_with_their_intervals(visit, made, tmp_path):
+    from diverseevol.report import write_report
+
+    write_report([made.make_comparison(tmp_path / "cmp")], tmp_path / "c.html")
+    page = visit(tmp_path / "c.html")
+    page.locator("#summary table").first.wait_for()
+    assert page.locator("#summary table").count() == 2
+    page.locator("[data-chart='difference-heldout-loss']").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('[data-chart=difference-heldout-loss]').data")
+    band = page.evaluate("() => document.querySelector('[data-chart=difference-heldout-loss]').data.map((one) => one.y)")
+    assert band == [[-0.3, -0.4], [-0.1, -0.2], [-0.2, -0.3], [0, 0]]
+    page.locator("[data-chart='difference-balanced-loss']").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('[data-chart=difference-balanced-loss]').data")
+    (point, _) = page.evaluate(
+        "() => document.querySelector('[data-chart=difference-balanced-loss]').data.map((one) => one.error_y)"
+    )
+    assert [round(point[name][0], 9) for name in ("array", "arrayminus")] == [0.2, 0.2]
+    assert page.complaints == []

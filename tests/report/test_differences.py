@@ -3,7 +3,7 @@ from diverseevol.report.differences import difference_charts, difference_rows, e
 
 def test_differences_by_round_with_the_line_that_they_are_held_against(made, opened, tmp_path):
     first, second = difference_charts(opened(made.make_comparison(tmp_path)))
-    assert (first.key, first.title) == ("difference-heldout-loss", "Held-out loss: difference to random")
+    assert (first.key, first.title) == ("difference-heldout-loss", "Held-out loss, to random")
     line, zero = first.series
     assert (line.name, line.role, line.x, line.y) == ("k_center", "main", [10.0, 14.0], [-0.2, -0.3])
     assert (line.low, line.high) == ([-0.3, -0.4], [-0.1, -0.2])

@@ -58,3 +58,17 @@ def test_the_page_needs_a_pages_name(whole_run, tmp_path):
     with pytest.raises(ConfigError, match="--out is '.*report.json', which is no page's name. Give a name that ends in .html."):
         write_report([whole_run], tmp_path / "report.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_point_has_its_interval_in_the_png_too(tmp_path):
+    from diverseevol.report.chart import Chart, Series
+    from diverseevol.report.png import _figure, _lines
+
+    for x, n_lines in (([1.0], 1), ([1.0, 2.0], 0)):
+        _, axes = _figure(6.4, 4.0)
+        low, high = [0.5] * len(x), [1.5] * len(x)
+        _lines(Chart("k", "t", "x", "y", (Series("a", x, [1.0] * len(x), "main", low, high),)), axes)
+        lines = [each for each in axes.collections if type(each).__name__ == "LineCollection"]
+        assert len(lines) == n_lines
+        assert len(axes.collections) == 1  # a band otherwise
+        assert not lines or lines[0].get_segments()[0].tolist() == [[1.0, 0.5], [1.0, 1.5]]

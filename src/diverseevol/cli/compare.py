@@ -90,7 +90,9 @@ def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
         f"Spent in all: {duration(spent['seconds'])}, {_tera(spent['flops'])} TFLOPs; runs that share a stage saved "
         f"{duration(spent['seconds_saved_by_sharing'])}."
     )
-    typer.echo(f"Figures: {stored['folder']}/comparison.csv, comparison.json and runs/")
+    typer.echo(
+        f"Figures: {stored['folder']}/comparison.csv, comparison.json and runs/; a page: diverseevol report {stored['folder']} --out compare.html"
+    )
 
 
 def measure_table(comparison: Comparison, measure: Measure) -> Table:

@@ -65,7 +65,8 @@ def subject_of_run(run: RunFolder, embeddings: str, model: str | None, labels: s
     vectors, source = _vectors_of_run(run, pool, embeddings, model, watch)
     sizes = np.cumsum([len(run.picks(index)) for index in rounds]).tolist()
     chosen = np.array(run.chosen_before(rounds[-1] + 1), dtype=np.int64)
-    return Subject(vectors, source, chosen, tuple(rounds), tuple(sizes), column, _text_of(pool), _choosable(run, pool))
+    choosable = np.setdiff1d(np.arange(len(pool)), pool.rows_of(run.barred_ids()))
+    return Subject(vectors, source, chosen, tuple(rounds), tuple(sizes), column, _text_of(pool), choosable)
 
 
 def subject_of_vectors(embeddings: str, chosen: Path | None, labels: str | None, columns: Path | None, watch: Watch) -> Subject:
@@ -106,14 +107,6 @@ def _vectors_of_run(run: RunFolder, pool: Pool, embeddings: str, model: str | No
     if ids is not None:
         _check_ids(ids, pool)
     return vectors, embeddings
-
-
-def _choosable(run: RunFolder, pool: Pool) -> np.ndarray | None:
-    """The rows that are not held out, nor copies of those; None: all."""
-    files = [file for file in (run.holdout_file, run.holdout_copies_file) if file.exists()]
-    if not files:
-        return None
-    return np.setdiff1d(np.arange(len(pool)), pool.rows_of([name for file in files for name in file.read_text("utf-8").split()]))
 
 
 def _check_ids(ids: Ids, pool: Pool) -> None:

@@ -6,8 +6,10 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..evaluation.tasks import TaskRequest
-    from ..yardstick import Measured, Report
+    from ..yardstick import Measured, Report, Rows
 
 N_GROUPS = 20
 FILE_WIDTH = 160
@@ -102,17 +104,17 @@ def _quiet() -> None:
 
 def _print(report: Report, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(as_values(report), ensure_ascii=False))
+        typer.echo(json.dumps(asdict(report), ensure_ascii=False))
         return
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     console.print(models_table(report))
-    if report.held and report.held.groups and any(one.heldout for one in report.models):
-        console.print(groups_table(report))
+    if report.rows and report.rows.groups and any(one.heldout for one in report.models):
+        console.print(groups_table(report.rows, report.models))
     for one in report.models:
         if one.n_trained_on:
-            typer.echo(f"{one.name} was trained on {one.n_trained_on:,} of these rows: its loss on them proves nothing.")
+            typer.echo(f"{one.model} was trained on {one.n_trained_on:,} of these rows: its loss on them proves nothing.")
     if report.not_kept:
         typer.echo(f"Not measured, for the weights are not kept (keep: all keeps every round's): {', '.join(report.not_kept)}.")
 
@@ -122,10 +124,10 @@ def models_table(report: Report) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    held, models = report.held, report.models
+    rows, models = report.rows, report.models
     losses = [one.heldout or {} for one in models]
     columns = {"samples": ["" if one.n_chosen is None else f"{one.n_chosen:,}" for one in models]}
-    if held:
+    if rows:
         columns["loss"] = [_figure(found.get("loss")) for found in losses]
         columns["perplexity"] = [_figure(found.get("perplexity"), ",.2f") for found in losses]
     has_groups = any("by_group" in found for found in losses)
@@ -135,7 +137,7 @@ def models_table(report: Report) -> Table:
     figures = [task_figures(one) for one in models]
     for name in dict.fromkeys(name for of_model in figures for name in of_model):
         columns[name] = [_figure(of_model.get(name)) for of_model in figures]
-    title = f"{held.title}: {len(held.pool):,} rows, {int(held.pool.n_trained.sum()):,} trained tokens" if held else "lm-eval"
+    title = f"{rows.name}: {rows.n_rows:,} rows, {rows.n_tokens:,} trained tokens" if rows else "lm-eval"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", overflow="fold")
     for heading in columns:
@@ -144,7 +146,7 @@ def models_table(report: Report) -> Table:
     if has_groups:
         table.add_column("worst group", overflow="fold")
     for one, *cells, worst in zip(models, *columns.values(), names, strict=True):
-        table.add_row(one.name, *cells, *([worst] if has_groups else []))
+        table.add_row(one.model, *cells, *([worst] if has_groups else []))
     return table
 
 
@@ -162,51 +164,30 @@ def task_figures(one: Measured) -> dict[str, float]:
     return figures
 
 
-def groups_table(report: Report) -> Table:
+def groups_table(rows: Rows, models: Sequence[Measured]) -> Table:
     """A line a group: the loss of the first and of the last model that has one, the worst group first."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    assert report.held is not None
-    with_losses = [one for one in report.models if "by_group" in (one.heldout or {})]
+    with_losses = [one for one in models if "by_group" in (one.heldout or {})]
     shown = with_losses if len(with_losses) == 1 else [with_losses[0], with_losses[-1]]
     table = Table(title="Loss by group", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("group", overflow="fold")
-    for heading in ("rows", "tokens", *(one.name for one in shown), "perplexity"):
+    for heading in ("rows", "tokens", *(one.model for one in shown), "perplexity"):
         table.add_column(heading, justify="right")
-    sizes, last = report.held.sizes(), (shown[-1].heldout or {})["by_group"]
+    last = (shown[-1].heldout or {})["by_group"]
     order = sorted(last, key=lambda name: -last[name])
     from ..evaluation.per_token import perplexity
 
     for name in order[:N_GROUPS]:
         losses = [(one.heldout or {})["by_group"].get(name) for one in shown]
-        rows, tokens = sizes.get(name, (0, 0))
-        table.add_row(name, f"{rows:,}", f"{tokens:,}", *map(_figure, losses), _figure(perplexity(last[name]), ",.2f"))
+        size = rows.groups[name]
+        table.add_row(
+            name, f"{size.n_rows:,}", f"{size.n_tokens:,}", *map(_figure, losses), _figure(perplexity(last[name]), ",.2f")
+        )
     if len(order) > N_GROUPS:
         table.caption = f"{len(order) - N_GROUPS} more groups, all with lower losses: --json names them."
     return table
-
-
-def as_values(report: Report) -> dict[str, Any]:
-    """Everything as plain values."""
-    held = report.held
-    rows = held and {
-        "name": held.title,
-        "n_rows": len(held.pool),
-        "n_tokens": int(held.pool.n_trained.sum()),
-        "groups": {name: {"n_rows": sizes[0], "n_tokens": sizes[1]} for name, sizes in held.sizes().items()},
-    }
-    models = [
-        {
-            "model": one.name,
-            "n_chosen": one.n_chosen,
-            "heldout": one.heldout,
-            "tasks": one.tasks,
-            "n_trained_on": one.n_trained_on,
-        }
-        for one in report.models
-    ]
-    return {"rows": rows or None, "models": models, "not_kept": list(report.not_kept)}
 
 
 def _figure(value: float | None, form: str = ".4f") -> str:

@@ -65,6 +65,7 @@ def run_loop(config: RunConfig) -> None:
         watch.note(f"Done: {last.n_chosen} samples in {last.subset_path}")
         if last.model_dir.is_dir():
             watch.note(f"Model: {last.model_dir}")
+        watch.note(f"What was chosen and why: diverseevol report {config.out} --out report.html")
     dist.barrier()
 
 

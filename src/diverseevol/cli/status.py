@@ -37,11 +37,14 @@ def status(
 
     Of a folder with run folders below it, such as a comparison's, it says so in a line a run.
     """
+    from ..errors import RunFolderError
     from ..run_folder import runs_below
     from ..status import run_status
     from .status_text import overview_line, status_lines
 
     if below := runs_below(run):
+        if is_watching:
+            raise RunFolderError(f"--watch follows one run, and {run} holds {len(below)}. Name one, such as {below[-1]}.")
         states = [run_status(root) for root in below]
         for line in [json.dumps(states, ensure_ascii=False)] if as_json else map(overview_line, states):
             typer.echo(line)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..evaluation.comparison import Measure, Point
-from ..pool import Pool
+from ..ledger import totals
 from ..run_folder import RunFolder
 
 LOSS = Measure("heldout_loss", "held-out loss")
@@ -31,13 +31,12 @@ def points_of(run: RunFolder) -> tuple[Point, ...]:
     points = []
     for index, metrics in enumerate(rounds):
         used = [rounds[at]["stages"].get(name) for at, name in _stages_used(index, is_chain)]
-        bills = [bill for bill in used if bill is not None]
-        flops = float(sum(bill.get("flops", 0.0) for bill in bills))
+        seconds, flops = totals(bill for bill in used if bill is not None)
         points.append(
             Point(
                 n_samples=int(metrics["n_chosen"]),
-                trained_tokens=_trained_tokens(run, index, metrics),
-                seconds=float(sum(bill["seconds"] for bill in bills)),
+                trained_tokens=int(metrics["trained_tokens_chosen"]),
+                seconds=seconds,
                 flops=flops if "flops" in metrics["stages"]["train"] else None,  # a trainer outside need not say
                 values=_values(metrics["heldout"]),
             )
@@ -50,19 +49,14 @@ def spent(runs: Iterable[RunFolder]) -> dict[str, float | None]:
 
     FLOPs are None where training was somebody else's.
     """
-    seconds = flops = lent_seconds = 0.0
+    own, lent = list[dict[str, Any]](), list[dict[str, Any]]()
     is_known = True
-    for run in runs:
-        for index in run.rounds_done():
-            metrics = run.metrics(index)
-            is_known &= "flops" in metrics["stages"]["train"]
-            for name, bill in metrics["stages"].items():
-                if name in metrics.get("lent", {}).get("stages", ()):
-                    lent_seconds += bill["seconds"]
-                else:
-                    seconds += bill["seconds"]
-                    flops += bill.get("flops", 0.0)
-    return {"seconds": seconds, "flops": flops if is_known else None, "seconds_saved_by_sharing": lent_seconds}
+    for metrics in (run.metrics(index) for run in runs for index in run.rounds_done()):
+        is_known &= "flops" in metrics["stages"]["train"]
+        for name, bill in metrics["stages"].items():
+            (lent if name in metrics.get("lent", {}).get("stages", ()) else own).append(bill)
+    seconds, flops = totals(own)
+    return {"seconds": seconds, "flops": flops if is_known else None, "seconds_saved_by_sharing": totals(lent)[0]}
 
 
 def _stages_used(index: int, is_chain: bool) -> list[tuple[int, str]]:
@@ -79,10 +73,3 @@ def _values(heldout: dict[str, Any]) -> dict[str, float]:
     if "balanced_loss" in heldout:
         values[BALANCED.name] = float(heldout["balanced_loss"])
     return values
-
-
-def _trained_tokens(run: RunFolder, index: int, metrics: dict[str, Any]) -> int:
-    """Response tokens chosen so far; runs of older versions do not say."""
-    if "trained_tokens_chosen" in metrics:
-        return int(metrics["trained_tokens_chosen"])
-    return int(Pool.open(run.pool_dir).n_trained[run.chosen_before(index + 1)].sum())

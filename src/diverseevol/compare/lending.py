@@ -54,27 +54,28 @@ def borrow(experiment: Experiment, arm: str, seed: int, config: RunConfig) -> No
 
 
 def _borrow(experiment: Experiment, arm: str, seed: int, run: RunFolder) -> None:
-    started = [(other, each) for each in experiment.seeds for other in experiment.arms if experiment.run(other, each).is_done(0)]
-    for other, each in started:
-        _check_same_data(experiment.run(other, each), run)
-    for other, each in started:
+    others = [(other, each, experiment.run(other, each)) for each in experiment.seeds for other in experiment.arms]
+    started = [(other, each, lender) for other, each, lender in others if lender.is_done(0)]
+    for _, _, lender in started:
+        _check_same_data(lender, run)
+    for _, each, lender in started:
         if each == seed or not is_drawn_by_seed(experiment.config):
-            lend_pool(experiment.run(other, each), run)
+            lend_pool(lender, run)
         if each == seed or not experiment.config.pool.holdout:
-            lend_heldout(experiment.run(other, each), run)
+            lend_heldout(lender, run)
     if arm == FULL:
         return
-    lenders = [
-        other for other, each in started if each == seed and other != FULL and _may_lend_start(experiment.run(other, seed), run)
-    ]
-    # First those that have asked the model the same of the pool; others lend the model alone.
-    for with_signals in (True, False):
-        for other in lenders:
-            if _asks_the_same(experiment, arm, other, seed) or not with_signals:
-                lend_start(experiment.run(other, seed), run, with_signals)
+    may_lend = {
+        other: lender for other, each, lender in started if each == seed and other != FULL and _may_lend_start(lender, run)
+    }
+    # Rather one that has asked the model the same of the pool; others lend the model alone.
+    asks_the_same = [lender for other, lender in may_lend.items() if _asks_the_same(experiment, arm, other, seed)]
+    lenders = [*asks_the_same, *may_lend.values()]
+    if lenders:
+        lend_start(lenders[0], run, with_signals=bool(asks_the_same))
     if experiment.config.embed.model and Signal.EMBEDDING in _needs(experiment.run_config(arm, seed)):
-        for other, each in started:
-            lend_outer_bill(experiment.run(other, each), run)
+        for _, _, lender in started:
+            lend_outer_bill(lender, run)
 
 
 def lend_pool(lender: RunFolder, borrower: RunFolder) -> None:
@@ -86,7 +87,7 @@ def lend_pool(lender: RunFolder, borrower: RunFolder) -> None:
 
 def lend_heldout(lender: RunFolder, borrower: RunFolder) -> None:
     """Lend the held-out rows without the losses of the lender's rounds, where the borrower has none."""
-    if lender.heldout_dir.is_dir() and not borrower.heldout_dir.exists():
+    if not borrower.heldout_dir.exists():
         with replacing(borrower.heldout_dir) as partial:
             link_tree(lender.heldout_dir, partial, without=lender.losses_dir)
 
@@ -102,7 +103,7 @@ def lend_start(lender: RunFolder, borrower: RunFolder, with_signals: bool) -> No
     stages = [name for name in metrics["stages"] if name != "select"]  # picks are read again and billed anew, at nothing
     metrics["lent"] = {"from": lender.root.name, "stages": stages}
     mine, yours = (run.row_losses_file(OWN, round_name(0)) for run in (lender, borrower))
-    if mine.exists() and not yours.exists():
+    if not yours.exists():
         with replacing(yours) as partial:
             link_tree(mine, partial)
     parts = [lender.chosen_file(0), lender.subset_file(0), lender.model_dir(0)]

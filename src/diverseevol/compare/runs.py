@@ -13,12 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import dist
 from ..config import RunConfig
 from ..errors import RunFolderError
 from ..evaluation.comparison import Comparison, Run, compare_runs
 from ..evaluation.comparison_words import in_words, remarks, rows
 from ..files import write_json, write_text
+from ..ledger import totals
 from ..pool import Pool, read_rows_file
 from ..progress import SILENT, Watch, duration
 from ..run_folder import RunFolder, locked
@@ -106,7 +109,7 @@ def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -
 
 
 def _round_line(metrics: dict[str, Any]) -> str:
-    seconds = sum(bill["seconds"] for bill in metrics["stages"].values())
+    seconds, _ = totals(metrics["stages"].values())
     loss = metrics["heldout"]["loss"]
     return f"round {metrics['round']}, {metrics['n_chosen']} samples, held-out loss {loss:.4f} ({duration(seconds)})"
 
@@ -115,7 +118,7 @@ def _n_rows(experiment: Experiment, seed: int) -> int:
     """How many rows of the pool may be chosen."""
     run, exclude = experiment.run(experiment.scheduled[0], seed), experiment.config.selection.exclude
     pool = Pool.open(run.pool_dir)
-    files = [Path(exclude)] if exclude else []
-    if experiment.config.pool.holdout:
-        files += [file for file in (run.holdout_file, run.holdout_copies_file) if file.exists()]
-    return len(pool) - len({row for file in files for row in read_rows_file(file, pool).tolist()})
+    barred = pool.rows_of(run.barred_ids())
+    if exclude:
+        barred = np.union1d(barred, read_rows_file(Path(exclude), pool))
+    return len(pool) - len(barred)

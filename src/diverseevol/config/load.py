@@ -19,6 +19,9 @@ from .explain import explain
 from .models import RunConfig
 from .presets import PRESETS
 
+DATA = (".jsonl", ".csv", ".parquet", ".gz", ".zst")
+"""How files end that are no configuration."""
+
 
 def load_config(
     file: str | Path | None = None,
@@ -92,6 +95,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
         ConfigError: no such file, not UTF-8, not YAML, a key given twice, or something else than a mapping.
     """
     try:
+        if file.suffix in DATA or (file.suffix == ".json" and _begins_a_list(file)):
+            raise ConfigError(f"{str(file)!r} is data, not a config file. Give it as --pool {file}.")
         text = file.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"no config file {str(file)!r}. `diverseevol init {file}` writes one.") from None
@@ -103,6 +108,11 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"config file {str(file)!r} holds a {type(values).__name__}, not `key: value` lines.")
     return values
+
+
+def _begins_a_list(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(100).lstrip().startswith(b"[")
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ..vendi import ORDERS, vendi_score, vendi_scores
 from .cells import cell_entropy, share_hit
 from .coverage import distances_to_prefixes, mean_nearest_within
 from .nearest import Vectors, check_rows
-from .text_diversity import Grams
+from .text_diversity import measure_words
 
 __all__ = ["DiversityReport", "measure_diversity", "measure_pool", "vendi_score"]
 
@@ -172,7 +172,7 @@ def measure_pool(
         if cells is not None:
             found |= {"cells_hit": share_hit(cells, everything), "cell_entropy": cell_entropy(cells, everything)}
         if text_of is not None:
-            found |= Grams.of(map(text_of, read.tolist())).measure(len(read))
+            found |= measure_words(map(text_of, read.tolist()), [len(read)])[0]
         task.advance()
     return found
 
@@ -192,8 +192,7 @@ def _of_order(
         found["cells_hit"] = [share_hit(cells, order[:n]) for n in sizes]
         found["cell_entropy"] = [cell_entropy(cells, order[:n]) for n in sizes]
     if text_of is not None:
-        grams = Grams.of(map(text_of, order.tolist()))
-        measured = [grams.measure(n) for n in sizes]
+        measured = measure_words(map(text_of, order.tolist()), sizes)
         found |= {name: [values[name] for values in measured] for name in measured[0]}
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
 

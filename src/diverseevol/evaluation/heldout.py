@@ -42,7 +42,7 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
             losses = _row_losses(model, tokens, rows)
             if start + dist.rank() < len(batches):
                 sums[rows] = losses
-            task.advance(float(tokens.n_tokens[rows].sum()) * dist.world_size())
+            task.advance(float(sum(tokens.n_tokens[each].sum() for each in batches[start : start + dist.world_size()])))
     model.train(was_training)
     sums = np.asarray(np.stack(dist.gather(sums)).sum(axis=0))
     if not np.isfinite(sums).all():

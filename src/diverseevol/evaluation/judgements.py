@@ -54,7 +54,6 @@ class Verdicts:
         opponent: Name of the opponent; None for single-answer judgements.
         question_ids: In the file's order.
         questions: Their texts, empty where unknown.
-        categories: Of the questions; None where unknown.
         orders: Which orders the file holds, ascending: 0 ours first, 1 second.
         scores_QOS: (Q, O, S) as judged, NaN in every side of a judgement that does not count; S is 1 for single answers, else 2.
         lengths_QS: (Q, S) characters of the answers, NaN where unknown.
@@ -66,7 +65,6 @@ class Verdicts:
     opponent: str | None
     question_ids: tuple[str, ...]
     questions: tuple[str, ...]
-    categories: tuple[str | None, ...]
     orders: tuple[int, ...]
     scores_QOS: NDArray[np.float64]
     lengths_QS: NDArray[np.float64]

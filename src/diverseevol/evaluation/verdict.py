@@ -36,20 +36,11 @@ class QuestionScore:
     """One question: scores averaged over the orders that count, their ratio in percent, the outcome, and whether it hangs on the order."""
 
     question_id: str
-    category: str | None
     score: float | None
     opponent_score: float | None
     rs: float | None
     outcome: Outcome | None
     is_changed: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class CategoryScore:
-    """The questions of one category: how many count, and their RS (or mean score)."""
-
-    n_questions: int
-    value: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +83,6 @@ class FileScore:
         rs_of_questions: Mean over questions of each one's own RS, so that questions with high scores weigh no more than others.
         tally: None without an opponent, or where no question is complete.
         orders: None without both orders.
-        by_category: Empty where the file names no categories.
         lengths: None where no answer's length is known.
     """
 
@@ -111,7 +101,6 @@ class FileScore:
     rs_of_questions: float | None
     tally: Tally | None
     orders: OrderReport | None
-    by_category: dict[str, CategoryScore]
     lengths: LengthReport | None
     questions: tuple[QuestionScore, ...]
     problems: tuple[Problem, ...]
@@ -150,7 +139,6 @@ def score_file(verdicts: Verdicts, seed: int = 0) -> FileScore:
         rs_of_questions=float(np.mean(ratios)) if ratios else None,
         tally=_tally(questions),
         orders=_orders(verdicts, judged_rows, seed),
-        by_category=_by_category(verdicts, judged_rows),
         lengths=length_report(
             sums_QS[judged_rows],
             verdicts.lengths_QS[judged_rows],
@@ -182,7 +170,6 @@ def _question_score(verdicts: Verdicts, row: int) -> QuestionScore:
     is_complete = len(means_S) == 2 and len(scores_OS) == len(verdicts.orders)
     return QuestionScore(
         question_id=verdicts.question_ids[row],
-        category=verdicts.categories[row],
         score=means_S[0] if means_S else None,
         opponent_score=means_S[1] if len(means_S) == 2 else None,
         rs=100 * means_S[0] / means_S[1] if len(means_S) == 2 and means_S[1] else None,
@@ -221,17 +208,3 @@ def _orders(verdicts: Verdicts, rows: NDArray[np.int64], seed: int) -> OrderRepo
         return None
     of_first, of_second = (ratio_of_sums(100 * sums_QS[:, 0], sums_QS[:, 1]) for sums_QS in sums_OQS)
     return OrderReport(first, second, first - second, confidence_interval(difference(of_first, of_second), len(rows), seed))
-
-
-def _by_category(verdicts: Verdicts, rows: NDArray[np.int64]) -> dict[str, CategoryScore]:
-    members: dict[str, list[int]] = {}
-    for row in rows.tolist():
-        category = verdicts.categories[row]
-        if category is not None:
-            members.setdefault(category, []).append(row)
-    scores = {}
-    for category, used in members.items():
-        sums_QS, n_judgements = verdicts.sums_QS[used], int(verdicts.counts_QO[used].sum())
-        value = float(sums_QS[:, 0].sum() / n_judgements) if verdicts.opponent is None else _rs(sums_QS)
-        scores[category] = CategoryScore(len(used), value)
-    return scores

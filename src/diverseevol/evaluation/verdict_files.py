@@ -192,7 +192,6 @@ def _arrays(path: Path, reading: _Reading) -> Verdicts:
         opponent=reading.models[1] if reading.n_sides == 2 else None,
         question_ids=question_ids,
         questions=questions,
-        categories=tuple(None if record.get("category") is None else str(record["category"]) for record in records),
         orders=orders,
         scores_QOS=scores_QOS,
         lengths_QS=lengths_QS,

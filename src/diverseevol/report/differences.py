@@ -38,9 +38,9 @@ def difference_charts(subject: Subject) -> Iterator[Chart]:
         better = "below" if measure["is_lower_better"] else "above"
         yield Chart(
             key=f"difference-{measure['name'].replace('_', '-')}",
-            title=f"{capital(measure['title'])}: difference to {plain(reference, 80)}",
+            title=f"{capital(measure['title'])}, to {plain(reference, 80)}",
             x_title=SAMPLES,
-            y_title="nats a token",
+            y_title="difference in nats a token",
             series=(*series, Series(reference, places, [0.0] * len(places), "random")),
             note=f"Paired by seed; {better} the line of {plain(reference, 80)} is better. A band that leaves that line out is a difference "
             f"that is shown ({comparison['confidence'][reference]:.1%} intervals).",

@@ -84,7 +84,9 @@ def _lines(chart: Chart, axes: Axes) -> None:
     for each, style in _styles(chart.series):
         x, y = _numbers(each.x), _numbers(each.y)
         axes.plot(x, y, label=_text(each.name), markersize=4 if len(x) <= 15 else 0, linewidth=1.6, **style)
-        if each.low is not None and each.high is not None:
+        if each.low is not None and each.high is not None and len(x) == 1:  # no band has room there
+            axes.vlines(x, _numbers(each.low), _numbers(each.high), color=style["color"], linewidth=1.2)
+        elif each.low is not None and each.high is not None:
             axes.fill_between(x, _numbers(each.low), _numbers(each.high), color=style["color"], alpha=0.15, linewidth=0)
     if chart.is_log:
         axes.set_xscale("log")

@@ -73,9 +73,7 @@ class RunData:
     @cached_property
     def unchoosable_rows(self) -> NDArray[np.int64]:
         """Pool rows that are held out, or copies of such rows."""
-        files = (self.folder.holdout_file, self.folder.holdout_copies_file)
-        ids = [name for file in files if file.exists() for name in file.read_text("utf-8").split()]
-        return self.pool.rows_of(ids)
+        return self.pool.rows_of(self.folder.barred_ids())
 
     @property
     def is_full(self) -> bool:

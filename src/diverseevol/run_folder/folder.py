@@ -98,6 +98,11 @@ class RunFolder:
     all_verdicts_dir = Below("verdicts")
     """Verdicts on the answers to every benchmark."""
 
+    def barred_ids(self) -> list[str]:
+        """The ids of the rows that are never chosen: those of `pool.holdout` and their copies."""
+        files = (self.holdout_file, self.holdout_copies_file)
+        return [name for file in files if file.exists() for name in file.read_text("utf-8").split()]
+
     def other_heldout_dir(self, rows: str) -> Path:
         """Another file's held-out rows, prepared like the pool; `rows` is its fingerprint."""
         return self.heldout_dir / "files" / rows

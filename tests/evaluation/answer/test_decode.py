@@ -6,10 +6,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from diverseevol.errors import NonFiniteError
-from diverseevol.evaluation.answer import choose, draw
-from diverseevol.evaluation.answer.choose import Chooser
+from diverseevol.evaluation.answer import choose
+from diverseevol.evaluation.answer.choose import Chooser, exact_scores
 from diverseevol.evaluation.answer.decode import decode
-from diverseevol.evaluation.answer.exact import exact_scores
 from diverseevol.evaluation.answer.sampling import SAMPLINGS, uniforms
 
 N = 14
@@ -155,14 +154,14 @@ def test_near_ties_are_decided_the_same_in_every_batch(model, texts, monkeypatch
 
     together = answers(list(range(len(texts))))
     assert {row: answers([row])[row] for row in range(len(texts))} == together
-    monkeypatch.setattr(draw, "ROUNDING", 0.0)
+    monkeypatch.setattr(choose, "ROUNDING", 0.0)
     if sampling == "greedy":
         assert {row: answers([row])[row] for row in range(len(texts))} != together  # the noise does decide where it is let
 
 
 def test_no_float64_in_other_precisions(model, texts, monkeypatch):
     monkeypatch.setattr(choose, "exact_scores", lambda *words: pytest.fail("asked for float64"))
-    monkeypatch.setattr(draw, "ROUNDING", 1.0)
+    monkeypatch.setattr(choose, "ROUNDING", 1.0)
     assert run(model.bfloat16(), texts[:2])
 
 

@@ -1,4 +1,4 @@
-"""The answers to one benchmark by one model, on disk: appended a line at a time, resumed after any kill, finished in the benchmark's order.
+"""The answers to one benchmark by one model, on disk: appended a line a question, resumed after any kill, finished in the benchmark's order.
 
     round-03.settings.json     what the answers depend on; the same command with another setting is refused
     round-03.unfinished/       a file of lines for each process and start; a line that a kill cut off is left out and asked again
@@ -11,18 +11,38 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ... import dist
 from ...errors import AnswersError
 from ...files import read_json, remove, write_json, write_jsonl
+from ...pool.sample import Sample
 from ...run_folder import flat, locked
+from ..questions import Question
 
 SYNC_SECONDS = 5.0
 Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One turn's answer.
+
+    Attributes:
+        text: What was generated, special tokens left out.
+        n_tokens: Its tokens, without the one that ended it; None where a server does not say.
+        finish: eos or length.
+        asked: The dialogue as it was asked, if it had to be shortened.
+    """
+
+    text: str
+    n_tokens: int | None
+    finish: str
+    asked: Sample | None
 
 
 class AnswerFile:
@@ -127,3 +147,28 @@ class AnswerFile:
 def key_of(question_id: int | str) -> str:
     """A question's id as a key: 1 and "1" are two questions."""
     return json.dumps(question_id)
+
+
+def answer_line(question: Question, said: Sequence[Said], model: str) -> Line:
+    """The line of a question; of several turns the last one's question, answer and end are the line's."""
+    last = said[-1]
+    line: Line = {
+        "question_id": question.id,
+        "question": _text(question, len(said) - 1),
+        "category": question.category,
+        "answer": last.text,
+    }
+    if len(said) > 1:
+        line |= {"questions": list(question.turns[: len(said)]), "turns": [turn.text for turn in said]}
+    line |= {"n_tokens": last.n_tokens, "finish": last.finish, "is_cut": any(turn.asked for turn in said), "model": model}
+    if last.asked:
+        line["asked"] = [
+            {"role": turn.role, "content": turn.text, **({"input": turn.input} if turn.input else {})}
+            for turn in last.asked.turns
+        ]
+    return line
+
+
+def _text(question: Question, turn: int) -> str:
+    text = question.turns[turn]
+    return f"{text}\n{question.input}" if question.input and turn == 0 else text

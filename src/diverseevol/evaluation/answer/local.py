@@ -19,9 +19,9 @@ from ... import dist
 from ...errors import ModelError
 from ...progress import Task
 from ..questions import Question
+from .answer_file import Line, Said, answer_line
 from .choose import Chooser
 from .decode import decode
-from .line import Said, answer_line
 from .prompts import Prompt, Prompts
 from .sampling import Sampling, uniforms
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROWS = {"cpu": 64}
 ROWS_ELSEWHERE = 128
-Write = Callable[[dict[str, Any]], None]
+Write = Callable[[Line], None]
 
 
 @dataclass

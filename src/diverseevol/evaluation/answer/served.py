@@ -22,7 +22,7 @@ from ...progress import SILENT, Task, Watch
 from ..api_client import ApiClient, Reply, Route, Trouble
 from ..api_patience import Patience
 from ..questions import Question
-from .line import Said, answer_line
+from .answer_file import Line, Said, answer_line
 from .prompts import Prompts, dialogue
 from .sampling import Sampling, uniforms
 
@@ -59,7 +59,7 @@ class ServedModel:
     watch: Watch = SILENT
     _takes_top_k: bool = field(default=True, init=False)
 
-    def answer(self, questions: Sequence[Question], write: Callable[[dict[str, Any]], None], task: Task) -> None:
+    def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:
         """Answer the questions, on rank 0.
 
         Raises:
@@ -69,7 +69,7 @@ class ServedModel:
         if dist.is_main():
             asyncio.run(self._answer(deque(questions), write, task))
 
-    async def _answer(self, queue: deque[Question], write: Callable[[dict[str, Any]], None], task: Task) -> None:
+    async def _answer(self, queue: deque[Question], write: Callable[[Line], None], task: Task) -> None:
         patience = Patience(self.watch, first_wait=self.first_wait)
         async with ApiClient(self.base_url, self.key, self.timeout) as client:
 

@@ -44,7 +44,8 @@ function lines(chart) {
   const styles = looks(chart.series);
   chart.series.forEach((one, at) => {
     const { color, dash, symbol } = styles[at];
-    if (one.low) {
+    const isPoint = one.low && one.x.length === 1; // no band has room there
+    if (one.low && !isPoint) {
       const edge = { x: one.x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
       traces.push({ ...edge, y: one.low }, { ...edge, y: one.high, fill: "tonexty", fillcolor: fade(color, 0.16) });
     }
@@ -53,6 +54,7 @@ function lines(chart) {
       x: one.x, y: one.y, name: safe(one.name), mode: isLevel || one.x.length > 15 ? "lines" : "lines+markers",
       line: { color, dash, width: one.role === "main" ? 2.6 : 1.8 }, marker: { color, symbol, size: one.role === "main" ? 8 : 7 },
       hovertemplate: `%{y${chart.is_share ? ":.1%" : ":.4~g"}}<extra>${safe(one.name)}</extra>`,
+      ...(isPoint ? { error_y: { type: "data", symmetric: false, array: [one.high[0] - one.y[0]], arrayminus: [one.y[0] - one.low[0]], color, thickness: 1.5 } } : {}),
     });
   });
   return traces;

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from diverseevol.evaluation.answer.draw import best, drawn
+from diverseevol.evaluation.answer.choose import best, drawn
 from diverseevol.evaluation.answer.sampling import uniforms
 
 
