@@ -2,7 +2,7 @@ import pytest
 
 from diverseevol.files import read_json, write_json
 from diverseevol.report.chart import flops_shown
-from diverseevol.report.cost import cost_chart, costs_of
+from diverseevol.report.cost import cost_chart, costs_of, side_by_side
 
 MEASURED = [600 * n + 12_000 for n in (6, 10, 14)]
 PLANNED = [540 * n + 12_000 for n in (6, 10, 14)]
@@ -43,3 +43,27 @@ def test_without_a_plan_or_with_a_trainer_that_says_nothing(made, opened, tmp_pa
 )
 def test_flops_for_people(flops, text):
     assert flops_shown(flops) == text
+
+
+def test_a_row_a_run(made, opened, tmp_path):
+    one = made.make_run(tmp_path / "a")
+    two = made.make_run(tmp_path / "b", strategy="random", losses=None)
+    two.plan_file.unlink()
+    assert side_by_side(opened(one.root)) == []
+    assert side_by_side(opened(one.root, two.root)) == [
+        ["a", "14", "2.25", "5.4e+04 FLOPs", "1.12", "12 s"],
+        ["b", "14", "–", "5.4e+04 FLOPs", "–", "12 s"],
+    ]
+
+
+def test_the_final_tuning_is_part_of_the_bill(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "a")
+    before = costs_of(opened(run.root).main)
+    write_json(run.plan_file, {**read_json(run.plan_file), "final_flops": 8_000.0})
+    assert costs_of(opened(run.root).main).predicted == before.predicted  # not made yet
+    write_json(
+        run.final_metrics_file, {"model": "m", "seconds": 5.0, "peak_memory_bytes": 2_000_000_000, "tokens": 70, "flops": 9_000.0}
+    )
+    after = costs_of(opened(run.root).main)
+    assert (after.measured, after.predicted) == (before.measured + 9_000, before.predicted + 8_000)
+    assert after.rows[1][-1] == ["final", "tuning", "70", "9e+03 FLOPs", "5.0 s", "2.00 GB"]

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.report.coverage import cluster_names, coverage_chart, label_column
-from diverseevol.report.lengths import lengths_chart
+from diverseevol.report.coverage import cluster_names, coverage_chart, label_column, lengths_chart
 from diverseevol.report.vectors import PoolVectors, find_vectors
 
 
@@ -39,8 +38,8 @@ def test_clusters_where_there_are_no_labels(made, opened, tmp_path):
     assert chart.title == "Coverage of clusters"
     assert sum(chart.series[0].y) == pytest.approx(1)
     assert len(chart.series[0].x) == 6
-    few = coverage_chart([data], PoolVectors(np.full((60, 2), np.nan), None, "m", 60), None)
-    assert few is None  # nothing to cluster
+    few = coverage_chart([data], PoolVectors(centres[:19], np.arange(19), "m", 60), None)
+    assert few is None  # too few rows to cluster
 
 
 def test_clusters_are_called_by_their_words(made, opened, tmp_path):

@@ -1,10 +1,13 @@
 import base64
 import hashlib
+import html
 import json
 import re
 
 import pytest
+import yaml
 
+from diverseevol.config import load_config
 from diverseevol.report.content import gather
 from diverseevol.report.html import render
 
@@ -33,7 +36,7 @@ def test_what_stands_in_it(page):
     for words in (
         "<title>a · diverseevol</title>",
         "strategy k_center",
-        "Principal components of all rows&#39; vectors by the untuned base model",
+        "Principal components of the shown rows&#39; vectors by the untuned base model",
         "Won, 7 to 2",
         "diverseevol report",
         "&#39;out/a page.html&#39;",
@@ -59,6 +62,31 @@ def test_hostile_texts_are_escaped_everywhere(hostile_run, opened):
     assert "&lt;script&gt;window.hit = 1" in page
     assert "\u202e" not in page and "\x07" not in page
     assert len(page.encode()) < 4_000_000  # words of 100,000 characters are cut
+
+
+def preformatted(page):
+    """The two commands and the configuration, as they are read on the page."""
+    return [html.unescape(text) for text in re.findall("<pre>(.*?)</pre>", page, re.DOTALL)]
+
+
+def test_how_a_run_was_made(page, whole_run):
+    again, _, config = preformatted(page)
+    assert again == f"diverseevol run {whole_run}/config.yaml --out NEW_FOLDER"
+    stored = yaml.safe_load(config)
+    assert stored["n_init"] == 6
+    assert not {"versions", "fingerprint"} & set(stored)
+    load_config(whole_run / "config.yaml", options={"out": "new"})  # the command's file is one that `run` takes
+    for name, value in (("torch", "2.13.0"), ("pool", "abcd"), ("model", "ef01")):
+        assert f'<tr><td class="text" dir="auto">{name}</td><td class="text" dir="auto">{value}</td></tr>' in page
+
+
+def test_names_with_blanks_and_marks(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "my run; rm", config={"model": "m\u202e"})
+    again, page_again, config = preformatted(render(gather(opened(run.root)), "a b.html"))
+    assert again == f"diverseevol run '{run.root}/config.yaml' --out NEW_FOLDER"
+    assert page_again == f"diverseevol report '{run.root}' --out 'a b.html'"
+    assert "model: m\ufffd" in config or "u202E" in config
+    assert "\u202e" not in config
 
 
 def test_thinning_is_said(made, opened, tmp_path, monkeypatch):

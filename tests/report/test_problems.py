@@ -48,6 +48,7 @@ def test_duplicates_and_contamination(made, opened, tmp_path):
     lines(run.pool_dir / "contamination.jsonl", [match, {**match, "question_id": 8}])
     _, duplicates, contamination = problems_of(opened(run.root).main)
     assert duplicates.says == "1 exact found and kept (pool.dedup drops them); 2 near left out."
+    assert duplicates.headings == ("id", "same as", "kind", "similarity")
     assert duplicates.rows[1] == ("d1", "k", "near", "1.0")
     assert contamination.says == "1 row was left out: they hold questions of benchmarks."
     assert contamination.rows[0] == ("c", "vicuna, question 7", "how� do I")

@@ -16,7 +16,7 @@ def test_named_rows_have_answers_and_all_are_in_pool_order(pool):
     assert found.rows_P.tolist() == list(range(60))
     assert found.asked[2] == "Question 2 on colours"
     assert (found.answered[2], found.answered[3]) == ("Answer 2 and more and more", "")
-    assert found.places(np.array([30, 59, 60])).tolist() == [30, 59, -1]
+    assert found.place == {row: row for row in range(60)}
     assert found.as_values(pool)["tokens"] == pool.n_tokens.tolist()
     assert (found.n_pool, found.n_named_left_out) == (60, 0)
 
@@ -27,7 +27,7 @@ def test_there_is_room_for_so_many_and_named_ones_come_first(pool, monkeypatch):
     assert len(found.rows_P) == 10 and {50, 51, 52} <= set(found.rows_P.tolist())
     full = gather_samples(pool, list(range(12)), np.arange(60))
     assert full.rows_P.tolist() == list(range(10)) and full.n_named_left_out == 2
-    assert full.places(np.array([11])).tolist() == [-1]
+    assert [found.rows_P[at] for row, at in sorted(found.place.items())] == found.rows_P.tolist()
 
 
 def test_texts_together_stay_within_their_bytes(made, opened, tmp_path, monkeypatch):

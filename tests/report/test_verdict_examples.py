@@ -39,7 +39,8 @@ def test_single_answers_and_unreadable_verdicts(made, opened, tmp_path):
         {"question_id": 2, "score": None, "answer": "a"},
         [1],
     ]
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    half_written = '{"question_id": 3, "sc'
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines) + half_written)
     (one,) = examples_of(opened(run.root).main)["mine"]
     assert (one.title, one.opponent) == ("8 points", None)
     file.write_text(json.dumps(lines[1]) + "\n")

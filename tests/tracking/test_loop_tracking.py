@@ -106,7 +106,7 @@ def noting(monkeypatch):
         made.append((Noting(), *who))
         return made[-1][0]
 
-    for name in ("TensorBoard", "Wandb", "Trackio"):
+    for name in ("TensorBoard", "open_wandb", "open_trackio"):
         monkeypatch.setattr(f"diverseevol.tracking.loop_tracking.{name}", make)
     return made
 
@@ -119,13 +119,12 @@ def test_a_run_is_the_same_one_when_it_is_resumed(made_model, pool_file, tmp_pat
     assert [tracker.is_closed for tracker, *_ in noting] == [True, True]
     list(evolve(config(made_model, pool_file, tmp_path / "run", *words)))
     wandb, trackio, *again = noting
-    assert len(again) == 2
-    assert wandb[1] == trackio[1] == again[0][1]
-    assert trackio[2] == "me/space"
-    who = wandb[1]
-    assert (who.project, who.name) == ("mine", f"run-{who.id}")
-    assert who.folder == tmp_path / "run/tracking"
-    assert who.config["train.learning_rate"] == 1e-3
+    assert [each[1:] for each in again] == [wandb[1:], trackio[1:]]
+    run_id, *who = wandb[1:]
+    settings = who[-1]
+    assert who == [f"run-{run_id}", "mine", tmp_path / "run/tracking", settings]
+    assert list(trackio[1:]) == [f"run-{run_id}", "mine", settings, "me/space"]
+    assert settings["train.learning_rate"] == 1e-3
     assert [at for axis, at, _ in wandb[0].points if axis == "round"] == [0]
     assert [at for axis, at, _ in again[0][0].points if axis == "round"] == [1]
     steps = [at for axis, at, values in again[0][0].points if "train/loss" in values]
@@ -138,7 +137,7 @@ def test_the_final_tuning_has_series_of_its_own(made_model, pool_file, tmp_path,
     points = noting[0][0].points
     assert [at for axis, at, values in points if "final/loss" in values] == [1, 2]
     assert {axis for axis, _, _ in points} == {"train/global_step", "round", "final/global_step"}
-    assert noting[0][1].name == "mine"
+    assert noting[0][2] == "mine"
 
 
 def test_a_strategy_that_embeds_nothing_is_not_made_to(made_model, pool_file, tmp_path, noting):

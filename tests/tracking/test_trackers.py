@@ -9,15 +9,9 @@ import sys
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.tracking.trackers import Identity, TensorBoard, Trackio, Wandb
+from diverseevol.tracking.trackers import TensorBoard, open_trackio, open_wandb
 
 NOISE = "ignore::DeprecationWarning"
-
-
-def identity(folder, **changes):
-    return Identity(
-        **{"id": "ab12cd34", "name": "a-ab12cd34", "project": None, "folder": folder, "config": {"rounds": 3}} | changes
-    )
 
 
 def scalars(folder):
@@ -29,12 +23,12 @@ def scalars(folder):
 
 def test_tensorboard_takes_back_what_a_killed_process_drew(tmp_path):
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
-    first = TensorBoard(identity(tmp_path))
+    first = TensorBoard(tmp_path)
     first.log({"round/vendi": 7.0}, "round", 0)
     for step in (1, 2, 3, 4):
         first.log({"train/loss": float(step)}, "train/global_step", step)
     assert scalars(tmp_path / "tensorboard")["train/loss"] == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]  # flushed, not closed
-    resumed = TensorBoard(identity(tmp_path))
+    resumed = TensorBoard(tmp_path)
     for step in (3, 4, 5):
         resumed.log({"train/loss": step + 10.0}, "train/global_step", step)
     resumed.close()
@@ -48,7 +42,7 @@ def test_tensorboard_takes_back_what_a_killed_process_drew(tmp_path):
 def test_tensorboard_writes_where_its_variable_says(tmp_path, monkeypatch):
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "elsewhere"))
-    tracker = TensorBoard(identity(tmp_path))
+    tracker = TensorBoard(tmp_path)
     tracker.log({"round/vendi": 7.0}, "round", 0)
     tracker.close()
     assert scalars(tmp_path / "elsewhere") == {"round/vendi": [(0, 7.0)]}
@@ -58,8 +52,11 @@ LOG = """
 import sys
 from pathlib import Path
 from diverseevol.tracking import trackers
-who = trackers.Identity("ab12cd34", "a-ab12cd34", None, Path(sys.argv[2]), {"rounds": 3})
-tracker = trackers.Wandb(who) if sys.argv[1] == "wandb" else trackers.Trackio(who, None)
+name, config = "a-ab12cd34", {"rounds": 3}
+if sys.argv[1] == "wandb":
+    tracker = trackers.open_wandb("ab12cd34", name, None, Path(sys.argv[2]), config)
+else:
+    tracker = trackers.open_trackio(name, None, config, None)
 for step in map(int, sys.argv[3:]):
     tracker.log({"train/loss": 10.0 - step}, "train/global_step", step)
 tracker.log({"round/vendi": 2.5}, "round", int(sys.argv[3]))
@@ -136,7 +133,7 @@ def test_wandb_that_refuses_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(wandb, "init", refuse)
     with pytest.raises(ConfigError) as caught:
-        Wandb(identity(tmp_path))
+        open_wandb("ab12cd34", "a", None, tmp_path, {})
     assert str(caught.value) == (
         "W&B cannot be started: No API key configured. Use `wandb login` to log in. Log in or correct it, or take wandb off train.report_to. "
         "WANDB_MODE=offline needs no login."
@@ -152,7 +149,7 @@ def test_trackio_that_refuses_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trackio, "init", refuse)
     with pytest.raises(ConfigError) as caught:
-        Trackio(identity(tmp_path, project="a/b"), None)
+        open_trackio("a", "a/b", {}, None)
     assert str(caught.value) == (
         "trackio cannot be started: Invalid project name: 'a/b'. Log in or correct it, or take trackio off train.report_to."
     )

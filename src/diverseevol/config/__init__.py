@@ -1,6 +1,6 @@
 """What a run is, how it is read and how it is checked, all without loading torch."""
 
-from .load import load_config, put, read_yaml, validate
+from .load import load_config, read_yaml, validate
 from .models import (
     EmbedConfig,
     FinalConfig,
@@ -34,7 +34,6 @@ __all__ = [
     "StopConfig",
     "TrainConfig",
     "load_config",
-    "put",
     "read_yaml",
     "round_sizes",
     "split_budget",

@@ -12,12 +12,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
-from ..config import RunConfig, load_config, put
+from ..config import load_config
 from ..evaluation.coverage import covering_radius
 from ..files import replacing, write_text
 from ..loop import Round, evolve
@@ -25,7 +24,7 @@ from ..opening import embed_folder
 from ..pool import Pool
 from ..progress import Watch
 from .model import tiny_model
-from .pool import Record, make_heldout, make_pool, rare_skills
+from .pool import make_heldout, make_pool, rare_skills
 
 STRATEGIES = ("k_center", "random")
 
@@ -51,70 +50,50 @@ def run_demo(out: Path, cache_dir: Path, n_rows: int, rounds: int, seed: int, wa
 
     A second call with the same folder finds what is done and only makes the table again.
     """
-    records, pool_file, heldout_file = make_data(out, n_rows, seed)
-    model_dir = tiny_model(cache_dir, watch=watch)
-    embed_folder(demo_config(pool_file, heldout_file, model_dir, out / "base", "random", 0, seed), watch)
+    config_file, rare = make_world(out, cache_dir, n_rows, rounds, seed, watch), rare_skills(make_pool(n_rows, seed))
+    base = {"out": str(out / "base"), "selection.strategy": "random", "rounds": 0}
+    embed_folder(load_config(config_file, options=base), watch)
     embeddings_ND = np.load(out / "base" / "embeddings.npy", mmap_mode="r", allow_pickle=False)
     table: list[DemoRow] = []
     for strategy in STRATEGIES:
         watch.note(f"strategy {strategy}")
-        config = demo_config(pool_file, heldout_file, model_dir, out / strategy, strategy, rounds, seed)
+        config = load_config(config_file, options={"out": str(out / strategy), "selection.strategy": strategy})
         chosen: list[int] = []
         for round_ in evolve(config, watch):
             pool = Pool.open(out / strategy / "pool")
             chosen += pool.rows_of(round_.chosen_ids).tolist()
-            table.append(_row(strategy, round_, chosen, pool, embeddings_ND, rare_skills(records)))
+            table.append(_row(strategy, round_, chosen, pool, embeddings_ND, rare))
     return table
 
 
-def make_data(out: Path, n_rows: int, seed: int) -> tuple[list[Record], Path, Path]:
-    """Write the pool and the held-out rows where they are not there yet; return the pool's records and both files."""
-    records = make_pool(n_rows, seed)
-    pool_file, heldout_file = out / "pool.jsonl", out / "heldout.jsonl"
-    for file, made in ((pool_file, records), (heldout_file, make_heldout(seed=seed))):
+def make_world(out: Path, cache_dir: Path, n_rows: int, rounds: int, seed: int, watch: Watch) -> Path:
+    """Leave the demo's data and its model, where they are not there yet, and a configuration over them in `out`; return its file."""
+    pool_file, heldout_file, model_dir = out / "pool.jsonl", out / "heldout.jsonl", out / "model"
+    for file, made in ((pool_file, make_pool(n_rows, seed)), (heldout_file, make_heldout(seed=seed))):
         if not file.exists():
             write_text(file, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in made))
-    return records, pool_file, heldout_file
-
-
-def make_world(out: Path, cache_dir: Path, n_rows: int, rounds: int, seed: int, watch: Watch) -> Path:
-    """Leave the demo's data, its model and a configuration over them in `out`, for other verbs; return the configuration's file."""
-    _, pool_file, heldout_file = make_data(out, n_rows, seed)
-    made = tiny_model(cache_dir, watch=watch)
-    model_dir = out / "model"
     if not model_dir.exists():
         with replacing(model_dir) as partial:
-            shutil.copytree(made, partial)
-    values: dict[str, Any] = {}
-    for key, value in _settings(pool_file, heldout_file, model_dir, rounds, seed).items():
-        put(values, key, value)
-    file = out / "demo.yaml"
-    write_text(file, yaml.safe_dump(values, sort_keys=False))
-    return file
-
-
-def demo_config(
-    pool_file: Path, heldout_file: Path, model_dir: Path, out: Path, strategy: str, rounds: int, seed: int
-) -> RunConfig:
-    """The demo's configuration: the paper's loop at the tiny model's learning rate."""
-    options = _settings(pool_file, heldout_file, model_dir, rounds, seed)
-    return load_config(options={**options, "out": str(out), "selection.strategy": strategy})
-
-
-def _settings(pool_file: Path, heldout_file: Path, model_dir: Path, rounds: int, seed: int) -> dict[str, Any]:
-    return {
-        "pool.path": str(pool_file),
+            shutil.copytree(tiny_model(cache_dir, watch=watch), partial)
+    # The paper's loop at the tiny model's learning rate.
+    values = {
+        "pool": {"path": str(pool_file)},
         "model": str(model_dir),
         "seed": seed,
         "rounds": rounds,
         "n_init": 100,
         "n_new": 100,
         "heldout": {"path": str(heldout_file), "group": "skill"},
-        "train.learning_rate": 1e-3,
-        "train.num_train_epochs": 3,
-        "train.per_device_train_batch_size": 16,
-        "train.total_batch_size": 16,
+        "train": {
+            "learning_rate": 1e-3,
+            "num_train_epochs": 3,
+            "per_device_train_batch_size": 16,
+            "total_batch_size": 16,
+        },
     }
+    file = out / "demo.yaml"
+    write_text(file, yaml.safe_dump(values, sort_keys=False))
+    return file
 
 
 def _row(

@@ -51,77 +51,33 @@ def _spoken_time(rng: Random) -> Values:
     return {"words": words, "time": f"{hour}:{minute:02d}", "name": name}
 
 
+# fmt: off
 SKILLS = (
-    Skill(
-        "day",
-        _later_day,
-        (
-            "Which day comes {n} days after {day}?",
-            "Today is {day}. Which day is it in {n} days?",
-            "Count {n} days on. | {day}",
-            "Name the day of the week {n} days from {day}.",
-        ),
-        "That day is a {later}.",
-        "Counting {n} days from {day} leads to {later}.",
-    ),
-    Skill(
-        "month",
-        _later_month,
-        (
-            "Which month comes {n} months after {month}?",
-            "It is {month}. Which month is it in {n} months?",
-            "Count {n} months on. | {month}",
-            "Name the month {n} months from {month}.",
-        ),
-        "It will be {later}",
-        "Counting {n} months from {month} leads to {later}.",
-    ),
-    Skill(
-        "date",
-        _later_date,
-        (
-            "Which date is {n} days after {date}?",
-            "Add {n} days to {date}.",
-            "Move the date {n} days on. | {date}",
-            "It is {date}. Give the date in {n} days.",
-        ),
-        "on {later}",
-        "The date {n} days after {date} is {later}.",
-    ),
-    Skill(
-        "convert_units",
-        _conversion,
-        (
-            "Convert {n} {big} to {small}.",
-            "How many {small} are {n} {big}?",
-            "Express it in {small}. | {n} {big}",
-            "Turn {n} {big} into {small}.",
-        ),
-        "{n} {big} = {m} {small}",
-        "There are {m} {small} in {n} {big}.",
-    ),
-    Skill(
-        "clock",
-        _later_time,
-        (
-            "What time is it {n} minutes after {time}?",
-            "Add {n} minutes to {time}.",
-            "A train is {n} minutes late. When does it come? | {time}",
-            "The clock shows {time}. What does it show {n} minutes later?",
-        ),
-        "The clock shows {later}.",
-        "Wait {n} minutes from {time} and it is {later}.",
-    ),
-    Skill(
-        "spoken_time",
-        _spoken_time,
-        (
-            "{name} comes at {words}. Write the time in digits.",
-            "Write the time in digits. | {name} sleeps until {words}.",
-            "When does {name} leave? Use digits. | {name} leaves at {words}.",
-            "{name} eats at {words}. Give the time as on a digital clock.",
-        ),
-        "{time}",
-        "When {name} says {words}, the clock shows {time}.",
-    ),
+    Skill("day", _later_day, (
+        "Which day comes {n} days after {day}?", "Today is {day}. Which day is it in {n} days?",
+        "Count {n} days on. | {day}", "Name the day of the week {n} days from {day}.",
+    ), "That day is a {later}.", "Counting {n} days from {day} leads to {later}."),
+    Skill("month", _later_month, (
+        "Which month comes {n} months after {month}?", "It is {month}. Which month is it in {n} months?",
+        "Count {n} months on. | {month}", "Name the month {n} months from {month}.",
+    ), "It will be {later}", "Counting {n} months from {month} leads to {later}."),
+    Skill("date", _later_date, (
+        "Which date is {n} days after {date}?", "Add {n} days to {date}.",
+        "Move the date {n} days on. | {date}", "It is {date}. Give the date in {n} days.",
+    ), "on {later}", "The date {n} days after {date} is {later}."),
+    Skill("convert_units", _conversion, (
+        "Convert {n} {big} to {small}.", "How many {small} are {n} {big}?",
+        "Express it in {small}. | {n} {big}", "Turn {n} {big} into {small}.",
+    ), "{n} {big} = {m} {small}", "There are {m} {small} in {n} {big}."),
+    Skill("clock", _later_time, (
+        "What time is it {n} minutes after {time}?", "Add {n} minutes to {time}.",
+        "A train is {n} minutes late. When does it come? | {time}",
+        "The clock shows {time}. What does it show {n} minutes later?",
+    ), "The clock shows {later}.", "Wait {n} minutes from {time} and it is {later}."),
+    Skill("spoken_time", _spoken_time, (
+        "{name} comes at {words}. Write the time in digits.", "Write the time in digits. | {name} sleeps until {words}.",
+        "When does {name} leave? Use digits. | {name} leaves at {words}.",
+        "{name} eats at {words}. Give the time as on a digital clock.",
+    ), "{time}", "When {name} says {words}, the clock shows {time}."),
 )
+# fmt: on

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from ..progress import SILENT, Watch
 from .chart import Chart
 from .cost import Costs, cost_chart, costs_of
-from .coverage import coverage_chart
+from .coverage import coverage_chart, lengths_chart
 from .curves import diversity_charts, quality_charts
 from .differences import difference_charts
-from .environment import Environment, environment_of
-from .lengths import lengths_chart
 from .picks import Pick, first_of_each, gather_picks
 from .problems import Problem, problems_of
 from .projection import Method, Projection, project
@@ -45,7 +43,6 @@ class Content:
     cost: Chart | None
     problems: list[Problem]
     verdicts: dict[str, list[Example]]
-    environment: Environment
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -58,7 +55,7 @@ class Content:
         """The map for the page's script: coordinates by sample, and each run's picks by round as places among the samples."""
         if self.projection is None:
             return None
-        xy_P2 = self.projection.xy_P2
+        xy_P2, place = self.projection.xy_P2, self.samples.place
         return {
             "x": _rounded(xy_P2[:, 0]),
             "y": _rounded(xy_P2[:, 1]),
@@ -67,16 +64,13 @@ class Content:
                 {
                     "name": run.name,
                     "rounds": [
-                        {"round": index, "at": self._places(picks)} for index, picks in zip(run.rounds, run.picks, strict=True)
+                        {"round": index, "at": [place[int(pick["row"])] for pick in picks if int(pick["row"]) in place]}
+                        for index, picks in zip(run.rounds, run.picks, strict=True)
                     ],
                 }
                 for run in self.shown_runs
             ],
         }
-
-    def _places(self, picks: list[dict[str, Any]]) -> list[int]:
-        places = self.samples.places(np.array([int(pick["row"]) for pick in picks], dtype=np.int64))
-        return [int(place) for place in places if place >= 0]
 
 
 def gather(subject: Subject, method: Method = "pca", labels: str | None = None, watch: Watch = SILENT) -> Content:
@@ -123,7 +117,6 @@ def gather(subject: Subject, method: Method = "pca", labels: str | None = None, 
         cost=cost_chart(run, costs),
         problems=problems_of(run),
         verdicts=examples_of(run),
-        environment=environment_of(run),
         missing=_missing(subject, quality, projection),
     )
 
@@ -150,7 +143,7 @@ def _project(vectors: PoolVectors, samples: Samples, method: Method) -> Projecti
     return Projection(xy_P2, found.axes, found.note)
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+def _rounded(values: NDArray[np.floating]) -> list[float | None]:
     """Five significant digits of the largest: no screen shows more."""
     largest = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     digits = max(0, 5 - int(np.floor(np.log10(largest))) - 1)

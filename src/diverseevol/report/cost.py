@@ -1,4 +1,4 @@
-"""What a run cost beside what was predicted, as a share of one full fine-tuning of the model on the whole pool.
+"""What a run cost beside what was predicted, as a share of one full fine-tuning of the model on the whole pool; and several runs' costs.
 
 Predictions are plan.json's, measurements the bills in metrics.json; only what both count is compared: tuning and passes over the pool.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from ..plan.measured import STAGES
 from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
-from .runs import RunData
+from .runs import RunData, Subject
 
 STAGE_NAMES = {
     "train": "tuning",
@@ -22,6 +22,8 @@ STAGE_NAMES = {
     "heldout": "held-out loss",
     "gauge": "stopping rule",
 }
+SIDE_BY_SIDE = ("run", "samples", "held-out loss", "FLOPs", "of one full fine-tuning", "time")
+MOST_RUNS = 100
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,19 @@ def cost_chart(run: RunData, costs: Costs) -> Chart | None:
         note="FLOPs of tuning and of passes over the pool, over those of tuning all weights once on every row of the pool for as many epochs.",
         is_share=True,
     )
+
+
+def side_by_side(subject: Subject) -> list[list[str]]:
+    """What each run chose, where it ended and what that cost, a row a run under `SIDE_BY_SIDE`; empty for one run alone."""
+    if len(subject.runs) < 2:
+        return []
+    rows = []
+    for run in subject.runs[:MOST_RUNS]:
+        costs, loss = costs_of(run), (run.metrics[-1].get("heldout") or {}).get("loss")
+        flops = "–" if costs.measured is None else flops_shown(costs.measured)
+        ratio = "–" if costs.ratio is None else f"{costs.ratio:.2f}"
+        rows.append([run.name, shown(run.n_chosen[-1]), shown(loss), flops, ratio, duration(costs.seconds)])
+    return rows
 
 
 def _says(costs: Costs) -> str:

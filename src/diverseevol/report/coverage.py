@@ -1,4 +1,4 @@
-"""How the picks spread over the pool's labels, or over clusters of its vectors, against the pool itself.
+"""How the picks spread against the pool itself: over its labels or clusters of its vectors, and over the samples' lengths.
 
 Clusters are k-means cells (evaluation/cells.py), each called by the words that its rows hold more often than the rest of the pool.
 Shape letters: N pool rows.
@@ -14,7 +14,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, NonFiniteError
+from ..errors import ConfigError
 from ..evaluation.cells import k_means_cells
 from ..pool.groups import group_names
 from .chart import N_DOTS, Chart, Series
@@ -24,6 +24,7 @@ from .text import plain
 from .vectors import PoolVectors
 
 N_CLUSTERS = 24
+N_BINS = 24
 ROWS_READ = 2_400
 """So many random rows are read for the clusters' names."""
 WORD = re.compile(r"[^\W\d_]{4,20}")
@@ -73,10 +74,7 @@ def _clusters(run: RunData, vectors: PoolVectors) -> list[str] | None:
     n_cells = min(N_CLUSTERS, len(vectors.known_rows) // 10)
     if n_cells < 2:
         return None
-    try:
-        cells = k_means_cells(vectors.vectors_ND, n_cells, seed=0)
-    except NonFiniteError:
-        return None
+    cells = k_means_cells(vectors.vectors_ND, n_cells, seed=0)
     names = cluster_names(run, cells, vectors.known_rows)
     return [names[cell] for cell in cells.tolist()]
 
@@ -143,3 +141,43 @@ def _chart(runs: Sequence[RunData], groups: NDArray[np.str_], rows: NDArray[np.i
 def _most_above(names: Sequence[str], in_pool: Counter[str], n_pool: int, chosen: Counter[str], n_chosen: int) -> str:
     best = max(names, key=lambda name: chosen[name] / n_chosen - in_pool[name] / n_pool)
     return f"{best} ({in_pool[best] / n_pool:.1%} of the pool, {chosen[best] / n_chosen:.1%} of the picks)"
+
+
+def lengths_chart(runs: Sequence[RunData]) -> Chart | None:
+    """Shares of the pool's and of each run's picks by length; None where the pool was never tokenised."""
+    pool = runs[0].pool.n_tokens.astype(np.int64)
+    if not len(pool) or pool.min() < 1:
+        return None
+    n_bins = int(min(N_BINS, max(6, len(runs[0].chosen_rows) ** 0.5)))  # few picks in many bins are noise
+    edges = np.unique(np.geomspace(pool.min(), pool.max() + 1, n_bins + 1).round().astype(np.int64))
+    if len(edges) < 3:
+        return None
+    middles = [float(middle) for middle in np.sqrt(edges[:-1] * (edges[1:] - 1.0)).round(1)]
+    series = [Series("pool", middles, _shares(pool, edges), "full")]
+    findings = [f"pool {_about(pool)}"]
+    for run in runs:
+        chosen = pool[run.chosen_rows]
+        name = f"picks of {run.name}" if len(runs) > 1 else "picks"
+        series.append(Series(name, middles, _shares(chosen, edges), role_in(run, runs)))
+        findings.append(f"{name} {_about(chosen)}")
+    return Chart(
+        key="lengths",
+        title="Lengths",
+        x_title="tokens of a sample",
+        y_title="share of the rows",
+        series=tuple(series),
+        says=f"Tokens a sample, median and range of the middle 90 %: {'; '.join(findings)}.",
+        note="Prompt and response together, by the run's tokenizer and template, as cut to prompt.max_length. Each point is a bin.",
+        is_log=True,
+        is_share=True,
+    )
+
+
+def _shares(lengths: NDArray[np.int64], edges: NDArray[np.int64]) -> list[float]:
+    counts = np.histogram(lengths, edges)[0]
+    return [float(share) for share in counts / max(1, len(lengths))]
+
+
+def _about(lengths: NDArray[np.int64]) -> str:
+    low, middle, high = np.quantile(lengths, (0.05, 0.5, 0.95))
+    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"

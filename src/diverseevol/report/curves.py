@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import DiverseEvolError
 from ..evaluation.verdict import FileScore
 from ..evaluation.verdict_table import score_verdicts
-from .chart import Chart, Role, Series
-from .runs import FULL, RANDOM, RunData, Subject
+from .chart import Chart, Series
+from .runs import RunData, Subject, role_in
 
 SAMPLES = "samples chosen"
 RANDOM_SETS = "random sets, mean and 5–95 %"
@@ -114,19 +114,10 @@ def _by_arm(subject: Subject, read: Read) -> Iterator[Series]:
             name,
             x,
             means,
-            role_of(subject, arm),
+            role_in(runs[0], subject.runs),
             [mean - spread for mean, spread in zip(means, spreads, strict=True)] if has_band else None,
             [mean + spread for mean, spread in zip(means, spreads, strict=True)] if has_band else None,
         )
-
-
-def role_of(subject: Subject, arm: str) -> Role:
-    """How an arm is drawn: the one that is looked at closely, random, the whole pool, or another."""
-    if subject.arms[arm][0].is_full or arm == FULL:
-        return "full"
-    if arm == subject.main.arm:
-        return "main"
-    return "random" if arm == RANDOM else "other"
 
 
 def _bands(subject: Subject) -> str:
@@ -172,7 +163,7 @@ def _score_series(subject: Subject, run: RunData, scores: Sequence[tuple[int, Fi
         run.arm,
         [float(run.n_chosen[at]) for at, _ in scores],
         [score.value for _, score in scores],
-        role_of(subject, run.arm),
+        role_in(run, subject.runs),
         [interval.low for interval in intervals if interval] if has_band else None,
         [interval.high for interval in intervals if interval] if has_band else None,
     )

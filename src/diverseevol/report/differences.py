@@ -12,8 +12,8 @@ from typing import Any
 from ..evaluation.comparison_words import AXES
 from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
-from .curves import SAMPLES, role_of
-from .runs import Subject
+from .curves import SAMPLES
+from .runs import Subject, role_in
 from .text import plain
 
 DIFFERENCES = ("measure", "strategy", "at", "difference", "interval", "what it shows")
@@ -113,7 +113,7 @@ def capital(text: str) -> str:
 def _line(subject: Subject, arm: str, found: list[dict[str, Any]]) -> Series:
     pairs = [each["paired"] for each in found]
     has_band = any(pair["low"] is not None for pair in pairs)
-    role = role_of(subject, arm) if arm in subject.arms else "other"
+    role = role_in(subject.arms[arm][0], subject.runs) if arm in subject.arms else "other"
     return Series(
         plain(arm, 80),
         [float(each["n_samples"]) for each in found],

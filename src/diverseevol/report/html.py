@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from importlib.resources import files
 from typing import Any
 
+import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
 from .content import Content
+from .cost import SIDE_BY_SIDE, side_by_side
 from .differences import DIFFERENCES, ENDS, difference_rows, end_rows
-from .environment import report_command
 from .picks import N_TABLE, for_table
-from .side_by_side import HEADINGS, side_by_side
+from .runs import RunData
 from .text import plain, script_json
 
 SCRIPTS = ("charts.js", "map.js", "table.js")
@@ -67,18 +69,14 @@ def render(content: Content, out: str) -> str:
         title=plain(_title(content), 120),
         facts=_facts(content),
         parts=PARTS.items(),
-        side_headings=ENDS if subject.comparison else HEADINGS,
-        side_rows=end_rows(subject) or side_by_side(subject),
-        difference_headings=DIFFERENCES,
-        difference_rows=difference_rows(subject),
         content=content,
-        missing={**dict.fromkeys(("heldout", "lines", "diversity", "map", "cost", "verdicts"), ""), **content.missing},
-        has_map=data["map"] is not None,
+        differences=(DIFFERENCES, difference_rows(subject)),
+        side_by_side=(ENDS, end_rows(subject)) if subject.comparison else (SIDE_BY_SIDE, side_by_side(subject)),
         map_note=_map_note(content),
-        axes=content.projection.axes if content.projection else ("", ""),
-        run_names=names,
         picks_note=_picks_note(content, rows),
-        command=report_command(subject, out),
+        made=_made(run),
+        run_again=_command("run", str(run.folder.config_file), "--out", "NEW_FOLDER"),
+        page_again=_command("report", *map(str, subject.paths), "--out", out),
     )
 
 
@@ -137,3 +135,18 @@ def _picks_note(content: Content, rows: list[dict[str, Any]]) -> str:
     elif len(content.shown_runs) < len(content.subject.runs):
         text += " One run of each strategy is shown."
     return text
+
+
+def _made(run: RunData) -> dict[str, Any]:
+    """With what the run was made: versions of packages, hashes of the pool and the models, the whole configuration."""
+    config = {key: value for key, value in run.config.items() if key not in ("versions", "fingerprint")}
+    lines = yaml.safe_dump(config, sort_keys=False, allow_unicode=True).splitlines()
+    return {
+        "versions": [(plain(str(name), 80), plain(str(version), 80)) for name, version in run.config.get("versions", {}).items()],
+        "hashes": [(plain(str(name), 80), plain(str(value), 120)) for name, value in run.config.get("fingerprint", {}).items()],
+        "config": "\n".join(plain(line, 400) for line in lines),
+    }
+
+
+def _command(*words: str) -> str:
+    return plain(shlex.join(["diverseevol", *words]), 2_000)

@@ -85,18 +85,14 @@ def _left_out(run: RunData, vectors: PoolVectors | None, n_asked: int) -> dict[i
         return {}
     asked = vectors.known(run.chosen_rows[:n_asked])
     barred = np.concatenate([run.chosen_rows, run.unchoosable_rows])
-    rows_CK, distances_CK, _ = nearest_unchosen(vectors, asked, barred)
+    rows_CK, distances_CK = nearest_unchosen(vectors, asked, barred)
     pairs = zip(asked.tolist(), rows_CK.tolist(), distances_CK.tolist(), strict=True)
-    return {
-        row: tuple((near, far) for near, far in zip(near_rows, far_rows, strict=True) if np.isfinite(far))
-        for row, near_rows, far_rows in pairs
-    }
+    return {row: tuple(zip(near_rows, far_rows, strict=True)) for row, near_rows, far_rows in pairs}
 
 
 def for_table(picks: Sequence[Pick], samples: Samples, runs: Sequence[str]) -> list[dict[str, Any]]:
     """The first so many picks of each run for the page's script; samples are named by their places."""
-    place = dict(zip(samples.rows_P.tolist(), range(len(samples.rows_P)), strict=True))
-    rows = []
+    rows, place = [], samples.place
     for pick in first_of_each(picks, runs):
         if pick.row not in place:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from .text import plain
 
 N_EXAMPLES = 8
 N_KINDS = 12
+LONGEST = 200
 CHANGING = re.compile(r"\d[\d,]*|'[^']*'|\"[^\"]*\"")
 """What differs between two reasons of one kind: numbers and quoted values."""
 
@@ -38,88 +39,61 @@ class Problem:
 def problems_of(run: RunData) -> list[Problem]:
     """Everything that the run's pool folder says was wrong, also that nothing was."""
     folder = run.folder.pool_dir
-    found = [_quarantine(folder / "quarantine.jsonl"), _duplicates(folder / "duplicates.jsonl")]
-    if (folder / "contamination.jsonl").exists():
-        found.append(_contamination(folder / "contamination.jsonl"))
-    else:
-        found.append(
-            Problem(
-                "Contamination",
-                "Not looked for: `diverseevol run … pool.decontaminate=[NAME=FILE]` compares the pool with benchmarks.",
-            )
-        )
-    return found
+    return [
+        _quarantine(folder / "quarantine.jsonl"),
+        _duplicates(folder / "duplicates.jsonl"),
+        _contamination(folder / "contamination.jsonl"),
+    ]
 
 
 def _quarantine(file: Path) -> Problem:
     kinds: Counter[str] = Counter()
-    example: dict[str, dict[str, Any]] = {}
+    first: dict[str, dict[str, Any]] = {}
     for line in _lines(file):
-        kind = CHANGING.sub("…", str(line.get("reason", "?")))
+        kind = CHANGING.sub("…", line["reason"])
         kinds[kind] += 1
-        example.setdefault(kind, line)
+        first.setdefault(kind, line)
     if not kinds:
         return Problem("Quarantine", "Every row could be read and used.")
-    rows = tuple(
-        (
-            f"{n:,}",
-            plain(str(example[kind].get("reason")), 300),
-            f"row {example[kind].get('row')}",
-            plain(_head(example[kind]), 200),
-        )
-        for kind, n in kinds.most_common(N_KINDS)
-    )
-    total = kinds.total()
-    return Problem(
-        "Quarantine",
-        f"{total:,} {_rows(total)} put aside and never chosen.",
-        ("rows", "reason, of the first", "where", "begins"),
-        rows,
-    )
+    columns = {"rows": "{n:,}", "reason, of the first": "{reason}", "where": "row {row}", "begins": "{text}"}
+    examples = [first[kind] | {"n": n} for kind, n in kinds.most_common(N_KINDS)]
+    return _problem("Quarantine", f"{_rows(kinds.total())} put aside and never chosen.", columns, examples)
 
 
 def _duplicates(file: Path) -> Problem:
-    n_of: Counter[tuple[str, bool]] = Counter()
-    examples: list[tuple[str, ...]] = []
+    n_of: Counter[str] = Counter()
+    examples: list[dict[str, Any]] = []
     for line in _lines(file):
-        n_of[str(line.get("kind")), bool(line.get("is_dropped"))] += 1
+        what = "left out" if line["is_dropped"] else "found and kept (pool.dedup drops them)"
+        n_of[f"{line['kind']} {what}"] += 1
         if len(examples) < N_EXAMPLES:
-            examples.append(tuple(plain(str(line.get(key)), 80) for key in ("id", "kept_id", "kind", "similarity")))
+            examples.append(line)
     if not n_of:
         return Problem("Duplicates", "None found.")
-    texts = [
-        f"{n:,} {kind} {'left out' if is_dropped else 'found and kept (pool.dedup drops them)'}"
-        for (kind, is_dropped), n in n_of.items()
-    ]
-    return Problem("Duplicates", f"{'; '.join(texts)}.", ("id", "same as", "kind", "similarity"), tuple(examples))
+    columns = {"id": "{id}", "same as": "{kept_id}", "kind": "{kind}", "similarity": "{similarity}"}
+    return _problem("Duplicates", "; ".join(f"{n:,} {what}" for what, n in n_of.items()) + ".", columns, examples)
 
 
 def _contamination(file: Path) -> Problem:
+    if not file.exists():
+        remedy = "`diverseevol run … pool.decontaminate=[NAME=FILE]` compares the pool with benchmarks."
+        return Problem("Contamination", f"Not looked for: {remedy}")
     lines = list(_lines(file))
     if not lines:
         return Problem("Contamination", "No row holds a question of the benchmarks that were given.")
-    n = len({line.get("id") for line in lines})
-    rows = tuple(
-        (
-            plain(str(line.get("id")), 80),
-            plain(f"{line.get('benchmark')}, question {line.get('question_id')}", 120),
-            plain(str(line.get("matched")), 200),
-        )
-        for line in lines[:N_EXAMPLES]
-    )
-    return Problem(
-        "Contamination", f"{n:,} {_rows(n)} left out: they hold questions of benchmarks.", ("id", "question", "matched"), rows
-    )
+    columns = {"id": "{id}", "question": "{benchmark}, question {question_id}", "matched": "{matched}"}
+    says = f"{_rows(len({line['id'] for line in lines}))} left out: they hold questions of benchmarks."
+    return _problem("Contamination", says, columns, lines[:N_EXAMPLES])
+
+
+def _problem(title: str, says: str, columns: Mapping[str, str], lines: Sequence[Mapping[str, Any]]) -> Problem:
+    """A sentence and a table of some lines; a column is its heading and what is shown of a line."""
+    rows = tuple(tuple(plain(shown.format_map(line), LONGEST) for shown in columns.values()) for line in lines)
+    return Problem(title, says, tuple(columns), rows)
 
 
 def _rows(n: int) -> str:
-    return "row was" if n == 1 else "rows were"
-
-
-def _head(line: dict[str, Any]) -> str:
-    """The first characters of a bad row, whatever the line calls them."""
-    known = {"source", "row", "line", "reason"}
-    return next((str(value) for key, value in line.items() if key not in known and value), "")
+    return f"{n:,} row was" if n == 1 else f"{n:,} rows were"
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

@@ -205,8 +205,10 @@ def _named(runs: list[RunData]) -> list[RunData]:
 
 
 def role_in(run: RunData, runs: Sequence[RunData]) -> Role:
-    """How a run's picks are drawn among those of others: the first, random, or another."""
-    if run is runs[0]:
+    """How a run is drawn among others: the whole pool's, one of the first's arm, which is looked at closely, random, or another."""
+    if run.is_full:
+        return "full"
+    if run.arm == runs[0].arm:
         return "main"
     return "random" if run.arm == RANDOM else "other"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,10 @@ class Samples:
     n_pool: int
     n_named_left_out: int
 
-    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where pool rows stand among the samples; -1 for those that are not there."""
-        at = np.searchsorted(self.rows_P, rows).clip(max=max(0, len(self.rows_P) - 1))
-        return np.where(self.rows_P[at] == rows, at, -1) if len(self.rows_P) else np.full(len(rows), -1)
+    @cached_property
+    def place(self) -> dict[int, int]:
+        """Where each pool row stands among the samples."""
+        return {row: at for at, row in enumerate(self.rows_P.tolist())}
 
     def as_values(self, pool: Pool) -> dict[str, Any]:
         """For the page's script."""

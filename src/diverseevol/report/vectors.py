@@ -41,10 +41,10 @@ class PoolVectors:
         """Those of the pool rows that have a vector, in their order."""
         return pool_rows if self.rows is None else pool_rows[np.isin(pool_rows, self.rows)]
 
-    def read(self, pool_rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The vectors of pool rows that have one."""
+    def read(self, pool_rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of pool rows that have one; all their numbers are finite, for embedding refuses others."""
         at = pool_rows if self.rows is None else np.searchsorted(self.rows, pool_rows)
-        return np.asarray(self.vectors_ND[at], dtype=np.float64)
+        return np.asarray(self.vectors_ND[at], dtype=np.float32)
 
 
 def find_vectors(run: RunData) -> PoolVectors | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from ..pool.json_files import json_rows
 from .runs import RunData
 from .text import plain
 
@@ -46,27 +46,33 @@ def examples_of(run: RunData) -> dict[str, list[Example]]:
 
 def _examples(file: Path) -> list[Example]:
     by_question: dict[str, list[dict[str, Any]]] = {}
-    for line in file.read_text("utf-8").splitlines():
-        verdict = json.loads(line)
+    for row in json_rows(file, str(file)):
+        verdict = row.record
         if isinstance(verdict, dict) and isinstance(verdict.get("score"), int | float) and isinstance(verdict.get("answer"), str):
             by_question.setdefault(str(verdict.get("question_id")), []).append(verdict)
-    scored = sorted(((_margin(verdicts), verdicts) for verdicts in by_question.values()), key=lambda pair: -pair[0])
+    scored = sorted(by_question.values(), key=_margin, reverse=True)
     best, worst = scored[:N_EACH], scored[N_EACH:][-N_EACH:]
     middle = scored[N_EACH : len(scored) - N_EACH]
-    nearest = sorted(middle, key=lambda pair: abs(pair[0]))[:1]
-    return [_example(margin, verdicts) for margin, verdicts in [*best, *nearest, *reversed(worst)]]
+    nearest = sorted(middle, key=lambda verdicts: abs(_margin(verdicts)))[:1]
+    return [_example(verdicts) for verdicts in [*best, *nearest, *reversed(worst)]]
+
+
+def _points(verdicts: list[dict[str, Any]]) -> tuple[float, float]:
+    """Each side's mean over the orders; 0 for an opponent that is not there."""
+    ours, theirs = zip(*((verdict["score"], verdict.get("opponent_score") or 0.0) for verdict in verdicts), strict=True)
+    return fmean(ours), fmean(theirs)
 
 
 def _margin(verdicts: list[dict[str, Any]]) -> float:
-    return _mean(verdict["score"] for verdict in verdicts) - _mean(verdict.get("opponent_score") or 0.0 for verdict in verdicts)
+    ours, theirs = _points(verdicts)
+    return ours - theirs
 
 
-def _example(margin: float, verdicts: list[dict[str, Any]]) -> Example:
+def _example(verdicts: list[dict[str, Any]]) -> Example:
     first = verdicts[0]
     is_pair = isinstance(first.get("opponent_answer"), str)
-    outcome = "Won" if margin > 0 else "Lost" if margin < 0 else "Even"
-    ours = _mean(verdict["score"] for verdict in verdicts)
-    theirs = _mean(verdict.get("opponent_score") or 0.0 for verdict in verdicts)
+    ours, theirs = _points(verdicts)
+    outcome = "Won" if ours > theirs else "Lost" if ours < theirs else "Even"
     return Example(
         title=f"{outcome}, {ours:.3g} to {theirs:.3g}" if is_pair else f"{ours:.3g} points",
         question=plain(str(first.get("question", "")), LONGEST),
@@ -76,8 +82,3 @@ def _example(margin: float, verdicts: list[dict[str, Any]]) -> Example:
         scores=(f"{ours:.3g}", f"{theirs:.3g}"),
         reply=plain(str(first.get("reply", "")), LONGEST),
     )
-
-
-def _mean(values: Iterable[float]) -> float:
-    found = [float(value) for value in values]
-    return sum(found) / len(found)

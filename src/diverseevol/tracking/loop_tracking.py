@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..files import read_json, write_text
 from ..run_folder import RunFolder, flat
 from .series import round_series, trainer_series
-from .trackers import Identity, TensorBoard, Tracker, Trackio, Wandb
+from .trackers import TensorBoard, Tracker, open_trackio, open_wandb
 
 
 def check_trackers(config: RunConfig) -> None:
@@ -66,22 +66,18 @@ class Tracking:
         dist.on_main(self._start)
 
     def _start(self) -> None:
-        sft, out = self.config.train.sft, Path(self.config.out)
-        run_id = self._id() if self.names else ""
-        who = Identity(
-            id=run_id,
-            name=str(sft.get("run_name") or f"{out.resolve().name}-{run_id}"),
-            project=sft.get("project"),
-            folder=self.run.tracking_dir,
-            config=flat(self.config.model_dump(mode="json")),
-        )
-        for name in self.names:
-            if name == "tensorboard":
-                self.trackers.append(TensorBoard(who))
-            elif name == "wandb":
-                self.trackers.append(Wandb(who))
+        if not self.names:
+            return
+        sft, folder, run_id = self.config.train.sft, self.run.tracking_dir, self._id()
+        name = str(sft.get("run_name") or f"{Path(self.config.out).resolve().name}-{run_id}")
+        project, config = sft.get("project"), flat(self.config.model_dump(mode="json"))
+        for tracker in self.names:
+            if tracker == "tensorboard":
+                self.trackers.append(TensorBoard(folder))
+            elif tracker == "wandb":
+                self.trackers.append(open_wandb(run_id, name, project, folder, config))
             else:
-                self.trackers.append(Trackio(who, sft.get("trackio_space_id")))
+                self.trackers.append(open_trackio(name, project, config, sft.get("trackio_space_id")))
 
     def _id(self) -> str:
         file = self.run.tracking_dir / "id"

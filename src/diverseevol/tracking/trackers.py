@@ -8,28 +8,15 @@ TrackioCallback ends its run with each training and opens another for the next. 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import ConfigError
 
-HINT = "Log in or correct it, or take {name} off train.report_to."
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a run is called in a tracker."""
-
-    id: str
-    """The same for a resumed process, unique among runs."""
-    name: str
-    project: str | None
-    """None: as the tracker's own variable says, else the Trainer's default."""
-    folder: Path
-    """Where a tracker may keep its files."""
-    config: Mapping[str, Any]
+PROJECT = "huggingface"
+"""The Trainer's default."""
 
 
 class Tracker(Protocol):
@@ -43,10 +30,10 @@ class Tracker(Protocol):
 
 
 class TensorBoard:
-    """Event files in the run folder's tracking/tensorboard, or in TENSORBOARD_LOGGING_DIR."""
+    """Event files in the folder's tensorboard, or in TENSORBOARD_LOGGING_DIR."""
 
-    def __init__(self, who: Identity) -> None:
-        self._folder = Path(os.environ.get("TENSORBOARD_LOGGING_DIR") or who.folder / "tensorboard").expanduser()
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(os.environ.get("TENSORBOARD_LOGGING_DIR") or folder / "tensorboard").expanduser()
         self._writer: Any = None
 
     def log(self, values: Mapping[str, float], axis: str, at: int) -> None:
@@ -66,71 +53,71 @@ class TensorBoard:
             self._writer.close()
 
 
-class Wandb:
-    """One W&B run, resumed by its id; WANDB_PROJECT, WANDB_MODE=offline and its other variables hold."""
+@dataclass(frozen=True)
+class Logged:
+    """A run of W&B or of trackio: both take a point as numbers by name, its place on the axis among them."""
 
-    def __init__(self, who: Identity) -> None:
-        import wandb
-
-        project = who.project or os.environ.get("WANDB_PROJECT") or "huggingface"
-        folder = None if os.environ.get("WANDB_DIR") else str(who.folder)
-        try:
-            self._run = wandb.init(
-                project=project,
-                id=who.id,
-                name=who.name,
-                resume="allow",
-                dir=folder,
-                config=dict(who.config),
-                settings=wandb.Settings(console="off"),  # bars that are drawn ten times a second are no log
-            )
-        except wandb.errors.Error as error:
-            words = " ".join(str(error).split())
-            raise ConfigError(
-                f"W&B cannot be started: {words} {HINT.format(name='wandb')} WANDB_MODE=offline needs no login."
-            ) from error
-        for prefix, axis in (
-            ("train", "train/global_step"),
-            ("round", "round"),
-            ("cost", "round"),
-            ("final", "final/global_step"),
-        ):
-            self._run.define_metric(f"{prefix}/*", step_metric=axis)
+    run: Any
+    finish: Callable[[], None]
 
     def log(self, values: Mapping[str, float], axis: str, at: int) -> None:
         """Add a point to each series."""
-        self._run.log({**values, axis: at})
+        self.run.log({**values, axis: at})
 
     def close(self) -> None:
         """End the run, once everything is sent or, offline, written."""
-        self._run.finish()
+        self.finish()
 
 
-class Trackio:
-    """One trackio run, resumed by its name; local unless TRACKIO_SPACE_ID or train.trackio_space_id says otherwise."""
+def open_wandb(run_id: str, name: str, project: str | None, folder: Path, config: Mapping[str, Any]) -> Logged:
+    """Open one W&B run, resumed by its id; WANDB_PROJECT, WANDB_MODE=offline and its other variables hold.
 
-    def __init__(self, who: Identity, space_id: str | None) -> None:
-        import trackio
+    Args:
+        run_id: The same for a resumed process, unique among runs.
+        name: What the run is called.
+        project: None: as WANDB_PROJECT says, else the Trainer's default.
+        folder: Where W&B may keep its files.
+        config: Shown beside the curves.
 
-        try:
-            self._run = trackio.init(
-                project=who.project or "huggingface",
-                name=who.name,
-                space_id=space_id,
-                resume="allow",
-                config=dict(who.config),
-                embed=False,
-            )
-        except (ValueError, OSError) as error:  # a name it refuses, or a Space without a login
-            words = " ".join(str(error).split())
-            raise ConfigError(f"trackio cannot be started: {words} {HINT.format(name='trackio')}") from error
+    Raises:
+        ConfigError: W&B refuses, for want of a login for example.
+    """
+    import wandb
 
-    def log(self, values: Mapping[str, float], axis: str, at: int) -> None:
-        """Add a point to each series."""
-        self._run.log({**values, axis: at})
+    try:
+        run = wandb.init(
+            project=project or os.environ.get("WANDB_PROJECT") or PROJECT,
+            id=run_id,
+            name=name,
+            resume="allow",
+            dir=None if os.environ.get("WANDB_DIR") else str(folder),
+            config=dict(config),
+            settings=wandb.Settings(console="off"),  # bars that are drawn ten times a second are no log
+        )
+    except wandb.errors.Error as error:
+        raise _refused("W&B", "wandb", error, " WANDB_MODE=offline needs no login.") from error
+    for prefix, axis in (("train", "train/global_step"), ("round", "round"), ("cost", "round"), ("final", "final/global_step")):
+        run.define_metric(f"{prefix}/*", step_metric=axis)
+    return Logged(run, run.finish)
 
-    def close(self) -> None:
-        """End the run."""
-        import trackio
 
-        trackio.finish()
+def open_trackio(name: str, project: str | None, config: Mapping[str, Any], space_id: str | None) -> Logged:
+    """Open one trackio run, resumed by its name; local unless TRACKIO_SPACE_ID or `space_id` says otherwise.
+
+    Raises:
+        ConfigError: trackio refuses.
+    """
+    import trackio
+
+    try:
+        run = trackio.init(
+            project=project or PROJECT, name=name, space_id=space_id, resume="allow", config=dict(config), embed=False
+        )
+    except (ValueError, OSError) as error:  # a name it refuses, or a Space without a login
+        raise _refused("trackio", "trackio", error) from error
+    return Logged(run, trackio.finish)
+
+
+def _refused(title: str, name: str, error: Exception, more: str = "") -> ConfigError:
+    words = " ".join(str(error).split())
+    return ConfigError(f"{title} cannot be started: {words} Log in or correct it, or take {name} off train.report_to.{more}")
