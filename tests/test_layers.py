@@ -24,7 +24,6 @@ LEVELS = {
     "models": 3,
     "selection": 3,
     "gauges": 4,
-    "checks": 4,
     "prompt": 4,
     "chat_messages": 4,
     "chat_template": 4,

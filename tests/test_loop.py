@@ -172,6 +172,14 @@ def test_the_heldout_loss_and_the_best_round(made_model, pool_file, tmp_path):
     assert (tmp_path / f"b/rounds/{int(np.argmin(losses)):02d}/model").exists()
 
 
+def test_the_best_weights_stay_and_the_last_as_long_as_they_are_needed(made_model, pool_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("diverseevol.run_folder.RunFolder.best_round", lambda run, rounds: 0)
+    settings = config(made_model, pool_file, tmp_path / "b", "pool.holdout=20", "keep=best", "keep_signals=none")
+    for _, models, signals in zip(evolve(settings), ([0], [0, 1], [0]), ([0], [1], []), strict=True):
+        assert [i for i in range(3) if (tmp_path / f"b/rounds/{i:02d}/model").exists()] == models
+        assert [i for i in range(3) if (tmp_path / f"b/rounds/{i:02d}/signals").exists()] == signals
+
+
 def test_lists_of_the_user(made_model, pool_file, tmp_path):
     (tmp_path / "seeds.txt").write_text("3\n1\n4\n")
     (tmp_path / "never.txt").write_text("\n".join(str(row) for row in range(5, 150)))

@@ -8,8 +8,13 @@ FAULTS = [
     Fault("holdout.py", "room_G - least_G, least_G)", "room_G - least_G)", "tests/test_holdout.py"),
     Fault("holdout.py", "dtype=np.int64), seed)", "dtype=np.int64), 0)", "tests/test_holdout.py"),
     Fault("holdout.py", "may_C & (group_C == group)", "group_C == group", "tests/test_holdout.py"),
-    Fault("holdout.py", "return held, barred", "return held, rows", "tests/test_holdout.py"),
-    Fault("opening.py", 'np.union1d(lists["exclude"], barred)', 'lists["exclude"]', "tests/test_holdout.py"),
+    Fault("opening.py", "pool.rows_also_in(pool.take(held_rows))", "held_rows", "tests/test_holdout.py"),
+    Fault(
+        "opening.py",
+        'np.union1d(lists["exclude"], pool.rows_also_in(pool.take(held_rows)))',
+        'lists["exclude"]',
+        "tests/test_holdout.py",
+    ),
     Fault(
         "evaluation/per_token.py",
         "by_group.values()) / len(by_group)",

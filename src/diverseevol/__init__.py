@@ -23,25 +23,16 @@ if TYPE_CHECKING:
     from .vectors import open_vectors
 
 _HOMES = {
-    "DiverseEvolError": "errors",
-    "DiversityReport": "evaluation.diversity",
-    "Pool": "pool",
-    "Round": "loop",
-    "RunConfig": "config",
-    "Selection": "selection",
-    "Signal": "selection",
-    "Signals": "selection",
-    "Strategy": "selection",
-    "covering_radius": "evaluation.coverage",
-    "embed_pool": "opening",
-    "evolve": "loop",
-    "load_config": "config",
-    "make_strategy": "selection",
-    "measure_diversity": "evaluation.diversity",
-    "open_vectors": "vectors",
-    "score_verdicts": "evaluation.verdict_table",
-    "select": "selection",
-    "vendi_score": "evaluation.diversity",
+    "config": ("RunConfig", "load_config"),
+    "errors": ("DiverseEvolError",),
+    "evaluation.coverage": ("covering_radius",),
+    "evaluation.diversity": ("DiversityReport", "measure_diversity", "vendi_score"),
+    "evaluation.verdict_table": ("score_verdicts",),
+    "loop": ("Round", "evolve"),
+    "opening": ("embed_pool",),
+    "pool": ("Pool",),
+    "selection": ("Selection", "Signal", "Signals", "Strategy", "make_strategy", "select"),
+    "vectors": ("open_vectors",),
 }
 
 __all__ = [
@@ -69,8 +60,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -16,7 +16,7 @@ from .files import read_json, remove, write_json
 from .ledger import Cost
 from .models import load_tokenizer
 from .pool.sample import Sample
-from .stages import Stages
+from .stages import Stages, training_seed
 from .tokens import build_tokens
 
 
@@ -49,7 +49,7 @@ def tune_target(stages: Stages) -> None:
         stages.watch.note(f"final: {len(chosen) - len(usable)} of {len(chosen)} rows have no token to train on by {config.model}")
     cost = Cost()
     if not run.final_model_dir.is_dir():
-        seed = int(np.random.SeedSequence([config.seed, len(run.rounds_done())]).generate_state(1)[0]) & 0x7FFFFFFF
+        seed = training_seed(config.seed, len(run.rounds_done()))
         checkpoints_dir, trust = run.final_dir / "checkpoints", config.trust_remote_code
         fitted = fit(
             config.model,

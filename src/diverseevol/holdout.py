@@ -22,47 +22,47 @@ from .files import write_text
 from .pool import Pool
 from .pool.columns import group_names
 from .pool.ids import N_HASH, priorities
-from .prepare import Prepared
 from .progress import Watch
 from .run_folder import RunFolder
 from .selection.share_out import share_out
-from .tokens import Tokens
 
 
-def take_holdout(
-    run: RunFolder, config: PoolConfig, data: Prepared, listed_rows: NDArray[np.int64], seed: int, watch: Watch
-) -> tuple[Prepared, NDArray[np.int64]]:
-    """The held-out rows, ready to be measured, and all rows that may not be chosen because of them (with their copies).
-
-    Drawn once a run and written down; a resumed run reads them back. Rows on the user's lists are not drawn.
+def saved_holdout(
+    run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int, watch: Watch
+) -> NDArray[np.int64]:
+    """The held-out rows, drawn once a run and written down; a resumed run reads them back.
 
     Raises:
-        ConfigError: the pool has too few rows for it, or no such column.
+        ConfigError: as `holdout_of`.
         PoolError: the stored list is not this pool's.
     """
-    is_new = dist.on_main(lambda: _draw_and_save(run, config, data.pool, listed_rows, seed))
-    rows = data.pool.rows_of(run.holdout_file.read_text("utf-8").split())
-    held = Prepared(data.pool.take(rows), Tokens.open(run.tokens_dir, data.pool.positions[rows]))
-    barred = data.pool.rows_also_in(held.pool)
-    if is_new:
-        n_copies = len(barred) - len(rows)
-        copies = f", and {n_copies:,} copies of them left out of every choice" if n_copies else ""
-        watch.note(f"held out: {len(rows):,} rows{copies}; see {run.holdout_file}")
-    return held, barred
+    dist.on_main(lambda: _draw_and_save(run, config, pool, listed_rows, seed, watch))
+    return pool.rows_of(run.holdout_file.read_text("utf-8").split())
 
 
-def _draw_and_save(run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int) -> bool:
-    """Whether the rows were drawn now; they are drawn once a run."""
+def _draw_and_save(
+    run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int, watch: Watch
+) -> None:
     if run.holdout_file.exists():
-        return False
-    groups = group_names(pool, config.holdout_by, "pool.holdout_by") if config.holdout_by else None
-    rows = draw_holdout(pool.ids, config.holdout or 0, seed, groups, listed_rows)
+        return
+    rows = holdout_of(config, pool, listed_rows, seed)
     copies = np.setdiff1d(pool.rows_also_in(pool.take(rows)), rows)
     write_text(run.holdout_records_file, "".join(pool.line_with_id(row) for row in rows.tolist()))
     if len(copies):
         write_text(run.holdout_copies_file, "".join(f"{pool.id(row)}\n" for row in copies.tolist()))
     write_text(run.holdout_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist()))  # the last: it says that all is there
-    return True
+    left_out = f", and {len(copies):,} copies of them left out of every choice" if len(copies) else ""
+    watch.note(f"held out: {len(rows):,} rows{left_out}; see {run.holdout_file}")
+
+
+def holdout_of(config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Draw what `pool.holdout` asks for; rows on the user's lists are not drawn.
+
+    Raises:
+        ConfigError: the pool has too few rows for it, or no such column.
+    """
+    groups = group_names(pool, config.holdout_by, "pool.holdout_by") if config.holdout_by else None
+    return draw_holdout(pool.ids, config.holdout or 0, seed, groups, listed_rows)
 
 
 def draw_holdout(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import dist
-from .checks import check_finished, check_needs
-from .config import EmbedConfig, PoolConfig, PromptConfig, RunConfig
+from .config import EmbedConfig, PoolConfig, PromptConfig, RunConfig, round_sizes
 from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, open_embeddings, outer_fingerprint
-from .errors import ConfigError, PoolError
+from .errors import ConfigError, PoolError, RunChangedError
 from .files import write_text
 from .gauges import GAUGES
-from .holdout import take_holdout
+from .holdout import saved_holdout
 from .ledger import billed
 from .models import adapter_config, check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
@@ -27,15 +27,19 @@ from .pool import fingerprint as pool_fingerprint
 from .pool.columns import group_names, pool_columns
 from .pool.overlap import read_benchmarks
 from .predicting import save_plan
-from .prepare import prepare
+from .prepare import Prepared, prepare
 from .progress import SILENT, Watch
 from .run_folder import RunFolder, locked
 from .selection import Signal
 from .stages import Stages
+from .tokens import Tokens
 from .tracking import Tracking, check_trackers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+LISTS = ("seed_subset", "must_include", "exclude")
+"""Keys of `selection` that name files of rows."""
 
 
 def open_stages(
@@ -62,19 +66,17 @@ def open_stages(
     data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
     heldout = None
     if config.heldout:
-        held = PoolConfig(path=config.heldout.path)
-        try:
+        with said_of_heldout():
+            held = PoolConfig(path=config.heldout.path)
             heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch)
-        except PoolError as error:
-            raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
-    lists = read_lists(config, data.pool)
-    if heldout and config.heldout:
-        check_apart(heldout.pool, data.pool, lists["exclude"], config.heldout.path)
+    lists, held_rows = rows_apart(
+        config,
+        data.pool,
+        heldout.pool if heldout else None,
+        lambda listed_rows: saved_holdout(run, config.pool, data.pool, listed_rows, config.seed, watch),
+    )
     if config.pool.holdout:
-        listed = np.unique(np.concatenate(list(lists.values())))
-        heldout, barred = take_holdout(run, config.pool, data, listed, config.seed, watch)
-        lists["exclude"] = np.union1d(lists["exclude"], barred)
-    check_lists(config, data.pool, lists)
+        heldout = Prepared(data.pool.take(held_rows), Tokens.open(run.tokens_dir, data.pool.positions[held_rows]))
     column, key = config.heldout_group, "heldout.group" if config.heldout else None
     stages = Stages(
         run=run,
@@ -93,7 +95,7 @@ def open_stages(
         must_rows=lists["must_include"],
         excluded_rows=lists["exclude"],
     )
-    check_finished(run, stages.sizes)
+    _check_finished(run, stages.sizes)
     dist.on_main(lambda: save_plan(stages))
     is_there = (run.outer_dir / "embeddings.npy").exists()
     if stages.is_outer and len(run.rounds_done()) < len(stages.sizes) > 1 and not is_there:
@@ -139,28 +141,92 @@ def check_trainable(config: RunConfig, run: RunFolder) -> None:
     sft_config(config.train, run.checkpoints_dir(0), config.seed)
 
 
-def read_lists(config: RunConfig, pool: Pool) -> dict[str, np.ndarray]:
-    """The rows that the user's lists name, ascending.
+def rows_apart(
+    config: RunConfig, pool: Pool, heldout: Pool | None, hold_out: Callable[[np.ndarray], np.ndarray]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The rows that the user's lists name, ascending, and those held out of the pool (`pool.holdout`), which are excluded with their copies.
+
+    `heldout` holds the rows of heldout.path; `hold_out` draws those of the pool, given the listed ones.
 
     Raises:
         PoolError: a list names rows that are not in the pool.
+        ConfigError: held-out rows can be trained on, the lists contradict each other, or too few rows are left for the schedule.
     """
-    return {name: _rows(getattr(config.selection, name), pool) for name in ("seed_subset", "must_include", "exclude")}
+    files = {name: getattr(config.selection, name) for name in LISTS}
+    nothing = np.empty(0, dtype=np.int64)
+    lists = {name: np.unique(read_rows_file(Path(file), pool)) if file else nothing for name, file in files.items()}
+    if config.heldout and heldout:
+        _check_apart(heldout, pool, lists["exclude"], config.heldout.path)
+    held_rows = nothing
+    if config.pool.holdout:
+        held_rows = hold_out(np.unique(np.concatenate(list(lists.values()))))
+        lists["exclude"] = np.union1d(lists["exclude"], pool.rows_also_in(pool.take(held_rows)))
+    _check_lists(config, pool, lists)
+    return lists, held_rows
 
 
-def check_lists(config: RunConfig, pool: Pool, lists: Mapping[str, np.ndarray]) -> None:
-    """Check that the lists agree, and that enough rows are left for the schedule.
+@contextmanager
+def said_of_heldout() -> Iterator[None]:
+    """What is wrong with a pool here is wrong with the rows of heldout.path.
 
     Raises:
-        ConfigError: they do not, or there are not.
+        ConfigError: for every PoolError.
     """
+    try:
+        yield
+    except PoolError as error:
+        raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
+
+
+def _check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str) -> None:
+    """Check that no row of `path` is in the pool and not excluded."""
+    if not len(np.setdiff1d(pool.rows_also_in(heldout), excluded_rows)):
+        return
+    both = heldout.rows_also_in(pool)
+    if len(both):
+        raise ConfigError(
+            f"{len(both)} of the {len(heldout)} rows of heldout.path {path!r} are also in the pool, first its row {both[0]} "
+            f"(id {heldout.id(int(both[0]))}). Take them out of the pool, or list them in selection.exclude: a loss on trained rows proves nothing."
+        )
+
+
+def _check_lists(config: RunConfig, pool: Pool, lists: Mapping[str, np.ndarray]) -> None:
+    """Check that the lists agree, and that enough rows are left for the schedule."""
     clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
     if len(clash):
         raise ConfigError(
             f"{len(clash)} rows are to be included and excluded at once, first id {pool.id(int(clash[0]))}. Take them off one list."
         )
-    if config.selection.seed_subset is None:
-        check_needs(config, len(pool), len(lists["exclude"]))
+    n_wanted = sum(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
+    n_excluded = len(lists["exclude"])
+    n_free = len(pool) - n_excluded
+    if config.selection.seed_subset is None and n_wanted > n_free:
+        raise ConfigError(
+            f"the schedule chooses {n_wanted} rows, the pool has {n_free} good ones"
+            + (f" ({n_excluded} excluded)" if n_excluded else "")
+            + ". Lower rounds, n_new or n_init, or set budget."
+        )
+
+
+def _check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
+    """Check that a resumed run's schedule agrees with the rounds that are done.
+
+    Raises:
+        RunChangedError: it has fewer rounds, or other sizes.
+    """
+    done = run.rounds_done()
+    if len(done) > len(sizes):
+        raise RunChangedError(
+            f"{run.root} has {len(done)} finished rounds, the schedule only {len(sizes)} (round 0 counted). Raise rounds or budget, or give "
+            "--out a new folder."
+        )
+    for index in done:
+        metrics = run.metrics(index)
+        if index > 0 and metrics["n_new"] != sizes[index] and "budget_spent" not in metrics:
+            raise RunChangedError(
+                f"round {index} of {run.root} added {metrics['n_new']} samples, the schedule says {sizes[index]}. Give n_new (a list) and budget "
+                "that agree with the finished rounds, or give --out a new folder."
+            )
 
 
 def open_record(run: RunFolder, config: RunConfig) -> str:
@@ -191,33 +257,15 @@ def record_parts(config: RunConfig) -> dict[str, str]:
         check_outer(config.embed.model)
         parts["embed.model"] = outer_fingerprint(config.embed.model)
     if config.heldout:
-        try:
+        with said_of_heldout():
             parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
-        except PoolError as error:
-            raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
-    for name in ("seed_subset", "must_include", "exclude"):
+    for name in LISTS:
         file = getattr(config.selection, name)
         if file:
             if not Path(file).is_file():
                 raise ConfigError(f"selection.{name} is {file!r}: there is no such file.")
             parts[f"{name} list"] = hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
     return parts
-
-
-def check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str) -> None:
-    """Check that no held-out row can be trained on.
-
-    Raises:
-        ConfigError: rows of `path` are in the pool and not excluded.
-    """
-    if not len(np.setdiff1d(pool.rows_also_in(heldout), excluded_rows)):
-        return
-    both = heldout.rows_also_in(pool)
-    if len(both):
-        raise ConfigError(
-            f"{len(both)} of the {len(heldout)} rows of heldout.path {path!r} are also in the pool, first its row {both[0]} "
-            f"(id {heldout.id(int(both[0]))}). Take them out of the pool, or list them in selection.exclude: a loss on trained rows proves nothing."
-        )
 
 
 def _check_outside(config: RunConfig) -> None:
@@ -233,10 +281,6 @@ def _check_outside(config: RunConfig) -> None:
             raise ConfigError(
                 f"--out {config.out} lies in the pool's own folder {source.path}, whose files are all read as data. Give --out another place."
             )
-
-
-def _rows(file: str | None, pool: Pool) -> np.ndarray:
-    return np.unique(read_rows_file(Path(file), pool)) if file else np.empty(0, dtype=np.int64)
 
 
 def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = frozenset({Signal.EMBEDDING})) -> EmbedReport:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .config import PoolConfig, RunConfig
-from .errors import BadRowsError, ConfigError, PoolError
+from .errors import BadRowsError
 from .files import size_of
 from .gauges import GAUGES
-from .holdout import draw_holdout
+from .holdout import holdout_of
 from .ledger import process_bytes
 from .models import device
-from .opening import check_apart, check_lists, read_lists, record_parts, usable_tokenizer
+from .opening import record_parts, rows_apart, said_of_heldout, usable_tokenizer
 from .plan import Facts, Lengths
-from .plan.read_shape import model_shape
+from .plan.read_shape import model_shapes
 from .pool import Pool
 from .pool.columns import group_names, pool_columns
 from .progress import Watch
@@ -51,23 +51,32 @@ def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
     is_other = final.model != rounds.model
     other = usable_tokenizer(final) if config.final or is_other else tokenizer
     with tempfile.TemporaryDirectory(prefix="diverseevol-plan-") as folder:
-        pool_dir, made_dir = _prepared(config, parts), Path(folder) / "pool"
-        pool = Pool.open(pool_dir) if pool_dir else Pool.read(config.pool, config.seed, made_dir, watch, is_kept=False)
-        lengths = _all_lengths(pool_dir, pool) if pool_dir else _lengths(pool, tokenizer, rounds)
+        prepared_dir = _prepared(config, parts)
+        pool_dir = prepared_dir or Path(folder) / "pool"
+        if prepared_dir:
+            pool = Pool.open(pool_dir)
+            tokens = Tokens.open(pool_dir / "tokens", pool.positions)
+            lengths = Lengths.of(tokens.n_tokens, tokens.n_trained, tokens.n_full, len(tokens))
+        else:
+            pool = Pool.read(config.pool, config.seed, pool_dir, watch, is_kept=False)
+            lengths = _lengths(pool, tokenizer, rounds)
+        pool_columns(pool, sorted(needs - frozenset(Signal)))
+        model, target = model_shapes(config)
+        n_heldout, n_first = _rows_apart(config, pool, Path(folder) / "heldout", watch)
+        n_bad, n_read = pool.records.n_bad, pool.records.n_read
         facts = Facts(
             lengths=lengths,
-            model=model_shape(rounds.model, rounds.train, config.trust_remote_code),
-            target=model_shape(final.model, final.train, config.trust_remote_code),
+            model=model,
+            target=target,
             target_lengths=_lengths(pool, other, final) if is_other else lengths,
-            needs=frozenset(str(signal) for signal in Signal if signal in needs),
-            pool_bytes=sum(size_of(file) for file in (pool_dir or made_dir).glob("*.*") if file.is_file()),
+            needs=frozenset(map(str, needs & frozenset(Signal))),
+            n_heldout=n_heldout,
+            n_first=n_first,
+            pool_bytes=sum(size_of(file) for file in pool_dir.glob("*.*") if file.is_file()),
+            program_bytes=process_bytes() if is_here else 0,
+            is_float32=is_here and device().type == "cpu",
+            notes=(f"{n_bad:,} of {n_read:,} rows are bad; the run puts them aside",) if n_bad else (),
         )
-        pool_columns(pool, sorted(needs - frozenset(Signal)))
-        facts = _with_rows_apart(config, facts, pool, Path(folder), watch)
-        if n_bad := pool.records.n_bad:
-            facts = replace(facts, notes=(f"{n_bad:,} of {pool.records.n_read:,} rows are bad; the run puts them aside",))
-    if is_here:
-        facts = replace(facts, program_bytes=process_bytes(), is_float32=device().type == "cpu")
     return _with_notes(config, facts)
 
 
@@ -77,12 +86,6 @@ def _prepared(config: RunConfig, parts: dict[str, str]) -> Path | None:
     if not (run.config_file.exists() and run.is_same(config, parts) and (run.pool_dir / "index.arrow").exists()):
         return None
     return run.pool_dir
-
-
-def _all_lengths(pool_dir: Path, pool: Pool) -> Lengths:
-    tokens = Tokens.open(pool_dir / "tokens", pool.positions)
-    n_tokens, n_trained, n_full = (array.astype(np.int64) for array in (tokens.n_tokens, tokens.n_trained, tokens.n_full))
-    return Lengths.of(n_tokens, n_trained, n_full, len(pool))
 
 
 def _lengths(pool: Pool, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Lengths:
@@ -111,28 +114,17 @@ def _lengths(pool: Pool, tokenizer: PreTrainedTokenizerBase, config: RunConfig) 
     return Lengths.of(n_tokens, n_trained, n_full, len(pool))
 
 
-def _with_rows_apart(config: RunConfig, facts: Facts, pool: Pool, folder: Path, watch: Watch) -> Facts:
-    """The facts with the held-out rows and the user's lists, which are checked as a run checks them."""
-    lists = read_lists(config, pool)
-    n_heldout = 0
+def _rows_apart(config: RunConfig, pool: Pool, folder: Path, watch: Watch) -> tuple[int, int | None]:
+    """How many rows are held out, and how many a list gives for round 0; all are checked as a run checks them."""
+    held = None
     if config.heldout:
-        try:
-            held = Pool.read(PoolConfig(path=config.heldout.path), config.seed, folder / "heldout", watch, is_kept=False)
-        except PoolError as error:
-            raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
-        check_apart(held, pool, lists["exclude"], config.heldout.path)
+        with said_of_heldout():
+            held = Pool.read(PoolConfig(path=config.heldout.path), config.seed, folder, watch, is_kept=False)
         if config.heldout.group:
             group_names(held, config.heldout.group, "heldout.group")
-        n_heldout = len(held)
-    if config.pool.holdout:
-        groups = group_names(pool, config.pool.holdout_by, "pool.holdout_by") if config.pool.holdout_by else None
-        listed = np.unique(np.concatenate(list(lists.values())))
-        rows = draw_holdout(pool.ids, config.pool.holdout, config.seed, groups, listed)
-        lists["exclude"] = np.union1d(lists["exclude"], pool.rows_also_in(pool.take(rows)))
-        n_heldout = len(rows)
-    check_lists(config, pool, lists)
+    lists, held_rows = rows_apart(config, pool, held, lambda listed_rows: holdout_of(config.pool, pool, listed_rows, config.seed))
     first = np.union1d(lists["seed_subset"], lists["must_include"]) if config.selection.seed_subset else None
-    return replace(facts, n_heldout=n_heldout, n_first=None if first is None else len(first))
+    return len(held_rows if held is None else held), None if first is None else len(first)
 
 
 def _with_notes(config: RunConfig, facts: Facts) -> Facts:

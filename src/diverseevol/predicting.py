@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .errors import EmbedError, ModelError
 from .files import size_of, write_json
 from .ledger import process_bytes
 from .models import device
 from .plan import Facts, Lengths, Plan, make_plan
-from .plan.read_shape import model_shape
+from .plan.read_shape import model_shapes
 from .stages import Stages
 
 
@@ -29,17 +27,13 @@ def run_plan(stages: Stages) -> Plan:
     Raises:
         ModelError, EmbedError: the shape of a model cannot be read.
     """
-    config, tokens, trust = stages.config, stages.data.tokens, stages.config.trust_remote_code
-    lengths = Lengths.of(
-        tokens.n_tokens.astype(np.int64), tokens.n_trained.astype(np.int64), tokens.n_full.astype(np.int64), len(tokens)
-    )
-    model = model_shape(config.model, config.train, trust)
-    final = stages.whole.for_final()
-    is_other = final.model != config.model or final.train != config.train
+    tokens = stages.data.tokens
+    lengths = Lengths.of(tokens.n_tokens, tokens.n_trained, tokens.n_full, len(tokens))
+    model, target = model_shapes(stages.whole)
     facts = Facts(
         lengths=lengths,
         model=model,
-        target=model_shape(final.model, final.train, trust) if is_other else model,
+        target=target,
         target_lengths=lengths,
         needs=frozenset(map(str, stages.model_signals)),
         n_heldout=len(stages.heldout.pool) if stages.heldout else 0,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 
 CANDIDATES = 1
 """Tells the generator of a round's candidates from that of its picks."""
+
+
+def training_seed(seed: int, index: int) -> int:
+    """What the run's seed makes of a round's training order and dropout: below 2³¹, as the Trainer wants it."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) & 0x7FFFFFFF
 
 
 @dataclass
@@ -85,9 +90,9 @@ class Stages:
     fingerprint: str
     watch: Watch
     tracking: Tracking
-    seed_rows: np.ndarray | None = None
-    must_rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    excluded_rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    seed_rows: np.ndarray | None
+    must_rows: np.ndarray
+    excluded_rows: np.ndarray
 
     @property
     def sizes(self) -> list[int]:
@@ -246,7 +251,7 @@ class Stages:
             return tuned
         start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
         if config.train.command:
-            cost = self._train_by_command(index, start)
+            cost = self._train_by_command(index, subset, start)
         else:
             from .train.sft import fit
 
@@ -258,7 +263,7 @@ class Stages:
                 config.train,
                 run.model_dir(index),
                 run.checkpoints_dir(index),
-                seed=int(np.random.SeedSequence([config.seed, index]).generate_state(1)[0]) & 0x7FFFFFFF,
+                seed=training_seed(config.seed, index),
                 watch=self.watch,
                 trust_remote_code=config.trust_remote_code,
                 on_log=partial(self.tracking.log_training, index),
@@ -267,7 +272,7 @@ class Stages:
         run.add_metrics(index, {"stages": {"train": cost.as_dict()}})
         return tuned
 
-    def _train_by_command(self, index: int, start: str) -> Cost:
+    def _train_by_command(self, index: int, subset: Sequence[int], start: str) -> Cost:
         from .pool.export import export_rows
         from .train.command import run_command
 
@@ -275,8 +280,7 @@ class Stages:
         folder = run.round_dir(index)
         suffix = {"parquet": ".parquet", "llamafactory": ""}.get(config.train.command_format, ".json")
         data = folder / f"train_data{suffix}"
-        rows = [int(row) for earlier in range(index + 1) for row in (pick["row"] for pick in run.picks(earlier))]
-        dist.on_main(lambda: export_rows(self.data.pool, sorted(rows), config.train.command_format, data))
+        dist.on_main(lambda: export_rows(self.data.pool, subset, config.train.command_format, data))
         base = str(Path(start).resolve()) if Path(start).is_dir() else start
         if index == 0 and config.train.sft:
             ignored = ", ".join(sorted(config.train.sft))  # report_to among them: only the trainer's own series are missing
@@ -351,11 +355,10 @@ class Stages:
 
     def _is_embedded(self, index: int) -> bool:
         folder = self.run.signals_dir(index)
-        files = (
-            {(self.run.outer_dir if self.is_outer else folder) / "embeddings.npy"} if Signal.EMBEDDING in self.needs else set()
-        )
-        files |= {folder / "signals.parquet"} if self.model_signals - {Signal.EMBEDDING} else set()
-        return all(file.exists() for file in files)
+        vectors = (self.run.outer_dir if self.is_outer else folder) / "embeddings.npy"
+        if Signal.EMBEDDING in self.needs and not vectors.exists():
+            return False
+        return self.model_signals <= {Signal.EMBEDDING} or (folder / "signals.parquet").exists()
 
     # --- the end of a round
 
@@ -383,15 +386,15 @@ class Stages:
 
     def _unwanted(self, index: int) -> list[Path]:
         """Folders of this and earlier rounds that need not stay."""
-        run, is_last = self.run, self._ends(index)
-        models, signals = {run.model_dir(i) for i in range(index + 1)}, {run.signals_dir(i) for i in range(index + 1)}
-        best = run.best_round(range(index + 1))
-        kept = {
-            "all": models,
-            "last": {run.model_dir(index)},
-            "best": {run.model_dir(index if best is None else best)} | (set() if is_last else {run.model_dir(index)}),
+        rounds = range(index + 1)
+        best = self.run.best_round(rounds)
+        needed = set() if self._ends(index) else {index}  # by the next round
+        models: dict[str, set[int]] = {
+            "all": set(rounds),
+            "last": {index},
+            "best": {index if best is None else best} | needed,
             "none": set(),
-        }[self.config.keep]
-        kept_signals = {"all": signals, "last": {run.signals_dir(max(0, index - 1)), run.signals_dir(index)}, "none": set()}
-        needed = {run.signals_dir(index)}
-        return sorted((models - kept) | (signals - kept_signals[self.config.keep_signals] - (set() if is_last else needed)))
+        }
+        signals: dict[str, set[int]] = {"all": set(rounds), "last": {index - 1, index}, "none": needed}
+        unwanted = [self.run.model_dir(at) for at in rounds if at not in models[self.config.keep]]
+        return unwanted + [self.run.signals_dir(at) for at in rounds if at not in signals[self.config.keep_signals]]

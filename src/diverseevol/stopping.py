@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .config import StopConfig
+from .ledger import totals
 
 GAUGE = "gauge"
 """Where a round's metrics keep the covering radius or Vendi score that the rule looks at."""
@@ -36,10 +37,8 @@ def spent_on(name: str, metrics: Sequence[Mapping[str, Any]]) -> float:
     """What the rounds have used up: samples or tokens of the subset; FLOPs or hours of all stages of all rounds."""
     if name in ("samples", "tokens"):
         return float(metrics[-1].get({"samples": "n_chosen", "tokens": "tokens_chosen"}[name], 0))
-    bills = [bill for one in metrics for bill in one.get("stages", {}).values()]
-    if name == "flops":
-        return float(sum(bill.get("flops", 0.0) for bill in bills))
-    return float(sum(bill["seconds"] for bill in bills)) / HOUR
+    seconds, flops = totals(bill for one in metrics for bill in one.get("stages", {}).values())
+    return flops if name == "flops" else seconds / HOUR
 
 
 def measured(name: str, metrics: Mapping[str, Any]) -> float | None:

@@ -59,7 +59,7 @@ def life_of(run: RunFolder, silent_for: float | None = None) -> Life:
         silent_for: For how many seconds the watcher has seen progress.json unchanged; None: it has only just begun to look.
     """
     word, holder = read_word(run), lock_holder(run.root)
-    if holder and (word is None or word["process"] != holder):  # a process that has said nothing yet, or an older version
+    if holder and (word is None or word["process"] != holder):  # a process that has said nothing yet
         return Life(True, f"running ({holder})", None)
     if word is None or (not holder and word["state"] == "running" and word["machine"] == this_machine()):
         return Life(False, "stopped; the same command goes on", None)

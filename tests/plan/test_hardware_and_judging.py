@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from diverseevol.errors import ConfigError
+from diverseevol.evaluation import judge
 from diverseevol.evaluation.judge.cost import Prices
 from diverseevol.plan import Rates, make_plan, rates_of
 from diverseevol.plan.judging import judging
@@ -37,13 +40,14 @@ def test_what_is_not_known(lengths):
     with pytest.raises(ConfigError, match="--utilisation is 40: give a share of the peak between 0 and 1"):
         rates_of("a100", 40)
     with pytest.raises(ConfigError, match="--benchmark 'vicunia' is not known. Known: vicuna, koala"):
-        judging(["vicunia"], lengths, 400, None)
+        judging(["vicunia"], lengths, None)
 
 
 def test_the_judges_bill(lengths):
-    found = judging(["vicuna", "mt_bench"], lengths, 400, Prices(1.0, 2.0))
+    template = Path(judge.__file__).parent / "templates/pairwise.txt"
+    found = judging(["vicuna", "mt_bench"], lengths, Prices(1.0, 2.0))
     assert (found.n_questions, found.n_judgements) == (160, 320)
-    assert found.tokens_in == 320 * (100 + 10 + 4)
+    assert found.tokens_in == round(320 * (template.stat().st_size / 4 + 10 + 4))
     assert found.tokens_out == 320 * 200
-    assert found.money == pytest.approx((36_480 + 2 * 64_000) / 1e6)
-    assert judging(["vicuna"], lengths, 400, None).money is None
+    assert found.money == pytest.approx((found.tokens_in + 2 * 64_000) / 1e6)
+    assert judging(["vicuna"], lengths, None).money is None

@@ -203,13 +203,17 @@ def test_other_ranks_open_no_tracker(monkeypatch, tmp_path, noting):
     ("word", "message"),
     [
         (
-            "train.report_to=tensorbord",
-            r"train.report_to names 'tensorbord', which the Trainer does not know. Did you mean 'tensorboard'",
+            "train.report_to=[wandb, mlflow, tensorbord]",
+            r"train.report_to names 'tensorbord', which the Trainer does not know. Did you mean 'tensorboard'\? Known: .*wandb\.$",
+        ),
+        (
+            "final={train: {report_to: mlflo}}",
+            "train.report_to names 'mlflo', which the Trainer does not know. Did you mean 'mlflow'",
         ),
         ("train.hub_token=hf_x", r"train.hub_token is kept out of configs. Log in with `hf auth login` or set HF_TOKEN"),
     ],
 )
 def test_what_cannot_be_meant_and_what_must_not_be_written(word, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        load_config(None, (word,), options={"pool.path": "p", "model": "m", "out": "o"})
+        check_trackers(load_config(None, (word,), options={"pool.path": "p", "model": "m", "out": "o"}))
     assert "hf_x" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,6 @@ from . import options as o
 
 if TYPE_CHECKING:
     from ..config import RunConfig
-    from ..plan import Judging, Lengths
 
 PAPERS_BENCHMARKS = ("vicuna", "koala", "wizardlm")
 SMALL = 1e9
@@ -73,11 +73,14 @@ def planned(
     Raises:
         DiverseEvolError: as a run would before it loads weights; or an option names what is not known.
     """
+    from ..evaluation.judge.cost import Prices
     from ..plan import knobs, make_plan, rates_of
+    from ..plan.judging import judging
     from .run import quiet_libraries
     from .watch import open_watch
 
     rates = rates_of(hardware, utilisation)
+    prices = Prices(price_in, price_out) if price_in is not None and price_out is not None else None
     quiet_libraries()
     from ..planning import read_facts
 
@@ -99,22 +102,9 @@ def planned(
         **values,
         "rates": {"train": rates.train, "embed": rates.embed, "start": rates.start, "source": rates.source},
         "seconds": made.seconds(rates),
-        "judging": _judging(benchmarks, facts.target_lengths, price_in, price_out).as_dict(),
+        "judging": asdict(judging(benchmarks, facts.target_lengths, prices)),
         "knobs": [
             {"keys": knob.keys, "what": knob.what, "ratio": knob.plan.ratio, "seconds": knob.plan.seconds(rates)}
             for knob in knobs(config, facts, made)
         ],
     }
-
-
-def _judging(
-    benchmarks: list[str] | tuple[str, ...], lengths: Lengths, price_in: float | None, price_out: float | None
-) -> Judging:
-    from importlib.resources import files
-
-    from ..evaluation.judge.cost import Prices
-    from ..plan.judging import judging
-
-    template = files("diverseevol.evaluation.judge").joinpath("templates/pairwise.txt").read_bytes()
-    prices = Prices(price_in, price_out) if price_in is not None and price_out is not None else None
-    return judging(benchmarks, lengths, len(template), prices)

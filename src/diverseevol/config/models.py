@@ -7,14 +7,13 @@ from the installed source without importing it, so that a misspelt key is found 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .schedule import round_sizes
-from .train_keys import OWN_SFT_KEYS, TRACKERS, lora_keys, nearest, sft_keys, tracker_names, wrong_value
+from .train_keys import OWN_SFT_KEYS, TRACKERS, check_value, lora_keys, nearest, sft_keys
 
 
 class Stage(BaseModel):
@@ -51,32 +50,11 @@ def _one_or_several_words(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class SourceConfig(Stage):
-    """One source of instruction data."""
-
-    path: str
-    """A file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
-    format: str = "auto"
-    """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """Which of your columns plays which part, in LLaMA-Factory's words: prompt, query, response, system, history, messages, tools."""
-    tags: dict[str, str] = Field(default_factory=dict)
-    """How your dialogues name things, in LLaMA-Factory's words: role_tag, content_tag, user_tag, assistant_tag, system_tag, …"""
-    split: str = "train"
-    """Which split of a `datasets` folder or a Hub data set to read."""
-    weight: float | None = Field(default=None, gt=0)
-    """This source's share of the pool relative to the other sources' weights; as many rows as that allows are kept."""
-    max_rows: int | None = Field(default=None, ge=1)
-    """At most so many rows of this source, drawn by the seed."""
-
-
-class PoolConfig(Stage):
-    """The instruction data to choose from."""
+class RowsConfig(Stage):
+    """Where rows are read, and how."""
 
     path: str | None = None
-    """The pool: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
-    sources: tuple[Annotated[SourceConfig, BeforeValidator(_from_path)], ...] = ()
-    """Several sources instead of `path`: a path each, or {path: a.jsonl, format: …, columns: …, weight: 2, max_rows: 5000}."""
+    """The rows: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
     format: str = "auto"
     """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
     columns: dict[str, str] = Field(default_factory=dict)
@@ -87,6 +65,22 @@ class PoolConfig(Stage):
     """Which split of a `datasets` folder or a Hub data set to read."""
     max_rows: int | None = Field(default=None, ge=1)
     """At most so many rows, drawn by the seed."""
+
+
+class SourceConfig(RowsConfig):
+    """One source of instruction data."""
+
+    path: str
+    """A file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
+    weight: float | None = Field(default=None, gt=0)
+    """This source's share of the pool relative to the other sources' weights; as many rows as that allows are kept."""
+
+
+class PoolConfig(RowsConfig):
+    """The instruction data to choose from."""
+
+    sources: tuple[Annotated[SourceConfig, BeforeValidator(_from_path)], ...] = ()
+    """Several sources instead of `path`: a path each, or {path: a.jsonl, format: …, columns: …, weight: 2, max_rows: 5000}."""
     holdout: Annotated[int | float | None, BeforeValidator(_count_or_share)] = None
     """Rows taken off before the start, drawn by the seed, never chosen: their loss is measured each round. A number (500), or a share (0.05)."""
     holdout_by: str | None = None
@@ -104,8 +98,7 @@ class PoolConfig(Stage):
         """The sources, whether `path` or `sources` named them."""
         if self.sources:
             return self.sources
-        one = self.model_dump(include={"path", "format", "columns", "tags", "split", "max_rows"})
-        return (SourceConfig(**one),)
+        return (SourceConfig(**self.model_dump(include=set(RowsConfig.model_fields))),)
 
     @model_validator(mode="after")
     def _one_or_several(self) -> PoolConfig:
@@ -208,26 +201,14 @@ class TrainConfig(Stage):
             if known and key not in known:
                 hint = nearest(key, set(known) | set(TrainConfig.model_fields))
                 raise ValueError(f"unknown key train.{key}: neither ours nor one of SFTConfig's. {hint}See `diverseevol init`.")
-            self._check_value("train", key, self.sft[key], known)
-        for name in self.report_to:
-            if tracker_names() and name not in tracker_names():
-                hint = nearest(name, tracker_names())
-                raise ValueError(
-                    f"train.report_to names {name!r}, which the Trainer does not know. {hint}Known: {', '.join(sorted(tracker_names()))}"
-                )
+            check_value("train", key, self.sft[key], known)
         for key, value in self.lora.items():
             if lora_keys() and key not in lora_keys():
                 raise ValueError(f"unknown key train.lora.{key}: LoraConfig has none such. {nearest(key, lora_keys())}".strip())
-            self._check_value("train.lora", key, value, lora_keys())
+            check_value("train.lora", key, value, lora_keys())
         if self.command and ("{data}" not in self.command or "{out}" not in self.command):
             raise ValueError(f"train.command must contain {{data}} and {{out}}, found {self.command!r}")
         return self
-
-    @staticmethod
-    def _check_value(section: str, key: str, value: object, known: Mapping[str, str]) -> None:
-        wanted = wrong_value(key, value, known.get(key, "?"))
-        if wanted:
-            raise ValueError(f"{section}.{key} is {value!r}: {wanted}")
 
 
 class TunedConfig(Stage):

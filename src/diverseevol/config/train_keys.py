@@ -82,17 +82,6 @@ def sft_keys() -> Mapping[str, str]:
 
 
 @cache
-def tracker_names() -> frozenset[str]:
-    """Every name that the installed Trainer's `report_to` knows; empty when it is laid out in another way."""
-    path = _source("transformers", "integrations/integration_utils.py")
-    for node in ast.parse(path.read_text("utf-8")).body if path else []:
-        names = [target.id for target in node.targets if isinstance(target, ast.Name)] if isinstance(node, ast.Assign) else []
-        if names == ["INTEGRATION_TO_CALLBACK"] and isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            return frozenset(str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
-    return frozenset()
-
-
-@cache
 def lora_keys() -> Mapping[str, str]:
     """The same of `LoraConfig`."""
     return _fields(_LORA)
@@ -106,18 +95,21 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"Did you mean {close[0]!r}? " if close else ""
 
 
-def wrong_value(key: str, value: object, annotation: str) -> str | None:
-    """What would be right for a key whose annotation says that `value` is not; None where it may be."""
-    parts = [part for part in _parts(annotation) if part != "None"]
+def check_value(section: str, key: str, value: object, known: Mapping[str, str]) -> None:
+    """Check a value against its key's annotation, where that names numbers and true or false alone.
+
+    Raises:
+        ValueError: it is something else, or not above 0 where it must be; says what would be right.
+    """
+    parts = [part for part in _parts(known.get(key, "?")) if part != "None"]
     wanted = [_WANTED[part] for part in parts if part in _WANTED]
     if value is None or len(wanted) < len(parts):
-        return None
+        return
     kinds = tuple(kind for _, kinds in wanted for kind in kinds)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        return "give " + " or ".join(words for words, _ in wanted)
+        raise ValueError(f"{section}.{key} is {value!r}: give {' or '.join(words for words, _ in wanted)}")
     if key in _ABOVE_ZERO and isinstance(value, int | float) and value <= 0:
-        return "it must be above 0"
-    return None
+        raise ValueError(f"{section}.{key} is {value!r}: it must be above 0")
 
 
 def _parts(annotation: str) -> list[str]:
@@ -134,15 +126,10 @@ def _fields(classes: tuple[tuple[str, str, str], ...]) -> dict[str, str]:
 
 
 def _fields_of(package: str, file: str, class_name: str) -> dict[str, str]:
-    path = _source(package, file)
-    for node in ast.parse(path.read_text("utf-8")).body if path else []:
+    spec = importlib.util.find_spec(package)
+    path = Path(spec.origin).parent / file if spec and spec.origin else None
+    for node in ast.parse(path.read_text("utf-8")).body if path and path.is_file() else []:
         if isinstance(node, ast.ClassDef) and node.name == class_name:
             fields = (item for item in node.body if isinstance(item, ast.AnnAssign))
             return {item.target.id: ast.unparse(item.annotation) for item in fields if isinstance(item.target, ast.Name)}
     return {}
-
-
-def _source(package: str, file: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
-    path = Path(spec.origin).parent / file if spec and spec.origin else None
-    return path if path and path.is_file() else None

@@ -9,7 +9,6 @@ measured   predicted beside measured, of a run folder's figures
 
 from .facts import Facts, Lengths, ModelShape
 from .hardware import PEAKS, Rates, rates_of
-from .judging import Judging
 from .knobs import Knob, knobs
 from .measured import progress
 from .whole import Plan, make_plan
@@ -17,7 +16,6 @@ from .whole import Plan, make_plan
 __all__ = [
     "PEAKS",
     "Facts",
-    "Judging",
     "Knob",
     "Lengths",
     "ModelShape",

@@ -5,7 +5,7 @@ Shape letters: N rows that were tokenised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Lengths:
 
     @classmethod
     def of(
-        cls, n_tokens_N: NDArray[np.int64], n_trained_N: NDArray[np.int64], n_full_N: NDArray[np.int64], n_rows: int
+        cls, n_tokens_N: NDArray[np.integer], n_trained_N: NDArray[np.integer], n_full_N: NDArray[np.integer], n_rows: int
     ) -> Lengths:
         """Sum up the rows that were tokenised; they stand for `n_rows` of their kind.
 
@@ -122,5 +122,5 @@ class Facts:
     """What the process takes without a model: part of a peak where it is that of the resident set, as it is without a GPU."""
     is_float32: bool = False
     """Whether the device computes in 32 bits where the configuration leaves it open."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     """What is not counted, in words."""

@@ -7,7 +7,8 @@ the verb `judge` estimates it again from the texts themselves. Money only where 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from importlib.resources import files
 
 from ..benchmarks import KNOWN
 from ..errors import ConfigError
@@ -28,12 +29,8 @@ class Judging:
     tokens_out: int
     money: float | None
 
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Plain values for JSON."""
-        return asdict(self)
 
-
-def judging(benchmarks: Sequence[str], lengths: Lengths, template_bytes: int, prices: Prices | None) -> Judging:
+def judging(benchmarks: Sequence[str], lengths: Lengths, prices: Prices | None) -> Judging:
     """The bill of one round's answers to these benchmarks, each pair judged in both orders.
 
     Raises:
@@ -44,6 +41,7 @@ def judging(benchmarks: Sequence[str], lengths: Lengths, template_bytes: int, pr
         raise ConfigError(f"--benchmark {unknown[0]!r} is not known. Known: {', '.join(KNOWN)}.")
     n_questions = sum(KNOWN[name].n_questions for name in benchmarks)
     n_judgements = ORDERS * n_questions
-    per_judgement = template_bytes / BYTES_A_TOKEN + lengths.mean + lengths.mean_trained  # a question and two answers
+    template = files("diverseevol.evaluation.judge").joinpath("templates/pairwise.txt").read_bytes()
+    per_judgement = len(template) / BYTES_A_TOKEN + lengths.mean + lengths.mean_trained  # a question and two answers
     tokens = Tokens(round(per_judgement * n_judgements), TYPICAL_REPLY * n_judgements)
     return Judging(n_questions, n_judgements, tokens.n_in, tokens.n_out, prices.of(tokens) if prices else None)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..ledger import totals
+
 STAGES = ("train", "embed")
 
 
@@ -26,18 +28,17 @@ def progress(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_f
     found: dict[str, Any] = {}
     left: list[float | None] = []
     for stage in STAGES:
-        bills = [each.get("stages", {}).get(stage, {}) for each in metrics]
-        counted = [round_ for round_, bill in zip(plan["rounds"], bills, strict=False) if "flops" in bill]
+        billed = [(round_, each.get("stages", {}).get(stage, {})) for round_, each in zip(plan["rounds"], metrics, strict=False)]
+        counted = [(round_, bill) for round_, bill in billed if "flops" in bill]
+        seconds, measured = totals(bill for _, bill in counted)
         found[stage] = {
             what: {
-                "predicted": sum(float(round_[f"{stage}_{what}"]) for round_ in counted),
-                "measured": sum(float(bill.get(what, 0)) for bill in bills if "flops" in bill),
+                "predicted": sum(float(round_[f"{stage}_{what}"]) for round_, _ in counted),
+                "measured": sum(float(bill[what]) for _, bill in counted),
             }
             for what in ("tokens", "flops")
         }
-        seconds = sum(float(bill["seconds"]) for bill in bills if "flops" in bill)
         to_do = sum(float(round_[f"{stage}_flops"]) for round_ in plan["rounds"][len(metrics) :])
-        measured = found[stage]["flops"]["measured"]
         left.append(to_do * seconds / measured if measured else None if to_do else 0.0)
     both = [found[stage]["flops"] for stage in STAGES]
     found["flops"] = {side: sum(each[side] for each in both) for side in ("predicted", "measured")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..config import TrainConfig
+from ..config import RunConfig, TrainConfig
 from ..embed.encoder import find_decoder
 from ..embed.report import n_heads, n_outside_tables
 from ..models import adapter_config, empty_model, n_computing
@@ -17,6 +17,19 @@ from .knobs import LORA
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+def model_shapes(config: RunConfig) -> tuple[ModelShape, ModelShape]:
+    """The shapes of the rounds' model and of the one that the subset is for.
+
+    Raises:
+        ModelError, EmbedError: as `model_shape`.
+    """
+    rounds, final = config.for_rounds(), config.for_final()
+    model = model_shape(rounds.model, rounds.train, config.trust_remote_code)
+    if (final.model, final.train) == (rounds.model, rounds.train):
+        return model, model
+    return model, model_shape(final.model, final.train, config.trust_remote_code)
 
 
 def model_shape(name: str, train: TrainConfig, trust_remote_code: bool = False) -> ModelShape:

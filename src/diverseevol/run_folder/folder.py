@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from .. import dist
 from ..config import RunConfig, read_yaml
@@ -49,80 +48,55 @@ def runs_below(root: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
+class Below:
+    """A path that every run has, below its folder."""
+
+    path: str
+
+    def __get__(self, run: RunFolder, _: type[RunFolder]) -> Path:
+        return run.root / self.path
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """The paths of one run below `root`."""
 
     root: Path
 
-    @property
-    def config_file(self) -> Path:
-        """The resolved configuration, the versions, the seed and the fingerprint."""
-        return self.root / CONFIG
-
-    @property
-    def plan_file(self) -> Path:
-        """What the run was expected to cost when it was last started."""
-        return self.root / "plan.json"
-
-    @property
-    def progress_file(self) -> Path:
-        """How far the process is that works here, or how it ended; nothing of the run is read from it."""
-        return self.root / "progress.json"
-
-    @property
-    def tracking_dir(self) -> Path:
-        """What TensorBoard and W&B keep of the run, and the id by which a tracker knows it again."""
-        return self.root / "tracking"
-
-    @property
-    def final_dir(self) -> Path:
-        """The one tuning of the target model on the final subset."""
-        return self.root / "final"
-
-    @property
-    def final_model_dir(self) -> Path:
-        """The target model, tuned."""
-        return self.final_dir / "model"
-
-    @property
-    def final_metrics_file(self) -> Path:
-        """How that tuning went and what it cost; written last."""
-        return self.final_dir / "metrics.json"
-
-    @property
-    def pool_dir(self) -> Path:
-        """Records, index, tokens and quarantine."""
-        return self.root / "pool"
-
-    @property
-    def tokens_dir(self) -> Path:
-        """The tokenised pool."""
-        return self.pool_dir / "tokens"
-
-    @property
-    def outer_dir(self) -> Path:
-        """The pool's vectors by an outer model, the same for every round."""
-        return self.pool_dir / "embeddings"
-
-    @property
-    def heldout_dir(self) -> Path:
-        """The held-out rows, prepared like the pool."""
-        return self.root / "heldout"
-
-    @property
-    def holdout_file(self) -> Path:
-        """The ids of the rows taken off the pool (`pool.holdout`), one a line, in pool order."""
-        return self.heldout_dir / "ids.txt"
-
-    @property
-    def holdout_copies_file(self) -> Path:
-        """The ids of their copies in the pool, which are never chosen either, if there are any."""
-        return self.heldout_dir / "copies.txt"
-
-    @property
-    def holdout_records_file(self) -> Path:
-        """The held-out records as the user wrote them, plus "_id"; can be given as another run's heldout.path."""
-        return self.heldout_dir / "rows.jsonl"
+    config_file = Below(CONFIG)
+    """The resolved configuration, the versions, the seed and the fingerprint."""
+    plan_file = Below("plan.json")
+    """What the run was expected to cost when it was last started."""
+    progress_file = Below("progress.json")
+    """How far the process is that works here, or how it ended; nothing of the run is read from it."""
+    tracking_dir = Below("tracking")
+    """What TensorBoard and W&B keep of the run, and the id by which a tracker knows it again."""
+    final_dir = Below("final")
+    """The one tuning of the target model on the final subset."""
+    final_model_dir = Below("final/model")
+    """The target model, tuned."""
+    final_metrics_file = Below("final/metrics.json")
+    """How that tuning went and what it cost; written last."""
+    pool_dir = Below("pool")
+    """Records, index, tokens and quarantine."""
+    tokens_dir = Below("pool/tokens")
+    """The tokenised pool."""
+    outer_dir = Below("pool/embeddings")
+    """The pool's vectors by an outer model, the same for every round."""
+    heldout_dir = Below("heldout")
+    """The held-out rows, prepared like the pool."""
+    holdout_file = Below("heldout/ids.txt")
+    """The ids of the rows taken off the pool (`pool.holdout`), one a line, in pool order."""
+    holdout_copies_file = Below("heldout/copies.txt")
+    """The ids of their copies in the pool, which are never chosen either, if there are any."""
+    holdout_records_file = Below("heldout/rows.jsonl")
+    """The held-out records as the user wrote them, plus "_id"; can be given as another run's heldout.path."""
+    losses_dir = Below("heldout/losses")
+    """The losses of single held-out rows."""
+    diversity_file = Below("diversity.json")
+    """How diverse the subset is, as last measured."""
+    all_verdicts_dir = Below("verdicts")
+    """Verdicts on the answers to every benchmark."""
 
     def barred_ids(self) -> list[str]:
         """The ids of the rows that are never chosen: those of `pool.holdout` and their copies."""
@@ -145,11 +119,6 @@ class RunFolder:
     def save_task_scores(self, model: str, scores: Mapping[str, Any]) -> None:
         """Keep further results beside those that are kept."""
         write_json(self.tasks_file(model), {**self.task_scores(model), **scores})
-
-    @property
-    def losses_dir(self) -> Path:
-        """The losses of single held-out rows."""
-        return self.heldout_dir / "losses"
 
     def row_losses_file(self, rows: str, model: str) -> Path:
         """The summed loss of each held-out row: of the run's `OWN` rows or of another file's, whose fingerprint `rows` is."""
@@ -175,11 +144,6 @@ class RunFolder:
     def fixed_tokens_dir(self, name: str) -> Path:
         """The pool as the tokenizer of such a model cuts it, if it is not the run's own."""
         return self.fixed_dir(name) / "tokens"
-
-    @property
-    def diversity_file(self) -> Path:
-        """How diverse the subset is, as last measured."""
-        return self.root / "diversity.json"
 
     def round_dir(self, index: int) -> Path:
         """Everything of one round."""
@@ -224,11 +188,6 @@ class RunFolder:
     def answers_file(self, benchmark: str, name: str) -> Path:
         """One model's answers; names are round-03, base and the like."""
         return self.answers_dir(benchmark) / f"{_plain(name)}.jsonl"
-
-    @property
-    def all_verdicts_dir(self) -> Path:
-        """Verdicts on the answers to every benchmark."""
-        return self.root / "verdicts"
 
     def verdicts_dir(self, benchmark: str) -> Path:
         """Verdicts on these answers."""
@@ -362,8 +321,7 @@ class RunFolder:
                     f"the {what} is not the one that {self.root} was started with ({was} then, {value} now). "
                     "Put the old one back to go on, or give --out a new folder."
                 )
-        before = flat(_with_defaults({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}}))
-        after = flat(now)
+        before, after = flat({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}}), flat(now)
         changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
         fixed = [key for key in changed if not key.startswith(CHANGEABLE)]
         if fixed:
@@ -377,14 +335,6 @@ class RunFolder:
 def round_name(index: int) -> str:
     """What a round's results are called, beside those of the `BASE` model."""
     return f"round-{index:02d}"
-
-
-def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with what it does not name, because that version did not know it, at its default."""
-    try:
-        return dict(json.loads(RunConfig.model_validate({**stored, "out": "."}).model_dump_json(exclude={"out"})))
-    except ValidationError:
-        return stored
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import dist
 from ..config import TRACKERS, RunConfig
+from ..config.train_keys import nearest
 from ..errors import ConfigError
 from ..files import read_json, write_text
 from ..run_folder import RunFolder, flat
@@ -20,11 +21,20 @@ from .trackers import TensorBoard, Tracker, open_trackio, open_wandb
 
 
 def check_trackers(config: RunConfig) -> None:
-    """Check that the trackers that `train.report_to` names are installed.
+    """Check that the trackers that `train.report_to` names are known to the Trainer, and those that the run serves installed.
 
     Raises:
-        ConfigError: one is not; names the extra.
+        ConfigError: one is not; names the nearest, or the extra.
     """
+    named = {*config.for_rounds().train.report_to, *config.for_final().train.report_to}
+    for name in sorted(named - set(TRACKERS)):
+        from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = sorted(INTEGRATION_TO_CALLBACK)
+            raise ConfigError(
+                f"train.report_to names {name!r}, which the Trainer does not know. {nearest(name, known)}Known: {', '.join(known)}."
+            )
     for name in config.for_rounds().train.report_to:
         if name in TRACKERS and find_spec(name) is None:
             raise ConfigError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..ledger import totals
 from ..stopping import GAUGE
 
 SIZES = ("n_new", "n_chosen", "tokens_chosen", "trained_tokens_chosen")
@@ -30,9 +31,8 @@ def round_series(metrics: Sequence[Mapping[str, Any]], full_flops: float | None)
         found[f"cost/{stage}_seconds"] = float(bill["seconds"])
         if "flops" in bill:
             found[f"cost/{stage}_flops"] = float(bill["flops"])
-    bills = [bill for each in metrics for bill in each.get("stages", {}).values()]
-    flops = sum(float(bill.get("flops", 0.0)) for bill in bills)
-    found |= {"cost/seconds_so_far": sum(float(bill["seconds"]) for bill in bills), "cost/flops_so_far": flops}
+    seconds, flops = totals(bill for each in metrics for bill in each.get("stages", {}).values())
+    found |= {"cost/seconds_so_far": seconds, "cost/flops_so_far": flops}
     return found | ({"cost/ratio_so_far": flops / full_flops} if full_flops else {})
 
 
