@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from diverseevol.files import read_json, write_json
@@ -21,6 +23,13 @@ def test_measured_beside_predicted_and_one_full_tuning(whole_run, opened):
     assert chart.says == f"The finished rounds took {words}"
     assert costs.rows[1][1] == ["0", "tuning", "600", "3.6 kFLOPs", "2.0 s", "0.01 GB"]
     assert costs.rows[1][0] == ["0", "choosing", "–", "–", "0.1 s", "0.00 GB"]
+
+
+def test_rounds_that_are_still_to_come_are_not_predicted(whole_run, opened, tmp_path):
+    shutil.copytree(whole_run, tmp_path / "r")
+    (tmp_path / "r/rounds/02/done").unlink()
+    costs = costs_of(opened(tmp_path / "r").main)
+    assert (costs.measured, costs.predicted) == (sum(MEASURED[:2]), sum(PLANNED[:2]))
 
 
 def test_without_a_plan_or_with_a_trainer_that_says_nothing(made, opened, tmp_path):

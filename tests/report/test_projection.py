@@ -44,8 +44,8 @@ def test_a_part_of_the_pool_is_found_by_its_rows():
     assert np.allclose(project(of(points, rows, 300), rows[asked]).xy_P2, project(of(points), asked).xy_P2, atol=1e-5)
 
 
-@pytest.mark.parametrize("points", [np.ones((9, 3), np.float32), np.ones((9, 1), np.float32)])
-def test_nothing_to_see_where_all_rows_are_alike(points):
+@pytest.mark.parametrize("points", [np.ones((9, 3), np.float32), np.arange(9, dtype=np.float32)[:, None]])
+def test_nothing_to_see_where_all_rows_are_alike_or_on_a_line(points):
     assert project(of(points), np.arange(9)) is None
 
 

@@ -79,10 +79,11 @@ def test_a_comparison_is_its_runs_strategies_first(made, opened, tmp_path):
         opened(tmp_path, tmp_path / "runs/seed-0/random")
 
 
-def test_a_comparison_leads_nowhere_else(made, opened, tmp_path):
+@pytest.mark.parametrize("arm", ["../../../elsewhere", "k_center/../../../../elsewhere"])
+def test_a_comparison_leads_nowhere_else(made, opened, tmp_path, arm):
     made.make_run(tmp_path / "elsewhere")
-    write_json(tmp_path / "c" / "comparison.json", {"runs": [{"arm": "../../../elsewhere", "seed": 0}]})
-    with pytest.raises(RunFolderError, match="names an arm '../../../elsewhere', which is no folder of a comparison"):
+    write_json(tmp_path / "c" / "comparison.json", {"runs": [{"arm": arm, "seed": 0}]})
+    with pytest.raises(RunFolderError, match=f"names an arm '{arm}', which is no folder of a comparison"):
         opened(tmp_path / "c")
 
 

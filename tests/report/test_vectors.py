@@ -7,6 +7,7 @@ def test_fixed_vectors_come_before_the_outer_models_and_those_before_a_rounds(ma
     run = made.make_run(tmp_path / "r")
     assert find_vectors(opened(run.root).main) is None
     places = [
+        (run.signals_dir(0), "round 0's model"),
         (run.signals_dir(1), "round 1's model"),
         (run.outer_dir, "the outer model"),
         (run.fixed_file("base").parent, "the untuned base model"),
