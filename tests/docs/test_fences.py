@@ -36,7 +36,7 @@ def place(fence, workplace, made_model, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", workplace.url)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setattr(show, "tiny_model", lambda cache_dir, watch: made_model)
-    monkeypatch.setattr(show, "load_config", lambda options: load_config(None, SMALL_DEMO, options=options))
+    monkeypatch.setattr(show, "load_config", lambda file, options: load_config(file, SMALL_DEMO, options=options))
     monkeypatch.setattr(show, "make_heldout", lambda seed: make_heldout(1, seed))
     return place
 
