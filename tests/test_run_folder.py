@@ -52,6 +52,18 @@ def test_metrics_of_stages_are_merged(tmp_path):
     assert run.metrics(0) == {"round": 0, "n_new": 3, "stages": {"select": {"seconds": 1}, "train": {"seconds": 2}}}
 
 
+def test_a_key_that_the_version_of_the_start_did_not_know_counts_as_its_default(tmp_path):
+    run = RunFolder(tmp_path)
+    run.open(config(), {"pool": "abc"})
+    run.model_dir(0).mkdir(parents=True)
+    stored = yaml.safe_load(run.config_file.read_text())
+    del stored["pool"]["dedup"]
+    run.config_file.write_text(yaml.safe_dump(stored))
+    with pytest.raises(RunChangedError, match=r"another pool.dedup \(False then, 'near' now\)"):
+        run.open(config("pool.dedup=near"), {"pool": "abc"})
+    run.open(config(), {"pool": "abc"})
+
+
 def test_the_same_run_opens_again_and_another_does_not(tmp_path):
     run = RunFolder(tmp_path)
     run.open(config(), {"pool": "abc"})

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from .. import dist
 from ..config import RunConfig, read_yaml
@@ -321,7 +322,8 @@ class RunFolder:
                     f"the {what} is not the one that {self.root} was started with ({was} then, {value} now). "
                     "Put the old one back to go on, or give --out a new folder."
                 )
-        before, after = flat({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}}), flat(now)
+        before = flat(_with_defaults({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}}))
+        after = flat(now)
         changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
         fixed = [key for key in changed if not key.startswith(CHANGEABLE)]
         if fixed:
@@ -335,6 +337,14 @@ class RunFolder:
 def round_name(index: int) -> str:
     """What a round's results are called, beside those of the `BASE` model."""
     return f"round-{index:02d}"
+
+
+def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration with what it does not name, because that version did not know it, at its default."""
+    try:
+        return dict(json.loads(RunConfig.model_validate({**stored, "out": "."}).model_dump_json(exclude={"out"})))
+    except ValidationError:
+        return stored
 
 
 def _plain(name: str) -> str:
