@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from diverseevol.config import load_config
 from diverseevol.errors import RunChangedError, RunFolderError, RunLockedError
