@@ -67,11 +67,10 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
     """Print a table a measure, one of what everything cost, and the words."""
-    from rich.console import Console
-
     from ..progress import duration
+    from .tables import open_console
 
-    console = Console()
+    console = open_console()
     for measure in comparison.measures:
         console.print(measure_table(comparison, measure))
     console.print(cost_table(comparison))

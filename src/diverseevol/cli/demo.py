@@ -25,10 +25,9 @@ def demo(
     ] = False,
 ) -> None:
     """Run K-Center and random on a made pool with a tiny model: offline, in minutes, every figure computed on the spot."""
-    from rich.console import Console
-
     from ..progress import duration
     from .run import quiet_libraries
+    from .tables import open_console
     from .watch import open_watch
 
     started = time.perf_counter()
@@ -44,7 +43,7 @@ def demo(
         )
         return
     table = run_demo(out, cache_dir(), rows, rounds, seed, watch)
-    console = Console()
+    console = open_console()
     console.print(demo_table(table))
     console.print(
         "Held-out loss, and (rare) its mean over the rarest third of the skills: lower is better. "

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from .tables import new_table
+from .tables import new_table, open_console
 
 VENDI = {"vendi_0.5": "q = 0.5", "vendi_1": "q = 1", "vendi_2": "q = 2", "vendi_inf": "q = ∞"}
 DISTANCES = {"covering_radius": "covering radius", "mean_nearest_to_subset": "pool → subset", "mean_nearest_within": "within"}
@@ -32,9 +31,7 @@ HOW_TO_READ = (
 
 def print_tables(found: dict[str, Any]) -> None:
     """Print what `measured` found."""
-    console = Console()
-    if not console.is_terminal:  # a file has room
-        console = Console(width=120)
+    console = open_console()
     console.print(f"{found['n_rows']:,} × {found['width']:,} of {found['embeddings']}", highlight=False, markup=False)
     for title, names in TITLES:
         if names is WORDS and "n_words" not in found["pool"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from ..yardstick import Measured, Report, Rows
 
 N_GROUPS = 20
-FILE_WIDTH = 160
-"""Columns where no terminal says how many there are."""
 WORDS = "A run folder; or, with --model, settings such as prompt.template=chat."
 FILE = "Held-out rows in any of the pool's formats, instead of the run's own."
 TASKS = "Tasks of lm-eval, with commas between (pip install 'diverseevol[lm-eval]')."
@@ -101,9 +98,9 @@ def _print(report: Report, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(report), ensure_ascii=False))
         return
-    from rich.console import Console
+    from .tables import open_console
 
-    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+    console = open_console()
     console.print(models_table(report))
     if report.rows and report.rows.groups and any(one.heldout for one in report.models):
         console.print(groups_table(report.rows, report.models))

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..progress import duration, si
-from .tables import new_table
+from .tables import new_table, open_console
 
 if TYPE_CHECKING:
     from ..config import RunConfig
 
-WIDTH = 110
-
 
 def print_plan(config: RunConfig, values: dict[str, Any]) -> None:
     """Print the pool, the rounds, what they need, the ratio, and the knobs."""
-    console = Console()
-    if not console.is_terminal:  # a log file has no width of its own
-        console = Console(width=WIDTH)
+    console = open_console()
 
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
