@@ -68,7 +68,7 @@ def open_stages(
     if config.heldout:
         with said_of_heldout():
             held = PoolConfig(path=config.heldout.path)
-            heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch)
+            heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch, "held-out rows")
     lists, held_rows = rows_apart(
         config,
         data.pool,
@@ -142,11 +142,16 @@ def check_trainable(config: RunConfig, run: RunFolder) -> None:
 
 
 def rows_apart(
-    config: RunConfig, pool: Pool, heldout: Pool | None, hold_out: Callable[[np.ndarray], np.ndarray]
+    config: RunConfig,
+    pool: Pool,
+    heldout: Pool | None,
+    hold_out: Callable[[np.ndarray], np.ndarray],
+    n_unusable: int = 0,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The rows that the user's lists name, ascending, and those held out of the pool (`pool.holdout`), which are excluded with their copies.
 
-    `heldout` holds the rows of heldout.path; `hold_out` draws those of the pool, given the listed ones.
+    `heldout` holds the rows of heldout.path; `hold_out` draws those of the pool, given the listed ones; `n_unusable` of the pool's rows
+    will not be in it once it is tokenised.
 
     Raises:
         PoolError: a list names rows that are not in the pool.
@@ -161,7 +166,7 @@ def rows_apart(
     if config.pool.holdout:
         held_rows = hold_out(np.unique(np.concatenate(list(lists.values()))))
         lists["exclude"] = np.union1d(lists["exclude"], pool.rows_also_in(pool.take(held_rows)))
-    _check_lists(config, pool, lists)
+    _check_lists(config, pool, lists, n_unusable)
     return lists, held_rows
 
 
@@ -190,7 +195,7 @@ def _check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str
         )
 
 
-def _check_lists(config: RunConfig, pool: Pool, lists: Mapping[str, np.ndarray]) -> None:
+def _check_lists(config: RunConfig, pool: Pool, lists: Mapping[str, np.ndarray], n_unusable: int) -> None:
     """Check that the lists agree, and that enough rows are left for the schedule."""
     clash = np.intersect1d(lists["exclude"], np.concatenate([lists["seed_subset"], lists["must_include"]]))
     if len(clash):
@@ -199,12 +204,12 @@ def _check_lists(config: RunConfig, pool: Pool, lists: Mapping[str, np.ndarray])
         )
     n_wanted = sum(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
     n_excluded = len(lists["exclude"])
-    n_free = len(pool) - n_excluded
+    n_free = max(0, len(pool) - n_excluded - n_unusable)
     if config.selection.seed_subset is None and n_wanted > n_free:
         raise ConfigError(
             f"the schedule chooses {n_wanted} rows, the pool has {n_free} good ones"
             + (f" ({n_excluded} excluded)" if n_excluded else "")
-            + ". Lower rounds, n_new or n_init, or set budget."
+            + (f". Lower budget (now {config.budget})." if config.budget else ". Lower rounds, n_new or n_init, or set budget.")
         )
 
 

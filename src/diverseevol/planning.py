@@ -62,7 +62,8 @@ def read_facts(config: RunConfig, watch: Watch, is_here: bool = False) -> Facts:
             lengths = _lengths(pool, tokenizer, rounds)
         pool_columns(pool, sorted(needs - frozenset(Signal)))
         model, target = model_shapes(config)
-        n_heldout, n_first = _rows_apart(config, pool, Path(folder) / "heldout", watch)
+        n_unusable = len(pool) - lengths.n_rows if lengths.n_sampled == len(pool) else 0  # of a sample it is an estimate
+        n_heldout, n_first = _rows_apart(config, pool, Path(folder) / "heldout", n_unusable, watch)
         n_bad, n_read = pool.records.n_bad, pool.records.n_read
         facts = Facts(
             lengths=lengths,
@@ -114,7 +115,7 @@ def _lengths(pool: Pool, tokenizer: PreTrainedTokenizerBase, config: RunConfig) 
     return Lengths.of(n_tokens, n_trained, n_full, len(pool))
 
 
-def _rows_apart(config: RunConfig, pool: Pool, folder: Path, watch: Watch) -> tuple[int, int | None]:
+def _rows_apart(config: RunConfig, pool: Pool, folder: Path, n_unusable: int, watch: Watch) -> tuple[int, int | None]:
     """How many rows are held out, and how many a list gives for round 0; all are checked as a run checks them."""
     held = None
     if config.heldout:
@@ -122,7 +123,9 @@ def _rows_apart(config: RunConfig, pool: Pool, folder: Path, watch: Watch) -> tu
             held = Pool.read(PoolConfig(path=config.heldout.path), config.seed, folder, watch, is_kept=False)
         if config.heldout.group:
             group_names(held, config.heldout.group, "heldout.group")
-    lists, held_rows = rows_apart(config, pool, held, lambda listed_rows: holdout_of(config.pool, pool, listed_rows, config.seed))
+    lists, held_rows = rows_apart(
+        config, pool, held, lambda listed_rows: holdout_of(config.pool, pool, listed_rows, config.seed), n_unusable
+    )
     first = np.union1d(lists["seed_subset"], lists["must_include"]) if config.selection.seed_subset else None
     return len(held_rows if held is None else held), None if first is None else len(first)
 

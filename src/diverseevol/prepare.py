@@ -31,9 +31,15 @@ class Prepared:
 
 
 def prepare(
-    config: PoolConfig, prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase, pool_dir: Path, seed: int, watch: Watch
+    config: PoolConfig,
+    prompt: PromptConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    pool_dir: Path,
+    seed: int,
+    watch: Watch,
+    what: str = "pool",
 ) -> Prepared:
-    """Make a pool ready for training and embedding, or find it ready.
+    """Make a pool ready for training and embedding, or find it ready; `what` it is, a line says when it is read.
 
     Raises:
         PoolError: the data cannot be used (missing, unknown format, too many bad rows, nothing left).
@@ -44,7 +50,7 @@ def prepare(
         records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(pool_dir)
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
         overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, config, watch))
-        watch.note(_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir))
+        watch.note(f"{what}: {_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}")
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 
@@ -67,9 +73,9 @@ def _summary(
         parts.append((f"{records.n_bad + n_refused:,} bad ones put aside", QUARANTINE))
     if n_too_long:
         share = n_too_long / len(records)
-        text = f"{n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} (raise it to use them)"
+        text = f"{n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} (raise it if the model reads more)"
         parts.append((text, QUARANTINE))
     parts += overlap
     files = list(dict.fromkeys(file for _, file in parts))
     see = [f"see {', '.join([str(pool_dir / files[0]), *files[1:]])}"] if files else []
-    return "; ".join([f"pool: {n_left:,} rows", *(text for text, _ in parts), *see])
+    return "; ".join([f"{n_left:,} rows", *(text for text, _ in parts), *see])

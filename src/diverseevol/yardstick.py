@@ -153,7 +153,7 @@ def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | Non
         check_tasks(tasks)
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
-    data = prepare(config.pool, config.prompt, tokenizer, folder, config.seed, watch)
+    data = prepare(config.pool, config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
     groups = group_names(data.pool, group, "--group") if group else None
     held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
     model = load_model(config.model, "auto", config.trust_remote_code)
@@ -196,7 +196,7 @@ def _file_rows(run: RunFolder, config: RunConfig, file: str, group: str | None, 
 
         with locked(run.heldout_dir):
             tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-            prepare(PoolConfig(path=file), config.prompt, tokenizer, folder, config.seed, watch)
+            prepare(PoolConfig(path=file), config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
     pool = Pool.open(folder)
     return Held(pool, folder / "tokens", key, file, group_names(pool, group, "--group") if group else None)
 

@@ -114,7 +114,7 @@ def test_a_run_without_them_explains_exports_and_resumes(config, tmp_path):
     n_near = sum(line["kind"] == "near" for line in dropped.values())
     (summary,) = [note for note in notes if note.startswith("pool: ")]
     assert summary == (
-        f"pool: {len(pool)} rows; 2 (1.0%) left out, whose prompts fill prompt.max_length=256 (raise it to use them); "
+        f"pool: {len(pool)} rows; 2 (1.0%) left out, whose prompts fill prompt.max_length=256 (raise it if the model reads more); "
         f"1 left out, which hold questions of benchmarks; {len(dropped) - n_near} exact duplicates and {n_near} near ones left out; "
         f"see {folder / 'quarantine.jsonl'}, contamination.jsonl, duplicates.jsonl"
     )

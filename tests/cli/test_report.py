@@ -69,7 +69,7 @@ def test_what_compare_leaves(made_model, pool_file, tmp_path):
     assert ended.exit_code == 0, ended.output
     page = (tmp_path / "c.html").read_text("utf-8")
     assert '<h1 dir="auto">c: k_center against random against full</h1>' in page
-    assert "Held-out loss, against random at 12 samples: " in page
+    assert "k_center against random at 12 samples, held-out loss: " in page
     assert "k_center less random" in page
     assert "2 seeds are few" in page
     headings = (tmp_path / "c-figures" / "heldout-loss.csv").read_text("utf-8").splitlines()[0]

@@ -74,6 +74,11 @@ def test_each_knob_is_the_plan_of_the_run_with_that_change(config, facts):
     assert ratios == sorted(ratios)
 
 
+def test_what_would_cost_more_is_no_knob(config, facts):
+    large = replace(facts, model=replace(facts.model, n_adapter=100_000))
+    assert not any("lora" in knob.keys for knob in knobs(config(), large, make_plan(config(), large)))
+
+
 def test_knobs_that_are_turned_are_not_offered(config, facts):
     words = ("selection.candidates=0.1", "train.method=lora", "train.num_train_epochs=1", "selector=s", "final=true")
     assert knobs(config(*words), facts, make_plan(config(*words), facts)) == []

@@ -16,6 +16,7 @@ import pytest
 from diverseevol.config import PoolConfig, SourceConfig
 from diverseevol.errors import PoolError, SourceNotFoundError
 from diverseevol.pool import fingerprint
+from diverseevol.pool.json_files import json_rows
 from diverseevol.pool.sources import read_source
 
 
@@ -234,7 +235,7 @@ def test_a_wrapper_that_breaks_off_is_an_error_with_its_place(tmp_path):
     text = json.dumps({"data": RECORDS}, indent=1)
     with pytest.raises(PoolError, match=r"nor one JSON value: Expecting ',' delimiter: line 18 column 1 "):
         rows(write(tmp_path / "a.json", text[: text.index("]")].rstrip()[:-1] + "\n]"))
-    with pytest.raises(PoolError, match=r"nor one JSON value: maximum recursion depth"):
+    with pytest.raises(PoolError, match=r"is one object that is nested too deeply"):
         rows(write(tmp_path / "a.json", '{"data":\n' + "[" * 100_000))
 
 
@@ -272,7 +273,7 @@ def test_damage_is_an_error(tmp_path):
         "packed.jsonl.gz": (gzip.compress("{}".encode("utf-16")), "is UTF-16 text"),
         "a.csv": (b'q,a\n1,2\n"open,3\n', "nothing closes what the row at line 3 opens"),
         "twice.csv": (b"q,q\n1,2\n", "names 'q' twice"),
-        "a.xyz": (b"plain", "is of no known kind"),
+        "a.xyz": (b"plain", "is of no kind that is read"),
     }
     for name, (data, message) in cases.items():
         with pytest.raises(PoolError, match=message):
@@ -373,3 +374,21 @@ def test_a_single_record_with_a_list_of_objects_is_no_wrapper(tmp_path):
     assert row.problem == "NaN is not JSON"
     (row,) = rows(write(tmp_path / "a.json", b'{\n "messages": "\xff"\n}'))
     assert (row.record, row.problem) == (None, "broken UTF-8")
+
+
+def test_many_blanks_may_stand_before_an_array(tmp_path):
+    (tmp_path / "a.json").write_text("\n" * 9000 + '[{"instruction": "a", "output": "b"}]')
+    assert [row.record["output"] for row in json_rows(tmp_path / "a.json", "a")] == ["b"]
+
+
+def test_two_lists_under_one_key_are_not_one(tmp_path):
+    (tmp_path / "a.json").write_text('{"data": [{"instruction": "a"}], "data": [{"instruction": "b"}]}')
+    with pytest.raises(PoolError, match="a holds two lists of records under the key 'data'. Give each a key of its own"):
+        list(json_rows(tmp_path / "a.json", "a"))
+
+
+def test_a_fingerprint_is_of_what_was_said(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    path = str(tmp_path / "a.jsonl")
+    assert fingerprint(PoolConfig(path=path)) == fingerprint(PoolConfig(path=path, split="train", max_rows=None))
+    assert fingerprint(PoolConfig(path=path)) != fingerprint(PoolConfig(path=path, max_rows=1))

@@ -2,6 +2,7 @@ import statistics
 
 import pytest
 
+from diverseevol.pool import Pool
 from diverseevol.report.curves import diversity_charts, quality_charts, scores_of
 
 
@@ -74,3 +75,14 @@ def test_only_what_was_measured_in_the_same_vectors_is_compared(made, opened, tm
     made.add_diversity(two, embeddings="others.npy")
     assert [line.role for line in diversity_charts(opened(one.root, two.root))[0].series] == ["main", "random"]
     assert diversity_charts(opened(one.root, two.root))[0].series[1].name == "random sets, mean and 5–95 %"
+
+
+def test_losses_on_other_rows_are_said_not_to_compare(made, opened, tmp_path):
+    one, two = made.make_run(tmp_path / "a"), made.make_run(tmp_path / "b", strategy="random")
+    ids = Pool.open(one.pool_dir).ids
+    warning = "The runs' held-out rows are not the same, so their losses cannot be compared."
+    for held, is_said in ((ids[40:42], False), (ids[40:43], True)):
+        for run, rows in ((one, ids[40:42]), (two, held)):
+            run.heldout_dir.mkdir(exist_ok=True)
+            run.holdout_file.write_text("".join(f"{row}\n" for row in rows))
+        assert (warning in of(quality_charts(opened(one.root, two.root)), "heldout-loss").note) is is_said

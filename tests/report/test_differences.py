@@ -15,17 +15,17 @@ def test_differences_by_round_with_the_line_that_they_are_held_against(made, ope
 
 def test_what_the_last_budgets_show(made, opened, tmp_path):
     assert difference_rows(opened(made.make_comparison(tmp_path))) == [
-        ["held-out loss", "k_center less random", "equal samples", "-0.3000", "-0.4000 to -0.2000", "better"],
-        ["held-out loss", "k_center less random", "equal FLOPs", "+0.5000", "+0.2500 to +0.7500", "worse"],
+        ["k_center less random", "better", "equal samples", "held-out loss", "-0.3000", "-0.4000 to -0.2000"],
+        ["k_center less random", "worse", "equal FLOPs", "held-out loss", "+0.5000", "+0.2500 to +0.7500"],
         [
-            "balanced loss",
             "k_center less random",
+            "no difference shown; 12 seeds would show one of this size",
             "equal samples",
+            "balanced loss",
             "-0.1000",
             "-0.3000 to +0.1000",
-            "no difference shown; 12 seeds would show one of this size",
         ],
-        ["held-out loss", "k_center less full", "the last rounds", "+0.2500", "–", "one seed shows nothing"],
+        ["k_center less full", "one seed shows nothing", "the last rounds", "held-out loss", "+0.2500", "–"],
     ]
 
 

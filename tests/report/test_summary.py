@@ -57,8 +57,8 @@ def test_a_comparison_says_first_what_it_shows(made, opened, tmp_path):
     summary = gather(opened(tmp_path)).summary
     assert summary.remarks == ("k_center wins �here",)
     assert summary.sentences[1:3] == (
-        "Held-out loss, against random at 14 samples: better (-0.3000 over 5 seeds, interval -0.4000 to -0.2000).",
-        "Balanced loss, against random at 14 samples: no difference shown; 12 seeds would show one of this size "
+        "k_center against random at 14 samples, held-out loss: better (-0.3000 over 5 seeds, interval -0.4000 to -0.2000).",
+        "k_center against random at 14 samples, balanced loss: no difference shown; 12 seeds would show one of this size "
         "(-0.1000 over 5 seeds, interval -0.3000 to +0.1000).",
     )
     tile = summary.tiles[1]

@@ -45,3 +45,11 @@ def test_single_answers_and_unreadable_verdicts(made, opened, tmp_path):
     assert (one.title, one.opponent) == ("8 points", None)
     file.write_text(json.dumps(lines[1]) + "\n")
     assert examples_of(opened(run.root).main) == {}
+
+
+def test_a_file_that_is_no_json_at_all_is_passed_over(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "r")
+    file = run.verdicts_file("vicuna", "round-01-vs-base")
+    file.parent.mkdir(parents=True)
+    file.write_text('{"question_id":1,\n{"question_id":2,\n{"x":')
+    assert examples_of(opened(run.root).main) == {}

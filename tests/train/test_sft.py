@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from diverseevol.config import load_config
 from diverseevol.errors import ConfigError, ModelError, TrainError
 from diverseevol.models import load_model, load_tokenizer
-from diverseevol.progress import SILENT
+from diverseevol.progress import SILENT, LineWatch
 from diverseevol.train import sft
 
 
@@ -32,7 +32,7 @@ def train_config(*words):
     return load_config(None, words, options={"pool.path": "p", "model": "m", "out": "o"}).train
 
 
-def fit(tmp_path, made_model, *words, rows=range(20), name="a", seed=3):
+def fit(tmp_path, made_model, *words, rows=range(20), name="a", seed=3, watch=SILENT):
     tokens = FakeTokens()
     folder = tmp_path / name
     return sft.fit(
@@ -44,7 +44,7 @@ def fit(tmp_path, made_model, *words, rows=range(20), name="a", seed=3):
         folder / "model",
         folder / "checkpoints",
         seed,
-        SILENT,
+        watch,
     )
 
 
@@ -156,6 +156,18 @@ def test_a_model_that_does_not_come_back_is_refused(tmp_path, made_model, monkey
     with pytest.raises(ModelError, match="the saved model differs from the trained one"):
         fit(tmp_path, made_model)
     assert not (tmp_path / "a" / "model").exists()
+
+
+def test_a_tuning_of_a_few_steps_says_so(tmp_path, made_model):
+    said = []
+    fit(tmp_path, made_model, "train.num_train_epochs=2", rows=range(16), watch=LineWatch(said.append, 1e9))  # 2 × 16 / 8
+    (line,) = said
+    assert line == (
+        "tuned in 4 steps, which hardly move a model. Lower train.total_batch_size (now 8), "
+        "or raise train.num_train_epochs, n_init or n_new."
+    )
+    fit(tmp_path, made_model, "train.num_train_epochs=3", rows=range(16), name="b", watch=LineWatch(said.append, 1e9))
+    assert len(said) == 1
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path, made_model):

@@ -11,7 +11,13 @@ from .tables import new_table, open_console
 VENDI = {"vendi_0.5": "q = 0.5", "vendi_1": "q = 1", "vendi_2": "q = 2", "vendi_inf": "q = ∞"}
 DISTANCES = {"covering_radius": "covering radius", "mean_nearest_to_subset": "pool → subset", "mean_nearest_within": "within"}
 COVERAGE = {"cells_hit": "share hit", "cell_entropy": "entropy, bits"}
-WORDS = {"distinct_1": "distinct-1", "distinct_2": "-2", "distinct_3": "-3", "word_entropy": "entropy", "n_words": "words"}
+WORDS = {
+    "distinct_1": "distinct-1",
+    "distinct_2": "distinct-2",
+    "distinct_3": "distinct-3",
+    "word_entropy": "entropy",
+    "n_words": "words",
+}
 TITLES = (
     ("Vendi score of order q: an effective number of different directions (rows of unit length)", VENDI),
     (

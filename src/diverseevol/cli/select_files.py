@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import SelectionError
 from ..pool.columns import as_column
 from ..pool.files_in import kind_of, open_text
+from ..selection.signals import Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,11 @@ def read_columns(
         known += keys
     missing = sorted(names - found.keys())
     if missing:
-        has = f"Known: {', '.join(known)}" if known else "No columns are known"
-        raise SelectionError(f"{asked_by} needs a column {missing[0]!r}, which is not there. {has}; --columns gives more.")
+        signal = f", and `diverseevol embed --signals {missing[0]}` computes it" if missing[0] in set(Signal) else ""
+        has = f"Known: {', '.join(dict.fromkeys(known))}" if known else "No columns are known"
+        raise SelectionError(
+            f"{asked_by} needs a column {str(missing[0])!r}, which is not there. {has}; --columns gives more{signal}."
+        )
     return found
 
 

@@ -88,7 +88,8 @@ def _run_seed(experiment: Experiment, seed: int, arms: list[str], watch: Watch) 
             config = experiment.run_config(arm, seed, keep="all", keep_signals="all")
             borrow(experiment, arm, seed, config)
             _loop(config, f"seed {seed}, {arm}", watch, last=0)
-    for arm in arms:
+    for number, arm in enumerate(arms, 1):
+        watch.note(f"seed {seed}, run {number} of {len(arms)}: {arm}")
         config = experiment.run_config(arm, seed, n_rows=_n_rows(experiment, seed) if arm == FULL else 0)
         if arm == FULL:
             borrow(experiment, arm, seed, config)

@@ -29,12 +29,18 @@ class Knob:
 
 
 def knobs(config: RunConfig, facts: Facts, plan: Plan) -> list[Knob]:
-    """Every knob that is not turned yet, cheapest first; `plan` stays the measure: one full tuning is the same for all."""
+    """Every knob that is not turned yet and saves something, cheapest first; `plan` stays the measure: one full tuning is the same for all."""
     found = [
         Knob(keys, what, replace(make_plan(changed, known), full_flops=plan.full_flops, same_flops=plan.same_flops))
         for keys, what, changed, known in _changes(config, facts)
     ]
-    return sorted(found, key=lambda knob: knob.plan.flops)
+    return sorted((knob for knob in found if _saves(knob.plan, plan)), key=lambda knob: knob.plan.flops)
+
+
+def _saves(changed: Plan, plan: Plan) -> bool:
+    """Whether a change makes the run cheaper, or as cheap at a higher rate."""
+    rates = [(each.train_rate_share, each.embed_rate_share) for each in (changed, plan)]
+    return changed.flops < plan.flops or rates[0] > rates[1]
 
 
 def _changes(config: RunConfig, facts: Facts) -> Iterator[tuple[str, str, RunConfig, Facts]]:

@@ -21,7 +21,7 @@ from .row import RecordDecoder, Row
 
 BOM = b"\xef\xbb\xbf"
 N_LOOKED_AT = 4096
-"""Characters within which a file's first one that is no blank is looked for."""
+"""Characters that are read at once to find a file's first one that is no blank."""
 BETWEEN = re.compile(r"[ \t\r\n,:]*")
 
 
@@ -37,7 +37,8 @@ def json_rows(path: Path, name: str, split: str | None = "train") -> Iterator[Ro
         PoolError: the file cannot be read or unpacked, breaks off, or holds records of several lines one after the other.
     """
     with open_text(path) as file:
-        start = file.read(N_LOOKED_AT).lstrip()[:1]
+        parts = iter(lambda: file.read(N_LOOKED_AT), "")
+        start = next((part.lstrip()[0] for part in parts if part.strip()), "")
     if start == "[":
         with open_text(path) as file:
             yield from array_rows(file, name)
@@ -105,12 +106,14 @@ def _rows_in_object(path: Path, name: str, split: str | None) -> Iterator[Row]:
     decoder = RecordDecoder()
     try:
         record = decoder.decode(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise PoolError(f"{name} is one object that is nested too deeply. Write each record on a line of its own.") from None
+    except json.JSONDecodeError as error:
         raise PoolError(
             f"{name} is neither a record a line nor one JSON value: {error}. "
             "Write each record on a line of its own (jq -c . does), or all of them in an array."
         ) from None
-    problem, lists = decoder.problem, {} if split is None or recognise(tuple(record)) else _lists_in(text)
+    problem, lists = decoder.problem, {} if split is None or recognise(tuple(record)) else _lists_in(text, name)
     if len(lists) > 1 and split not in lists:
         raise PoolError(f"{name} holds several lists of records: {', '.join(lists)}. Set split to one of them.")
     if not lists:
@@ -120,8 +123,12 @@ def _rows_in_object(path: Path, name: str, split: str | None) -> Iterator[Row]:
     yield from array_rows(io.StringIO(text[place]), name, 1 + text.count("\n", 0, place.start))
 
 
-def _lists_in(text: str) -> dict[str, slice]:
-    """Where in an object's whole and valid text the lists of objects stand, by their keys."""
+def _lists_in(text: str, name: str) -> dict[str, slice]:
+    """Where in an object's whole and valid text the lists of objects stand, by their keys.
+
+    Raises:
+        PoolError: two have the same key.
+    """
     decoder, lists = RecordDecoder(), {}
     at = behind(BETWEEN, text, text.index("{") + 1)
     while text[at] != "}":
@@ -129,6 +136,10 @@ def _lists_in(text: str) -> dict[str, slice]:
         start = behind(BETWEEN, text, end)
         value, end = decoder.decode_at(text, start)
         if isinstance(value, list) and value and isinstance(value[0], dict):
+            if str(key) in lists:
+                raise PoolError(
+                    f"{name} holds two lists of records under the key {key!r}. Give each a key of its own, or write one array."
+                )
             lists[str(key)] = slice(start, end)
         at = behind(BETWEEN, text, end)
     return lists

@@ -6,6 +6,7 @@ Everything streams; memory is bounded by the longest record. Files of a folder a
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -72,7 +73,9 @@ def _file_rows(path: Path, name: str, split: str) -> Iterator[Row]:
         return parquet_rows(path, name)
     if kind in JSON_KINDS or _begins_like_json(path):
         return json_rows(path, name, split)
-    raise PoolError(f"{name} is of no known kind. Known: {', '.join(KINDS)}, also with .gz or .zst behind. Rename or convert it.")
+    raise PoolError(
+        f"{name} is of no kind that is read: {', '.join(KINDS)}, also with .gz or .zst behind. Convert it, or rename it if only its name is another."
+    )
 
 
 def _begins_like_json(path: Path) -> bool:
@@ -98,11 +101,11 @@ def _data_files(folder: Path, watch: Watch) -> list[Path]:
     if not data:
         found = f"It has {', '.join(others[:5])}. " if others else ""
         raise PoolError(
-            f"the folder {str(folder)!r} holds no data file. {found}Known kinds: {', '.join(KINDS)}, also with .gz or .zst."
+            f"the folder {str(folder)!r} holds no data file. {found}Kinds that are read: {', '.join(KINDS)}, also with .gz or .zst."
         )
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        watch.note(f"{folder}: left out {', '.join(others[:5])}{more}, which are no data files")
+        watch.note(f"{folder}: left out {', '.join(others[:5])}{more}, which are of no kind that is read ({', '.join(KINDS)})")
     return data
 
 
@@ -118,7 +121,8 @@ def fingerprint(config: PoolConfig) -> str:
     hashed = hashlib.blake2b(digest_size=8)
     for source in config.all_sources():
         check_source(source)
-        hashed.update(source.model_dump_json(exclude={"path"}).encode())
+        said = source.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)  # a key of a later version changes nothing
+        hashed.update(json.dumps(said, sort_keys=True).encode())
         path = Path(source.path).expanduser()
         if not path.exists():
             hashed.update(source.path.encode())

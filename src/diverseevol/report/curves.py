@@ -34,7 +34,7 @@ def quality_charts(subject: Subject) -> list[Chart]:
     for figure, (key, title, meaning) in LOSSES.items():
         series = tuple(_by_arm(subject, partial(_heldout, figure)))
         if series:
-            note = f"{meaning} {_bands(subject)}".strip()
+            note = " ".join(filter(None, [meaning, _bands(subject), _other_rows(subject)]))
             charts.append(Chart(key, title, SAMPLES, "nats a token", series, note=note))
     return [*charts, *_verdict_charts(subject)]
 
@@ -118,6 +118,16 @@ def _by_arm(subject: Subject, read: Read) -> Iterator[Series]:
             [mean - spread for mean, spread in zip(means, spreads, strict=True)] if has_band else None,
             [mean + spread for mean, spread in zip(means, spreads, strict=True)] if has_band else None,
         )
+
+
+def _other_rows(subject: Subject) -> str:
+    """Losses on other rows are no comparison; the runs of a comparison are held against each other seed by seed, on the same ones."""
+    differ = len({run.heldout_ids for run in subject.runs if "heldout" in run.metrics[-1]}) > 1
+    return (
+        "The runs' held-out rows are not the same, so their losses cannot be compared."
+        if differ and not subject.comparison
+        else ""
+    )
 
 
 def _bands(subject: Subject) -> str:

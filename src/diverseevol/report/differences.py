@@ -16,7 +16,7 @@ from .curves import SAMPLES
 from .runs import Subject, role_in
 from .text import plain
 
-DIFFERENCES = ("measure", "strategy", "at", "difference", "interval", "what it shows")
+DIFFERENCES = ("strategy", "what it shows", "at", "measure", "difference", "interval")
 ENDS = ("strategy", "samples", "held-out loss", "response tokens", "FLOPs", "of one full fine-tuning", "time")
 
 
@@ -56,12 +56,12 @@ def difference_rows(subject: Subject) -> list[list[str]]:
         last[each["measure"], each["arm"], each["reference"], each["axis"]] = each
     return [
         [
-            titles[each["measure"]],
             plain(f"{each['arm']} less {each['reference']}", 120),
+            what_it_shows(each),
             AXES[each["axis"]],
+            titles[each["measure"]],
             f"{each['paired']['mean']:+.4f}",
             "–" if each["paired"]["low"] is None else f"{each['paired']['low']:+.4f} to {each['paired']['high']:+.4f}",
-            what_it_shows(each),
         ]
         for each in last.values()
     ]

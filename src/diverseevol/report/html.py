@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -40,12 +41,13 @@ PARTS = {
 }
 
 
-def render(content: Content, out: str) -> str:
+def render(content: Content, out: str, options: Sequence[str] = ()) -> str:
     """Write the page as text.
 
     Args:
         content: What it shows.
         out: The file's name as it was given, for the command that makes it again.
+        options: What else was given.
     """
     subject, run = content.subject, content.subject.main
     names = [each.name for each in content.shown_runs]
@@ -76,7 +78,7 @@ def render(content: Content, out: str) -> str:
         picks_note=_picks_note(content, rows),
         made=_made(run),
         run_again=_command("run", str(run.folder.config_file), "--out", "NEW_FOLDER"),
-        page_again=_command("report", *map(str, subject.paths), "--out", out),
+        page_again=_command("report", *map(str, subject.paths), "--out", out, *options),
     )
 
 

@@ -75,6 +75,15 @@ class RunData:
         """Pool rows that are held out, or copies of such rows."""
         return self.pool.rows_of(self.folder.barred_ids())
 
+    @cached_property
+    def heldout_ids(self) -> tuple[str, ...]:
+        """The rows that its held-out losses are of."""
+        if self.folder.holdout_file.exists():
+            return tuple(self.folder.holdout_file.read_text("utf-8").split())
+        return (
+            tuple(Pool.open(self.folder.heldout_dir).ids.tolist()) if (self.folder.heldout_dir / "index.arrow").exists() else ()
+        )
+
     @property
     def is_full(self) -> bool:
         """Whether the run tuned once on every row that it may choose."""

@@ -38,7 +38,8 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
     n, n_pool = run.n_chosen[-1], len(run.pool)
     rounds = f"the rounds {run.rounds[0]} to {run.rounds[-1]}" if len(run.rounds) > 1 else "one round"
     tiles = [Tile(f"{n:,}", "Samples chosen", f"{n / max(1, n_pool):.1%} of {n_pool:,} rows")]
-    first = f"{strategy_of(run)} chose {n:,} of {n_pool:,} rows ({n / max(1, n_pool):.1%}) in {rounds}"
+    held = f"; {len(run.unchoosable_rows):,} are held out" if len(run.unchoosable_rows) else ""
+    first = f"{strategy_of(run)} chose {n:,} of {n_pool:,} rows ({n / max(1, n_pool):.1%}{held}) in {rounds}"
     if len(subject.runs) > 1:
         closely = f"Of these {run.name}, which is looked at closely, chose {n:,} of {n_pool:,} rows in {rounds}"
         first = f"{len(subject.runs)} runs: {', '.join(subject.arms)}. {closely}"
@@ -52,8 +53,10 @@ def summarise(subject: Subject, quality: list[Chart], diversity: list[Chart], co
         planned = f"{costs.predicted / costs.full:.2f} predicted" if costs.predicted and costs.full else ""
         tiles.append(Tile(f"{costs.ratio:.2f}", "Of one full fine-tuning", planned))
         is_more = costs.ratio > 1
+        whose = f" of {run.name}" if len(subject.runs) > 1 else ""
         sentences.append(
-            f"The rounds cost {costs.ratio:.2f} of one full fine-tuning on the whole pool ({flops_shown(costs.measured)}, {duration(costs.seconds)})"
+            f"The rounds{whose} cost {costs.ratio:.2f} of one full fine-tuning on the whole pool "
+            f"({flops_shown(costs.measured)}, {duration(costs.seconds)})"
             + (": more than tuning on everything; what is saved are labels and later trainings." if is_more else ".")
         )
     else:
@@ -72,7 +75,7 @@ def _differences(subject: Subject, tiles: list[Tile]) -> list[str]:
             tiles.append(Tile(f"{pair['mean']:+.3f}", f"{title} less {reference}'s", str(each["verdict"])))
         interval = "" if pair["low"] is None else f", interval {pair['low']:+.4f} to {pair['high']:+.4f}"
         found.append(
-            f"{title}, against {reference} at {each['n_samples']:,} samples: {what_it_shows(each)} "
+            f"{plain(each['arm'], 40)} against {reference} at {each['n_samples']:,} samples, {title[:1].lower()}{title[1:]}: {what_it_shows(each)} "
             f"({pair['mean']:+.4f} over {pair['n']} {'seeds' if pair['n'] > 1 else 'seed'}{interval})."
         )
     return found

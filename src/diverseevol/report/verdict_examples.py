@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..errors import PoolError
 from ..pool.json_files import json_rows
 from .runs import RunData
 from .text import plain
@@ -46,8 +47,11 @@ def examples_of(run: RunData) -> dict[str, list[Example]]:
 
 def _examples(file: Path) -> list[Example]:
     by_question: dict[str, list[dict[str, Any]]] = {}
-    for row in json_rows(file, str(file)):
-        verdict = row.record
+    try:
+        records = [row.record for row in json_rows(file, str(file))]
+    except PoolError:
+        return []  # `score` says what is wrong with it
+    for verdict in records:
         if isinstance(verdict, dict) and isinstance(verdict.get("score"), int | float) and isinstance(verdict.get("answer"), str):
             by_question.setdefault(str(verdict.get("question_id")), []).append(verdict)
     scored = sorted(by_question.values(), key=_margin, reverse=True)

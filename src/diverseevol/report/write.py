@@ -44,7 +44,8 @@ def write_report(
     with replacing(figures) as partial:
         partial.mkdir()
         _save_figures(content, partial, watch)
-    page = render(content, str(out))
+    options = [*(["--map", method] if method != "pca" else []), *(["--labels", labels] if labels else [])]
+    page = render(content, str(out), options)
     write_text(out, page)
     return figures
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 COMPLETE = "complete"
+FEW_STEPS = 5
+"""Fewer hardly move a model; the published recipe begins with 6."""
 OnLog = Callable[[Mapping[str, Any], int], None]
 
 
@@ -96,6 +98,11 @@ def fit(
     cost.tokens = round(int(tokens.n_tokens[list(rows)].sum()) * epochs)
     cost.flops = training_flops(n_computing(tuned), cost.tokens, is_adapter=config.method != "full")
     cost.extra = {"steps": trainer.state.global_step, "epochs": epochs, **curve_ends(losses)}
+    if trainer.state.global_step < FEW_STEPS:
+        watch.note(
+            f"tuned in {trainer.state.global_step} steps, which hardly move a model. Lower train.total_batch_size (now "
+            f"{config.total_batch_size or '?'}), or raise train.num_train_epochs, n_init or n_new."
+        )
     _save(trainer, tuned, tokenizer, model_dir, dataset, trust_remote_code)
     tuned.config.use_cache = False
     del trainer, model

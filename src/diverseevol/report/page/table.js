@@ -64,7 +64,7 @@
 
   function rowOf(pick) {
     const row = element("tr", "");
-    const name = data.runs.length > 1 ? `${data.runs[pick.run]} ` : "";
+    const name = data.runs.length > 1 ? `${data.runs[pick.run]}: ` : "";
     row.append(element("td", `${name}${pick.round}, ${pick.pick}`));
     const text = element("td", "", { class: "text" });
     const open = element("button", "", { class: "open", "aria-expanded": "false" });
