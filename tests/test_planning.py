@@ -108,3 +108,14 @@ def test_bad_rows_are_counted_and_no_file_is_named_that_goes(made_model, pool_fi
     apart.write_text('{"instruction": "asked apart", "output": "x"}\nnot JSON\n')
     with pytest.raises(ConfigError, match=r"heldout.path cannot be used: 1 of 2 rows are bad [\s\S]* or raise pool.max_bad\.$"):
         read_facts(config(made_model, pool_file, tmp_path / "run", f"heldout.path={apart}"), SILENT)
+
+
+def test_rows_that_are_too_long_are_not_counted_as_good_ones(made_model, tmp_path):
+    lengths = [3] * 16 + [2000] * 4
+    rows = [{"instruction": f"{at} " + "word " * n, "output": "yes"} for at, n in enumerate(lengths)]
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = config(made_model, tmp_path / "pool.jsonl", tmp_path / "run", "n_init=10", "n_new=7", "budget=17")
+    for check in (lambda: read_facts(settings, SILENT), lambda: next(evolve(settings))):
+        with pytest.raises(ConfigError, match=r"chooses 17 rows, the pool has 16 good ones. Lower budget \(now 17\)."):
+            check()
+    assert read_facts(config(made_model, tmp_path / "pool.jsonl", tmp_path / "run", "n_new=6"), SILENT).lengths.n_rows == 16
