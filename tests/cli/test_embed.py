@@ -1,12 +1,17 @@
+import json
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from diverseevol.cli.app import app
 from diverseevol.cli.embed import SIGNALS_HELP, asked_signals
 from diverseevol.embed import open_signals
 from diverseevol.errors import ConfigError
+from diverseevol.pool import Pool
 from diverseevol.selection import Signal
 
 
@@ -40,3 +45,19 @@ def test_the_help_names_every_signal():
 def test_names_are_checked_without_torch():
     code = "import sys; from diverseevol.cli.embed import asked_signals; asked_signals('loss'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_budget_in_tokens_over_what_embed_left(made_model, pool_file, tmp_path):
+    call = CliRunner().invoke
+    words = ["--pool", pool_file, "--model", made_model, "--out", tmp_path / "v", "prompt.max_length=256"]
+    ended = call(app, ["embed", *map(str, words)])
+    assert ended.exit_code == 0, ended.output
+    n_tokens = Pool.open(tmp_path / "v/pool").n_tokens
+    words = ["--embeddings", tmp_path / "v/embeddings.npy", "--tokens", 600, "--out", tmp_path / "p.jsonl"]
+    assert call(app, ["select", *map(str, words)]).exit_code == 0
+    rows = [json.loads(line)["row"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert 600 - n_tokens.max() < n_tokens[rows].sum() <= 600
+    (tmp_path / "v/ids.txt").unlink()
+    np.save(tmp_path / "v/embeddings.npy", np.ones((3, 4), np.float32) * np.arange(3)[:, None])  # of another pool
+    ended = call(app, ["select", *map(str, words[:-1]), str(tmp_path / "q.jsonl")])
+    assert "needs a column 'n_tokens', which is not there" in str(ended.exception)

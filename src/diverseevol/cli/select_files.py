@@ -15,9 +15,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import SelectionError
+from ..pool import Pool
 from ..pool.columns import as_column
 from ..pool.files_in import kind_of, open_text
+from ..run_folder import RunFolder
 from ..selection.signals import Signal
+
+N_TOKENS = "n_tokens"
+"""The column that `embed` need not write, for its pool holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ def _named(place: str, line: str, has_ids: bool) -> tuple[str | None, int | None
 def read_columns(
     file: Path | None, folder: Path, names: frozenset[str], n_rows: int, asked_by: str = "the strategy"
 ) -> dict[str, np.ndarray]:
-    """Read columns from a file of records, and what it lacks from the folder's signals.parquet, if these are there.
+    """Read columns from a file of records, and what it lacks from what `embed` left in the folder: signals.parquet, and tokens a row.
 
     Returns:
         By name, float64[N] where every value is a number (NaN: none), else text.
@@ -142,6 +147,9 @@ def read_columns(
                 raise SelectionError(f"{path} has {len(column):,} records for {n_rows:,} rows. Give one a row, in row order.")
             found[name] = column
         known += keys
+    embedded = RunFolder(folder).pool_dir
+    if N_TOKENS in names - found.keys() and (embedded / "index.arrow").is_file() and len(pool := Pool.open(embedded)) == n_rows:
+        found[N_TOKENS] = pool.n_tokens.astype(np.float64)
     missing = sorted(names - found.keys())
     if missing:
         signal = f", and `diverseevol embed --signals {missing[0]}` computes it" if missing[0] in set(Signal) else ""
