@@ -37,7 +37,7 @@ FAULTS = [
         "n_decoder=n_computing(model)",
         "tests/plan/test_read_shape.py",
     ),
-    Fault("opening.py", "    _check_lists(config, pool, lists)\n", "", "tests/test_planning.py"),
+    Fault("opening.py", "    _check_lists(config, pool, lists, n_unusable)\n", "", "tests/test_planning.py"),
     Fault("planning.py", "_lengths(pool, other, final) if is_other", "lengths if is_other", "tests/test_planning.py"),
     Fault(
         "final.py",

@@ -17,6 +17,7 @@ from diverseevol import evolve
 from diverseevol.compare import Experiment, compare_strategies
 from diverseevol.compare.runs import as_csv
 from diverseevol.errors import RunChangedError, RunFolderError, RunLockedError, TrainError
+from diverseevol.progress import LineWatch
 from diverseevol.run_folder import RunFolder, locked
 
 FIT, EMBED, READ, TOKENS = (
@@ -201,7 +202,11 @@ def test_the_whole_pool_is_tuned_on_once_a_seed(config_for, quick, tmp_path):
     (tmp_path / "never.txt").write_text("3\n5\n3\n")
     words = (f"selection.exclude={tmp_path / 'never.txt'}",)
     experiment = Experiment(config_for(tmp_path / "c", *words, rounds=1), ("random",), (0, 1), is_full=True)
-    comparison = compare_strategies(experiment)
+    said = []
+    comparison = compare_strategies(experiment, LineWatch(said.append))
+    assert [line for line in said if ", run " in line] == [
+        f"seed {seed}, run {number} of 2: {arm}" for seed in (0, 1) for number, arm in ((1, "random"), (2, "full"))
+    ]
     rows = [pick["row"] for pick in experiment.run("full", 1).picks(0)]
     assert sorted(rows) == [row for row in range(200) if row not in (3, 5)]
     assert comparison.find("random", "full", "heldout_loss", "last").paired.n == 2

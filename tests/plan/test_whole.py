@@ -4,6 +4,7 @@ import pytest
 
 from diverseevol import load_config
 from diverseevol.plan import Facts, knobs, make_plan
+from diverseevol.plan.knobs import _saves
 
 
 def test_the_ratio_by_hand(config, facts):
@@ -76,7 +77,9 @@ def test_each_knob_is_the_plan_of_the_run_with_that_change(config, facts):
 
 def test_what_would_cost_more_is_no_knob(config, facts):
     large = replace(facts, model=replace(facts.model, n_adapter=100_000))
-    assert not any("lora" in knob.keys for knob in knobs(config(), large, make_plan(config(), large)))
+    plan = make_plan(config(), large)
+    assert not any("lora" in knob.keys for knob in knobs(config(), large, plan))
+    assert not _saves(plan, plan)
 
 
 def test_knobs_that_are_turned_are_not_offered(config, facts):

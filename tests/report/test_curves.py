@@ -4,6 +4,7 @@ import pytest
 
 from diverseevol.pool import Pool
 from diverseevol.report.curves import diversity_charts, quality_charts, scores_of
+from diverseevol.run_folder import RunFolder
 
 
 def of(charts, key):
@@ -86,3 +87,9 @@ def test_losses_on_other_rows_are_said_not_to_compare(made, opened, tmp_path):
             run.heldout_dir.mkdir(exist_ok=True)
             run.holdout_file.write_text("".join(f"{row}\n" for row in rows))
         assert (warning in of(quality_charts(opened(one.root, two.root)), "heldout-loss").note) is is_said
+    comparison = made.make_comparison(tmp_path / "c")
+    for arm, held in (("k_center", ids[40:42]), ("random", ids[40:43])):
+        run = RunFolder(comparison / "runs/seed-0" / arm)
+        run.heldout_dir.mkdir()
+        run.holdout_file.write_text("".join(f"{row}\n" for row in held))
+    assert warning not in of(quality_charts(opened(comparison)), "heldout-loss").note

@@ -1,3 +1,4 @@
+from diverseevol.pool import Pool
 from diverseevol.report.content import gather
 
 
@@ -63,3 +64,11 @@ def test_a_comparison_says_first_what_it_shows(made, opened, tmp_path):
     )
     tile = summary.tiles[1]
     assert (tile.value, tile.label, tile.detail) == ("-0.300", "Held-out loss less random's", "better")
+
+
+def test_held_out_rows_are_named(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "r")
+    run.heldout_dir.mkdir()
+    run.holdout_file.write_text("".join(f"{row}\n" for row in Pool.open(run.pool_dir).ids[40:45]))
+    first = gather(opened(run.root)).summary.sentences[0]
+    assert first == "k_center chose 14 of 60 rows (23.3%; 5 are held out) in the rounds 0 to 2."

@@ -72,3 +72,9 @@ def test_a_single_point_has_its_interval_in_the_png_too(tmp_path):
         assert len(lines) == n_lines
         assert len(axes.collections) == 1  # a band otherwise
         assert not lines or lines[0].get_segments()[0].tolist() == [[1.0, 0.5], [1.0, 1.5]]
+
+
+def test_the_page_says_how_it_was_made(whole_run, tmp_path):
+    for labels, words in ((None, "a.html</pre>"), ("topic", "a.html --labels topic</pre>")):
+        write_report([whole_run], tmp_path / "a.html", labels=labels)
+        assert f"--out {tmp_path}/{words}" in (tmp_path / "a.html").read_text("utf-8")
