@@ -166,22 +166,21 @@ class Encoder:
         """Join segments up to the next EOS or border."""
         chunks: list[_Chunk] = []
         chunk: _Chunk | None = None
-        trained = kept = ""
         for segment in segments:
             if chunk is None or segment.is_apart:
                 chunk = _Chunk("", goes_on=bool(chunks))
                 chunks.append(chunk)
             text = self._checked(segment.text)
-            if segment.is_trained:
-                trained, kept = trained + segment.text, kept + text
             if segment.is_trained and text:
                 chunk.spans.append((len(chunk.text), len(chunk.text) + len(text)))
             chunk.text += text
             if segment.ends_turn:
                 chunk.has_eos, chunk.is_eos_trained = True, segment.is_trained
                 chunk = None
-        if trained.strip() and not kept.strip():
-            raise PromptError("the tokenizer has no token for any character of the response")
+        if self._is_lossy:
+            is_said = any(segment.is_trained and segment.text.strip() for segment in segments)
+            if is_said and not any(chunk.text[start:end].strip() for chunk in chunks for start, end in chunk.spans):
+                raise PromptError("the tokenizer has no token for any character of the response")
         return chunks
 
     def _checked(self, text: str) -> str:
