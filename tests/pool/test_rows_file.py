@@ -28,6 +28,7 @@ def test_rows_and_ids(tmp_path, pool):
     assert listed(tmp_path, pool, "3\n\n 0 \r\n3\n") == [3, 0, 3]
     assert listed(tmp_path, pool, f"{pool.id(3)}\n2\n{pool.id(0)}\n") == [3, 2, 0]
     assert listed(tmp_path, pool, json.dumps([3, pool.id(0), "2"])) == [3, 0, 2]
+    assert listed(tmp_path, pool, "\n" * 5000 + "[3, 5]") == [3, 5]
 
 
 def test_picks_of_a_run(tmp_path, pool):

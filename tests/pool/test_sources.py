@@ -376,9 +376,10 @@ def test_a_single_record_with_a_list_of_objects_is_no_wrapper(tmp_path):
     assert (row.record, row.problem) == (None, "broken UTF-8")
 
 
-def test_many_blanks_may_stand_before_an_array(tmp_path):
-    (tmp_path / "a.json").write_text("\n" * 9000 + '[{"instruction": "a", "output": "b"}]')
-    assert [row.record["output"] for row in json_rows(tmp_path / "a.json", "a")] == ["b"]
+@pytest.mark.parametrize("n", [9000, (1 << 20) + 5])
+def test_many_blanks_may_stand_before_an_array(tmp_path, n):
+    (tmp_path / "a.json").write_text("\n" * n + '[{"instruction": "a", "output": "b"}]')
+    assert [(row.record["output"], row.line) for row in json_rows(tmp_path / "a.json", "a")] == [("b", n + 1)]
 
 
 def test_two_lists_under_one_key_are_not_one(tmp_path):

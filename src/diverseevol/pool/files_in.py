@@ -16,6 +16,7 @@ import pyarrow as pa
 from ..errors import PoolError
 
 CHUNK = 1 << 20
+N_LOOKED_AT = 4096  # characters at once
 PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -60,6 +61,17 @@ def open_text(path: Path) -> Iterator[TextIO]:
     """
     with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
         yield text
+
+
+def first_character(path: Path) -> str:
+    """A file's first character that is no blank; empty where there is none.
+
+    Raises:
+        PoolError: as `open_bytes`.
+    """
+    with open_text(path) as file:
+        parts = iter(lambda: file.read(N_LOOKED_AT), "")
+        return next((part.lstrip()[0] for part in parts if part.strip()), "")
 
 
 def _unpacked(raw: io.BufferedReader, path: Path) -> io.BufferedReader:

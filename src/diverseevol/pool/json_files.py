@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import PoolError
-from .files_in import open_bytes, open_text
+from .files_in import first_character, open_bytes, open_text
 from .json_stream import BROKEN_UTF8, array_rows, behind, checked_row
 from .layouts import recognise
 from .row import RecordDecoder, Row
 
 BOM = b"\xef\xbb\xbf"
-N_LOOKED_AT = 4096
-"""Characters that are read at once to find a file's first one that is no blank."""
 BETWEEN = re.compile(r"[ \t\r\n,:]*")
 
 
@@ -36,9 +34,7 @@ def json_rows(path: Path, name: str, split: str | None = "train") -> Iterator[Ro
     Raises:
         PoolError: the file cannot be read or unpacked, breaks off, or holds records of several lines one after the other.
     """
-    with open_text(path) as file:
-        parts = iter(lambda: file.read(N_LOOKED_AT), "")
-        start = next((part.lstrip()[0] for part in parts if part.strip()), "")
+    start = first_character(path)
     if start == "[":
         with open_text(path) as file:
             yield from array_rows(file, name)

@@ -27,13 +27,15 @@ BROKEN_UTF8 = "broken UTF-8"
 
 
 def array_rows(file: TextIO, name: str, line: int = 1) -> Iterator[Row]:
-    """The records of an array, which begins in the file's first `CHUNK` characters; `line` is the number of its first line.
+    """The records of an array, before which only blanks may stand; `line` is the number of the text's first line.
 
     Raises:
         PoolError: the array breaks off, is no JSON somewhere, or has text behind its end; every record before has been yielded.
     """
     decoder, number, is_complete = RecordDecoder(), 0, False
     text = file.read(CHUNK)
+    while not text.strip():
+        line, text = line + text.count("\n"), file.read(CHUNK)
     begin, at = 0, text.index("[") + 1
     while True:
         at = behind(BLANKS, text, at)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import PoolError
-from .files_in import open_text
+from .files_in import first_character, open_text
 from .ids import N_HASH, OWN_ID, content_hash
 from .json_files import json_rows
 from .layouts import recognise
@@ -44,9 +44,7 @@ def read_rows_file(file: Path, pool: Pool) -> NDArray[np.int64]:
 
 def _names(file: Path) -> Iterator[int | str]:
     """What the file lists: rows as numbers, ids as text, contents as `=` and a hash."""
-    with open_text(file) as text:
-        start = text.read(4096).lstrip()[:1]
-    if start in ("{", "["):
+    if first_character(file) in ("{", "["):
         yield from (_name_in(row) for row in json_rows(file, str(file), split=None))
         return
     with open_text(file) as text:

@@ -16,7 +16,7 @@ from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError, SourceNotFoundError
 from ..files import hash_sampled
 from ..progress import SILENT, Watch
-from .files_in import kind_of, open_bytes
+from .files_in import first_character, kind_of
 from .json_files import json_rows
 from .row import Row
 from .tables import csv_rows, parquet_rows, saved_rows
@@ -71,16 +71,11 @@ def _file_rows(path: Path, name: str, split: str) -> Iterator[Row]:
         return csv_rows(path, name)
     if kind == ".parquet":
         return parquet_rows(path, name)
-    if kind in JSON_KINDS or _begins_like_json(path):
+    if kind in JSON_KINDS or first_character(path) in ("{", "["):
         return json_rows(path, name, split)
     raise PoolError(
         f"{name} is of no kind that is read: {', '.join(KINDS)}, also with .gz or .zst behind. Convert it, or rename it if only its name is another."
     )
-
-
-def _begins_like_json(path: Path) -> bool:
-    with open_bytes(path) as file:
-        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
 def _folder_rows(folder: Path, source: SourceConfig, watch: Watch) -> Iterator[Row]:
