@@ -35,8 +35,8 @@ FAULTS = [
     Fault("report/verdict_examples.py", "scored[N_EACH:][-N_EACH:]", "scored[-N_EACH:]", f"{REPORT}/test_verdict_examples.py"),
     Fault(
         "report/differences.py",
-        'yield capital(measure["title"]), found[-1]',
-        'yield capital(measure["title"]), found[0]',
+        'yield measure["title"], found[-1]',
+        'yield measure["title"], found[0]',
         f"{REPORT}/test_summary.py",
     ),
     Fault(

@@ -283,6 +283,11 @@ MISTAKES = {
     "no columns": (
         dict(words=("--strategy", "quality_diversity", "quality=q")), SelectionError, "needs a column 'q', which is not there. No columns",
     ),
+    "a signal that embed computes": (
+        dict(words=("--strategy", "entropy")), SelectionError,
+        "needs a column 'paper_entropy', which is not there. No columns are known; --columns gives more, "
+        "and `diverseevol embed --signals paper_entropy` computes it",
+    ),
     "no columns file": (dict(words=("--columns", "none.csv")), SelectionError, "no columns at 'none.csv'"),
     "no such column": (
         dict(words=("--columns", "c.csv", "--strategy", "quality_diversity", "quality=q"), columns="a,b\n1,2\n"),

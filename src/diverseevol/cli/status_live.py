@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..ledger import totals
 from ..progress import duration
 from .score_text import printable
 from .status_text import State, cost_lines, now_lines, pool_words, sum_words
@@ -66,7 +67,7 @@ def _rounds(rounds: list[State], n_shown: int) -> Table:
         table.add_row(f"+{len(rounds) - n_shown}", *[""] * 5, style="dim")
     for metrics in rounds[-n_shown:]:
         train, heldout = metrics.get("stages", {}).get("train", {}), metrics.get("heldout", {})
-        seconds = sum(bill["seconds"] for bill in metrics.get("stages", {}).values())
+        seconds, _ = totals(metrics.get("stages", {}).values())
         table.add_row(
             str(metrics["round"]),
             f"{metrics['n_new']:,}",

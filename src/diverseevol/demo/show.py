@@ -19,6 +19,7 @@ import yaml
 from ..config import load_config
 from ..evaluation.coverage import covering_radius
 from ..files import replacing, write_text
+from ..ledger import totals
 from ..loop import Round, evolve
 from ..opening import embed_folder
 from ..pool import Pool
@@ -100,7 +101,7 @@ def _row(
     strategy: str, round_: Round, rows: Sequence[int], pool: Pool, embeddings_ND: np.ndarray, rare: frozenset[str]
 ) -> DemoRow:
     by_skill = round_.metrics["heldout"]["by_group"]
-    bills = round_.metrics["stages"].values()
+    seconds, flops = totals(round_.metrics["stages"].values())
     return DemoRow(
         strategy=strategy,
         round_index=round_.index,
@@ -109,6 +110,6 @@ def _row(
         rare_loss=float(np.mean([by_skill[skill] for skill in sorted(rare)])),
         n_skills=len({str(pool.record(row)["skill"]) for row in rows}),
         radius=covering_radius(embeddings_ND, np.array(rows)),
-        seconds=sum(bill["seconds"] for bill in bills),
-        flops=sum(bill.get("flops", 0.0) for bill in bills),
+        seconds=seconds,
+        flops=flops,
     )

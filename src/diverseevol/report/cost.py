@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..ledger import totals
 from ..plan.measured import STAGES
 from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
@@ -66,7 +67,7 @@ def costs_of(run: RunData) -> Costs:
         if plan and planned is not None and final is not None
         else planned,
         full=float(plan["full_flops"]) if plan else None,
-        seconds=sum(float(bill["seconds"]) for stages in bills for bill in stages.values()),
+        seconds=totals(bill for stages in bills for bill in stages.values())[0],
         rows=(["round", "stage", "tokens", "FLOPs", "time", "peak memory"], rows),
     )
 

@@ -122,12 +122,9 @@ def _by_arm(subject: Subject, read: Read) -> Iterator[Series]:
 
 def _other_rows(subject: Subject) -> str:
     """Losses on other rows are no comparison; the runs of a comparison are held against each other seed by seed, on the same ones."""
-    differ = len({run.heldout_ids for run in subject.runs if "heldout" in run.metrics[-1]}) > 1
-    return (
-        "The runs' held-out rows are not the same, so their losses cannot be compared."
-        if differ and not subject.comparison
-        else ""
-    )
+    if subject.comparison or len({run.heldout_ids for run in subject.runs if "heldout" in run.metrics[-1]}) < 2:
+        return ""
+    return "The runs' held-out rows are not the same, so their losses cannot be compared."
 
 
 def _bands(subject: Subject) -> str:

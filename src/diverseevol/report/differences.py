@@ -13,7 +13,7 @@ from ..evaluation.comparison_words import AXES
 from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
 from .curves import SAMPLES
-from .runs import Subject, role_in
+from .runs import Subject
 from .text import plain
 
 DIFFERENCES = ("strategy", "what it shows", "at", "measure", "difference", "interval")
@@ -96,7 +96,7 @@ def main_differences(subject: Subject) -> Iterator[tuple[str, dict[str, Any]]]:
         asked = (measure["name"], subject.main.arm, "samples")
         found = [each for each in comparison["differences"] if (each["measure"], each["arm"], each["axis"]) == asked]
         if found:
-            yield capital(measure["title"]), found[-1]
+            yield measure["title"], found[-1]
 
 
 def what_it_shows(found: dict[str, Any]) -> str:
@@ -113,12 +113,11 @@ def capital(text: str) -> str:
 def _line(subject: Subject, arm: str, found: list[dict[str, Any]]) -> Series:
     pairs = [each["paired"] for each in found]
     has_band = any(pair["low"] is not None for pair in pairs)
-    role = role_in(subject.arms[arm][0], subject.runs) if arm in subject.arms else "other"
     return Series(
         plain(arm, 80),
         [float(each["n_samples"]) for each in found],
         [pair["mean"] for pair in pairs],
-        role,
+        "main" if arm == subject.main.arm else "other",
         [pair["low"] for pair in pairs] if has_band else None,
         [pair["high"] for pair in pairs] if has_band else None,
     )

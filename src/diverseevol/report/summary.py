@@ -9,7 +9,7 @@ from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
 from .cost import Costs
 from .curves import RANDOM_SETS
-from .differences import main_differences, what_it_shows
+from .differences import capital, main_differences, what_it_shows
 from .runs import Subject, strategy_of
 from .text import plain
 
@@ -72,10 +72,10 @@ def _differences(subject: Subject, tiles: list[Tile]) -> list[str]:
     for title, each in main_differences(subject):
         pair, reference = each["paired"], plain(each["reference"], 40)
         if not found:
-            tiles.append(Tile(f"{pair['mean']:+.3f}", f"{title} less {reference}'s", str(each["verdict"])))
+            tiles.append(Tile(f"{pair['mean']:+.3f}", f"{capital(title)} less {reference}'s", str(each["verdict"])))
         interval = "" if pair["low"] is None else f", interval {pair['low']:+.4f} to {pair['high']:+.4f}"
         found.append(
-            f"{plain(each['arm'], 40)} against {reference} at {each['n_samples']:,} samples, {title[:1].lower()}{title[1:]}: {what_it_shows(each)} "
+            f"{plain(each['arm'], 40)} against {reference} at {each['n_samples']:,} samples, {title}: {what_it_shows(each)} "
             f"({pair['mean']:+.4f} over {pair['n']} {'seeds' if pair['n'] > 1 else 'seed'}{interval})."
         )
     return found
