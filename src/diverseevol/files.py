@@ -70,6 +70,12 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
     return json.loads(path.read_text("utf-8"))
 
 
+def read_jsonl(path: Path) -> Iterator[Any]:
+    r"""Read a file of JSON values, one a line; lines end at \n alone, since JSON's texts may hold every other line end of Unicode."""
+    with path.open("rb") as file:
+        yield from map(json.loads, file)
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():

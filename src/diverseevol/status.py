@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
-from .files import read_json, size_of
+from .files import read_json, read_jsonl, size_of
 from .plan.measured import progress
 from .pool import Pool
 from .pool.overlap import why_dropped
@@ -123,10 +122,9 @@ def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
     records = pool.records
     place = records.place(position)
     why = why_dropped(run.pool_dir, records.id(position)) or "left out before the run; pool/quarantine.jsonl says why"
-    with (run.pool_dir / "quarantine.jsonl").open(encoding="utf-8") as lines:
-        for line in map(json.loads, lines):
-            if (line["source"], line["row"]) == (place["source"], place["source_row"]):
-                why = f"left out before the run: {line['reason']}"
+    for line in read_jsonl(run.pool_dir / "quarantine.jsonl"):
+        if (line["source"], line["row"]) == (place["source"], place["source_row"]):
+            why = f"left out before the run: {line['reason']}"
     return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}
 
 

@@ -8,15 +8,15 @@ says so. Files that cannot be read just now (replaced over a network, or damaged
 from __future__ import annotations
 
 import fcntl
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .files import read_json
+from .files import read_json, read_jsonl
 from .pool import Pool, plain_text
 from .pool.overlap import count_left_out
 from .progress import duration
@@ -132,7 +132,6 @@ def pool_counts(run: RunFolder) -> dict[str, int]:
 
 def last_picks(run: RunFolder, index: int) -> list[dict[str, Any]]:
     """The first picks of a round, the farthest where distances decide, with the beginning of what they say."""
-    with run.chosen_file(index).open(encoding="utf-8") as lines:
-        picks = [json.loads(line) for line, _ in zip(lines, range(N_PICKS), strict=False)]
+    picks = islice(read_jsonl(run.chosen_file(index)), N_PICKS)
     pool = Pool.open(run.pool_dir)
     return [{**pick, "text": plain_text(pool.sample(int(pick["row"])), " → ")[:LONGEST]} for pick in picks]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..config import RunConfig
+from ..files import read_jsonl
 from ..progress import SILENT
 
 
@@ -42,6 +42,6 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
 
 def _print_left_out(quarantine: Path, console: Console) -> None:
     """Say how many rows are left out, and why: the five commonest reasons."""
-    reasons = [json.loads(line)["reason"] for line in quarantine.read_text("utf-8").splitlines()]
+    reasons = [line["reason"] for line in read_jsonl(quarantine)]
     for reason, n in Counter(reasons).most_common(5):
         console.print(f"{n:,} left out: {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..files import read_jsonl
 from .runs import RunData
 from .text import plain
 
@@ -98,5 +98,4 @@ def _rows(n: int) -> str:
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     if file.exists():
-        with file.open(encoding="utf-8") as lines:
-            yield from (json.loads(line) for line in lines)
+        yield from read_jsonl(file)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from .. import dist
 from ..config import RunConfig, read_yaml
 from ..errors import ConfigError, RunChangedError, RunFolderError
-from ..files import read_json, remove, replacing, write_json, write_text
+from ..files import read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
 from .record import flat, versions
 
 # What a resumed run may change without changing what the finished rounds mean.
@@ -257,12 +257,11 @@ class RunFolder:
         if not file.exists():
             done = self.rounds_done()
             raise RunFolderError(f"round {index} of {self.root} has no chosen.jsonl; finished rounds: {done or 'none'}.")
-        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        return list(read_jsonl(file))
 
     def save_picks(self, index: int, picks: list[dict[str, Any]]) -> None:
         """Write a round's chosen.jsonl."""
-        lines = (json.dumps(pick, ensure_ascii=False, allow_nan=False) + "\n" for pick in picks)
-        write_text(self.chosen_file(index), "".join(lines))
+        write_jsonl(self.chosen_file(index), picks)
 
     def chosen_before(self, index: int) -> list[int]:
         """Pool rows chosen in the rounds before `index`, in pick order."""

@@ -8,14 +8,13 @@ Scores are ours first, whatever the order shown; null with "problem" where the r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ...files import remove, write_jsonl
+from ...files import read_jsonl, remove, write_jsonl
 from ..api_client import Reply
 from .pairs import Judgement, Missing
 from .parse import Unreadable, read_scores
@@ -73,8 +72,7 @@ def n_replaced(file: Path, judgements: Iterable[Judgement], judge: Judge) -> int
         return 0
     ours = {(judge.model, judge.template.name, each.answer, each.opponent_answer) for each in judgements}
     try:
-        lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-        there = [(line["judge"], line["template"], line["answer"], line.get("opponent_answer")) for line in lines]
+        there = [(line["judge"], line["template"], line["answer"], line.get("opponent_answer")) for line in read_jsonl(file)]
     except (ValueError, LookupError, TypeError):
         raise ConfigError(f"{file} is there already and holds no verdicts. Give another place.") from None
     return sum(verdict not in ours for verdict in there)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config import PoolConfig
-from ...files import remove, replacing
+from ...files import read_jsonl, remove, replacing
 from ...progress import Watch
 from ..row import short
 from ..store import Records
@@ -149,14 +149,11 @@ def count_left_out(pool_dir: Path) -> dict[str, int]:
 
 def _all_lines(file: Path) -> Iterable[dict[str, Any]]:
     if file.exists():
-        with file.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+        yield from read_jsonl(file)
 
 
 def _lines_of(file: Path, sample_id: str) -> Iterable[dict[str, Any]]:
-    if file.exists():
-        with file.open(encoding="utf-8") as lines:
-            yield from (found for line in lines if sample_id in line and (found := json.loads(line))["id"] == sample_id)
+    return (line for line in _all_lines(file) if line["id"] == sample_id)
 
 
 def _write(file: Path, lines: Iterable[dict[str, Any]]) -> None:
