@@ -102,11 +102,11 @@ FAULTS = [
     Fault("evaluation/bootstrap.py", "/ error_B[has_spread]", "/ error", "tests/evaluation/test_bootstrap.py"),
     Fault(
         "evaluation/length_control.py",
-        "np.tanh(delta_Q / delta_Q.std())",
+        "np.tanh(delta_Q / (delta_Q.std() or 1.0))",
         "np.tanh(delta_Q * 0)",
         "tests/evaluation/test_length_control.py",
     ),
-    Fault("evaluation/length_control.py", " - RIDGE * phi_B", "", "tests/evaluation/test_length_control.py"),
+    Fault("evaluation/length_control.py", " - ridge * (phi_B - prior)", "", "tests/evaluation/test_length_control.py"),
     Fault(
         "evaluation/length_control.py",
         "[[c_B, -b_B], [-b_B, a_B]]",

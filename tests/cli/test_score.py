@@ -124,10 +124,10 @@ def test_what_does_not_count_is_listed(files, tmp_path):
 
 
 def test_the_scale_is_an_option(files):
-    lines = files[0].read_text().replace('"score": 5', '"score": 0')
+    lines = files[0].read_text().replace('"score": 5', '"score": 15')
     files[0].write_text(lines)
     assert "off scale" in call(files[0]).stdout
-    assert "off scale" not in call(files[0], "--scale", 0, 10).stdout
+    assert "off scale" not in call(files[0], "--scale", 0, 20).stdout
     with pytest.raises(VerdictError, match="Give the lowest score first"):
         call(files[0], "--scale", 10, 1)
 

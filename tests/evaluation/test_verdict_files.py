@@ -84,7 +84,7 @@ def test_a_published_record_without_an_evaluation(tmp_path):
     assert verdicts.opponent == "gpt"
 
 
-@pytest.mark.parametrize("bad", [0, 0.5, 11, 85, -3, 10.5])
+@pytest.mark.parametrize("bad", [11, 85, -3, -0.5, 10.5])
 def test_scores_off_the_scale_are_listed_and_do_not_count(tmp_path, bad):
     verdicts = read_verdicts(
         made.own(tmp_path / "v.jsonl", [("a", 0, bad, 8), ("a", 1, 8, 10), ("b", 0, 1, bad), ("b", 1, 1, 10)])
@@ -95,9 +95,22 @@ def test_scores_off_the_scale_are_listed_and_do_not_count(tmp_path, bad):
     assert verdicts.sums_QS.tolist() == [[8, 10], [1, 10]]
 
 
+@pytest.mark.parametrize("low", [0, 0.0, "0", 0.5])
+def test_scores_below_the_scale_count_as_given_and_are_listed(tmp_path, low):
+    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, low, 8), ("a", 1, 8, 10)]))
+    assert made.kinds(verdicts.problems) == [("below_scale", "a", 0)]
+    assert verdicts.problems[0].detail == f"line 1: score {low!r} and opponent_score 8, below 1; counts as given"
+    assert verdicts.sums_QS.tolist() == [[8 + float(low), 18]]
+    published = read_verdicts(made.published(tmp_path / "p.jsonl", [("a", [0.0, 8.0], [2.0, 0.0])]))
+    assert made.kinds(published.problems) == [("below_scale", "a", 0), ("below_scale", "a", 1)]
+    assert published.sums_QS.tolist() == [[2, 8]]
+
+
 def test_another_scale(tmp_path):
     file = made.own(tmp_path / "v.jsonl", [("a", 0, 0, 80)])
     assert not read_verdicts(file, scale=(0, 100)).problems
+    assert made.kinds(read_verdicts(file, scale=(20, 100)).problems) == [("below_scale", "a", 0)]
+    assert not read_verdicts(made.own(tmp_path / "w.jsonl", [("a", 0, -3, 3)]), scale=(-5, 5)).problems
     with pytest.raises(VerdictError, match=r"scale goes from 10 to 1\. Give the lowest"):
         read_verdicts(file, scale=(10, 1))
 
@@ -160,6 +173,28 @@ def test_lines_that_are_no_judgements_are_listed(tmp_path):
     assert [problem.detail.split(":")[0] for problem in verdicts.problems] == ["line 2", "line 3", "line 4", "line 5"]
     assert "order is 2, not 0 or 1" in verdicts.problems[3].detail
     assert verdicts.question_ids == ("1",)
+
+
+def test_nan_takes_its_own_order_along_and_not_the_other(tmp_path):
+    file = made.published(tmp_path / "v.jsonl", [("a", [4.0, 8.0], [float("nan")] * 2), ("b", [1.0, 9.0], [2.0, 8.0])])
+    verdicts = read_verdicts(file)
+    assert made.kinds(verdicts.problems) == [("unreadable", "a", 1)]
+    assert verdicts.sums_QS.tolist() == [[4, 8], [3, 17]]
+
+
+def test_wins_and_losses_are_points(tmp_path):
+    lines = [
+        {"question": "Why?", "order": 0, "winner": "ours", "length": 7, "opponent_length": 5.0},
+        {"question": "Why?", "order": 1, "winner": "tie", "answer": "abc", "opponent_answer": "ab"},
+        {"question_id": 2, "winner": "opponent", "answer": "abc", "opponent_length": 9},
+        {"question_id": 3, "winner": None, "length": True, "opponent_length": -1},
+    ]
+    verdicts = read_verdicts(made.write(tmp_path / "v.jsonl", lines))
+    assert verdicts.question_ids == ("Why?", "2", "3")
+    assert verdicts.sums_QS.tolist() == [[1.5, 0.5], [0, 1], [0, 0]]
+    assert np.nan_to_num(verdicts.lengths_QS, nan=-1).tolist() == [[7, 5], [3, 9], [-1, -1]]
+    assert made.kinds(verdicts.problems) == [("unreadable", "3", 0), ("missing_order", "2", 1), ("missing_order", "3", 1)]
+    assert verdicts.problems[0].detail == "line 4: winner is None"
 
 
 def test_single_answers(tmp_path):

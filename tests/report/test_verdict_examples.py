@@ -30,6 +30,21 @@ def test_few_questions_appear_once(made, opened, tmp_path):
     ]
 
 
+def test_of_two_judgements_of_one_question_the_same_one_counts_as_in_score(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "r")
+    file = run.verdicts_file("mine", "round-02-vs-base")
+    file.parent.mkdir(parents=True)
+    answers = {"question": "q", "answer": "a", "opponent_answer": "b"}
+    scores = [(0, None, None), (0, 8, 4), (0, 2, 6), (1, 6, 6)]
+    lines = [
+        {"question_id": 1, "order": order, "score": ours, "opponent_score": theirs, "reply": f"{ours}", **answers}
+        for order, ours, theirs in scores
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (one,) = examples_of(opened(run.root).main)["mine against base"]
+    assert (one.title, one.reply) == ("Won, 7 to 5", "8")
+
+
 def test_single_answers_and_unreadable_verdicts(made, opened, tmp_path):
     run = made.make_run(tmp_path / "r")
     file = run.verdicts_file("mine", "round-02")

@@ -18,7 +18,10 @@ Answers = Annotated[list[Path] | None, typer.Option("--answers", help=ANSWERS)]
 OpponentAnswers = Annotated[list[Path] | None, typer.Option("--opponent-answers", help="The opponent's, likewise.")]
 Against = Annotated[Path | None, typer.Option("--against", help=AGAINST)]
 Expected = Annotated[int | None, typer.Option("--n-questions", min=1, help="How many questions the benchmark has.")]
-Scale = Annotated[tuple[float, float], typer.Option("--scale", help="Lowest and highest score that counts.")]
+Scale = Annotated[
+    tuple[float, float],
+    typer.Option("--scale", help="The scale that the judge was given; scores from 0 up to it count as given."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap's draws.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: everything, question by question.")]
 

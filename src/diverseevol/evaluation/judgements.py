@@ -5,8 +5,9 @@ Shape letters: Q questions, O orders, S sides (ours, the opponent's).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ ProblemKind = Literal[
     "bad_line",
     "unreadable",
     "off_scale",
+    "below_scale",
     "duplicate",
     "missing_order",
     "missing_question",
@@ -30,7 +32,8 @@ class Problem:
 
     Attributes:
         kind: `bad_line` (no judgement to be read in it), `unreadable` (a score missing, or the mark of a reply without scores),
-            `off_scale`, `duplicate` (question and order judged before: the first one counts), `missing_order` (judged in one order only),
+            `off_scale` (above the scale, or negative), `below_scale` (such as a 0 where 1 is the lowest: counts as given), `duplicate`
+            (question and order judged before: the first readable one counts), `missing_order` (judged in one order only),
             `missing_question`, `same_question` (the text of another one; both count), `empty_answer` (counts as it was judged),
             `reply_differs` (the scores are not those of the reply's first line; they count as stored).
         question_id: None where it is no single question's.
@@ -57,6 +60,7 @@ class Verdicts:
         orders: Which orders the file holds, ascending: 0 ours first, 1 second.
         scores_QOS: (Q, O, S) as judged, NaN in every side of a judgement that does not count; S is 1 for single answers, else 2.
         lengths_QS: (Q, S) characters of the answers, NaN where unknown.
+        records: Each question's first record that counts, or its first, as the file has it.
         problems: What does not count, and doubts.
     """
 
@@ -68,6 +72,7 @@ class Verdicts:
     orders: tuple[int, ...]
     scores_QOS: NDArray[np.float64]
     lengths_QS: NDArray[np.float64]
+    records: tuple[Mapping[str, Any], ...]
     problems: tuple[Problem, ...]
 
     @property

@@ -5,7 +5,8 @@ every question twice with the answers' places exchanged, and RS = 100 · Σ ours
 place: Zheng et al., "Judging LLM-as-a-Judge", 2023, https://arxiv.org/abs/2306.05685; hence wins by scores averaged over both
 orders, and the order effect beside them.
 
-A judgement counts if all its scores can be read and lie on the scale; everything that does not count is a `Problem`, never just left out.
+A judgement counts if all its scores can be read and none is negative or above the scale (a 0 counts as given); everything that does
+not count is a `Problem`, never just left out.
 RS and its kin take every judgement that counts; win, tie, lose and the share of changed judgements take the questions that count in
 every order of the file. Single-answer files (a score alone, no opponent) have a mean in place of RS and nothing that needs two sides.
 Cost: negligible beside the bootstrap's. Shape letters: Q questions, O orders, S sides (ours, the opponent's).
@@ -121,7 +122,7 @@ def score_file(verdicts: Verdicts, seed: int = 0) -> FileScore:
     counts_QO, sums_QS = verdicts.counts_QO, verdicts.sums_QS
     judged_rows, complete_rows = np.flatnonzero(counts_QO.any(axis=1)), np.flatnonzero(counts_QO.all(axis=1))
     is_pair, n_judgements = verdicts.opponent is not None, int(counts_QO.sum())
-    questions = tuple(_question_score(verdicts, row) for row in range(len(verdicts.question_ids)))
+    questions = question_scores(verdicts)
     ratios = [question.rs for question in questions if question.rs is not None]
     return FileScore(
         name=verdicts.name,
@@ -149,6 +150,11 @@ def score_file(verdicts: Verdicts, seed: int = 0) -> FileScore:
         questions=questions,
         problems=verdicts.problems,
     )
+
+
+def question_scores(verdicts: Verdicts) -> tuple[QuestionScore, ...]:
+    """Every question by itself, in the file's order."""
+    return tuple(_question_score(verdicts, row) for row in range(len(verdicts.question_ids)))
 
 
 def headline(verdicts: Verdicts, rows: NDArray[np.int64]) -> Estimator:

@@ -19,9 +19,21 @@ from ..pool.files_in import kind_of
 from ..pool.json_files import json_rows
 from ..run_folder import RunFolder
 from .judgements import Problem, ProblemKind, Verdicts
-from .verdict_layouts import StoredScores, is_published, is_verdict, judgements_of, models_of, question_of, said_in_reply
+from .verdict_layouts import (
+    StoredScores,
+    id_of,
+    is_published,
+    is_verdict,
+    judgements_of,
+    length_of,
+    models_of,
+    question_of,
+    said_in_reply,
+)
 
 SCALE = (1.0, 10.0)
+NO_JSON = "is not JSON"
+"""How the problem of a record ends that holds NaN: only the scores that are NaN are unreadable."""
 KINDS = (".jsonl", ".json")
 MISSING = ".missing.jsonl"
 """Beside a file of verdicts: the questions that only one side answered."""
@@ -82,7 +94,7 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
 
     Args:
         path: JSON lines or an array, packed or not.
-        scale: the lowest and the highest score that a judge may give.
+        scale: the lowest and the highest score that a judge is asked for; lower ones down to 0 count as given.
 
     Raises:
         PoolError: the file cannot be read.
@@ -93,16 +105,19 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
     reading = _Reading(str(path))
     for row in json_rows(path, str(path), split=None):
         place = f"line {row.line}" if row.line is not None else f"record {row.number}"
-        if row.problem or not isinstance(row.record, dict) or row.record.get("question_id") is None:
-            reading.note("bad_line", None, None, f"{place}: {row.problem or 'no object with a question_id'}")
+        problem = "" if row.problem.endswith(NO_JSON) else row.problem
+        if problem or not isinstance(row.record, dict) or not id_of(row.record):
+            reading.note("bad_line", None, None, f"{place}: {problem or 'no object with a question_id'}")
             continue
         if not is_verdict(row.record):
             keys = ", ".join(list(row.record)[:6])
-            raise VerdictError(f"{path} {place} is no verdict: it has the keys {keys}. A verdict has `score`, or `eval_QUERY0`.")
+            raise VerdictError(
+                f"{path} {place} is no verdict: it has the keys {keys}. A verdict has `score`, `winner`, or `eval_QUERY0`."
+            )
         try:
             found = list(judgements_of(row.record))
         except ValueError as error:
-            reading.note("bad_line", str(row.record["question_id"]), None, f"{place}: {error}")
+            reading.note("bad_line", id_of(row.record), None, f"{place}: {error}")
             continue
         for judgement in found:
             _take(judgement, place, scale, reading)
@@ -127,11 +142,17 @@ def _take(judgement: StoredScores, place: str, scale: tuple[float, float], readi
             return
     if None in scores:
         reading.note("unreadable", question_id, order, f"{place}: {judgement.detail}")
-    elif any(not scale[0] <= score <= scale[1] for score in scores if score is not None):
+    elif "score" not in judgement.record and not is_published(judgement.record):
+        pass  # a point to the winner is on no scale
+    elif any(not min(scale[0], 0) <= score <= scale[1] for score in scores if score is not None):
         reading.note("off_scale", question_id, order, f"{place}: {judgement.detail}, outside {scale[0]:g} to {scale[1]:g}")
         scores = (None,) * len(scores)
-    elif is_published(judgement.record):
-        _compare_reply(judgement, place, reading)
+    else:
+        if any(score < scale[0] for score in scores if score is not None):
+            detail = f"{place}: {judgement.detail}, below {scale[0]:g}; counts as given"
+            reading.note("below_scale", question_id, order, detail)
+        if is_published(judgement.record):
+            _compare_reply(judgement, place, reading)
     reading.judgements[question_id, order] = replace(judgement, scores=scores)
 
 
@@ -177,13 +198,13 @@ def _arrays(path: Path, reading: _Reading) -> Verdicts:
                 reading.note("missing_order", question_id, orders[order_pos], f"not judged with {SHOWN[orders[order_pos]]}")
             elif None not in judgement.scores:
                 scores_QOS[row, order_pos] = judgement.scores
-        records.append(next(judgement.record for judgement in found if judgement is not None))
+        there = [judgement for judgement in found if judgement is not None]
+        records.append(next((judgement for judgement in there if None not in judgement.scores), there[0]).record)
         for side, key in enumerate(("answer", "opponent_answer")[: reading.n_sides]):
-            text = records[row].get(key)
-            if isinstance(text, str):
-                lengths_QS[row, side] = len(text)
-                if not text.strip():
-                    reading.note("empty_answer", question_id, None, f"{key} is empty; its scores count as judged")
+            length, text = length_of(records[row], side), records[row].get(key)
+            lengths_QS[row, side] = np.nan if length is None else length
+            if isinstance(text, str) and not text.strip():
+                reading.note("empty_answer", question_id, None, f"{key} is empty; its scores count as judged")
     questions = tuple(question_of(record) for record in records)
     _note_same(question_ids, questions, reading)
     return Verdicts(
@@ -195,6 +216,7 @@ def _arrays(path: Path, reading: _Reading) -> Verdicts:
         orders=orders,
         scores_QOS=scores_QOS,
         lengths_QS=lengths_QS,
+        records=tuple(records),
         problems=tuple(reading.problems),
     )
 

@@ -1,9 +1,12 @@
-"""The two layouts of verdict records, and what a record says in either.
+"""The layouts of verdict records, and what a record says in each.
 
 Own layout, a line a judgement: {"question_id", "order": 0|1, "score", "opponent_score", …}, ours first whatever the order; without
-`opponent_score` it is a single answer's score. Published layout (DiverseEvol's), a line a question with both orders: {"question_id",
-"eval_QUERY0", "eval_QUERY1", "assistant1_QUERY0", …}. There, `eval_QUERY1` is stored as [ours, opponent] like `eval_QUERY0`, although the
-reply beside it names the opponent's score first: exchanging it again would be wrong.
+`opponent_score` it is a single answer's score.
+Wins and losses, likewise: {"question_id", "winner": "ours"|"opponent"|"tie", …}: a point to the winner, half a point each in a tie.
+Either says lengths by `answer` and `opponent_answer`, or in characters by `length` and `opponent_length`.
+Published layout (DiverseEvol's), a line a question with both orders: {"question_id", "eval_QUERY0", "eval_QUERY1", "assistant1_QUERY0",
+…}. There, `eval_QUERY1` is stored as [ours, opponent] like `eval_QUERY0`, although the reply beside it names the opponent's score
+first: exchanging it again would be wrong.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ NUMBER = r"-?\d+(?:\.\d+)?"
 NUMBERS = re.compile(NUMBER)
 SCORE_LINE = re.compile(rf"\W*({NUMBER})(?:/10)?[\s,;]+({NUMBER})(?:/10)?\W*")
 ORDERS = (0, 1)
+POINTS = {"ours": (1.0, 0.0), "opponent": (0.0, 1.0), "tie": (0.5, 0.5)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,21 @@ def is_published(record: Mapping[str, Any]) -> bool:
 
 def is_verdict(record: Mapping[str, Any]) -> bool:
     """Whether a record is of either layout."""
-    return "score" in record or is_published(record)
+    return "score" in record or "winner" in record or is_published(record)
+
+
+def id_of(record: Mapping[str, Any]) -> str:
+    """What tells a question from others; empty where a record does not say."""
+    return next((str(record[key]) for key in ("question_id", "question", "instruction") if record.get(key) is not None), "")
+
+
+def length_of(record: Mapping[str, Any], side: int) -> float | None:
+    """Characters of our answer (side 0) or the opponent's; None where a record does not say."""
+    prefix = ("", "opponent_")[side]
+    text, length = record.get(f"{prefix}answer"), record.get(f"{prefix}length")
+    if isinstance(text, str):
+        return float(len(text))
+    return None if isinstance(length, bool) or not isinstance(length, int | float) or length < 0 else float(length)
 
 
 def judgements_of(record: Mapping[str, Any]) -> Iterator[StoredScores]:
@@ -67,7 +85,7 @@ def models_of(record: Mapping[str, Any]) -> tuple[str, str]:
 
 def question_of(record: Mapping[str, Any]) -> str:
     """The question's text, empty where a record does not say."""
-    return str(record.get("question") or record.get("question_text") or "")
+    return next((record[key] for key in ("question", "question_text", "instruction") if isinstance(record.get(key), str)), "")
 
 
 def said_in_reply(judgement: StoredScores) -> tuple[str, tuple[float, float]] | None:
@@ -84,17 +102,21 @@ def _published(record: Mapping[str, Any]) -> Iterator[StoredScores]:
     for order in ORDERS:
         if any(key.endswith(f"_QUERY{order}") for key in record):  # else this order was not asked for
             stored = record.get(f"eval_QUERY{order}")
-            yield StoredScores(str(record["question_id"]), order, _pair(stored), f"eval_QUERY{order} is {stored!r}", record)
+            yield StoredScores(id_of(record), order, _pair(stored), f"eval_QUERY{order} is {stored!r}", record)
 
 
 def _own(record: Mapping[str, Any]) -> Iterator[StoredScores]:
     order = record.get("order", 0)
     if order not in ORDERS or isinstance(order, bool):
         raise ValueError(f"order is {order!r}, not 0 or 1")
+    if "score" not in record:
+        points = POINTS.get(str(record["winner"]), (None, None))
+        yield StoredScores(id_of(record), int(order), points, f"winner is {record['winner']!r}", record)
+        return
     keys = [key for key in ("score", "opponent_score") if key in record]
     detail = " and ".join(f"{key} {record[key]!r}" for key in keys)
     detail += f" ({record['problem']})" if record.get("problem") else ""
-    yield StoredScores(str(record["question_id"]), int(order), tuple(_number(record[key]) for key in keys), detail, record)
+    yield StoredScores(id_of(record), int(order), tuple(_number(record[key]) for key in keys), detail, record)
 
 
 def _pair(stored: Any) -> tuple[float | None, float | None]:  # noqa: ANN401 - any JSON value

@@ -6,6 +6,7 @@ Cost: the bootstrap's, once a figure. Shape letters: Q questions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,6 +133,8 @@ def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
     gap = difference(headline(first, pairs_Q2[:, 0]), headline(second, pairs_Q2[:, 1]))
     interval = confidence_interval(gap, len(pairs_Q2), seed)
     value = value_of(gap, len(pairs_Q2))
+    if not math.isfinite(value):
+        raise VerdictError(f"cannot compare {names}: without a point of the opponent's there is no Relative Score to compare.")
     doubt = "" if first.opponent == second.opponent else f"other opponents: {first.opponent or '?'}, {second.opponent or '?'}"
     return Difference(first.name, second.name, len(pairs_Q2), value, interval, _finding(interval), doubt)
 

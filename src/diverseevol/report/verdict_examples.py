@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from ..errors import PoolError
-from ..pool.json_files import json_rows
+from ..errors import DiverseEvolError
+from ..evaluation.verdict import QuestionScore, question_scores
+from ..evaluation.verdict_files import read_verdicts
 from .runs import RunData
 from .text import plain
 
@@ -46,43 +47,36 @@ def examples_of(run: RunData) -> dict[str, list[Example]]:
 
 
 def _examples(file: Path) -> list[Example]:
-    by_question: dict[str, list[dict[str, Any]]] = {}
     try:
-        records = [row.record for row in json_rows(file, str(file))]
-    except PoolError:
+        verdicts = read_verdicts(file)
+    except DiverseEvolError:
         return []  # `score` says what is wrong with it
-    for verdict in records:
-        if isinstance(verdict, dict) and isinstance(verdict.get("score"), int | float) and isinstance(verdict.get("answer"), str):
-            by_question.setdefault(str(verdict.get("question_id")), []).append(verdict)
-    scored = sorted(by_question.values(), key=_margin, reverse=True)
+    judged = [
+        (score, record)
+        for score, record in zip(question_scores(verdicts), verdicts.records, strict=True)
+        if score.score is not None and isinstance(record.get("answer"), str)
+    ]
+    scored = sorted(judged, key=_margin, reverse=True)
     best, worst = scored[:N_EACH], scored[N_EACH:][-N_EACH:]
     middle = scored[N_EACH : len(scored) - N_EACH]
-    nearest = sorted(middle, key=lambda verdicts: abs(_margin(verdicts)))[:1]
-    return [_example(verdicts) for verdicts in [*best, *nearest, *reversed(worst)]]
+    nearest = sorted(middle, key=lambda one: abs(_margin(one)))[:1]
+    return [_example(*one) for one in [*best, *nearest, *reversed(worst)]]
 
 
-def _points(verdicts: list[dict[str, Any]]) -> tuple[float, float]:
-    """Each side's mean over the orders; 0 for an opponent that is not there."""
-    ours, theirs = zip(*((verdict["score"], verdict.get("opponent_score") or 0.0) for verdict in verdicts), strict=True)
-    return fmean(ours), fmean(theirs)
+def _margin(judged: tuple[QuestionScore, Mapping[str, Any]]) -> float:
+    return (judged[0].score or 0.0) - (judged[0].opponent_score or 0.0)
 
 
-def _margin(verdicts: list[dict[str, Any]]) -> float:
-    ours, theirs = _points(verdicts)
-    return ours - theirs
-
-
-def _example(verdicts: list[dict[str, Any]]) -> Example:
-    first = verdicts[0]
-    is_pair = isinstance(first.get("opponent_answer"), str)
-    ours, theirs = _points(verdicts)
+def _example(score: QuestionScore, record: Mapping[str, Any]) -> Example:
+    is_pair = isinstance(record.get("opponent_answer"), str)
+    ours, theirs = score.score or 0.0, score.opponent_score or 0.0
     outcome = "Won" if ours > theirs else "Lost" if ours < theirs else "Even"
     return Example(
         title=f"{outcome}, {ours:.3g} to {theirs:.3g}" if is_pair else f"{ours:.3g} points",
-        question=plain(str(first.get("question", "")), LONGEST),
-        ours=plain(first["answer"], LONGEST),
-        opponent=plain(first["opponent_answer"], LONGEST) if is_pair else None,
-        names=(plain(str(first.get("ours", "this run")), 80), plain(str(first.get("opponent", "opponent")), 80)),
+        question=plain(str(record.get("question", "")), LONGEST),
+        ours=plain(record["answer"], LONGEST),
+        opponent=plain(record["opponent_answer"], LONGEST) if is_pair else None,
+        names=(plain(str(record.get("ours", "this run")), 80), plain(str(record.get("opponent", "opponent")), 80)),
         scores=(f"{ours:.3g}", f"{theirs:.3g}"),
-        reply=plain(str(first.get("reply", "")), LONGEST),
+        reply=plain(str(record.get("reply", "")), LONGEST),
     )
