@@ -96,6 +96,7 @@ def open_stages(
         excluded_rows=lists["exclude"],
     )
     _check_finished(run, stages.sizes)
+    dist.on_main(lambda: run.save_config(whole))
     dist.on_main(lambda: save_plan(stages))
     is_there = (run.outer_dir / "embeddings.npy").exists()
     if stages.is_outer and len(run.rounds_done()) < len(stages.sizes) > 1 and not is_there:

@@ -4,7 +4,7 @@ No test here imports an internal module or patches anything, so that the suite s
 """
 
 import pytest
-from outside import QUICK, make_model, must, pool_rows, run_cli, write_jsonl
+from outside import QUICK, TOOLS, make_model, must, pool_rows, run_cli, write_jsonl
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +26,9 @@ def finished_run(model, pool, tmp_path_factory):
     options = ("--pool", pool, "--model", model, "--out", out, "--rounds", 2, "--n-init", 8, "--n-new", 4)
     must(run_cli("run", *options, *QUICK, "keep=all", "keep_signals=all"))
     return out
+
+
+@pytest.fixture(scope="session")
+def tool_model(tmp_path_factory):
+    """The same with a template that writes tools, calls with their ids, and results with theirs."""
+    return make_model(tmp_path_factory.mktemp("models") / "tools", template=TOOLS, added=("<tool_call>", "</tool_call>"))

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -17,6 +18,13 @@ CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+TOOLS = """{% if tools %}{{ '<|im_start|>tools\\n' + tools | tojson + '<|im_end|>\\n' }}{% endif %}
+{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}
+{%- if message['role'] == 'tool' %}{{ message['tool_call_id'] ~ ' ' ~ message['name'] ~ ': ' }}{% endif %}
+{{- message['content'] or '' }}
+{%- for call in message['tool_calls'] or [] %}{{ '<tool_call>' + call | tojson + '</tool_call>' }}{% endfor %}
+{{- '<|im_end|>\\n' }}{% endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=512")
 """Keys that make a tuning of a tiny model a matter of a second."""
 BY_HEART = ("train.learning_rate=2e-2", "train.num_train_epochs=100", "prompt.max_length=512")
@@ -72,16 +80,21 @@ def must(ended: Ended) -> Ended:
     return ended
 
 
-def refused(ended: Ended, *parts: str) -> Ended:
-    """The same, which must be an error of one or two lines that holds each of the parts, and no traceback."""
+def refused(ended: Ended, *parts: str, n_lines: int = 2) -> Ended:
+    """The same, which must be an error of at most `n_lines` lines that holds each of the parts, and no traceback."""
     assert ended.code in (1, 2), ended.text
     assert "internal error" not in ended.text and "Traceback" not in ended.text, ended.text
     for part in parts:
         assert part in ended.text, ended.text
     if ended.code == 1:
         error = ended.err[ended.err.index("Error:") :].strip()
-        assert len(error.splitlines()) <= 2, error
+        assert len(error.splitlines()) <= n_lines, error
     return ended
+
+
+def trained_parts(shown: str) -> list[str]:
+    """What `--show-samples` marks as trained on, part by part."""
+    return re.findall("⟦(.+?)⟧", shown.rpartition("─── green")[0], flags=re.DOTALL)
 
 
 def read_jsonl(file) -> list:

@@ -284,7 +284,6 @@ class RunFolder:
             RunChangedError: something is trained, and a key that must not change, the pool, the model or the template differs.
             RunFolderError: the folder holds something else.
         """
-        now = json.loads(config.model_dump_json(exclude={"out"}))
         if not self.config_file.exists():
             others = [item.name for item in self.root.iterdir() if not item.name.startswith(".")]
             if others:
@@ -295,7 +294,15 @@ class RunFolder:
             # Nothing is trained, so nothing is lost: a start that failed may be mended and made again.
             for part in (self.pool_dir, self.heldout_dir, self.root / ROUNDS):
                 remove(part)
-        record = {**now, "versions": versions(), "fingerprint": dict(fingerprint)}
+        else:
+            return  # what may change is written once all of it is checked
+        self.save_config(config, fingerprint)
+
+    def save_config(self, config: RunConfig, fingerprint: Mapping[str, str] | None = None) -> None:
+        """Write config.yaml; without a fingerprint it keeps the one that is there."""
+        now = json.loads(config.model_dump_json(exclude={"out"}))
+        kept = self.config()["fingerprint"] if fingerprint is None else dict(fingerprint)
+        record = {**now, "versions": versions(), "fingerprint": kept}
         write_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
 
     def is_same(self, config: RunConfig, fingerprint: Mapping[str, str]) -> bool:
