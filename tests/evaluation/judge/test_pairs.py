@@ -45,7 +45,7 @@ def test_by_the_question_where_a_file_has_no_ids_and_equal_questions_one_by_one(
     assert found == [(20, "a20", "b1"), (27, "a27", "b3"), (28, "a28", "b2")]
     assert pairing.missing == [Missing(None, "same", "ours")]
     no_ids = pair_judgements(theirs, theirs)
-    assert [judgement.question_id for judgement in no_ids.judgements] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [judgement.question_id for judgement in no_ids.judgements] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_a_question_text_from_either_side_and_spaces_do_not_matter():
@@ -87,7 +87,7 @@ def test_what_does_not_belong_together(ours, theirs, message):
 def test_single_answers():
     assert single_judgements([answer(1, "a"), answer(None, "b", "R")]).judgements == [
         Judgement(1, None, "Q", None, "a"),
-        Judgement(1, None, "R", None, "b"),
+        Judgement(2, None, "R", None, "b"),
     ]
     with pytest.raises(AnswersError, match="the text of question 1"):
         single_judgements([answer(1, "a", None)])

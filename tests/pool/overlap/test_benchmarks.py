@@ -3,7 +3,9 @@ import json
 
 import pytest
 
+from diverseevol.benchmarks import parse_benchmark
 from diverseevol.errors import ConfigError, PoolError, QuestionsError, SourceNotFoundError
+from diverseevol.evaluation.questions import read_questions
 from diverseevol.pool.overlap import read_benchmarks
 
 
@@ -12,7 +14,7 @@ def test_known_fields(write, field):
     file = write([{"question_id": 7, field: "Why?"}, {field: "How?"}])
     (benchmark,) = read_benchmarks([f"b={file}"])
     assert benchmark.name == "b"
-    assert benchmark.questions == (("b", "7", "Why?"), ("b", "1", "How?"))
+    assert benchmark.questions == (("b", "7", "Why?"), ("b", "2", "How?"))
 
 
 def test_turns_are_questions_and_a_name_is_the_files(write):
@@ -54,22 +56,24 @@ def test_the_fingerprint_follows_content_and_field(write):
 @pytest.mark.parametrize(
     ("records", "word", "message"),
     [
-        (
-            [{"query": "Why?"}],
-            "x={}",
-            r"row 0\): no question under text or prompt or .*; its keys are query\. Name the right one: x=FILE:FIELD",
-        ),
-        ([{"text": "Why?"}], "x={}:ask", r"no question under ask; its keys are text"),
-        ([{"text": " "}], "x={}", r"no question under"),
-        ([{"text": 5}], "x={}", r"no question under"),
-        ([{"turns": []}], "x={}", r"no question under"),
-        ([{"turns": ["a", 1]}], "x={}", r"no question under"),
-        ([], "x={}", r"has no questions\. Correct pool\.decontaminate"),
+        ([{"query": "Why?"}], "x={}", r"row 0\) has no field text or prompt or .*; it has query\. Name one: NAME=FILE:FIELD"),
+        ([{"text": "Why?"}], "x={}:ask", r"has no field ask; it has text"),
+        ([{"text": " "}], "x={}", r"'text' is \" \", not a question"),
+        ([{"turns": []}], "x={}", r"'turns' is \[\], not a question"),
+        ([], "x={}", r"holds no questions"),
     ],
 )
 def test_what_cannot_be_read_is_said(write, records, word, message):
-    with pytest.raises(PoolError, match=message):
+    with pytest.raises(QuestionsError, match=message):
         read_benchmarks([word.format(write(records))])
+
+
+def test_contamination_and_answers_read_the_same_questions(write):
+    word = f"mine={write([{'text': None, 'prompt': 'Why?'}, {'prompt': 'How?', 'prompt_id': 'p'}, {'prompt': ['A?', 'B?']}])}"
+    read = read_questions(parse_benchmark(word, needs_field=False)).items
+    named = [("mine", str(one.id), turn) for one in read for turn in one.turns]
+    assert named == [("mine", "1", "Why?"), ("mine", "p", "How?"), ("mine", "3", "A?"), ("mine", "3", "B?")]
+    assert list(read_benchmarks([word])[0].questions) == named
 
 
 def test_broken_lines_missing_files_and_names_given_twice(write, tmp_path):
@@ -81,5 +85,5 @@ def test_broken_lines_missing_files_and_names_given_twice(write, tmp_path):
     with pytest.raises(ConfigError, match="no benchmark is called 'vikuna'. Known: vicuna"):
         read_benchmarks(["vikuna"])
     (tmp_path / "broken.jsonl").write_text('{"text": "Why?"}\n{"text": \n')
-    with pytest.raises(PoolError, match=r"broken.jsonl line 2 \(row 1\): not JSON"):
+    with pytest.raises(QuestionsError, match=r"broken.jsonl line 2 \(row 1\): not JSON"):
         read_benchmarks([f"x={tmp_path / 'broken.jsonl'}"])

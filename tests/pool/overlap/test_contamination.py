@@ -49,7 +49,7 @@ def found(read, write):
     ],
 )
 def test_a_question_in_any_text(found, record, expected):
-    assert found([alpaca("nothing"), record], [{"text": LONG}]) == ([(1, "0", *expected)] if expected else [])
+    assert found([alpaca("nothing"), record], [{"text": LONG}]) == ([(1, "1", *expected)] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_a_question_in_any_text(found, record, expected):
 )
 def test_a_short_question_must_be_all_that_a_user_asks(found, record, expected):
     matches = found([record], [{"text": SHORT}])
-    assert matches == ([(0, "0", expected[0], "user", expected[1])] if expected else [])
+    assert matches == ([(0, "1", expected[0], "user", expected[1])] if expected else [])
 
 
 @pytest.mark.parametrize(
     "row", [alpaca("How can I improve time management skills"), alpaca("How can I improve", input="time management skills")]
 )
 def test_a_question_that_is_nearly_what_a_user_asks(found, row):
-    assert found([row], [{"text": "How can I improve my time management skills?"}]) == [(0, "0", "similar", "user", 0.79)]
+    assert found([row], [{"text": "How can I improve my time management skills?"}]) == [(0, "1", "similar", "user", 0.79)]
     assert found([alpaca("Say it.", row["instruction"])], [{"text": "How can I improve my time management skills?"}]) == []
 
 
@@ -92,7 +92,7 @@ def test_non_english_and_signs(found):
     chinese = "请解释量子计算的基本原理"
     records = [alpaca(f"«{russian.upper()}»"), alpaca("?"), alpaca(f"请问：{chinese}。"), alpaca("ok", "!")]
     questions = [{"text": russian}, {"text": chinese}, {"text": "???"}]
-    assert [(row, number) for row, number, *_ in found(records, questions)] == [(0, "0"), (2, "1")]
+    assert [(row, number) for row, number, *_ in found(records, questions)] == [(0, "1"), (2, "2")]
 
 
 def test_what_alpaca_shares_with_the_benchmarks(shared_data, read):
@@ -112,5 +112,5 @@ def test_questions_of_a_row_come_in_the_benchmarks_order(found):
     other = "Explain how the tides of the sea follow the moon in two sentences."
     record = alpaca(other, output=LONG.replace("specific", "given"))
     asked = [{"text": LONG}, {"text": other}]
-    assert [question for _, question, *_ in found([record], asked)] == ["0", "1"]
-    assert [question for _, question, *_ in found([record], asked[::-1])] == ["0", "1"]
+    assert [question for _, question, *_ in found([record], asked)] == ["1", "2"]
+    assert [question for _, question, *_ in found([record], asked[::-1])] == ["1", "2"]

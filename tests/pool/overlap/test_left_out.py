@@ -75,13 +75,13 @@ def test_the_files_name_what_is_dropped_or_only_found(pool, tmp_path, write):
     assert 0.7 <= near["similarity"] <= 1
     first, second = lines(tmp_path / "pool" / "contamination.jsonl")
     assert first == {
-        "id": ids[0], "benchmark": "b", "question_id": "0", "kind": "words", "score": 1.0,
+        "id": ids[0], "benchmark": "b", "question_id": "1", "kind": "words", "score": 1.0,
         "matched": "implement a binary search algorithm to find a specific element in a sorted array",
         "role": "user", "is_dropped": True, "source": source, "source_row": 0,
     }  # fmt: skip
     assert second["id"] == ids[5]
     assert why_dropped(tmp_path / "pool", ids[5]).startswith(
-        "left out by pool.decontaminate: the user's turn holds 100% of question 0 of b: 'implement a binary"
+        "left out by pool.decontaminate: the user's turn holds 100% of question 1 of b: 'implement a binary"
     )
     pool()
     assert not (tmp_path / "pool" / "contamination.jsonl").exists()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import AnswersError
-from ..records import records_in
+from ...pool.records import records_in
 
 QUESTION_KEYS = ("question", "text", "question_text", "instruction", "prompt")
 ANSWER_KEYS = ("answer", "output")

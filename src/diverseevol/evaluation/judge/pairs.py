@@ -124,7 +124,7 @@ def _by_key(answers: Sequence[Answer], key: Callable[[Answer], Hashable]) -> dic
 
 
 def _name(answer: Answer, position: int) -> int | str:
-    return position if answer.question_id is None else answer.question_id
+    return position + 1 if answer.question_id is None else answer.question_id
 
 
 def _question(answer: Answer, opponent: Answer | None) -> str:

@@ -1,7 +1,6 @@
 """Benchmarks' questions, for comparison with a pool: a known NAME, NAME=FILE, NAME=FILE:FIELD, or just FILE.
 
-The questions lie in one column: `FIELD`, or the first that a record has of `FIELDS`. A list of texts (MT-Bench's turns) is so many
-questions with one id.
+A list of texts (MT-Bench's turns) is so many questions with one id.
 """
 
 from __future__ import annotations
@@ -9,16 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...benchmarks import find_file, parse_benchmark
 from ...errors import PoolError, SourceNotFoundError
 from ...files import hash_sampled
-from ..json_files import json_rows
-from ..row import Row
-
-FIELDS = ("text", "prompt", "Instruction", "instruction", "question", "turns")
-IDS = ("question_id", "id", "idx")
+from ..questions import questions_in
 
 
 class Question(NamedTuple):
@@ -26,7 +21,7 @@ class Question(NamedTuple):
 
     Attributes:
         benchmark: The benchmark's name.
-        id: The record's question_id, id or idx, else its number in the file, from 0; as text.
+        id: As in ../questions.py, as text.
         text: What is asked.
     """
 
@@ -49,9 +44,9 @@ def read_benchmarks(words: Sequence[str]) -> list[Benchmark]:
 
     Raises:
         ConfigError: a name without a file is unknown.
-        QuestionsError: a known benchmark is neither on the Hub nor in its cache here.
+        QuestionsError: a file has no questions, or a known benchmark is neither on the Hub nor in its cache here.
         SourceNotFoundError: a file is not there.
-        PoolError: a file cannot be read or has no questions, or two benchmarks have the same name.
+        PoolError: a file cannot be read, or two benchmarks have the same name.
     """
     benchmarks = [_read(word) for word in words]
     names = [benchmark.name for benchmark in benchmarks]
@@ -68,25 +63,8 @@ def _read(word: str) -> Benchmark:
         raise SourceNotFoundError(
             f"no benchmark file {str(file)!r} (pool.decontaminate: {word!r}). Give NAME=FILE, or NAME=FILE:FIELD for a column of another name."
         )
-    questions = tuple(question for row in json_rows(file, str(file)) for question in _questions(row, asked.name, asked.field))
-    if not questions:
-        raise PoolError(f"{file} has no questions. Correct pool.decontaminate.")
+    read = questions_in(file, asked)
+    questions = tuple(Question(asked.name, str(one.id), text) for one in read for text in one.turns)
     hashed = hashlib.blake2b(f"{asked.field}\0".encode(), digest_size=8)
     hash_sampled(hashed, file)
     return Benchmark(asked.name, questions, hashed.hexdigest())
-
-
-def _questions(row: Row, name: str, field: str | None) -> list[Question]:
-    record = row.record
-    if row.problem or not isinstance(record, dict):
-        raise PoolError(f"{row.place()}: {row.problem or 'not an object'}. Repair the benchmark's file.")
-    fields = (field,) if field else FIELDS
-    value = next((record[key] for key in fields if record.get(key) is not None), None)
-    texts: list[Any] = value if isinstance(value, list) else [value]
-    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise PoolError(
-            f"{row.place()}: no question under {' or '.join(fields)}; its keys are {', '.join(list(record)[:12])}. "
-            f"Name the right one: {name}=FILE:FIELD."
-        )
-    question_id: Any = next((record[key] for key in IDS if record.get(key) is not None), row.number)
-    return [Question(name, str(question_id), text) for text in texts]

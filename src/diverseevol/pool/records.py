@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DiverseEvolError
-from ..pool.json_files import json_rows
+from .json_files import json_rows
 
 
 def records_in(file: Path, error: type[DiverseEvolError]) -> Iterator[tuple[str, dict[str, Any]]]:
