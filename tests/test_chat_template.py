@@ -234,7 +234,7 @@ def test_thinking_under_a_key_of_its_own_is_trained_where_the_template_writes_it
     sample = Sample((Turn("user", "Q1"), one, Turn("user", "Q2"), two))
     assert runs(prompter("qwen_3").segments(sample)) == ["Aone<|im_end|>", "<think>\nhm two\n</think>\n\nAtwo<|im_end|>"]
     assert prompter("qwen_3").generation_segments(sample)[-1].text.endswith("<|im_start|>assistant\n")
-    with pytest.raises(PromptError, match="leaves out the thinking of the last answer"):  # a template that knows no thinking
+    with pytest.raises(PromptError, match="reads no thinking under a key of its own"):  # a template that knows no thinking
         prompter("chatml").segments(sample)
 
 

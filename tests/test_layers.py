@@ -26,6 +26,7 @@ LEVELS = {
     "gauges": 4,
     "prompt": 4,
     "chat_messages": 4,
+    "chat_rendering": 4,
     "chat_template": 4,
     "encoding": 5,
     "tokens": 6,
@@ -55,7 +56,13 @@ LEVELS = {
     "__init__": 16,
     "__main__": 16,
 }
-SAME_LEVEL_ALLOWED = {("chat_template", "chat_messages"), ("chat_template", "prompt"), ("prompt", "chat_template")}
+SAME_LEVEL_ALLOWED = {
+    ("chat_template", "chat_messages"),
+    ("chat_template", "chat_rendering"),
+    ("chat_rendering", "chat_messages"),
+    ("chat_template", "prompt"),
+    ("prompt", "chat_template"),
+}
 
 
 def unit_of(file: Path) -> str:

@@ -24,8 +24,8 @@ Message = dict[str, Any]
 Names = list[tuple[str, str]]
 
 
-def messages_of(sample: Sample, special: re.Pattern[str], control: re.Pattern[str]) -> list[Message]:
-    """Turn a sample into messages, one a turn, with `special` (assistant) or `control` (others) tokens cut.
+def messages_of(sample: Sample, border: re.Pattern[str], control: re.Pattern[str]) -> list[Message]:
+    """Turn a sample into messages, one a turn, with `border` (assistant) or `control` (others) tokens cut.
 
     Raises:
         PromptError: the calls are not JSON that describes calls, or a text holds a reserved noncharacter.
@@ -34,11 +34,12 @@ def messages_of(sample: Sample, special: re.Pattern[str], control: re.Pattern[st
     waiting: list[Message] = []
     n_calls = 0
     for turn in sample.turns:
-        message: Message = {"role": turn.role, "content": _cut(_content(turn), special if turn.role == "assistant" else control)}
+        message: Message = {"role": turn.role, "content": _cut(_content(turn), border if turn.role == "assistant" else control)}
         if turn.thinking:
-            message["reasoning_content"] = _cut(turn.thinking, special)
+            # transformers itself hands it on as `thinking`, too.
+            message["reasoning_content"] = message["reasoning"] = _cut(turn.thinking, border)
         if turn.tool_calls:
-            calls = [_call(call, n_calls + number, special) for number, call in enumerate(_read(turn.tool_calls, "tool_calls"))]
+            calls = [_call(call, n_calls + number, border) for number, call in enumerate(_read(turn.tool_calls, "tool_calls"))]
             message["tool_calls"], waiting, n_calls = calls, list(calls), n_calls + len(calls)
         elif turn.role == "tool" and waiting:
             call = waiting.pop(0)
@@ -86,7 +87,7 @@ def _content(turn: Turn) -> str:
     return "\n".join(part for part in (turn.text, turn.input) if part)
 
 
-def _call(call: Message, number: int, special: re.Pattern[str]) -> Message:
+def _call(call: Message, number: int, border: re.Pattern[str]) -> Message:
     function = call.get("function", call)
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise PromptError(f"tool_calls: a call has no name: {json.dumps(call, ensure_ascii=False)[:80]}")
@@ -97,7 +98,7 @@ def _call(call: Message, number: int, special: re.Pattern[str]) -> Message:
         except ValueError:
             raise PromptError(f"tool_calls: the arguments of {function['name']!r} are not JSON: {arguments[:80]!r}") from None
     inner = {"name": function["name"], "arguments": arguments}
-    return {"type": "function", "id": str(call.get("id") or f"call{number:05d}"), "function": _cut(inner, special)}
+    return {"type": "function", "id": str(call.get("id") or f"call{number:05d}"), "function": _cut(inner, border)}
 
 
 def _read(text: str, what: str) -> list[Message]:
@@ -112,11 +113,11 @@ def _read(text: str, what: str) -> list[Message]:
 
 
 def _cut(value: Any, pattern: re.Pattern[str]) -> Any:  # noqa: ANN401 - any JSON value
-    """Break every token that `pattern` matches behind its first character, in all strings of a JSON value but keys."""
+    """Break every token that `pattern` matches behind its first character, in all strings of a JSON value."""
     if isinstance(value, str):
         if RESERVED.search(value):
             raise PromptError("the text holds one of the noncharacters U+FDD0 to U+FDD3, which are reserved. Remove it")
         return pattern.sub(lambda token: f"{token[0][0]}{CUT}{token[0][1:]}", value)
     if isinstance(value, dict):
-        return {key: _cut(item, pattern) for key, item in value.items()}
+        return {_cut(key, pattern): _cut(item, pattern) for key, item in value.items()}
     return [_cut(item, pattern) for item in value] if isinstance(value, list) else value

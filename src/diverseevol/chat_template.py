@@ -10,57 +10,44 @@ and the newline behind `<|im_end|>` is not. How the turn is found in the rendere
   the content, found by a second rendering in which noncharacters (U+FDD0 …) mark where contents begin and end. That rendering
   counts only if it is the first one but for the marks.
 * Its end is the marked end of the content and the template's turn ending, which is learnt from a rendering with and one
-  without a turn behind. A turn that calls tools ends where the rendering up to and including it does.
+  without a turn behind. A turn that calls tools ends where the rendering up to and including it does, with the next turn's first
+  control token where that is what ends answers or where nothing else ends the call (GLM's `<|observation|>`).
 * If neither finds a turn, the template's `{% generation %}` blocks are used. They come last because many of them include the
   header or leave the end of the turn out.
-* A template that ends the last answer with no control token gets EOS appended, or the model would never learn to stop.
+* A template that ends the last turn with no token that ends one gets EOS appended, or the model would never learn to stop.
 
 A sample is refused, never bent: no role is merged or renamed, and a turn, a tool or a call that the template silently
-leaves out is an error (thinking that it drops from earlier turns is its design and is not). Thinking that a record keeps under a key of
-its own (`reasoning_content`, …) is handed on: what the template writes of it in a trained turn is trained on. A user turn's separate
+leaves out is an error. Thinking that a record keeps under a key of its own is handed on under every name that templates read
+(`reasoning_content`, `reasoning`, `thinking`): what the template writes of it in a trained turn is trained on, what it drops from earlier
+turns is not, and a last answer without its thinking is an error, as is a template that reads none. A user turn's separate
 input follows its text on a new line, as in LLaMA-Factory. BOS is what the template writes, as `apply_chat_template` has it.
 
-Control tokens in a record stay text: special tokens everywhere, and in everything but the assistant's own turns also
-other added tokens that the template writes. They are cut behind their first character and tokenised in two parts.
+An assistant's text may name the tokenizer's added tokens (`<think>`, tool markers, a user's own), as `apply_chat_template` has it, but for those that
+frame turns: BOS, EOS and their like, and what stands outside the assistant's own text in probes of the template. Those, and in everything but
+the assistant's turns all special tokens and all added ones that the template writes, stay text: they are cut behind their first
+character and tokenised in two parts.
 
 Cost: two renderings a sample and one an assistant turn.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .chat_messages import CUT, EDGE, Message, Names, messages_of, names_of, tools_of, with_text_arguments
+from .chat_messages import CUT, Message, messages_of, names_of, tools_of, with_text_arguments
+from .chat_rendering import LAST, NO_THINKING, WITH_THINKING, Render, Rendering, check_complete, common_start, marked, prefix
 from .errors import PromptError
 from .pool.sample import Sample, Turn
-from .prompt import NOTHING_TRAINED, Segment, before_answer
+from .prompt import NO_TOKEN, NOTHING_TRAINED, Segment, before_answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FIRST, LAST = "\ufdd0", "\ufdd1"
-MARKS = re.compile(f"([{FIRST}{LAST}])([0-9]+){EDGE}")
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 Span = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """A rendered sample; positions are characters of `text`, which still holds the cuts.
-
-    Attributes:
-        text: The rendered text.
-        first: Turn number to where its content begins, for the turns whose content was found.
-        last: Turn number to where its content ends.
-    """
-
-    text: str
-    first: dict[int, int]
-    last: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -69,35 +56,32 @@ class ChatPrompter:
 
     Attributes:
         tokenizer: Its template and its added tokens are used.
-        control: Matches any control token.
-        special: Matches any special token; these are the control tokens that an assistant may not write either.
+        control: Matches any control token: the special ones, and added ones that the template writes.
+        border: Matches those that frame turns, which an assistant's text may not name either.
         ending: What the template writes behind an answer; empty where it differs or there is nothing.
+        is_closed_by_next: Whether nothing ends an answer but the control token that begins the next turn.
+        stops: The tokens that the template ends an assistant's turn with.
         marks_generation: Whether it has `{% generation %}` blocks.
-        writes_control_tokens: True.
+        writes_bos: True.
     """
 
     tokenizer: PreTrainedTokenizerBase
     control: re.Pattern[str]
-    special: re.Pattern[str]
-    ending: str
+    border: re.Pattern[str]
     marks_generation: bool
-    writes_control_tokens: bool = True
+    ending: str = ""
+    is_closed_by_next: bool = False
+    stops: tuple[str, ...] = ()
+    writes_bos: bool = True
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> ChatPrompter:
-        """Read a tokenizer's control tokens and learn how its template ends a turn."""
+        """Read a tokenizer's control tokens and learn how its template frames and ends turns."""
         source = str(tokenizer.chat_template)
-        added = list(tokenizer.added_tokens_decoder.values())
-        special = [token.content for token in added if token.special]
-        written = [token.content for token in added if token.content in source and not token.content.isspace()]
-        prompter = cls(
-            tokenizer=tokenizer,
-            control=_any_of([*special, *written]),
-            special=_any_of(special),
-            ending="",
-            marks_generation=bool(GENERATION.search(source)),
-        )
-        return replace(prompter, ending=prompter._learn_ending())
+        control = _any_of(control_tokens(tokenizer))
+        prompter = cls(tokenizer, control, border=control, marks_generation=bool(GENERATION.search(source)))
+        ending, is_closed_by_next = prompter._learn_ending()
+        return replace(prompter, ending=ending, is_closed_by_next=is_closed_by_next)._with_frame()
 
     def segments(self, sample: Sample) -> tuple[Segment, ...]:
         """Render a whole sample through the template.
@@ -125,10 +109,14 @@ class ChatPrompter:
 
     def _masked(self, sample: Sample, trained: list[int]) -> tuple[str, list[Span], bool]:
         """The text with its cuts, the trained spans in it, and whether EOS must follow."""
-        messages, tools = messages_of(sample, self.special, self.control), tools_of(sample.tools, self.control)
+        messages, tools = messages_of(sample, self.border, self.control), tools_of(sample.tools, self.control)
+        if any(turn.thinking for turn in sample.turns) and not THINKING.search(str(self.tokenizer.chat_template)):
+            raise PromptError(f"the chat template reads no thinking under a key of its own. {WITH_THINKING}")
         render, messages = self._renderer(messages, tools)
-        rendering = _marked(render, messages)
-        _check_complete(rendering, messages, names_of(messages, tools), self.marks_generation)
+        rendering = marked(render, messages)
+        if CUT in rendering.text:
+            render([messages_of(sample, NO_TOKEN, NO_TOKEN)])  # what the template refuses is refused, though a cut hides it
+        check_complete(rendering, messages, names_of(messages, tools), self.marks_generation)
         try:
             spans = [self._span(rendering, render, messages, number) for number in trained]
         except PromptError:
@@ -136,14 +124,15 @@ class ChatPrompter:
                 raise
             spans = self._generation_spans(rendering.text, messages, tools, trained)
         for number, (start, end) in zip(trained, spans, strict=True):
-            for call in messages[number].get("tool_calls", []):
-                if call["function"]["name"] not in rendering.text[start:end]:
-                    raise PromptError(f"the chat template leaves out the call of {call['function']['name']!r} in turn {number}")
+            called = [call["function"]["name"] for call in messages[number].get("tool_calls", [])]
+            for name in called:
+                if rendering.text.count(name, start, end) < called.count(name):
+                    raise PromptError(f"the chat template leaves out a call of {name!r} in turn {number}")
             thinking = messages[number].get("reasoning_content", "")
             if number == len(messages) - 1 and thinking.strip() not in rendering.text[start:end]:
                 raise PromptError(NO_THINKING)
         is_last = trained[-1] == len(messages) - 1
-        if is_last and not self.control.search(rendering.text, max(spans[-1][0], rendering.last.get(trained[-1], 0))):
+        if is_last and not self.border.search(rendering.text, max(spans[-1][0], rendering.last.get(trained[-1], 0))):
             return rendering.text, [*spans[:-1], (spans[-1][0], len(rendering.text))], True
         return rendering.text, spans, False
 
@@ -175,11 +164,14 @@ class ChatPrompter:
 
     def _start(self, rendering: Rendering, render: Render, messages: list[Message], number: int) -> int:
         text, first = rendering.text, rendering.first.get(number, len(rendering.text))
-        before = _prefix(render, messages[:number])
-        prompt = _prefix(render, messages[:number], is_asked=True)
+        before = prefix(render, messages[:number])
+        prompt = prefix(render, messages[:number], is_asked=True)
         # A prompt that is no longer than what stands before it asks for nothing: behind it comes the role's header.
         is_found = number in rendering.first
-        asks = prompt != before or ("tool_calls" in messages[number] if not is_found else not text[len(prompt) : first].strip())
+        between = text[len(prompt) : first].strip() if is_found else ""
+        own = self.control.match(between)  # such as thinking, where the turn goes on behind a tool's answer
+        is_own = bool(own) and not self.border.match(between)
+        asks = prompt != before or (not between or is_own if is_found else "tool_calls" in messages[number])
         if prompt and asks and text.startswith(prompt) and len(prompt) <= first:
             return len(prompt)
         if is_found:
@@ -189,7 +181,7 @@ class ChatPrompter:
 
     def _start_of_header(self, text: str, before: str, prompt: str, number: int) -> int:
         """What the generation prompt and the text have in common, up to the last newline or control token in it."""
-        common = _common(text, prompt)
+        common = common_start(text, prompt)
         borders = [common.rfind("\n") + 1, *(token.end() for token in self.control.finditer(common))]
         if not before or not text.startswith(before) or max(borders) <= len(before):
             raise PromptError(_UNCLEAR.format(number=number, what="begins"))
@@ -212,19 +204,71 @@ class ChatPrompter:
     def _end_of_turn(self, text: str, render: Render, messages: list[Message], number: int, start: int) -> int:
         """The end of a turn whose last character is not its content's: behind the ending, or the last control token."""
         is_final = number == len(messages) - 1
-        whole = text if is_final else _prefix(render, messages[: number + 1])
+        whole = text if is_final else prefix(render, messages[: number + 1])
         is_known = bool(whole) and text.startswith(whole)
         found = text.find(self.ending, start, len(whole) if is_known else None) if self.ending else -1
         # Where the turn is rendered otherwise at the end of a dialogue, the next turn must still be behind the ending.
         if found >= 0 and (is_known or text.find(messages[number + 1]["content"].strip() or self.ending, found) >= 0):
             return found + len(self.ending)
         if not is_known:
-            raise PromptError(_UNCLEAR.format(number=number, what="ends"))
-        stops = [stop.end() for stop in self.control.finditer(text, start, len(whole))]
-        return stops[-1] if stops else len(whole)
+            # Thinking in front of a call may be dropped once an answer follows, what ends a turn is not.
+            stop = next((stop for stop in self.control.finditer(text, start) if stop[0] in self.stops), None)
+            if stop is None or text.find(messages[number + 1]["content"].strip(), stop.end()) < 0:
+                raise PromptError(_UNCLEAR.format(number=number, what="ends"))
+            return stop.end()
+        stops = list(self.control.finditer(text, start, len(whole)))
+        if self.is_closed_by_next or not stops or _partner(stops[-1][0]) in self._added():
+            # Nothing but the call's own syntax: the turn ends with what begins the tool's.
+            behind = self.control.match(text, len(whole) + len(text[len(whole) :]) - len(text[len(whole) :].lstrip()))
+            if behind:
+                return behind.end()
+        return stops[-1].end() if stops else len(whole)
 
-    def _learn_ending(self) -> str:
-        """What stands between an answer and whatever follows: common to an answer at the end and one before a question."""
+    def _added(self) -> set[str]:
+        return {token.content for token in self.tokenizer.added_tokens_decoder.values()}
+
+    def _with_frame(self) -> ChatPrompter:
+        """Learn from probes which tokens frame turns, and which end an assistant's."""
+        added, source = self._added(), str(self.tokenizer.chat_template or "")
+        frame = {str(token) for token in self.tokenizer.special_tokens_map.values() if isinstance(token, str)}
+        alone = prefix(self._renderer([], None)[0], [{"role": "user", "content": "Question"}])
+        texts, ends, inside = [alone], set[str](), set[str]()
+        for probe in PROBES:
+            trained = [number for number, turn in enumerate(probe.turns) if turn.is_trained]
+            try:
+                text, spans, _ = self._masked(probe, trained)
+            except PromptError:
+                continue
+            position = 0
+            for start, end in spans:
+                header = text[position:start]
+                tokens = list(self.control.finditer(header))
+                # An empty block of thinking, or its beginning, is no part of the header.
+                while (
+                    tokens
+                    and _partner(tokens[-1][0]) in added
+                    and tokens[-1][0] not in alone
+                    and not header[tokens[-1].end() :].strip()
+                ):
+                    header = header[: tokens.pop().start()]
+                texts.append(header)
+                tokens = list(self.control.finditer(text, start, end))
+                if tokens and tokens[-1].end() == end:
+                    ends.add(tokens.pop()[0])
+                inside |= {token[0] for token in tokens}
+                position = end
+            texts.append(text[position:])
+        if len(texts) == 1:  # no probe is to this template's taste
+            texts.append("".join(token for token in added if token in source and _partner(token) not in added))
+        own = {token for token in inside if _partner(token) in added}  # of calls, which a system turn may explain
+        frame |= ends | {token[0] for text in texts for token in self.control.finditer(text)} - own
+        return replace(self, border=_any_of(frame & added), stops=tuple(sorted(ends - inside)))
+
+    def _learn_ending(self) -> tuple[str, bool]:
+        """What stands between an answer and whatever follows, and whether only the next turn's first token does.
+
+        The former is common to an answer at the end and one before a question.
+        """
         dialogue: list[Message] = [
             {"role": "user", "content": "Question"},
             {"role": "assistant", "content": f"Answer{LAST}"},
@@ -234,13 +278,15 @@ class ChatPrompter:
             render, _ = self._renderer(dialogue, None)
             inside, final = (text.partition(LAST)[2] for text in render([dialogue, dialogue[:2]]))
         except PromptError:
-            return ""
-        common = _common(inside, final)
+            return "", False
+        common = common_start(inside, final)
         stops = [stop.end() for stop in self.control.finditer(common)]
         if stops:
-            return common[: stops[-1]]
+            return common[: stops[-1]], False
+        is_stopped = bool(self.control.search(final))
         # Two different control tokens may begin alike.
-        return "" if self.control.search(inside) or self.control.search(final) else common.rstrip()
+        ending = "" if is_stopped or self.control.search(inside) else common.rstrip()
+        return ending, not is_stopped and bool(self.control.match(inside.lstrip()))
 
     def _generation_spans(
         self, text: str, messages: list[Message], tools: list[Message] | None, trained: list[int]
@@ -261,73 +307,17 @@ class ChatPrompter:
         return [spans[0][answers.index(number)] for number in trained]
 
 
-NO_THINKING = "the chat template leaves out the thinking of the last answer, so it could not be learnt"
-Render = Callable[..., list[str]]
+THINKING = re.compile(r"reasoning|\bthinking\b")
+_TOOL = '{"name": "act", "description": "Acts.", "parameters": {"type": "object", "properties": {"with": {"type": "string"}}}}'
+_CALL = Turn("assistant", "", is_trained=True, tool_calls='{"name": "act", "arguments": {"with": "word"}}')
+_ASKED, _SAID = Turn("user", "Question"), Turn("assistant", "Answer", is_trained=True)
+PROBES = (
+    Sample((_ASKED, _SAID, Turn("user", "Another"), _SAID)),
+    Sample((Turn("system", "System"), _ASKED, _SAID)),
+    Sample((_ASKED, replace(_SAID, thinking="Thought"))),
+    Sample((_ASKED, _CALL, Turn("tool", "Result"), _SAID), _TOOL),
+)
 _UNCLEAR = "cannot tell where the assistant's turn {number} {what}: the chat template rewrites the turns before or inside it"
-
-
-def _marked(render: Render, messages: list[Message]) -> Rendering:
-    """Render plainly and with marked contents; marks that change the text elsewhere are not trusted."""
-    text, marked = render([messages, _with_marks(messages, has_first=True, is_inside=False)])
-    if MARKS.sub("", marked) != text:
-        # Blanks at the ends may be stripped.
-        marked = render([_with_marks(messages, has_first=True, is_inside=True)])[0]
-    if MARKS.sub("", marked) != text:
-        # How an answer begins may be looked at.
-        marked = render([_with_marks(messages, has_first=False, is_inside=True)])[0]
-    if MARKS.sub("", marked) != text:
-        return Rendering(text, {}, {})
-    found: dict[str, dict[int, int]] = {FIRST: {}, LAST: {}}
-    n_before = 0
-    for mark in MARKS.finditer(marked):
-        found[mark[1]][int(mark[2])] = mark.start() - n_before
-        n_before += len(mark[0])
-    return Rendering(text, found[FIRST], found[LAST])
-
-
-def _with_marks(messages: list[Message], has_first: bool, is_inside: bool) -> list[Message]:
-    """The assistants' contents with a numbered mark at both ends, `is_inside` the blanks there."""
-    marked = []
-    for number, message in enumerate(messages):
-        content = message["content"]
-        if message["role"] == "assistant" and (content.strip() or "tool_calls" not in message):
-            core = content.strip() if is_inside else content
-            before, _, after = content.partition(core) if core else (content, "", "")
-            first = f"{FIRST}{number}{EDGE}" if has_first else ""
-            message = {**message, "content": f"{before}{first}{core}{LAST}{number}{EDGE}{after}"}
-        marked.append(message)
-    return marked
-
-
-def _prefix(render: Render, messages: list[Message], is_asked: bool = False) -> str:
-    """The rendering of a dialogue's first messages; empty where there are none or the template refuses them."""
-    try:
-        return render([messages], is_asked)[0] if messages else ""
-    except PromptError:
-        return ""
-
-
-def _common(one: str, other: str) -> str:
-    n_same = next((number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return one[:n_same]
-
-
-def _check_complete(rendering: Rendering, messages: list[Message], names: Names, may_rewrite: bool) -> None:
-    """Refuse a rendering that leaves something out without a word; with markers of its own it may rewrite answers."""
-    text = rendering.text
-    for number, message in enumerate(messages):
-        core = message["content"].strip()
-        if may_rewrite and message["role"] == "assistant":
-            continue
-        # Some templates write a tool's answer as a JSON string.
-        if not (number in rendering.last or core in text or json.dumps(core, ensure_ascii=False)[1:-1] in text):
-            raise PromptError(f"the chat template leaves out or rewrites turn {number}, of role {message['role']}")
-    for kind, name in names:
-        if name not in text:
-            raise PromptError(f"the chat template leaves out the {kind} {name!r}")
-    last = messages[-1]["content"]
-    if "</think>" in last and last.partition("</think>")[0].rpartition("<think>")[2].strip() not in text:
-        raise PromptError(NO_THINKING)
 
 
 def _cut_up(text: str, spans: list[Span], needs_eos: bool) -> list[Segment]:
@@ -342,9 +332,24 @@ def _cut_up(text: str, spans: list[Span], needs_eos: bool) -> list[Segment]:
     return [*segments, Segment("", is_trained=True, ends_turn=True)] if needs_eos else segments
 
 
-def _any_of(tokens: list[str]) -> re.Pattern[str]:
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    """The special tokens, and the added ones that the chat template writes."""
+    source = str(tokenizer.chat_template or "")
+    added = tokenizer.added_tokens_decoder.values()
+    return {token.content for token in added if token.special or (token.content in source and not token.content.isspace())}
+
+
+def _partner(token: str) -> str:
+    """The token that would close what another opens, or open what it closes: <think> and </think>, [A] and [/A]."""
+    opened = re.match(r"[<\[]\|?", token)
+    head = opened[0] if opened else ""
+    name = token[len(head) :]
+    return head + (name[1:] if name.startswith("/") else f"/{name}")
+
+
+def _any_of(tokens: Iterable[str]) -> re.Pattern[str]:
     # One-character tokens cannot be cut in two; the longest match first, for a token may contain another.
-    names = sorted({token for token in tokens if len(token) > 1}, key=len, reverse=True)
+    names = sorted({token for token in tokens if len(token) > 1}, key=lambda token: (-len(token), token))
     return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
 

@@ -14,10 +14,10 @@ from . import dist
 from .errors import RunChangedError
 from .files import read_json, remove, write_json
 from .ledger import Cost
-from .models import load_tokenizer
+from .models import load_tokenizer, name_stops
 from .pool.sample import Sample
 from .stages import Stages, training_seed
-from .tokens import build_tokens
+from .tokens import Encoder, build_tokens
 
 
 def tune_target(stages: Stages) -> None:
@@ -66,6 +66,7 @@ def tune_target(stages: Stages) -> None:
         )
         cost = fitted.cost
         dist.on_main(lambda: remove(checkpoints_dir))
+    dist.on_main(lambda: name_stops(run.final_model_dir, Encoder(tokenizer, config.prompt).stops))
     dist.on_main(lambda: write_json(run.final_metrics_file, {**made_of, "n_trained": len(usable), **cost.as_dict()}))
     stages.watch.note(f"Final model: {config.model}, tuned on {len(usable)} samples, in {run.final_model_dir}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,24 +16,32 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from .errors import ModelError
-from .files import hash_sampled
+from .files import hash_sampled, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+FILE_OF_STOPS = "generation_config.json"
+
+
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder or Hub id, with a padding token and an EOS token.
 
     Raises:
-        ModelError: it cannot be loaded, or it has no EOS token to end answers with.
+        ModelError: it cannot be loaded, has no fast version, or has no EOS token to end answers with.
     """
     from transformers import AutoTokenizer
 
     folder = tokenizer_folder(name)
     with loading("the tokenizer of", name):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"the tokenizer of {name!r} ({type(tokenizer).__name__}) has no fast version, which tells what text each token holds: "
+            "the loss mask follows from that. Take a model whose folder has a tokenizer.json."
+        )
     if tokenizer.eos_token_id is None:
         raise ModelError(
             f"the tokenizer of {name!r} has no EOS token, so answers would never end. Set eos_token in its tokenizer_config.json."
@@ -73,6 +81,28 @@ def load_model(
 
             model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
     return model.to(device())
+
+
+def name_stops(folder: Path, stops: Collection[int]) -> None:
+    """Have a model folder's generation_config.json name the tokens that end an answer, beside those that it or its base names."""
+    from transformers.utils import cached_file
+
+    base = _base_of(str(folder), adapter_config(str(folder)))
+    lenient = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    own = folder / FILE_OF_STOPS
+    if own.is_file():
+        config = read_json(own)
+    elif found := cached_file(base, FILE_OF_STOPS, **lenient):
+        config = read_json(Path(found))
+    else:
+        found = cached_file(base, "config.json", **lenient)
+        plain = read_json(Path(found)) if found else {}
+        config = {key: plain[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if plain.get(key) is not None}
+    known = config.get("eos_token_id")
+    known = known if isinstance(known, list) else [] if known is None else [known]
+    if new := sorted(set(stops) - set(known)):
+        config.pop("_from_model_config", None)  # else the library may make it anew from config.json
+        write_json(own, {**config, "eos_token_id": [*new, *known]})
 
 
 @contextmanager

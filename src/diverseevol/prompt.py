@@ -10,12 +10,16 @@ define follows LLaMA-Factory's `alpaca` template where that has a word for it:
 * Tools on offer are a `### Tools:` section behind the preamble, an assistant's calls JSON text in its own turn (behind
   what it says, on a new line), a tool's answer a `### Observation:` section, which is never trained on.
 
-The chat template's side is in `chat_template.py`. Cost: a few string operations a sample; no torch, no transformers.
+The chat template's side is in `chat_template.py`. Which of the tokenizer's added tokens a text may name is one rule for both: an assistant's
+text may name all but those that frame turns, a prompt none of those that are special or that the tokenizer's template writes; what
+may not stays text. Cost: a few string operations a sample; no torch, no transformers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from .config import PromptConfig
@@ -32,6 +36,7 @@ WITH_INPUT = (
 WITHOUT_INPUT = f"{PREAMBLE}. Write a response that appropriately completes the request."
 RESPONSE = "\n\n### Response:"
 HEADINGS = {"system": "System", "tool": "Observation"}
+NO_TOKEN = re.compile(r"(?!)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,16 @@ class Prompter(Protocol):
     """A template: what a sample reads like in training, and up to where a model is asked to go on."""
 
     @property
-    def writes_control_tokens(self) -> bool:
-        """Whether special tokens' text in the segments stands for those tokens (BOS included)."""
+    def border(self) -> re.Pattern[str]:
+        """Matches the tokens that frame turns: no text of a record becomes one of them, and they are no part of an answer."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The tokens beside EOS that the template ends an assistant's turn with."""
+
+    @property
+    def writes_bos(self) -> bool:
+        """Whether the segments hold all that stands in front of a text, as the text of tokens."""
 
     def segments(self, sample: Sample) -> tuple[Segment, ...]:
         """Render a whole sample.
@@ -79,9 +92,19 @@ class Prompter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlpacaPrompter:
-    """The Alpaca templates; special tokens' text in a record stays text."""
+    """The Alpaca templates.
 
-    writes_control_tokens: bool = False
+    Attributes:
+        control: Matches the tokens that stay text in prompts.
+        border: Matches the tokens that stay text in answers, too.
+        stops: None; EOS follows every answer.
+        writes_bos: False; the tokenizer's own front is put before the text.
+    """
+
+    control: re.Pattern[str] = NO_TOKEN
+    border: re.Pattern[str] = NO_TOKEN
+    stops: tuple[str, ...] = ()
+    writes_bos: bool = False
 
     def segments(self, sample: Sample) -> tuple[Segment, ...]:
         """Render a whole sample, EOS behind every assistant turn.
@@ -97,12 +120,27 @@ class AlpacaPrompter:
                     f"turn {number} keeps its thinking under a key of its own, for which the Alpaca template has no place: "
                     "put it into the content, or set prompt.template=chat"
                 )
-        return tuple(_segments(*_opening(sample)))
+        return self._segments(*_opening(sample))
 
     def generation_segments(self, sample: Sample) -> tuple[Segment, ...]:
         """Render everything before the last assistant turn, and `### Response:`."""
         text, turns = _opening(Sample(before_answer(sample), sample.tools))
-        return (*_segments(text, [*turns, Turn("assistant", "")])[:-1],)
+        return self._segments(text, (*turns, Turn("assistant", "")))[:-1]
+
+    def _segments(self, text: str, turns: tuple[Turn, ...]) -> tuple[Segment, ...]:
+        """Text up to each assistant turn and what it says; `text` collects what is not yet in a segment."""
+        segments: list[Segment] = []
+        for turn in turns:
+            if turn.role == "assistant":
+                *parts, last = _apart(_said(turn), self.border, turn.is_trained)
+                segments += [*_apart(text + RESPONSE, self.control), *parts, replace(last, ends_turn=True)]
+                text = ""
+            elif turn.role == "user":
+                text += f"\n\n### Instruction:\n{turn.text}"
+                text += f"\n\n### Input:\n{turn.input}" if turn.input else ""
+            else:
+                text += f"\n\n### {HEADINGS[turn.role]}:\n{turn.text}"
+        return (*segments, *(_apart(text, self.control) if text else ()))
 
 
 NOTHING_TRAINED = "no assistant turn of the sample is trained on, so its loss mask would be all zero"
@@ -138,20 +176,10 @@ def _opening(sample: Sample) -> tuple[str, tuple[Turn, ...]]:
     return (f"{text}\n\n### Tools:\n{sample.tools}" if sample.tools else text), turns
 
 
-def _segments(text: str, turns: tuple[Turn, ...] | list[Turn]) -> list[Segment]:
-    """One segment up to each assistant turn and one for what it says; `text` collects what is not yet in one."""
-    segments = []
-    for turn in turns:
-        if turn.role == "assistant":
-            segments.append(Segment(text + RESPONSE))
-            segments.append(Segment(_said(turn), is_trained=turn.is_trained, ends_turn=True))
-            text = ""
-        elif turn.role == "user":
-            text += f"\n\n### Instruction:\n{turn.text}"
-            text += f"\n\n### Input:\n{turn.input}" if turn.input else ""
-        else:
-            text += f"\n\n### {HEADINGS[turn.role]}:\n{turn.text}"
-    return [*segments, Segment(text)] if text else segments
+def _apart(text: str, tokens: re.Pattern[str], is_trained: bool = False) -> list[Segment]:
+    """A text, cut behind the first character of every token that it must not name."""
+    cuts = [0, *(token.start() + 1 for token in tokens.finditer(text)), len(text)]
+    return [Segment(text[start:end], is_trained, is_apart=start > 0) for start, end in pairwise(cuts)]
 
 
 def _said(turn: Turn) -> str:

@@ -23,7 +23,7 @@ from .evaluation.per_token import loss_per_token
 from .files import remove, size_of, write_text
 from .gauges import GAUGES
 from .ledger import Cost, billed
-from .models import load_model
+from .models import load_model, name_stops
 from .prepare import Prepared
 from .progress import Watch
 from .run_folder import OWN, RunFolder, round_name
@@ -31,7 +31,7 @@ from .seen import Seen, SomeVectors, draw_candidates
 from .selection import Selection, Signal, Signals
 from .selection.signals import Embeddings
 from .stopping import GAUGE, measured, reason_to_stop
-from .tokens import Tokens
+from .tokens import Encoder, Tokens
 from .tracking import Tracking
 
 if TYPE_CHECKING:
@@ -248,6 +248,7 @@ class Stages:
         run, config = self.run, self.config
         tuned = Tuned(run.model_dir(index), config.trust_remote_code)
         if run.model_dir(index).is_dir():
+            self._name_stops(index)
             return tuned
         start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
         if config.train.command:
@@ -255,22 +256,19 @@ class Stages:
         else:
             from .train.sft import fit
 
-            fitted = fit(
-                start,
-                subset,
-                self.data.tokens,
-                self.tokenizer,
-                config.train,
-                run.model_dir(index),
-                run.checkpoints_dir(index),
-                seed=training_seed(config.seed, index),
-                watch=self.watch,
-                trust_remote_code=config.trust_remote_code,
-                on_log=partial(self.tracking.log_training, index),
-            )
+            folders, seed = (run.model_dir(index), run.checkpoints_dir(index)), training_seed(config.seed, index)
+            on_log, trust = partial(self.tracking.log_training, index), config.trust_remote_code
+            given = (self.data.tokens, self.tokenizer, config.train)
+            fitted = fit(start, subset, *given, *folders, seed, self.watch, trust, on_log)
             cost, tuned.in_memory = fitted.cost, fitted.model
+        self._name_stops(index)
         run.add_metrics(index, {"stages": {"train": cost.as_dict()}})
         return tuned
+
+    def _name_stops(self, index: int) -> None:
+        """What ends an answer is known to whoever loads the model, not to `answer` alone."""
+        stops = Encoder(self.tokenizer, self.config.prompt).stops
+        dist.on_main(lambda: name_stops(self.run.model_dir(index), stops))
 
     def _train_by_command(self, index: int, subset: Sequence[int], start: str) -> Cost:
         from .pool.export import export_rows

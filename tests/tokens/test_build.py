@@ -10,7 +10,7 @@ from diverseevol.config import PromptConfig
 from diverseevol.errors import PromptError, RunFolderError
 from diverseevol.pool.sample import Sample, Turn
 from diverseevol.progress import SILENT
-from diverseevol.tokens import Encoder, Tokens, build_tokens, describe
+from diverseevol.tokens import BORDER, Encoder, Tokens, build_tokens, describe
 
 PROMPT = PromptConfig(max_length=160)
 N_ROWS = 23
@@ -230,10 +230,10 @@ def test_pieces_shown_join_to_the_text(tokenizers_by_kind, kind):
     )
     (encoded,) = Encoder(tokenizer, PromptConfig()).encode([Sample(turns)])
     pieces = describe(encoded.ids, encoded.mask, tokenizer)
-    assert "".join(text for text, _ in pieces) == tokenizer.decode(encoded.ids)
+    assert "".join(text for text, _ in pieces).replace(BORDER, "") == tokenizer.decode(encoded.ids)
     assert [(text.strip(), is_trained) for text, is_trained in pieces if is_trained] == [("😀 hello</s>", True), ("字</s>", True)]
     assert [is_trained for _, is_trained in pieces] == [False, True, False, True]
-    assert pieces[0][0].endswith("Hi </s>\n\n### Response:")
+    assert pieces[0][0].endswith("Hi <¦/¦s¦>\n\n### Response:")  # text, and not the token
     assert describe([], [], tokenizer) == []
 
 

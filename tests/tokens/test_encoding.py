@@ -1,11 +1,12 @@
 """Ids and masks, against the tokenizer's own call, brute force over offsets, and one row at a time."""
 
 import itertools
+import re
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from diverseevol.config import PromptConfig
 from diverseevol.errors import PromptError
@@ -18,6 +19,7 @@ WORDS = st.sampled_from(
     ["cat", " ", "  ", "\n", "é", "e\u0301", "😀", "👩‍👩‍👧", "中文", "</s>", "<|im_end|>", ":", "(", "▁", "Ġ", "\x00", "\ufffd"]
 )
 TEXTS = st.one_of(st.text(max_size=30), st.lists(WORDS, max_size=8).map("".join))
+WITHOUT_CONTROL = TEXTS.filter(lambda text: not re.search(r"</?s>|<\|im_\w+\|>|<unk>", text))
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -63,7 +65,7 @@ def brute_mask(tokenizer, text: str, start: int) -> list[bool]:
 
 @ANY_KIND
 @RELAXED
-@given(question=TEXTS, answer=TEXTS)
+@given(question=WITHOUT_CONTROL, answer=WITHOUT_CONTROL)
 def test_ids_are_the_tokenizers_own_and_the_mask_is_brute_force(tokenizers_by_kind, kind, question, answer):
     tokenizer = tokenizers_by_kind[kind]
     (row,) = Encoder(tokenizer, PromptConfig(max_length=4096)).encode([sample(question, answer)])
@@ -74,6 +76,31 @@ def test_ids_are_the_tokenizers_own_and_the_mask_is_brute_force(tokenizers_by_ki
     assert row.mask.tolist() == [False] * len(front) + expected + [True]
     assert row.ids.count(tokenizer.eos_token_id) == 1
     assert row.refused is None and row.n_full == len(row.ids)
+
+
+@ANY_KIND
+@pytest.mark.parametrize("template", ["alpaca", "chat"])
+def test_tokens_that_an_answer_may_name_are_those_that_do_not_frame_turns(tokenizers_by_kind, kind, template):
+    tokenizer = with_chat(tokenizers_by_kind[kind])
+    tokenizer.add_tokens([AddedToken("<think>", special=True, normalized=False), AddedToken("<TAG>", normalized=False)])
+    named = "<think>a</s>b<|im_end|>c<TAG>"
+    (row,) = Encoder(tokenizer, PromptConfig(template=template)).encode([sample(f"{named}?", named)])
+    trained = [token for token, is_on in zip(row.ids, row.mask.tolist(), strict=True) if is_on]
+    ids = {text: tokenizer.convert_tokens_to_ids(text) for text in ("<think>", "<TAG>", "</s>", "<|im_end|>")}
+    assert [trained.count(ids[text]) for text in ("<think>", "<TAG>")] == [1, 1]
+    assert row.ids.count(ids["<think>"]) == 1  # in the prompt it is text
+    assert trained.count(ids["</s>"]) + trained.count(ids["<|im_end|>"]) == 1 and trained[-1] in (ids["</s>"], ids["<|im_end|>"])
+    assert tokenizer.decode(trained[:-1]).replace(" ", "") == named
+
+
+@pytest.mark.parametrize("template", ["alpaca", "chat"])
+def test_tokens_that_take_in_blanks_are_trained_where_their_own_text_stands(tokenizers_by_kind, template):
+    tokenizer = with_chat(tokenizers_by_kind["plain"], CHATML.replace("<|im_start|>", "<B>").replace("<|im_end|>", "<E>"))
+    greedy = {"special": True, "normalized": False, "lstrip": True, "rstrip": True}
+    tokenizer.add_tokens([AddedToken(token, **greedy) for token in ("<B>", "<E>", "<I>")])
+    (row,) = Encoder(tokenizer, PromptConfig(template=template)).encode([sample("Hi", " hello <I> cat ")])
+    trained = tokenizer.convert_ids_to_tokens([token for token, on in zip(row.ids, row.mask.tolist(), strict=True) if on])
+    assert trained[-1] == ("<E>" if template == "chat" else "</s>") and trained.count("<I>") == 1 and "<B>" not in trained
 
 
 @RELAXED

@@ -18,12 +18,12 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
     """Print the first samples of the pool: trained text in colour (between ⟦ ⟧ without a terminal), masked text dim."""
     from ..models import load_tokenizer
     from ..prepare import prepare
-    from ..tokens import describe
+    from ..tokens import BORDER, describe
     from .run import quiet_libraries
 
     quiet_libraries()
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-    console = Console()
+    console, has_borders = Console(), False
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(config.pool, config.prompt, tokenizer, Path(folder), config.seed, SILENT)
         _print_left_out(Path(folder) / "quarantine.jsonl", console)
@@ -34,10 +34,14 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
             console.rule(title, style="dim")
             text = Text()
             for piece, is_trained in describe(ids, mask, tokenizer):
+                has_borders |= BORDER in piece
                 mark = piece if console.is_terminal or not is_trained else f"⟦{piece}⟧"
                 text.append(mark, style="bold green" if is_trained else "dim")
             console.print(text, highlight=False, soft_wrap=True)
-    console.rule("green (or ⟦ ⟧): trained on · dim: read, never trained on", style="dim")
+    legend = "green (or ⟦ ⟧): trained on · dim: read, never trained on"
+    console.rule(
+        f"{legend} · {BORDER}: reads like a control token, but is these tokens of text" if has_borders else legend, style="dim"
+    )
 
 
 def _print_left_out(quarantine: Path, console: Console) -> None:

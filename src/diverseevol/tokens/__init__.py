@@ -5,8 +5,8 @@ build      a whole pool, sharded and resumable    describe   a row as people rea
 """
 
 from .build import build_tokens
-from .describe import describe
+from .describe import BORDER, describe
 from .encoding import Encoded, Encoder, make_prompter
 from .store import Tokens
 
-__all__ = ["Encoded", "Encoder", "Tokens", "build_tokens", "describe", "make_prompter"]
+__all__ = ["BORDER", "Encoded", "Encoder", "Tokens", "build_tokens", "describe", "make_prompter"]

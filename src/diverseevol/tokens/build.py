@@ -27,7 +27,7 @@ from .store import Stamp, Tokens, as_batch, block_file, count_blocks, stamp_of, 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FORMAT = 1
+FORMAT = 2
 ROWS_PER_BATCH = 1024
 Samples = Callable[[int, int], Sequence[Sample]]
 

@@ -1,16 +1,17 @@
 """From segments of text to token ids and the loss mask.
 
 A chunk of text is tokenised whole, never prompt and response apart, and the mask follows from the tokens' character offsets: a
-token is trained on if it holds at least one character of a trained segment, so one that straddles the border is. EOS is an
-id, not text; a new chunk begins behind it and at the segments that are to be kept apart. Ids are cut at the right to
-`max_length`, BOS and EOS included; a response that is cut has no EOS.
+token is trained on if it holds at least one character of a trained segment, so one that straddles the border is; an added token that
+takes in the blanks beside it (`lstrip`, `rstrip`) belongs where its own text stands. EOS is an id, not text; a new chunk begins behind it
+and at the segments that are to be kept apart. Ids are cut at the right to `max_length`, BOS and EOS included; a response that is cut
+has no EOS.
 
 Traps that this module answers:
 
 * The tokenizer's backend is copied: truncation, padding and post-processor are taken off the copy (a post-processor adds BOS,
   some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever else the tokenizer puts in front, is added
   as ids under the Alpaca template; a chat template writes its own.
-* Under the Alpaca template the text of special tokens in a record stays text (`encode_special_tokens`).
+* The text of tokens that a record may not name comes in two segments (prompt.py), so that it stays text.
 * BPE models without an unknown token drop characters *and shift every later offset*. Such characters are taken out before,
   which gives the same ids and true offsets (where a pre-tokenizer makes words first, the shift ends with the word; they stay).
 * SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised behind a newline (or
@@ -85,6 +86,8 @@ class Encoder:
 
     Attributes:
         prompter: The template that `prompt.template` stands for.
+        stops: The ids that end an answer: EOS, and what the template ends an assistant's turn with.
+        frame: The ids that are no part of an answer: EOS, padding and what frames turns.
         fingerprint: A text that differs wherever the same sample may give other ids or another mask.
     """
 
@@ -106,9 +109,14 @@ class Encoder:
         self._backend = Tokenizer.from_str(written)
         self._backend.no_truncation()
         self._backend.no_padding()
-        self._front = [] if self.prompter.writes_control_tokens else _front(self._backend)
+        self._front = [] if self.prompter.writes_bos else _front(self._backend)
         self._backend.post_processor = None
-        self._backend.encode_special_tokens = not self.prompter.writes_control_tokens
+        self._backend.encode_special_tokens = False
+        added = self._backend.get_added_tokens_decoder()
+        self._added = frozenset(added)
+        self.frame = {number for number, token in added.items() if self.prompter.border.fullmatch(token.content)}
+        self.frame |= {self._eos} if tokenizer.pad_token_id is None else {self._eos, int(tokenizer.pad_token_id)}
+        self.stops = {self._eos, *(number for number, token in added.items() if token.content in self.prompter.stops)}
         self._newline = self._ids("\n")
         self._goes_on_behind_newline = self._ids("\na")[len(self._newline) :] != self._ids("a")
         splitter = self._backend.pre_tokenizer
@@ -116,7 +124,7 @@ class Encoder:
         self._is_lossy = is_unsplit and self._is_dropped(PRIVATE_USE)
         self._kept: set[str] = set()
         self._dropped: set[str] = set()
-        template = str(tokenizer.chat_template) if self.prompter.writes_control_tokens else "alpaca"
+        template = str(tokenizer.chat_template) if self.prompter.writes_bos else "alpaca"
         self.fingerprint = json.dumps([written, template, tokenizer.special_tokens_map, prompt.max_length], default=str)
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
@@ -213,7 +221,7 @@ class Encoder:
 
     def _join(self, chunks: list[_Chunk], encodings: Iterator[Encoding]) -> tuple[list[int], list[tuple[int, int]]]:
         """All ids of a row, and the ranges of them that are trained on."""
-        ids, spans = list(self._front), []
+        ids, spans = list(self._front), list[tuple[int, int]]()
         for chunk in chunks:
             encoding = next(encodings)
             n_lead = len(self._newline) if chunk.goes_on and self._goes_on_behind_newline else 0
@@ -223,7 +231,13 @@ class Encoder:
             shift, n_before = len(ids) - n_lead, min(n_lead, 1)
             for start, end in chunk.spans:
                 first, last = token_range(encoding, n_before + start, n_before + end if end < len(chunk.text) else None)
-                if first < last:
+                while first < last and self._is_beside(encoding, first, chunk.text, n_before, start, end):
+                    first += 1
+                while first < last and self._is_beside(encoding, last - 1, chunk.text, n_before, start, end):
+                    last -= 1
+                if first < last and spans and spans[-1][1] == first + shift:
+                    spans[-1] = (spans[-1][0], last + shift)
+                elif first < last:
                     spans.append((first + shift, last + shift))
             ids += encoding.ids[n_lead:]
             if chunk.has_eos:
@@ -231,6 +245,14 @@ class Encoder:
                 if chunk.is_eos_trained:
                     spans.append((len(ids) - 1, len(ids)))
         return ids, spans
+
+    def _is_beside(self, encoding: Encoding, token: int, text: str, n_before: int, start: int, end: int) -> bool:
+        """Whether a token is an added one whose own text, less the blanks that it takes in, does not begin from `start` to `end`."""
+        if encoding.ids[token] not in self._added:
+            return False
+        first, last = (place - n_before for place in encoding.offsets[token])
+        held = text[max(first, 0) : last]
+        return not start <= max(first, 0) + len(held) - len(held.lstrip()) < end
 
     def _gone_on(self, text: str) -> tuple[Encoding, int]:
         """Tokenise behind a character that does not melt into the text; its number of ids, 0 if there is no such character."""
@@ -247,7 +269,9 @@ def make_prompter(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> P
     Raises:
         PromptError: `chat` is asked for and the tokenizer has no chat template.
     """
-    return ChatPrompter.of(tokenizer) if resolve_template(prompt, tokenizer) == "chat" else AlpacaPrompter()
+    template = resolve_template(prompt, tokenizer)
+    chat = ChatPrompter.of(tokenizer)
+    return chat if template == "chat" else AlpacaPrompter(chat.control, chat.border)
 
 
 def token_range(encoding: Encoding, start: int, end: int | None) -> tuple[int, int]:

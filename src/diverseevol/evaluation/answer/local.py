@@ -97,7 +97,9 @@ class LocalModel:
             names = [questions[number].id for number in asked]
             for ended in self._decode(prompts, names, turn, task):
                 number = asked[ended.row]
-                text = self.tokenizer.decode(ended.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+                # Not the library's skip_special_tokens: thinking's and tools' tokens, and a user's own, are part of what is said.
+                said_ids = [token for token in ended.ids if token not in self.prompts.encoder.frame]
+                text = self.tokenizer.decode(said_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
                 asked_so = prompts[ended.row].sample if prompts[ended.row].is_cut else None
                 said[number].append(Said(str(text), len(ended.ids), ended.finish, asked_so))
                 if turn + 1 == min(self.n_turns, len(questions[number].turns)):
@@ -116,9 +118,9 @@ class LocalModel:
         return decode(self.model, texts, max_new, self._stops(), chooser, count)
 
     def _stops(self) -> set[int]:
-        """The tokens that end an answer: the tokenizer's EOS and all that the model's generation_config names."""
+        """The tokens that end an answer: EOS, what the template ends a turn with, and all that the model's generation_config names."""
         own = self.model.generation_config.eos_token_id if self.model.generation_config else None
-        return {int(self.tokenizer.eos_token_id), *(own if isinstance(own, list) else [] if own is None else [own])}
+        return self.prompts.encoder.stops.union([] if own is None else own if isinstance(own, list) else [own])
 
     def _rows_that_fit(self, n_tokens: int) -> int:
         """Rows whose caches take no more than half of the memory that is left."""
