@@ -7,11 +7,13 @@ functions also shows that a uniform sample of the rows i estimates f; that is do
 
 Instead of a graph of neighbours, all gains are kept and corrected: after a pick only the rows i change that it brought closer, some
 N/t of them at pick t. This is the exact greedy, where a graph of so many neighbours as fit would lose what the distant pairs add.
-It is exact in the strict sense too: directions are rounded to whole numbers of a length of at most 4096, whose products and sums
-float32 holds without error (the partial sums stay below 2²⁴ by Cauchy and Schwarz), so the picks do not depend on the device, the blocks
-or the number of processes, and equal gains go to the lowest row. The rounding moves a cosine by some 1e-4.
-Cost: (1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 2·N·D bytes over all ranks and 4·M·D on each.
-Shape letters: N candidates (C of this rank), M represented rows, D embedding width, P chosen rows, B rows of a block, R changed rows.
+The kept gains come from float32 products and only tell which candidates are in the lead; those are computed anew in float64, until no
+other can reach the best of them (lazily: Minoux, 1978, an old gain is a bound, since gains only fall). How far float32 may be off is
+measured on the ones computed anew. Gains that float64 cannot tell apart, some 1e-14 a represented row, are equal and go to the lowest row, so
+the picks do not depend on the device, the blocks or the number of processes.
+Cost: (1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 4·N·D bytes over all ranks and 8·M·D on each.
+Shape letters: N candidates (C of this rank), M represented rows, D embedding width, P chosen rows, B rows of a block, R changed rows,
+L candidates in the lead.
 """
 
 from __future__ import annotations
@@ -30,9 +32,10 @@ from .needed import CPU, is_whole, ready
 from .reader import RowReader
 from .signals import Selection, Signal, Signals
 
-LENGTH = 4096  # of a rounded direction, at most: its square is 2²⁴, up to which float32 holds every whole number
 BLOCK_NUMBERS = 2**20  # products at once: small, so that they are still in the cache when they are summed
-GONE = -1.0  # as a gain: picked
+BLOCK_ROWS = 4096  # represented rows at once
+N_AHEAD = 16  # candidates computed anew at first, each time twice as many
+GONE = -np.inf  # as a gain: picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,103 +73,131 @@ class FacilityLocation:
         represented = candidates
         if len(candidates) > self.represented:
             represented = np.sort(rng.choice(candidates, self.represented, replace=False))
-        directions = Directions.of(reader)
-        coverage = _Coverage(directions, candidates, represented, chosen)
+        coverage = _Coverage(reader, candidates, represented, chosen)
         picks, gains = [], []
         with signals.watch.task("select", n_new, "picks") as task:
             for _ in range(n_new):
-                gain, row = coverage.best()
-                coverage.add(row)
-                picks.append(row)
-                gains.append(gain / directions.length**2 * len(candidates) / len(represented))
+                picks.append(coverage.best())
+                gains.append(coverage.add(picks[-1]) * len(candidates) / len(represented))
                 task.advance()
         rows = np.array(picks, dtype=np.int64)
-        return Selection(rows, {"gain": np.array(gains), "nearest_row": _most_similar_before(directions, rows, chosen)})
-
-
-@dataclass(frozen=True, slots=True)
-class Directions:
-    """The rows' directions as vectors of whole numbers, in a type whose products are exact on the embeddings' device."""
-
-    reader: RowReader
-    device: torch.device
-    dtype: torch.dtype
-    length: int
-
-    @classmethod
-    def of(cls, reader: RowReader) -> Directions:
-        """Products run where the embeddings are; in float64 where a program has allowed coarse ones in float32."""
-        device = reader.embeddings.device if isinstance(reader.embeddings, Tensor) else CPU
-        settings = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-        is_exact = settings.matmul.fp32_precision in ("none", "ieee")
-        length = math.floor(LENGTH - math.sqrt(reader.width) / 2) - 1  # rounding adds at most √D / 2
-        return cls(reader, device, torch.float32 if is_exact else torch.float64, length)
-
-    def at(self, rows: np.ndarray) -> Tensor:
-        """Read rows as int16[M, D]."""
-        parts = [np.empty((0, self.reader.width), dtype=np.int16)]
-        for block in blocks(len(rows), 2**20 // self.reader.width):
-            parts.append(np.rint(self.reader.float64(rows[block]) * self.length).astype(np.int16))
-        return torch.from_numpy(np.concatenate(parts)).to(self.device)
-
-    def products(self, a_BD: Tensor, b_RD: Tensor) -> Tensor:
-        """The similarities times length², whole numbers, (B, R)."""
-        return a_BD.to(self.dtype) @ b_RD.to(self.dtype).T
+        return Selection(rows, {"gain": np.array(gains), "nearest_row": _most_similar_before(reader, rows, chosen)})
 
 
 class _Coverage:
     """How similar a chosen row each represented row has, and what each of this rank's candidates would add to the sum of that."""
 
-    def __init__(self, directions: Directions, candidates: np.ndarray, represented: np.ndarray, chosen: np.ndarray) -> None:
+    def __init__(self, reader: RowReader, candidates: np.ndarray, represented: np.ndarray, chosen: np.ndarray) -> None:
         shard = dist.shard(len(candidates))
-        self.directions = directions
+        self.reader = reader
+        self.device = reader.embeddings.device if isinstance(reader.embeddings, Tensor) else CPU
         self.rows = candidates[shard.start : shard.stop]
-        self.units_CD = directions.at(self.rows)
-        self.represented_MD = directions.at(represented).to(directions.dtype)
-        self.best_M = torch.zeros(len(represented), dtype=directions.dtype, device=directions.device)
+        self.represented_MD = self._units(represented, torch.float64)
+        self.units_CD = self._units(self.rows, fast_type(self.device))
+        self.best_M = torch.zeros(len(represented), dtype=torch.float64, device=self.device)
         for block in blocks(len(chosen), BLOCK_NUMBERS // len(represented)):
-            products_BM = directions.products(directions.at(chosen[block]), self.represented_MD)
-            self.best_M = torch.maximum(self.best_M, products_BM.amax(dim=0))
-        everything = slice(None)
-        self.gains_C = self._sum_between(everything, self.best_M, torch.full_like(self.best_M, LENGTH**2))
+            self.best_M = torch.maximum(self.best_M, self._similar(chosen[block]).amax(dim=0))
+        self.equal = rounding_of(reader)
+        self.resolution = len(represented) * self.equal
+        self.rounding = math.sqrt(len(represented)) * 2.0**-22
+        self.bounds_C = np.full(len(self.rows), np.inf)
+        self.gains_C = np.zeros(len(self.rows))
+        self._correct(torch.arange(len(represented), device=self.device), self.best_M, torch.ones_like(self.best_M), 1)
 
-    def best(self) -> tuple[float, int]:
-        """The largest gain over all ranks, times length², and its row."""
-        mine = (GONE, -1)
-        if len(self.rows):
-            pos = int(np.argmax(self.gains_C))
-            mine = (float(self.gains_C[pos]), int(self.rows[pos]))
-        return max(dist.gather(mine), key=lambda found: (found[0], -found[1]))
+    def best(self) -> int:
+        """The row of the largest gain over all ranks; of equal ones the lowest."""
+        exact_C = self._leaders()
+        largest = float(dist.gather_numbers(np.array([exact_C.max(initial=GONE)])).max())
+        is_best = exact_C >= largest - self.resolution
+        if largest <= self.resolution:  # nothing is left to gain: all are equal
+            is_best = self.gains_C > GONE
+        lowest = self.rows[is_best].min(initial=np.iinfo(np.int64).max)
+        return int(min(dist.gather(int(lowest))))
 
-    def add(self, row: int) -> None:
-        """Count `row` as chosen: represented rows that it is closer to add less from now on."""
-        products_M = self.directions.products(self.directions.at(np.array([row])), self.represented_MD)[0]
-        changed_R = torch.nonzero(products_M > self.best_M)[:, 0]
-        self.gains_C -= self._sum_between(changed_R, self.best_M[changed_R], products_M[changed_R])
-        self.best_M[changed_R] = products_M[changed_R]
-        pos = int(np.searchsorted(self.rows, row))
-        if pos < len(self.rows) and self.rows[pos] == row:
-            self.gains_C[pos] = GONE
+    def _leaders(self) -> np.ndarray:
+        """Gains in float64 of all candidates that may have the largest one, and -inf for the others."""
+        exact_C = np.full(len(self.rows), GONE)
+        room, n_at_once = np.inf, N_AHEAD
+        while True:
+            left = np.flatnonzero((exact_C == GONE) & (self.gains_C > GONE))
+            reach_L = np.minimum(self.gains_C[left] + room, self.bounds_C[left])
+            is_able = reach_L > max(exact_C.max(initial=GONE) - self.resolution, self.resolution)
+            left, reach_L = left[is_able], np.minimum(self.gains_C, self.bounds_C)[left[is_able]]
+            if not len(left):
+                return exact_C
+            if len(left) > n_at_once:
+                left = left[np.argpartition(-reach_L, n_at_once)[:n_at_once]]
+            exact_C[left] = self.bounds_C[left] = self._exact(left)
+            done = np.flatnonzero(exact_C > GONE)
+            off_L = exact_C[done] - self.gains_C[done]
+            room = off_L.max() + 8 * (off_L.max() - off_L.min()) + self.rounding
+            n_at_once *= 2
 
-    def _sum_between(self, some: slice | Tensor, low_R: Tensor, high_R: Tensor) -> np.ndarray:
-        """For each candidate the sum over some represented rows of what its similarity exceeds `low_R` by, cut off at `high_R`."""
-        represented_RD = self.represented_MD[some]
-        sums_C = np.zeros(len(self.rows))
-        for block in blocks(len(self.rows) if len(low_R) else 0, BLOCK_NUMBERS // max(1, len(low_R))):
-            products_BR = self.directions.products(self.units_CD[block], represented_RD)
-            exceeding_BR = torch.clamp(products_BR, low_R, high_R).sub_(low_R)
-            sums_C[block] = exceeding_BR.sum(dim=1, dtype=torch.float64).cpu().numpy()
-        return sums_C
+    def add(self, row: int) -> float:
+        """Count `row` as chosen: represented rows that it is closer to add less from now on. Returns its gain."""
+        similar_M = self._similar(np.array([row]))[0]
+        higher_M = torch.maximum(self.best_M, similar_M)
+        changed_R = torch.nonzero(higher_M - self.best_M > self.equal)[:, 0]
+        gain = float((higher_M - self.best_M).sum())
+        self._correct(changed_R, self.best_M[changed_R], higher_M[changed_R], -1)
+        self.best_M = higher_M
+        self.gains_C[self.rows == row] = GONE
+        return gain
+
+    def _correct(self, some_R: Tensor, low_R: Tensor, high_R: Tensor, sign: int) -> None:
+        """Add to each gain, or take away, what its similarity to some represented rows exceeds `low_R` by, cut off at `high_R`."""
+        dtype = self.units_CD.dtype
+        for part in blocks(len(some_R), BLOCK_ROWS):
+            represented_RD = self.represented_MD[some_R[part]].to(dtype)
+            low, high = low_R[part].to(dtype), high_R[part].to(dtype)
+            for block in blocks(len(self.rows), BLOCK_NUMBERS // len(represented_RD)):
+                products_BR = self.units_CD[block] @ represented_RD.T
+                exceeding_BR = torch.clamp(products_BR, low, high).sub_(low)
+                self.gains_C[block] += sign * exceeding_BR.sum(dim=1, dtype=torch.float64).cpu().numpy()
+
+    def _exact(self, positions: np.ndarray) -> np.ndarray:
+        """The candidates' gains in float64."""
+        gains_L = np.empty(len(positions))
+        for block in blocks(len(positions), BLOCK_NUMBERS // len(self.best_M)):
+            exceeding_BM = self._similar(self.rows[positions[block]]).sub_(self.best_M).clamp_(min=0)
+            gains_L[block] = exceeding_BM.sum(dim=1).cpu().numpy()
+        return gains_L
+
+    def _similar(self, rows: np.ndarray) -> Tensor:
+        """The rows' cosines with the represented rows in float64, (B, M)."""
+        return self._units(rows, torch.float64) @ self.represented_MD.T
+
+    def _units(self, rows: np.ndarray, dtype: torch.dtype) -> Tensor:
+        """The rows' directions, (B, D)."""
+        units_BD = torch.empty((len(rows), self.reader.width), dtype=dtype, device=self.device)
+        for block in blocks(len(rows), BLOCK_NUMBERS // self.reader.width):
+            units_BD[block] = torch.from_numpy(self.reader.float64(rows[block])).to(self.device, dtype)
+        return units_BD
 
 
-def _most_similar_before(directions: Directions, picks: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def rounding_of(reader: RowReader) -> float:
+    """Cosines that differ by less are equal: some ten times what float64 products round, whatever the order of their sums."""
+    return math.sqrt(reader.width) * 2.0**-50
+
+
+def fast_type(device: torch.device) -> torch.dtype:
+    """float32, or float64 where a program has allowed coarse products in float32."""
+    settings = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    return torch.float32 if settings.matmul.fp32_precision in ("none", "ieee") else torch.float64
+
+
+def _most_similar_before(reader: RowReader, picks: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """For each pick the most similar of the chosen rows and the picks before it; the lowest of equal ones; -1 if there is none."""
-    rows = np.concatenate([chosen, picks])
-    before = [rows[: len(chosen) + n] for n in range(len(picks))]
-    units_XD, picks_KD = directions.at(rows), directions.at(picks)
-    nearest = np.full(len(picks), -1)
-    for n, others in enumerate(before):
-        if len(others):
-            similar = directions.products(picks_KD[n : n + 1], units_XD[: len(others)])[0].cpu().numpy()
-            nearest[n] = others[similar == similar.max()].min()
-    return nearest
+    others, picks_KD = np.concatenate([chosen, picks]), reader.float64(picks)
+    equal = rounding_of(reader)
+    n_before = len(chosen) + np.arange(len(picks))[:, None]
+    best_K, nearest_K = np.full(len(picks), -2.0), np.full(len(picks), -1)
+    for block in blocks(len(others), BLOCK_NUMBERS // max(len(picks), reader.width)):
+        similar_KB = picks_KD @ reader.float64(others[block]).T
+        similar_KB[np.arange(len(others))[block] >= n_before] = -2.0
+        top_K = np.maximum(best_K, similar_KB.max(axis=1))
+        is_top = (similar_KB >= top_K[:, None] - equal) & (similar_KB > -2.0)
+        lowest_K = np.where(is_top, others[block], np.iinfo(np.int64).max).min(axis=1)
+        nearest_K = np.where(best_K < top_K - equal, lowest_K, np.minimum(nearest_K, lowest_K))
+        best_K = top_K
+    return nearest_K
