@@ -13,6 +13,9 @@ import argparse
 import json
 from collections.abc import Callable
 
+import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait when it is loaded
+
+# isort: split
 import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel

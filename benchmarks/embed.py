@@ -14,6 +14,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait when it is loaded
+
+# isort: split
 import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM

@@ -14,6 +14,9 @@ import heapq
 import resource
 import time
 
+import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait when it is loaded
+
+# isort: split
 import numpy as np
 import torch
 

@@ -7,15 +7,15 @@ The model is a random Llama made on the spot (--width, --layers); nothing is fet
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does
+import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait when it is loaded
 
+# isort: split
 import torch
 
 from diverseevol import evolve, load_config

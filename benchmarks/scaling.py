@@ -25,6 +25,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait when it is loaded
+
+# isort: split
 import numpy as np
 import torch
 

@@ -16,6 +16,9 @@ import threading
 import time
 from pathlib import Path
 
+import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait when it is loaded
+
+# isort: split
 import numpy as np
 import torch
 

@@ -99,7 +99,7 @@ def test_custom_strategy_by_name(tmp_path):
     words = (
         "--embeddings",
         tmp_path / "x.npy",
-        "--n",
+        "--n-new",
         "2",
         "--out",
         tmp_path / "picks.jsonl",

@@ -5,10 +5,16 @@ Names are loaded when they are first used, so that `import diverseevol` costs mi
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# OpenMP's threads spin while they wait, which makes everything many times slower where the processors are shared; asleep they cost
+# nothing where they are not (benchmarks/waiting.py). It reads this when torch is loaded: here, and not later.
+if os.environ.keys().isdisjoint(("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")):
+    os.environ["OMP_WAIT_POLICY"] = "passive"
 
 if TYPE_CHECKING:
     from .config import RunConfig, load_config

@@ -6,6 +6,8 @@ import sys
 import time
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=256")
 
@@ -175,3 +177,30 @@ def test_two_runs_in_one_folder(made_model, pool_file, tmp_path):
         ended = call("run", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "r")
     assert ended.returncode == 1
     assert f"is in use by process {os.getpid()}" in ended.stderr
+
+
+def test_torchrun_and_accelerate_hand_every_option_on():
+    """argparse takes the beginning of an option for the option, also behind the program's name, and fails where it begins two."""
+    from accelerate.commands.launch import launch_command_parser
+    from torch.distributed.run import get_args_parser
+
+    from diverseevol.cli.app import app
+
+    commands = typer.main.get_command(app).commands
+    options = {(verb, p.opts[0]) for verb, c in commands.items() for p in c.params if p.param_type_name == "option"}
+    for parser in (get_args_parser(), launch_command_parser()):
+        for verb, option in options:
+            words = [verb, option, "1"]
+            assert parser.parse_args(["-m", "diverseevol", *words]).training_script_args == words
+
+
+def test_the_demo_ends_with_its_page(tmp_path, monkeypatch):
+    from diverseevol import report
+    from diverseevol.cli.app import app
+    from diverseevol.demo import show
+
+    monkeypatch.setattr(show, "run_demo", lambda *_: [show.DemoRow(name, 0, 9, 1.0, 1.0, 1, 1.0, 1.0, 1.0) for name in "ab"])
+    monkeypatch.setattr(report, "write_report", lambda runs, out, watch: out.write_text(" ".join(run.name for run in runs)))
+    last = CliRunner().invoke(app, ["demo", "--out", str(tmp_path)]).stdout.strip().splitlines()[-1]
+    assert last.endswith(str(tmp_path / "report.html"))
+    assert (tmp_path / "report.html").read_text() == "k_center random"

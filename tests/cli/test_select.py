@@ -33,7 +33,7 @@ def call(tmp_path, monkeypatch, points):
     monkeypatch.chdir(tmp_path)
 
     def call(*words, embeddings="x.npy", n=5, out="picks.jsonl"):
-        given = ["select", "--embeddings", embeddings, *(() if n is None else ("--n", n)), "--out", out, *words]
+        given = ["select", "--embeddings", embeddings, *(() if n is None else ("--n-new", n)), "--out", out, *words]
         ended = CliRunner().invoke(app, [str(word) for word in given])
         if isinstance(ended.exception, DiverseEvolError):
             assert len(str(ended.exception).splitlines()) <= 2
@@ -77,7 +77,7 @@ def test_the_seed_decides_a_draw(call, points):
 
 
 def test_the_seconds_and_the_picks_are_said_in_one_line_on_stderr(tmp_path, points):
-    words = ("select", "--embeddings", tmp_path / "x.npy", "--n", 5, "--out", tmp_path / "new" / "p.jsonl")
+    words = ("select", "--embeddings", tmp_path / "x.npy", "--n-new", 5, "--out", tmp_path / "new" / "p.jsonl")
     ended = subprocess.run([sys.executable, "-m", "diverseevol", *map(str, words)], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == ""
@@ -97,9 +97,9 @@ def test_a_budget_in_tokens_instead_of_a_count(call, points, tmp_path):
         assert call(*words, n=None) == everything[:n_fit]
     with pytest.raises(SelectionError, match="needs a column 'n_tokens', which is not there. Known: long"):
         call("--columns", "columns.jsonl", "--tokens", 300, n=None)
-    for both in (("--n", 3, "--tokens", 3), ()):
+    for both in (("--n-new", 3, "--tokens", 3), ()):
         ended = CliRunner().invoke(app, ["select", "--embeddings", "x.npy", "--out", "p.jsonl", *map(str, both)])
-        assert (ended.exit_code, "give either --n or --tokens" in ended.output) == (2, True)
+        assert (ended.exit_code, "give either --n-new or --tokens" in ended.output) == (2, True)
 
 
 def test_a_killed_call_goes_on_behind_its_picks(call, points, tmp_path, monkeypatch):
@@ -116,7 +116,7 @@ def test_a_killed_call_goes_on_behind_its_picks(call, points, tmp_path, monkeypa
 
     right = expected(points, [], 9)
     monkeypatch.setattr(KCenter, "traverse", killed)
-    words = ["select", "--embeddings", "x.npy", "--n", "9", "--out", "picks.jsonl"]
+    words = ["select", "--embeddings", "x.npy", "--n-new", "9", "--out", "picks.jsonl"]
     assert CliRunner().invoke(app, words).exit_code == 130
     left = unfinished.read_text()
     unfinished.write_text(left + "[0.5, 1")  # a line that the kill cut off
@@ -263,7 +263,7 @@ MISTAKES = {
     "file as folder": (dict(out="x.npy/y.jsonl"), ConfigError, "--out x.npy/y.jsonl cannot be written: .*x.npy: Not a directory"),
     "unwritable": (dict(out="/proc/none/y.jsonl"), ConfigError, "--out /proc/none/y.jsonl cannot be written: /proc: "),
     "no file": (dict(embeddings="none.npy"), DiverseEvolError, "no vectors at 'none.npy'"),
-    "too many": (dict(n=58, chosen=lines(1, 2, 3)), PoolExhaustedError, "cannot select 58 rows: 57 of the 60 rows of x.npy .* Lower --n"),
+    "too many": (dict(n=58, chosen=lines(1, 2, 3)), PoolExhaustedError, "cannot select 58 rows: 57 of the 60 rows of x.npy .* Lower --n-new"),
     "no chosen": (dict(words=("--chosen", "none.txt")), PoolError, "cannot read none.txt: No such file"),
     "no ids": (dict(words=("--ids", "none.txt")), PoolError, "cannot read none.txt: No such file"),
     "few ids": (dict(ids=lines(*IDS[1:])), SelectionError, "ids.txt holds 59 ids for 60 rows. Give the ids of these vectors"),
@@ -286,7 +286,7 @@ MISTAKES = {
     "a signal that embed computes": (
         dict(words=("--strategy", "entropy")), SelectionError,
         "needs a column 'paper_entropy', which is not there. No columns are known; --columns gives more, "
-        "and `diverseevol embed --signals paper_entropy` computes it",
+        "and `diverseevol embed --compute paper_entropy` computes it",
     ),
     "no columns file": (dict(words=("--columns", "none.csv")), SelectionError, "no columns at 'none.csv'"),
     "no such column": (
@@ -320,7 +320,7 @@ def test_a_mistake_says_what_to_do_and_leaves_nothing(kind, call, tmp_path):
 
 
 def test_a_word_without_equals_is_wrong_usage(tmp_path, points):
-    words = ["select", "--embeddings", str(tmp_path / "x.npy"), "--n", "1", "--out", str(tmp_path / "p")]
+    words = ["select", "--embeddings", str(tmp_path / "x.npy"), "--n-new", "1", "--out", str(tmp_path / "p")]
     assert CliRunner().invoke(app, [*words, "cosine"]).exit_code == 2
     assert CliRunner().invoke(app, [*words[:4], "0", *words[5:]]).exit_code == 2
 

@@ -174,7 +174,7 @@ def test_plain_text_is_embedded_without_a_tokenizer_of_ours(outer_model, model, 
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["--outer", "x", "--signals", "loss"], 1, "--outer gives embeddings alone; --signals asks for loss."),
+        (["--outer", "x", "--signals", "loss"], 1, "--outer gives embeddings alone; --compute asks for loss."),
         (["--outer", "x", "--model", "y"], 2, "give either --model or --outer"),
         ([], 2, "give either --model or --outer"),
     ],

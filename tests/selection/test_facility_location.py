@@ -25,7 +25,9 @@ def exact_greedy(vectors, chosen, n_new, represented=None):
         row = int(np.flatnonzero(gains >= gains.max() - len(represented) * vectors.shape[1] ** 0.5 * 2.0**-50)[0])
         others = np.sort(chosen).astype(int)
         to_others = vectors[row] @ vectors[others].T
-        picks.append((row, gains[row], int(others[to_others >= to_others.max() - vectors.shape[1] ** 0.5 * 2.0**-50][0]) if chosen else -1))
+        picks.append(
+            (row, gains[row], int(others[to_others >= to_others.max() - vectors.shape[1] ** 0.5 * 2.0**-50][0]) if chosen else -1)
+        )
         chosen.append(row)
     return picks
 

@@ -49,7 +49,9 @@ def test_distances_are_those_to_the_centroids(monkeypatch):
     monkeypatch.setattr(unit, "MiniBatchKMeans", Recorded)
     points = np.random.default_rng(1).normal(size=(60, 4)) + 1000
     picks = select(points, [3], 59, strategy="k_means", clusters=5)
-    centroids = models[0].cluster_centers_ + points[np.setdiff1d(np.arange(60), 3)].mean(axis=0)
+    middle = points[np.setdiff1d(np.arange(60), 3)].mean(axis=0)
+    scale = 2.0 ** np.frexp(np.abs(np.delete(points, 3, axis=0) - middle).max())[1]
+    centroids = models[0].cluster_centers_ * scale + middle
     all_distances = np.linalg.norm(points[picks.rows][:, None] - centroids, axis=2)
     assert picks.columns["distance"] == pytest.approx(all_distances.min(axis=1), abs=1e-3)
     assert (picks.columns["cluster"] == all_distances.argmin(axis=1)).all()
@@ -109,3 +111,16 @@ def test_bad_rows_are_named():
     points[4] = 1e200
     with pytest.raises(SelectionError, match="the embeddings of row 4 are too large for float32"):
         select(points, [], 2, strategy="k_means")
+
+
+@pytest.mark.parametrize("scale", [2.0**66, 2.0**-100])
+def test_squares_that_float32_does_not_hold_change_nothing(scale):
+    points, _ = islands([20, 20, 20], np.random.default_rng(3))
+    picks, far = (select(points * factor, [1], 9, strategy="k_means", clusters=4) for factor in (1.0, scale))
+    assert far.rows.tolist() == picks.rows.tolist()
+
+
+def test_small_differences_beside_a_large_offset_are_seen_in_float64():
+    points, group = islands([30, 30], np.random.default_rng(4))
+    picks = select(points.astype(np.float64) + 2.0**33, [], 2, strategy="k_means", clusters=2)
+    assert sorted(group[picks.rows]) == [0, 1]

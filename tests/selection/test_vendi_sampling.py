@@ -47,3 +47,11 @@ def test_says_what_is_wrong(options, error, message):
         VendiSampling(**options)
     with pytest.raises(SelectionError, match="1 rows are all zeros and have no direction: 2"):
         select(np.eye(3)[:, :2], [], 1, strategy="vendi")
+
+
+def test_sets_of_equal_score_go_to_the_first_drawn():
+    """All sets hold the same rows in another order, of which rounding alone tells the scores apart."""
+    points = np.random.default_rng(6).normal(size=(30, 5))
+    for seed in range(6):
+        first = np.random.default_rng(seed).choice(np.arange(22, 30), 8, replace=False)
+        assert select(points, range(22), 8, strategy="vendi", seed=seed).rows.tolist() == first.tolist()

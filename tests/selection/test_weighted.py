@@ -119,3 +119,12 @@ def test_says_what_is_wrong_with_the_quality():
     with pytest.raises(SelectionError, match="quality_diversity needs the column 'length', which is not there. Known: score."):
         signals = Signals(4, points, {"score": np.ones(4)})
         QualityDiversity("length").select(signals, np.array([], int), 1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("quality", [3, 7, 49, 0.3])
+def test_equal_products_go_to_the_lowest_row(quality):
+    """One row is `quality` as good and as many times nearer: the products are equal, whatever float64 makes of a quotient."""
+    for far, near in ((1, 2), (2, 1)):
+        points, good = np.zeros((3, 1)), np.ones(3)
+        points[far], points[near], good[near] = -quality, 1, quality
+        assert pick(points, good, [0], 1, mode="product").rows.tolist() == [1]

@@ -73,7 +73,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     explain: "diverseevol explain runs/a 3f9c0d7a1b2e4c58",
     export: "diverseevol export runs/a --format llamafactory --out data/chosen",
     embed: "diverseevol embed --pool pool.jsonl --model MODEL --out embeddings",
-    select: "diverseevol select --embeddings X.npy --chosen chosen.txt --n 100 --out picks.jsonl metric=cosine",
+    select: "diverseevol select --embeddings X.npy --chosen chosen.txt --n-new 100 --out picks.jsonl metric=cosine",
     answer: (
         "diverseevol answer runs/a --benchmark vicuna=vicuna_test_set.jsonl --round all · "
         "diverseevol answer --model MODEL --benchmark my=questions.jsonl:question --out answers.jsonl · "
@@ -102,9 +102,6 @@ for verb, example in EXAMPLES.items():
 
 def main() -> NoReturn:
     """Run the program with the process's arguments and end the process."""
-    # Waiting threads spin for some 20 µs, then sleep: to spin for long, libgomp's default, makes training many times slower where
-    # the machine is busy elsewhere; to sleep at once costs a fifth where it is not (benchmarks/loop.py).
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     is_debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, _terminated)

@@ -53,10 +53,16 @@ def demo(
         style="dim",
         highlight=False,
     )
+    from .. import dist
+    from ..report import write_report
+
+    page = out / "report.html"
+    dist.on_main(lambda: write_report([out / strategy for strategy in ("k_center", "random")], page, watch=watch))
     console.print(
         f"Subsets: {out}/k_center/rounds/{rounds:02d}/subset.jsonl and {out}/random/… · {duration(time.perf_counter() - started)}"
     )
     console.print(f"Next: diverseevol status {out}/k_center · diverseevol explain {out}/k_center ID", highlight=False)
+    console.print(f"Both runs on one page, to open in a browser: {page}", highlight=False, soft_wrap=True)
 
 
 def demo_table(rows: list[DemoRow]) -> Table:

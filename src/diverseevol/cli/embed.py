@@ -25,7 +25,7 @@ def embed(
     out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.npy (N × D, float32), ids.txt and the pool's index.")],
     model: Annotated[str | None, typer.Option("--model", help="Model or adapter: folder or Hub id.")] = None,
     outer: Annotated[str | None, typer.Option("--outer", help=OUTER_HELP)] = None,
-    signals: Annotated[str, typer.Option("--signals", help=SIGNALS_HELP)] = "embedding",
+    signals: Annotated[str, typer.Option("--compute", "--signals", help=SIGNALS_HELP)] = "embedding",
     words: o.Words = None,
     preset: o.PresetOption = None,
     seed: o.SeedOption = None,
@@ -37,7 +37,7 @@ def embed(
     given = {"pool": pool, "model": model or outer, "embed.model": outer, "out": str(out), "seed": seed, "rounds": 0}
     config = o.config_from(words, preset, given)
     if config.embed.model and asked != {"embedding"}:
-        raise ConfigError(f"--outer gives embeddings alone; --signals asks for {signals}. Give --model for the others.")
+        raise ConfigError(f"--outer gives embeddings alone; --compute asks for {signals}. Give --model for the others.")
     from .. import dist
     from .run import quiet_libraries
     from .watch import open_watch
@@ -55,7 +55,7 @@ def embed(
 
 
 def asked_signals(words: str) -> frozenset[Signal]:
-    """The signals that `--signals` names.
+    """The signals that `--compute` names.
 
     Raises:
         ConfigError: there is none of a name.

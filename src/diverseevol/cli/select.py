@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .select_files import Ids
 
 KINDS = ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
-COUNT = "How many to pick. Under torchrun --n-new alone works: it takes --n for an option of its own."
-TOKENS = "Instead of --n: pick until the next pick would bring the picks' tokens above this."
+COUNT = "How many to pick."
+TOKENS = "Instead of --n-new: pick until the next pick would bring the picks' tokens above this."
 LINES = "Chosen so far: a row number or an id a line, or JSONL with row or id. With none, k_center begins at the row farthest from the mean."
 RECORDS = "JSONL, CSV or Parquet, a record a row, for strategies that read columns; a signals.parquet beside the vectors is read by itself."
 BESIDE = "Their ids, one a line; if not given, ids.txt beside the vectors, where there is one."
@@ -32,7 +32,7 @@ N_SCOUTS = 1024  # rows that k_center compares each row of a block with, beside 
 N_SHOWN = 5
 
 Embeddings = Annotated[str, typer.Option("--embeddings", help=f"The vectors: {KINDS}")]
-Number = Annotated[int | None, typer.Option("--n", "--n-new", min=1, help=COUNT)]
+Number = Annotated[int | None, typer.Option("--n-new", min=1, help=COUNT)]
 Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help=TOKENS)]
 LengthColumn = Annotated[
     str, typer.Option("--length-column", help="The column of --columns with each row's tokens, for --tokens.")
@@ -61,7 +61,7 @@ class SelectCommand(TyperCommand):
 def select(
     embeddings: Embeddings,
     out: Out,
-    n: Number = None,
+    n_new: Number = None,
     tokens: Tokens = None,
     length_column: LengthColumn = "n_tokens",
     chosen: Chosen = None,
@@ -75,8 +75,8 @@ def select(
     """Pick rows of embeddings in files, which may be larger than the memory; killed, the same command of k_center goes on."""
     from ..selection import Signal, Signals, make_strategy
 
-    if (n is None) == (tokens is None):
-        raise typer.BadParameter("give either --n or --tokens")
+    if (n_new is None) == (tokens is None):
+        raise typer.BadParameter("give either --n-new or --tokens")
     options = _options(words or [])
     chooser = make_strategy(strategy, **options)
     n_bytes = None if memory is None else _size(memory)
@@ -94,9 +94,9 @@ def select(
     names = open_ids(ids, vectors.folder, n_rows)
     chosen_rows = read_chosen(chosen, n_rows, names)
     n_left = n_rows - len(chosen_rows)
-    if (n or 1) > n_left:
+    if (n_new or 1) > n_left:
         left = f"{n_left} of the {n_rows} rows of {embeddings} are still unchosen"
-        raise PoolExhaustedError(f"cannot select {n or 'any'} rows: {left}. Lower --n.")
+        raise PoolExhaustedError(f"cannot select {n_new or 'any'} rows: {left}. Lower --n-new.")
     if n_bytes is not None:
         chooser = _within(n_bytes, width + len(chosen_rows) + N_SCOUTS, strategy, options)
     lengths = frozenset() if tokens is None else frozenset({length_column})
@@ -105,11 +105,11 @@ def select(
 
     journal = open_journal(out, signals, chosen_rows, chooser)
 
-    def pick(n_new: int) -> Selection:
-        return _picks(journal or chooser, signals, chosen_rows, n_new, seed, names)
+    def pick(n: int) -> Selection:
+        return _picks(journal or chooser, signals, chosen_rows, n, seed, names)
 
     if tokens is None:
-        picks = pick(n or 0)
+        picks = pick(n_new or 0)
     else:
         from ..selection.needed import numbers_of
         from ..selection.within_tokens import select_within

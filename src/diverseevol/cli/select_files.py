@@ -152,7 +152,7 @@ def read_columns(
         found[N_TOKENS] = pool.n_tokens.astype(np.float64)
     missing = sorted(names - found.keys())
     if missing:
-        signal = f", and `diverseevol embed --signals {missing[0]}` computes it" if missing[0] in set(Signal) else ""
+        signal = f", and `diverseevol embed --compute {missing[0]}` computes it" if missing[0] in set(Signal) else ""
         has = f"Known: {', '.join(dict.fromkeys(known))}" if known else "No columns are known"
         raise SelectionError(
             f"{asked_by} needs a column {str(missing[0])!r}, which is not there. {has}; --columns gives more{signal}."

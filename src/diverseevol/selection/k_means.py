@@ -17,7 +17,7 @@ from sklearn.cluster import MiniBatchKMeans
 from .. import dist
 from ..errors import SelectionError
 from .distances import BLOCK_NUMBERS, blocks, mean_of
-from .needed import CPU, is_whole, ready
+from .needed import is_whole, ready
 from .reader import RowReader
 from .share_out import share_out
 from .signals import Selection, Signal, Signals
@@ -85,14 +85,24 @@ def _clustered(
     fit_rows = candidates
     if n_fit < len(candidates):
         fit_rows = np.sort(np.random.default_rng(seed).choice(candidates, n_fit, replace=False))
-    shift_D = mean_of(reader, fit_rows).astype(np.float32)  # float32 would lose small differences beside a large offset
-    model = MiniBatchKMeans(n_clusters, random_state=seed).fit(reader.float32(fit_rows, CPU).numpy() - shift_D)
+    shift_D = mean_of(reader, fit_rows)  # float32 would lose small differences beside a large offset
+    parts = [
+        np.subtract(reader.exact(fit_rows[block]), shift_D) for block in blocks(len(fit_rows), BLOCK_NUMBERS // reader.width)
+    ]
+    exponent = int(np.frexp(max(np.abs(part).max() for part in parts))[1])  # squares of what is left overflow nowhere
+
+    def scaled(shifted_BD: np.ndarray) -> np.ndarray:
+        scaled_BD: np.ndarray = np.ldexp(shifted_BD, -exponent).astype(np.float32)
+        return scaled_BD
+
+    model = MiniBatchKMeans(n_clusters, random_state=seed).fit(np.concatenate([scaled(part) for part in parts]))
+    centroids_GD = np.ldexp(model.cluster_centers_.astype(np.float64), exponent) + shift_D
 
     def assigned(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         clusters, distances = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
         for block in blocks(len(rows), BLOCK_NUMBERS // reader.width):
-            clusters[block] = model.predict(reader.float32(rows[block], CPU).numpy() - shift_D)
-            to_centroid_BD = reader.float64(rows[block]) - shift_D - model.cluster_centers_[clusters[block]]
+            clusters[block] = model.predict(scaled(np.subtract(reader.exact(rows[block]), shift_D)))
+            to_centroid_BD = reader.float64(rows[block]) - centroids_GD[clusters[block]]
             distances[block] = np.sqrt(np.square(to_centroid_BD).sum(axis=1))
         return clusters, distances
 

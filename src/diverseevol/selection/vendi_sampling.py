@@ -4,7 +4,8 @@ Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), its ana
 model: random sets, ordered by the Vendi score of chosen rows and set. The score: Friedman and Dieng, 2022,
 https://arxiv.org/abs/2210.02410.
 Cost: `sets` times the eigenvalues of the smaller of an (P + S) × (P + S) and a D × D matrix, in float64; the chosen rows' part of it is
-built once. The sets are shared out over the ranks. Scores carry the machine's rounding; equal ones go to the set drawn first.
+built once. The sets are shared out over the ranks. Scores that are equal in
+10 digits, beyond which they hold the machine's rounding, go to the set drawn first.
 Shape letters: P chosen rows, S rows of a set, D embedding width.
 """
 
@@ -66,7 +67,7 @@ class VendiSampling:
         score_of = _scorer(reader, chosen, n_new, self.q)
         mine = {number: score_of(drawn[number]) for number in range(dist.rank(), self.sets, dist.world_size())}
         scores = {number: score for part in dist.gather(mine) for number, score in part.items()}
-        order = sorted(scores, key=lambda number: (-scores[number], number))
+        order = sorted(scores, key=lambda number: (-float(f"{scores[number]:.10g}"), number))
         taken = order[self._place()]
         return Selection(drawn[taken], {"vendi": np.full(n_new, scores[taken])})
 

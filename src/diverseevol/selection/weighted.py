@@ -109,7 +109,8 @@ class QualityDiversity:
         self, reader: RowReader, quality_N: np.ndarray, candidates: np.ndarray, chosen: np.ndarray, n_new: int, signals: Signals
     ) -> Selection:
         """Farthest-first traversal, weighted."""
-        scale = quality_N[candidates].max() or 1.0  # changes no pick, and keeps powers within what float64 holds
+        # A power of two rounds nothing, so that equal products stay equal; it keeps powers within what float64 holds.
+        scale = np.ldexp(1.0, int(np.frexp(quality_N[candidates].max())[1]))
         weights = (quality_N[candidates] / scale) ** (2 * self.power)  # on squared distances
         device = reader.embeddings.device if isinstance(reader.embeddings, torch.Tensor) else CPU
         picks = farthest_first(reader, chosen, candidates, n_new, device, weights=weights, watch=signals.watch)
