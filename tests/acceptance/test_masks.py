@@ -8,7 +8,7 @@ import json
 import re
 
 import pytest
-from outside import BY_HEART, QUICK, make_model, must, read_jsonl, run_cli, write_jsonl
+from outside import BY_HEART, QUICK, make_model, must, read_jsonl, refused, run_cli, write_jsonl
 from transformers import AutoTokenizer
 
 LOOP = "{% for m in messages %}"
@@ -266,3 +266,13 @@ def test_a_base_model_that_was_taught_a_template_stops(family, tmp_path):
     must(run_cli("answer", "--model", tmp_path / "run/rounds/00/model", *asked, "--out", tmp_path / "alone.jsonl"))
     for file in (tmp_path / "run/answers/my/round-00.jsonl", tmp_path / "alone.jsonl"):
         assert [(line["answer"], line["finish"]) for line in read_jsonl(file)] == [(answer, "eos")] * 4
+
+
+def test_a_tokenizer_that_cannot_say_what_its_tokens_hold_is_named_at_once(family, pool, tmp_path):
+    from transformers import ByT5Tokenizer
+
+    model = make_model(tmp_path / "model", layers=1, width=32)
+    (model / "tokenizer.json").unlink()
+    ByT5Tokenizer().save_pretrained(model)
+    refused(run_cli("run", "--pool", pool, "--model", model, "--out", tmp_path / "run"), "ByT5Tokenizer", "no fast version")
+    assert not (tmp_path / "run/pool").exists()

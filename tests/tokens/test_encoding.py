@@ -275,3 +275,12 @@ def test_fingerprint_tells_settings_apart(tokenizers_by_kind):
     ]
     assert len({encoder.fingerprint for encoder in encoders}) == len(encoders)
     assert Encoder(with_chat(plain), PromptConfig(template="alpaca")).fingerprint == encoders[0].fingerprint
+
+
+def test_tags_that_the_tokenizer_cannot_represent_are_named(tinystories):
+    (row,) = Encoder(tinystories, PromptConfig(template="alpaca")).encode([sample("Hi", "<think>one</think>two")])
+    assert row.refused == "the tokenizer cannot represent '</think>': it would read '<think>'"
+    tokenizer = type(tinystories)(tokenizer_object=Tokenizer.from_str(tinystories.backend_tokenizer.to_str()), eos_token="</s>")
+    tokenizer.chat_template = CHATML.replace("<|im_end|>", "</think>")
+    with pytest.raises(PromptError, match="cannot represent '</think>', which its chat template writes"):
+        Encoder(tokenizer, PromptConfig(template="chat"))

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers.decoders import DecodeStream
 
+from .encoding import TAG, USUAL_TAGS
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 BORDER = "¦"
 """Stands between the tokens of what reads like a control token and is none."""
-USUAL = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
-TAG = re.compile(r"<[|/]{0,2}\w+\|?>|\[/?[A-Z_]+\]")
 
 
 def describe(
@@ -36,7 +36,7 @@ def describe(
     text = tokenizer.decode(values, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     texts[-1] += text[len("".join(texts)) :]
     named = [token.content for token in tokenizer.added_tokens_decoder.values() if token.content.strip()]
-    names = {*USUAL, *TAG.findall(str(tokenizer.chat_template)), *named}
+    names = {*USUAL_TAGS, *TAG.findall(str(tokenizer.chat_template)), *named}
     tags = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
     ends = list(accumulate(map(len, texts)))
     inside = {end for tag in tags.finditer(text) for end in ends if tag.start() < end < tag.end()}

@@ -23,6 +23,7 @@ Cost: the tokenizer's own batch call (all cores), plus two look-ups a trained se
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PRIVATE_USE = "\ue123"
+USUAL_TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+TAG = re.compile(r"<[|/]{0,2}\w+\|?>|\[/?[A-Z_]+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,20 @@ class Encoder:
         self._is_lossy = is_unsplit and self._is_dropped(PRIVATE_USE)
         self._kept: set[str] = set()
         self._dropped: set[str] = set()
+        if self.prompter.writes_bos:
+            self._check_tags(tokenizer)
         template = str(tokenizer.chat_template) if self.prompter.writes_bos else "alpaca"
         self.fingerprint = json.dumps([written, template, tokenizer.special_tokens_map, prompt.max_length], default=str)
+
+    def _check_tags(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Refuse a chat template whose control tokens this tokenizer cannot tell from each other or from anything unknown."""
+        for tag in sorted(set(TAG.findall(str(tokenizer.chat_template)))):
+            read = self._backend.decode(self._ids(tag), skip_special_tokens=False)
+            if tokenizer.unk_token_id in self._ids(tag) or (self._is_lossy and self._less_dropped(tag) != tag):
+                raise PromptError(
+                    f"the tokenizer of {tokenizer.name_or_path!r} cannot represent {tag!r}, which its chat template writes: it reads {read!r}. "
+                    "Add the token to the tokenizer and a row to the model's embedding, or set prompt.template=alpaca."
+                )
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Encode samples, in order; a row that is refused has no ids and a reason."""
@@ -198,12 +213,20 @@ class Encoder:
                 text.encode()
             except UnicodeEncodeError:
                 raise PromptError("the text holds half a surrogate pair, which no tokenizer takes. Repair its encoding") from None
-        if self._is_lossy:
-            for character in set(text) - self._kept:
-                if character not in self._dropped:
-                    (self._dropped if self._is_dropped(character) else self._kept).add(character)
-                if character in self._dropped:
-                    text = text.replace(character, "")
+        less = self._less_dropped(text) if self._is_lossy else text
+        if len(less) < len(text):
+            for tag in USUAL_TAGS:
+                if less.count(tag) != text.count(tag):
+                    tag = next(tag for tag in USUAL_TAGS if tag in text and self._less_dropped(tag) != tag)
+                    raise PromptError(f"the tokenizer cannot represent {tag!r}: it would read {self._less_dropped(tag)!r}")
+        return less
+
+    def _less_dropped(self, text: str) -> str:
+        for character in set(text) - self._kept:
+            if character not in self._dropped:
+                (self._dropped if self._is_dropped(character) else self._kept).add(character)
+            if character in self._dropped:
+                text = text.replace(character, "")
         return text
 
     def _is_dropped(self, character: str) -> bool:
