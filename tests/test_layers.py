@@ -15,7 +15,7 @@ LEVELS = {
     "dist": 1,
     "ledger": 1,
     "vendi": 1,
-    "benchmarks": 1,
+    "benchmarks": 2,
     "config": 2,
     "vectors": 2,
     "run_folder": 3,

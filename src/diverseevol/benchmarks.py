@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ConfigError, QuestionsError
+from .files import expanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,12 @@ def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
         raise ConfigError(
             f"--benchmark {word!r} does not say which field holds the question. Give {name}={place}:FIELD, such as {name}={place}:question."
         )
-    return Asked(name, Path(file).expanduser(), field or None)
+    return Asked(name, Path(expanded(file)), field or None)
 
 
 def _is_file(word: str) -> bool:
     try:
-        return Path(word).expanduser().is_file()
+        return Path(expanded(word)).is_file()
     except OSError:  # too long to be one
         return False
 

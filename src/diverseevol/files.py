@@ -5,13 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .errors import ConfigError
+
 BLOCK = 1 << 20  # bytes
+
+
+def expanded(path: str) -> str:
+    """A path with `~`, `~user`, `$NAME` and `${NAME}` replaced as a shell would; a Hub id stays what it is.
+
+    Raises:
+        ConfigError: there is no such user or variable, and nothing of that very name either.
+    """
+    text = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - the rest stays as it is written
+    unknown = re.match(r"~[^/]*", text) or re.search(r"\$(\w+|\{[^}]*\})", text)
+    if not unknown:
+        return text
+    if Path(path).exists():
+        return path
+    raise ConfigError(f"{path!r} cannot be expanded: this machine has no {unknown[0]}. Write the path out.")
 
 
 @contextmanager

@@ -282,7 +282,7 @@ def _check_outside(config: RunConfig) -> None:
     """
     out = Path(config.out).resolve()
     for source in config.pool.all_sources():
-        folder = Path(source.path).expanduser()
+        folder = Path(source.path)
         if folder.is_dir() and out.is_relative_to(folder.resolve()):
             raise ConfigError(
                 f"--out {config.out} lies in the pool's own folder {source.path}, whose files are all read as data. Give --out another place."
@@ -341,8 +341,9 @@ def embed_pool(
             f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts for it."
         )
     source = PoolConfig(path=str(pool))
-    embed_folder(RunConfig(pool=source, model=model, out=str(out_dir), rounds=0, prompt=prompt, embed=config), watch)
-    return open_embeddings(Path(out_dir))
+    run = RunConfig(pool=source, model=model, out=str(out_dir), rounds=0, prompt=prompt, embed=config)
+    embed_folder(run, watch)
+    return open_embeddings(Path(run.out))
 
 
 def _read_good_rows(run: RunFolder, config: RunConfig, watch: Watch) -> Pool:

@@ -2,8 +2,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
-from diverseevol.config import load_config
+from diverseevol.config import load_config, yaml_text
+from diverseevol.config.load import parse_yaml
 from diverseevol.errors import ConfigError
 
 BASE = {"pool.path": "pool.jsonl", "model": "m", "out": "o"}
@@ -120,3 +122,34 @@ def test_data_given_as_a_config_is_told_apart(tmp_path, name):
         load_config(tmp_path / name)
     (tmp_path / "c.json").write_text('{"rounds": 7, "pool": "p", "model": "m", "out": "o"}')
     assert load_config(tmp_path / "c.json").rounds == 7
+
+
+TEXTS = (
+    "010",
+    "0o10",
+    "0x1f",
+    "1e5",
+    "1_000",
+    "1:30",
+    "no",
+    "y",
+    "~",
+    "",
+    "<<",
+    "=",
+    ".inf",
+    "2024-01-01",
+    "a\x85b\u2028",
+    "a: #b",
+)
+
+
+def test_what_is_written_as_yaml_is_read_back_by_us_and_by_readers_of_yaml_1_1():
+    values = {"texts": list(TEXTS), "numbers": [10, -3, 1e-5, 1e20, 0.5], "rest": [True, None]} | dict.fromkeys(TEXTS, 1)
+    assert parse_yaml(yaml_text(values), "it") == yaml.safe_load(yaml_text(values)) == values
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "[" * 3000, "!!int 0b11", "-.inf", "1e999", "!!python/name:os.system x"])
+def test_yaml_that_no_key_takes(text):
+    with pytest.raises(ConfigError, match="the value of seed is not valid YAML"):
+        parse_yaml(text, "the value of seed")

@@ -11,6 +11,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -18,6 +20,7 @@ import typer
 
 from .. import __version__, dist
 from ..errors import DiverseEvolError
+from ..files import expanded
 from .answer import answer
 from .compare import compare
 from .demo import demo
@@ -96,8 +99,31 @@ EXAMPLES: dict[Callable[..., None], str] = {
 }
 """Every verb in the order of --help, with what the end of its own help shows."""
 
+PLACES = frozenset({"embeddings", "file", "model", "opponent", "template"})
+"""Options that name a file or a folder, or something else by a plain word."""
+
+
+def _with_expanded_paths(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with `~` and environment variables expanded in every path it is given, as `--out=~/x` is not by every shell."""
+
+    def path_of(name: str, value: object) -> object:
+        if isinstance(value, list):
+            return [path_of(name, item) for item in value]
+        is_place = name in PLACES or (name == "words" and ("=" not in str(value) or str(value).startswith("~")))
+        if isinstance(value, Path):
+            return Path(expanded(str(value)))
+        return expanded(value) if is_place and isinstance(value, str) else value
+
+    @wraps(verb)
+    def call(**given: object) -> None:
+        verb(**{name: path_of(name, value) for name, value in given.items()})
+
+    return call
+
+
 for verb, example in EXAMPLES.items():
-    app.command(cls=SelectCommand if verb is select else None, epilog=f"Example: {example}")(verb)
+    command = app.command(cls=SelectCommand if verb is select else None, epilog=f"Example: {example}")
+    command(_with_expanded_paths(verb))
 
 
 def main() -> NoReturn:

@@ -24,13 +24,13 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
 ) -> None:
     """Write a commented configuration."""
-    from ..files import write_text
+    from ..files import expanded, write_text
 
     if file.exists() and not force:
         raise ConfigError(f"{file} is there already. Give another name, or --force to overwrite it.")
     write_text(file, config_text(preset, {"pool.path": pool, "model": model, "out": out}))
     for key, value in (("pool.path", pool), ("model", model)):
-        if not Path(value).exists():
+        if not Path(expanded(value)).exists():
             typer.echo(f"{key} is {value!r}, which is not here: correct it in the file, unless it is a Hub id.")
     typer.echo(f"Wrote {file}. Next: diverseevol run {file}")
 
@@ -74,6 +74,6 @@ def _section(model: Any, path: str) -> list[str]:  # noqa: ANN401 - a pydantic m
 
 
 def _yaml(value: Any) -> str:  # noqa: ANN401 - any YAML value
-    import yaml
+    from ..config import yaml_text
 
-    return str(yaml.safe_dump(value, default_flow_style=True, width=1000)).removesuffix("...\n").strip()
+    return yaml_text(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()

@@ -1,6 +1,6 @@
 """What a run is, how it is read and how it is checked, all without loading torch."""
 
-from .load import load_config, read_yaml, validate
+from .load import load_config, read_yaml, validate, yaml_text
 from .models import (
     EmbedConfig,
     FinalConfig,
@@ -38,4 +38,5 @@ __all__ = [
     "round_sizes",
     "split_budget",
     "validate",
+    "yaml_text",
 ]

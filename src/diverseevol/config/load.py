@@ -5,6 +5,7 @@ Later layers win: preset, file, options, overrides. Every error names the dotted
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -15,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..errors import ConfigError
+from ..files import expanded
 from .explain import explain
 from .models import RunConfig
 from .presets import PRESETS
@@ -42,7 +44,7 @@ def load_config(
     Raises:
         ConfigError: a missing or unreadable file, an unknown key, a wrong value, a combination that cannot work.
     """
-    given = read_yaml(Path(file)) if file is not None else {}
+    given = read_yaml(Path(expanded(str(file)))) if file is not None else {}
     name = preset or given.pop("preset", None) or "paper"
     for key in ("preset", "versions", "fingerprint"):  # the last two: a run folder's own config.yaml is a config, too
         given.pop(key, None)
@@ -139,19 +141,59 @@ def put(values: dict[str, Any], dotted: str, value: Any) -> None:  # noqa: ANN40
 
 
 def parse_yaml(text: str, what: str) -> Any:  # noqa: ANN401 - any YAML value
-    """Read YAML text safely; `1e-4` is a number, a key given twice is an error.
+    """Read YAML text safely, scalars by YAML 1.2's core schema: `010` is 10, `no` a word; a key given twice is an error.
 
     Raises:
         ConfigError: with the line and column.
     """
     try:
         return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
+def yaml_text(value: Any, **style: Any) -> str:  # noqa: ANN401 - any YAML value
+    """YAML that `parse_yaml` and readers of YAML 1.1 read back as the same value: what one of them takes for no text is quoted."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **style))
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader without two traps: `1e-4` read as text, and a repeated key that silently wins."""
+    """PyYAML's safe loader, which knows YAML 1.1, with the core schema of YAML 1.2.2 (section 10.3.2) in place of 1.1's."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Knows the numbers and words of both versions."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Escape the line ends that only YAML 1.1 knows: as they are they would come back as a plain one."""
+        style = '"' if {"\x85", "\u2028", "\u2029"} & set(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+# Kind, pattern, characters that it can begin with.
+_CORE_SCHEMA = (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+)
+_Loader.yaml_implicit_resolvers = {}  # PyYAML copies the base class's table where a class has none of its own
+for _kind, _pattern, _first in _CORE_SCHEMA:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
+    """A number; none of infinity or NaN, which no key means and JSON, in which much of a run is kept, does not know."""
+    text = str(node.value)
+    try:
+        value = int(text, 0 if text.startswith(("0o", "0x")) else 10) if node.tag.endswith(":int") else float(text)
+    except ValueError:  # .inf and .nan, `!!int word`, thousands of digits
+        value = math.nan
+    if not math.isfinite(value):
+        raise yaml.constructor.ConstructorError(None, None, f"{text[:40]} is no number that a key takes", node.start_mark)
+    return value
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -162,9 +204,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
+_Dumper.add_representer(str, _Dumper.represent_text)
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)

@@ -7,13 +7,27 @@ from the installed source without importing it, so that a misspelt key is found 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from ..files import expanded
 from .schedule import round_sizes
-from .train_keys import OWN_SFT_KEYS, TRACKERS, check_value, lora_keys, nearest, sft_keys
+from .train_keys import OWN_SFT_KEYS, TRACKERS, check_value, lora_keys, nearest, sft_keys, tidy
+
+PathText = Annotated[str, AfterValidator(expanded)]
+"""A file, a folder or a Hub id; `~` and environment variables in it are expanded."""
 
 
 class Stage(BaseModel):
@@ -33,7 +47,8 @@ def _from_model(value: object) -> object:
 
 
 def _from_flag(value: object) -> object:
-    """True stands for the section with its defaults, false for none."""
+    """True stands for the section with its defaults, false for none; so do the words that every other flag takes."""
+    value = {"yes": True, "on": True, "no": False, "off": False}.get(value.lower(), value) if isinstance(value, str) else value
     return ({} if value else None) if isinstance(value, bool) else value
 
 
@@ -53,7 +68,7 @@ def _one_or_several_words(value: object) -> object:
 class RowsConfig(Stage):
     """Where rows are read, and how."""
 
-    path: str | None = None
+    path: PathText | None = None
     """The rows: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
     format: str = "auto"
     """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
@@ -70,7 +85,7 @@ class RowsConfig(Stage):
 class SourceConfig(RowsConfig):
     """One source of instruction data."""
 
-    path: str
+    path: PathText
     """A file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
     weight: float | None = Field(default=None, gt=0)
     """This source's share of the pool relative to the other sources' weights; as many rows as that allows are kept."""
@@ -129,7 +144,7 @@ class EmbedConfig(Stage):
     """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
-    model: str | None = None
+    model: PathText | None = None
     """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's, computed once a run."""
 
 
@@ -142,11 +157,11 @@ class SelectionConfig(Stage):
     """k_center, random, … (docs/strategies.md), or one that an installed package registers; further keys here are its options."""
     candidates: float = Field(default=1.0, gt=0, le=1)
     """Share of the unchosen rows, drawn anew each round, that the model embeds and the strategy considers; 0.1 costs a tenth."""
-    seed_subset: str | None = None
+    seed_subset: PathText | None = None
     """A file that gives round 0 instead of a random draw: a row number or id a line, a chosen.jsonl, or records of the pool."""
-    must_include: str | None = None
+    must_include: PathText | None = None
     """A file of rows or ids (or records) that round 0 contains in any case."""
-    exclude: str | None = None
+    exclude: PathText | None = None
     """A file of rows or ids (or records) that are never chosen."""
 
     @property
@@ -190,6 +205,14 @@ class TrainConfig(Stage):
         if names == ("all",):
             return tuple(name for name in TRACKERS if find_spec(name))
         return () if names == ("none",) else names
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy_values(cls, values: Any) -> Any:  # noqa: ANN401 - whatever stands there
+        own = cls.model_fields.keys() - {"lora"}  # a shell expands the command's paths
+        if not isinstance(values, Mapping):
+            return values
+        return {key: value if key in own else tidy(f"train.{key}", value) for key, value in values.items()}
 
     @model_validator(mode="after")
     def _known_keys(self) -> TrainConfig:
@@ -236,7 +259,7 @@ class TunedConfig(Stage):
 class SelectorConfig(TunedConfig):
     """A smaller model that goes through the rounds in place of `model`."""
 
-    model: str
+    model: PathText
     """The selector: a local folder or a Hub id; it is tuned and embeds in every round."""
 
 
@@ -247,7 +270,7 @@ class FinalConfig(TunedConfig):
 class HeldoutConfig(Stage):
     """Held-out rows whose loss is measured after every round."""
 
-    path: str
+    path: PathText
     """A file of rows in any of the pool's formats; none of them may be in the pool."""
     group: str | None = None
     """A column of those rows; the loss is also given per value of it."""
@@ -277,9 +300,9 @@ class RunConfig(Stage):
 
     pool: Annotated[PoolConfig, BeforeValidator(_from_path)]
     """The instruction data to choose from: a path, or a section."""
-    model: str
+    model: PathText
     """The base model: a local folder or a Hub id that AutoModelForCausalLM loads."""
-    out: str
+    out: PathText
     """The run folder; the same command with the same folder resumes."""
     seed: int = Field(default=0, ge=0)
     """Fixes the first draw, the training order, dropout and every random choice."""

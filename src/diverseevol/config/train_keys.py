@@ -13,6 +13,9 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from ..files import expanded
 
 # (package, file, class): a class and those that it inherits its fields from.
 _SFT = (
@@ -110,6 +113,21 @@ def check_value(section: str, key: str, value: object, known: Mapping[str, str])
         raise ValueError(f"{section}.{key} is {value!r}: give {' or '.join(words for words, _ in wanted)}")
     if key in _ABOVE_ZERO and isinstance(value, int | float) and value <= 0:
         raise ValueError(f"{section}.{key} is {value!r}: it must be above 0")
+
+
+def tidy(key: str, value: Any) -> Any:  # noqa: ANN401 - any YAML value
+    """A value of `train` with its paths expanded; yes, no, on and off are words where no type tells that a flag is meant.
+
+    Raises:
+        ValueError: a value below a key is such a word, or a path cannot be expanded.
+    """
+    if isinstance(value, Mapping):
+        return {name: tidy(f"{key}.{name}", item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [tidy("", item) for item in value]
+    if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off") and key.count(".") > 1:
+        raise ValueError(f"{key} is {value!r}: write true or false")
+    return expanded(value) if isinstance(value, str) and value.startswith(("~", "$")) else value
 
 
 def _parts(annotation: str) -> list[str]:

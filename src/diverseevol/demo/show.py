@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from ..config import load_config
+from ..config import load_config, yaml_text
 from ..evaluation.coverage import covering_radius
 from ..files import replacing, write_text
 from ..ledger import totals
@@ -93,7 +92,7 @@ def make_world(out: Path, cache_dir: Path, n_rows: int, rounds: int, seed: int, 
         },
     }
     file = out / "demo.yaml"
-    write_text(file, yaml.safe_dump(values, sort_keys=False))
+    write_text(file, yaml_text(values))
     return file
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
+from ..config import yaml_text
 from ..config.train_keys import nearest
 from ..errors import ConfigError, PoolError
 from ..files import replacing, write_text
@@ -206,4 +206,4 @@ def _all_trained(sample: Sample) -> Record:
 
 
 def _write_yaml(file: Path, values: Record, comment: str) -> None:
-    write_text(file, f"# {comment}\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}")
+    write_text(file, f"# {comment}\n{yaml_text(values)}")

@@ -35,7 +35,7 @@ def read_source(source: SourceConfig, watch: Watch = SILENT) -> Iterator[Row]:
         SourceNotFoundError: there is no such path, and no reachable Hub id of that name.
         PoolError: a file cannot be read, is cut off or broken, or is of a kind that is not known.
     """
-    path = Path(source.path).expanduser()
+    path = Path(source.path)
     if not path.exists():
         check_source(source)
         from .hub import hub_rows
@@ -52,7 +52,7 @@ def check_source(source: SourceConfig) -> None:
     Raises:
         SourceNotFoundError: it is neither.
     """
-    path = Path(source.path).expanduser()
+    path = Path(source.path)
     if path.exists() or (HUB_ID.match(source.path) and kind_of(path) not in KINDS):
         return
     folder = path.parent
@@ -118,7 +118,7 @@ def fingerprint(config: PoolConfig) -> str:
         check_source(source)
         said = source.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)  # a key of a later version changes nothing
         hashed.update(json.dumps(said, sort_keys=True).encode())
-        path = Path(source.path).expanduser()
+        path = Path(source.path)
         if not path.exists():
             hashed.update(source.path.encode())
         for file in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file()):

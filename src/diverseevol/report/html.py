@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
+from ..config import yaml_text
 from .content import Content
 from .cost import SIDE_BY_SIDE, side_by_side
 from .differences import DIFFERENCES, ENDS, difference_rows, end_rows
@@ -142,7 +142,7 @@ def _picks_note(content: Content, rows: list[dict[str, Any]]) -> str:
 def _made(run: RunData) -> dict[str, Any]:
     """With what the run was made: versions of packages, hashes of the pool and the models, the whole configuration."""
     config = {key: value for key, value in run.config.items() if key not in ("versions", "fingerprint")}
-    lines = yaml.safe_dump(config, sort_keys=False, allow_unicode=True).splitlines()
+    lines = yaml_text(config).splitlines()
     return {
         "versions": [(plain(str(name), 80), plain(str(version), 80)) for name, version in run.config.get("versions", {}).items()],
         "hashes": [(plain(str(name), 80), plain(str(value), 120)) for name, value in run.config.get("fingerprint", {}).items()],

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from .. import dist
-from ..config import RunConfig, read_yaml
+from ..config import RunConfig, read_yaml, yaml_text
 from ..errors import ConfigError, RunChangedError, RunFolderError
 from ..files import read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
 from .record import flat, versions
@@ -303,7 +302,7 @@ class RunFolder:
         now = json.loads(config.model_dump_json(exclude={"out"}))
         kept = self.config()["fingerprint"] if fingerprint is None else dict(fingerprint)
         record = {**now, "versions": versions(), "fingerprint": kept}
-        write_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+        write_text(self.config_file, yaml_text(record))
 
     def is_same(self, config: RunConfig, fingerprint: Mapping[str, str]) -> bool:
         """Whether the run that was started here is this one, as far as nothing is trained that forbids it to be another.

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..errors import EmbedError
+from ..files import expanded
 
 MATRICES = (".npy", ".safetensors")
 TABLE = ".parquet"
@@ -21,7 +22,7 @@ def split_name(path: str | Path) -> tuple[Path, str | None]:
     Raises:
         EmbedError: there is no such file or folder.
     """
-    whole = Path(path).expanduser()
+    whole = Path(expanded(str(path)))
     if whole.exists():
         return whole, None
     place, colon, name = str(whole).rpartition(":")
