@@ -3,7 +3,7 @@
 Source: the forms documented for `apply_chat_template` (https://huggingface.co/docs/transformers/chat_extras): a call is
 {"type": "function", "id", "function": {"name", "arguments": object}}, a tool a JSON schema in the same envelope. Records
 that write calls or tools in the short form, {"name", "arguments"}, are put into the envelope; a missing call id gets a
-running one of nine characters, as Mistral's templates demand, and tools' answers take the ids and names in order.
+running one of nine characters, as Mistral's templates demand, and tools' answers take the ids and names of their calls.
 
 Control tokens in any string are broken by `CUT`, which stays in the rendered text and says where to tokenise apart.
 """
@@ -15,7 +15,9 @@ import re
 from typing import Any
 
 from .errors import PromptError
+from .pool.dialogue import THINKING
 from .pool.sample import Sample, Turn
+from .pool.tool_results import answered_calls
 
 # Unicode noncharacters: for a program's internal use, never in interchanged text.
 EDGE, CUT = "\ufdd3", "\ufdd2"
@@ -31,19 +33,21 @@ def messages_of(sample: Sample, border: re.Pattern[str], control: re.Pattern[str
         PromptError: the calls are not JSON that describes calls, or a text holds a reserved noncharacter.
     """
     messages: list[Message] = []
-    waiting: list[Message] = []
+    answered = answered_calls(sample.turns) if any(turn.role == "tool" for turn in sample.turns) else {}
     n_calls = 0
-    for turn in sample.turns:
+    for number, turn in enumerate(sample.turns):
         message: Message = {"role": turn.role, "content": _cut(_content(turn), border if turn.role == "assistant" else control)}
         if turn.thinking:
-            # transformers itself hands it on as `thinking`, too.
-            message["reasoning_content"] = message["reasoning"] = _cut(turn.thinking, border)
+            message |= dict.fromkeys(THINKING, _cut(turn.thinking, border))
         if turn.tool_calls:
-            calls = [_call(call, n_calls + number, border) for number, call in enumerate(_read(turn.tool_calls, "tool_calls"))]
-            message["tool_calls"], waiting, n_calls = calls, list(calls), n_calls + len(calls)
-        elif turn.role == "tool" and waiting:
-            call = waiting.pop(0)
-            message |= {"tool_call_id": call["id"], "name": call["function"]["name"]}
+            calls = [_call(call, n_calls + index, border) for index, call in enumerate(_read(turn.tool_calls, "tool_calls"))]
+            message["tool_calls"], n_calls = calls, n_calls + len(calls)
+        elif number in answered:
+            call = messages[answered[number].turn]["tool_calls"][answered[number].place]
+            message |= {"tool_call_id": call["id"], "name": _cut(turn.name, control) or call["function"]["name"]}
+        elif turn.role == "tool":
+            own = {"tool_call_id": turn.call_id, "name": turn.name}
+            message |= {key: _cut(value, control) for key, value in own.items() if value}
         messages.append(message)
     return messages
 

@@ -51,6 +51,8 @@ def prepare(
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
         overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, config, watch))
         watch.note(f"{what}: {_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}")
+        for note in records.notes:
+            watch.note(f"{what}: {note}")
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 

@@ -103,7 +103,10 @@ def test_prompt_and_completion_as_messages_train_on_the_completion_alone():
         "completion": [{"role": "assistant", "content": "a"}],
     }
     assert turns(record) == (USER, Turn("assistant", "a"), USER, ANSWER)
-    assert "expected two texts or two lists of messages" in reason({**record, "completion": "a"})
+    assert turns({**record, "completion": "a"}) == turns(record)
+    assert turns({**record, "prompt": "q"}) == (USER, ANSWER)
+    assert reason({**record, "prompt": 3}) == "wrong type: 'prompt' is a number; expected text or messages"
+    assert "'prompt' holds messages, so 'context' has no place" in reason({**record, "context": "c"})
 
 
 @pytest.mark.parametrize("key", ["text", "value"])
@@ -271,7 +274,8 @@ def test_why_a_record_is_refused(record, expected):
         ("uua", "role order: turn 1 is the user's behind the user's"),
         ("uaa", "role order: turn 2 is the assistant's behind the assistant's"),
         ("uta", "role order: turn 1 is the tool's behind the user's"),
-        ("uata", "role order: turn 2 is the tool's behind the assistant's"),
+        ("uata", ""),
+        ("ucua", ""),
         ("uca", "role order: turn 2 is the assistant's behind a call of tools"),
         ("uctua", "role order: turn 3 is the user's behind the tool's"),
     ],

@@ -184,7 +184,7 @@ def test_a_format_that_nobody_knows(tmp_path, monkeypatch):
     monkeypatch.setattr(first_pass, "N_TRIED", 7)
     with pytest.raises(UnknownFormatError, match=r"none of the first 7 rows"):
         Pool.read(file)
-    with pytest.raises(UnknownFormatError, match=r"look like preference data"):
+    with pytest.raises(UnknownFormatError, match=r"preference data: pool.columns=.prompt: prompt, response: chosen. trains"):
         Pool.read(write_lines(tmp_path / "b.jsonl", [{"prompt": "q", "chosen": "a", "rejected": "b"}]))
     some = write_lines(tmp_path / "c.jsonl", [{"foo": 1}] * 5 + [record(number) for number in range(95)])
     assert len(Pool.read(some)) == 95

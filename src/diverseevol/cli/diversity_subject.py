@@ -116,6 +116,6 @@ def _check_ids(ids: Ids, pool: Pool) -> None:
 
 def _text_of(pool: Pool) -> TextOf:
     def pieces(row: int) -> list[str]:
-        return [text for turn in pool.sample(row).turns for text in (turn.text, turn.input) if text]
+        return [text for turn in pool.sample(row).turns for text in (turn.thinking, turn.text, turn.input) if text]
 
     return pieces

@@ -27,6 +27,8 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(config.pool, config.prompt, tokenizer, Path(folder), config.seed, SILENT)
         _print_left_out(Path(folder) / "quarantine.jsonl", console)
+        for note in data.pool.records.notes:
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
         for row in range(min(n_samples, len(data.pool))):
             ids, mask = data.tokens.ids(row), data.tokens.mask(row)
             cut = " (cut)" if len(ids) == config.prompt.max_length else ""

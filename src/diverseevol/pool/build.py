@@ -27,6 +27,7 @@ from .ids import counters, draw, id_texts, priorities
 from .row import Row
 from .sources import fingerprint
 from .store import INDEX, META, QUARANTINE, RECORDS, Pool, Records, open_table
+from .unread import notes
 
 NAMES = pa.dictionary(pa.int32(), pa.string())
 RECORDS_COLUMNS = [
@@ -39,7 +40,7 @@ RECORDS_COLUMNS = [
 ]
 INDEX_SCHEMA = pa.schema([("position", pa.int64()), ("id", pa.string()), ("n_tokens", pa.int32()), ("n_trained", pa.int32())])
 INDEX_ROWS = 1 << 20
-VERSION = 2
+VERSION = 3
 """Of the records' file; another one is read anew."""
 TOO_LONG = "no token left to train on at max_length"
 NO_TOKEN = "it has no token"
@@ -164,6 +165,7 @@ def _second_pass(first_file: Path, file: Path, first: FirstPass, config: PoolCon
         "n_bad": first.n_bad,
         "readers": [source.model_dump(include={"format", "columns", "tags"}) for source in sources],
         "sources": first.group_of,
+        "notes": notes(first.unread, first.undeclared),
     }
     schema = pa.schema(RECORDS_COLUMNS, metadata={META: json.dumps(meta).encode()})
     source_names, format_names = pa.array(list(first.sources), pa.string()), pa.array(list(first.formats), pa.string())

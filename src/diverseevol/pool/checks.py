@@ -1,8 +1,9 @@
 """What makes a row a bad one, and how many are too many.
 
 A dialogue can be trained on when it goes: an optional system turn, then a user's, then the assistant's; from there on each
-user's and each tool's turn is answered by the assistant, tools answer only after a call (one or several), and nobody else
-speaks twice in a row. This is what LLaMA-Factory and most chat templates demand. A last turn that nobody answers is read but
+user's and each tool's turn is answered by the assistant, tools (one or several) answer only the assistant, whose call may be in
+its text, and nobody else speaks twice in a row. This is what LLaMA-Factory and most chat templates demand, but that a tool never
+speaks first. A last turn that nobody answers is read but
 never trained on, so it does no harm where an earlier one is trained.
 """
 
@@ -18,8 +19,8 @@ AFTER: dict[str, tuple[str, ...]] = {
     "": ("system", "user"),
     "system": ("user",),
     "user": ("assistant",),
-    "assistant": ("user",),
-    "call": ("tool",),
+    "assistant": ("user", "tool"),
+    "call": ("tool", "user"),
     "tool": ("tool", "assistant"),
 }
 N_SHOWN = 5
@@ -45,7 +46,7 @@ def check_sample(sample: Sample) -> None:
         if turn.role not in AFTER[before]:
             raise RowError(_order(turn, number, before))
         text = turn.text
-        if "\0" in text or "\0" in turn.input:
+        if "\0" in text or "\0" in turn.input or "\0" in turn.thinking or "\0" in turn.call_id + turn.name:
             raise RowError(f"a NUL character in the {turn.role}'s turn")
         before = turn.role
         if before == "assistant":

@@ -1,22 +1,30 @@
 """The turns of a dialogue: ShareGPT's {from, value}, the {role, content} of everybody else, Alpaca's history, and tools.
 
 Content is text or a list of text blocks, {type: text, text} or {type: text, value}, which are joined as they are. A
-ShareGPT function_call is an assistant's turn that calls tools, an observation a tool's answer. Thinking under a key of its own is kept
-for the chat template. What would be lost on the way (an image, half a loss weight) makes the row a bad one.
+ShareGPT function_call is an assistant's turn that calls tools, an observation a tool's answer. Thinking under a key of its own, or in
+blocks of type thinking or reasoning, is kept for the chat template. What would be lost on the way (an image, half a loss weight) makes
+the row a bad one.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from .checks import RowError
-from .layouts import FUNCTION, Layout
+from .layouts import FUNCTION, OFFERS, Layout
 from .sample import Turn
+from .switches import is_switched_on
 
-SWITCHES = ("loss_weight", "weight", "train", "loss")
 # As transformers' apply_chat_template has them: a template finds the first of these under the name that it knows.
 THINKING = ("reasoning_content", "reasoning", "thinking")
+_THINKING = frozenset(THINKING)
+TEXTS = ("content", "value", "text")
+CALL_IDS, TOOL_NAMES = ("tool_call_id", "call_id", "tool_use_id"), ("name", "tool_name")
+MEDIA = frozenset(("images", "image", "videos", "video", "audios", "audio"))
 
 
 def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - any JSON value
@@ -28,64 +36,134 @@ def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - a
     messages = _list(value, layout.messages or layout.prompt)
     if not messages:
         raise RowError("no turns")
-    return [_turn(message, number, layout) for number, message in enumerate(messages)]
+    return _joined_calls([_turn(message, number, layout) for number, message in enumerate(messages)])
 
 
 def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - any JSON value
     if not isinstance(message, dict):
         raise RowError(f"turn {number} is not an object")
-    name = message.get(layout.role_tag) if layout.role_tag else message.get("role", message.get("from"))
-    role = layout.roles.get(name) if isinstance(name, str) else None
+    role = role_of(message, layout)
     if role is None:
+        name = message.get(layout.role_tag) if layout.role_tag else message.get("role", message.get("from"))
         raise RowError(f"turn {number} has the role {name!r}, which is unknown")
-    calls = _calls(message, number)
-    text = _content(message, number, layout, may_be_missing=bool(calls))
-    if role == FUNCTION:
-        return Turn(
-            "assistant", "", is_trained=_is_trained(message, number), tool_calls=_json_text(text, f"the call in turn {number}")
-        )
-    if role != "assistant":
+    check_has_text_only(message, f"turn {number}")
+    content = next((message[key] for key in _texts(layout) if message.get(key) is not None), None)
+    is_answer = role in ("assistant", FUNCTION)
+    calls = _calls(message, number) if role == "assistant" else ""
+    text, thoughts = _content(content, number, is_answer, may_be_missing=bool(calls))
+    if role == "tool":
+        return Turn("tool", text, call_id=_first(message, CALL_IDS), name=_first(message, TOOL_NAMES))
+    if not is_answer:
         return Turn(role, text)  # type: ignore[arg-type]
-    kept = {key: message[key] for key in THINKING if message.get(key)}
-    if len(kept) > 1 or not all(isinstance(thinking, str) for thinking in kept.values()):
-        raise RowError(f"wrong type: turn {number} must keep its thinking as one text; found {', '.join(kept)}")
-    return Turn("assistant", text, is_trained=_is_trained(message, number), tool_calls=calls, thinking="".join(kept.values()))
+    is_trained, thinking = is_switched_on(message, content, number), _thinking(message, thoughts, text, number)
+    if role == FUNCTION:
+        text, calls = "", _json_text(text, f"the call in turn {number}")
+    return Turn("assistant", text, is_trained=is_trained, tool_calls=calls, thinking=thinking)
 
 
-def _content(message: dict[str, Any], number: int, layout: Layout, may_be_missing: bool) -> str:
-    if layout.content_tag:
-        content = message.get(layout.content_tag)
-    else:
-        content = next((message[key] for key in ("content", "value", "text") if message.get(key) is not None), None)
+def _texts(layout: Layout) -> tuple[str, ...]:
+    return (layout.content_tag,) if layout.content_tag else TEXTS
+
+
+def _first(message: dict[str, Any], keys: Iterable[str]) -> str:
+    return next((str(message[key]) for key in keys if isinstance(message.get(key), (str, int))), "")
+
+
+def _content(content: Any, number: int, is_answer: bool, may_be_missing: bool) -> tuple[str, str]:  # noqa: ANN401 - any JSON value
+    """The text of a turn's content, and what its blocks of thinking hold."""
     if isinstance(content, str):
-        return content
+        return content, ""
     if content is None and may_be_missing:
-        return ""
+        return "", ""
     if not isinstance(content, list):
         raise RowError(
             f"wrong type: turn {number} has no text"
             if content is None
             else f"wrong type: the content of turn {number} is not text"
         )
-    return "".join(_block(block, number) for block in content)
+    said: list[str] = []
+    thoughts: list[str] = []
+    for block in content:
+        if is_answer and isinstance(block, dict) and block.get("type") in ("thinking", "reasoning"):
+            if "".join(said).strip():
+                raise RowError(f"turn {number} thinks behind what it says; its order would be lost")
+            thoughts.append(_block(block, number, ("thinking", "reasoning", *TEXTS)))
+        else:
+            said.append(_said(block, number))
+    return "".join(said), "".join(thoughts)
 
 
-def _block(block: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
+def _said(block: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
     if isinstance(block, str):
         return block
     kind = block.get("type") if isinstance(block, dict) else None
     if kind != "text":
         raise RowError(f"turn {number} holds a block of type {kind!r}; only text can be used")
-    text = block["text"] if block.get("text") is not None else block.get("value")
+    return _block(block, number, ("text", "value"))
+
+
+def _block(block: dict[str, Any], number: int, keys: Sequence[str]) -> str:
+    text = next((block[key] for key in keys if block.get(key) is not None), None)
+    if isinstance(text, list) and "thinking" in keys:
+        return "".join(_said(inner, number) for inner in text)
     if not isinstance(text, str):
-        raise RowError(f"wrong type: a text block of turn {number} has no text")
+        raise RowError(f"wrong type: a {block['type']} block of turn {number} has no text")
     return text
+
+
+def _thinking(message: dict[str, Any], thoughts: str, text: str, number: int) -> str:
+    """What a turn thinks: under one key or another, or in blocks before the text; the same under two names is one."""
+    if not thoughts and _THINKING.isdisjoint(message):
+        return ""
+    kept = {key: message[key] for key in THINKING if message.get(key)} | ({"a block": thoughts} if thoughts else {})
+    if not all(isinstance(thinking, str) for thinking in kept.values()):
+        raise RowError(f"wrong type: turn {number} must keep its thinking as one text; found {', '.join(kept)}")
+    if len(set(kept.values())) > 1:
+        raise RowError(f"turn {number} thinks differently under {' and '.join(kept)}; keep one of them")
+    thinking = next(iter(kept.values()), "")
+    if thinking.strip() and "<think>" in text and thinking.strip() in text:
+        raise RowError(f"turn {number} has its thinking twice: under {next(iter(kept))} and in its text; keep one of them")
+    return thinking
+
+
+def check_has_text_only(holder: dict[str, Any], what: str) -> None:
+    """Check that a row or a message has no pictures, sounds or films beside its text.
+
+    Raises:
+        RowError: it has, so a part of its prompt cannot be read.
+    """
+    if MEDIA.isdisjoint(holder):
+        return
+    for key in sorted(MEDIA):
+        if holder.get(key):
+            raise RowError(f"{what} has {key}; only text can be used")
+
+
+def _joined_calls(turns: list[Turn]) -> list[Turn]:
+    """Calls in turns of their own, one behind the other, as one turn that makes them all (ms-swift's way to write parallel calls)."""
+    joined: list[Turn] = []
+    for turn in turns:
+        before = joined[-1] if joined else None
+        is_bare = bool(turn.tool_calls) and not turn.text and not turn.thinking
+        if before and is_bare and before.tool_calls and before.is_trained == turn.is_trained:
+            calls = [call for text in (before.tool_calls, turn.tool_calls) for call in _as_list(json.loads(text))]
+            joined[-1] = replace(before, tool_calls=json.dumps(calls, ensure_ascii=False))
+        else:
+            joined.append(turn)
+    return joined
+
+
+def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
+    return value if isinstance(value, list) else [value]
 
 
 def _calls(message: dict[str, Any], number: int) -> str:
     calls = message.get("tool_calls") or None
     if calls is None and isinstance(message.get("function_call"), dict):
         calls = [message["function_call"]]
+    other = next((key for key in message if message[key] and key not in ("tool_calls", "function_call") and _is_call(key)), None)
+    if other:
+        raise RowError(f"turn {number} calls tools under {other!r}, which is not read; write tool_calls")
     if calls is None:
         return ""
     if isinstance(calls, str):
@@ -95,15 +173,10 @@ def _calls(message: dict[str, Any], number: int) -> str:
     return json.dumps(calls, ensure_ascii=False)
 
 
-def _is_trained(message: dict[str, Any], number: int) -> bool:
-    for key in SWITCHES:
-        value = message.get(key)
-        if value is None:
-            continue
-        if value not in (0, 1):
-            raise RowError(f"turn {number} has {key} {value!r}; only 0 and 1 can be followed")
-        return bool(value)
-    return True
+@lru_cache(maxsize=1024)
+def _is_call(key: str) -> bool:
+    words = key.lower().split("_")
+    return ("call" in words or "calls" in words) and not {"id", "ids"} & set(words)
 
 
 def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
@@ -120,12 +193,47 @@ def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
     return turns
 
 
-def read_tools(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """The tools on offer as JSON text; empty where there are none.
+def read_tools(record: dict[str, Any], layout: Layout) -> str:
+    """The tools on offer as JSON text, from their column or from a key of the system's turn; empty where there are none.
 
     Raises:
-        RowError: they are not JSON.
+        RowError: they are not JSON, or stand in two places and differ.
     """
+    found = [_tools(record.get(layout.tools))] if layout.tools else []
+    if not isinstance(record.get(layout.messages or layout.prompt), str) or layout.messages:
+        first = next(iter(messages_in(record, layout)), {})
+        found += [_tools(first[key]) for key in OFFERS if first.get(key) and role_of(first, layout) == "system"]
+    found = list(dict.fromkeys(filter(None, found)))
+    if len(found) > 1 and len({json.dumps(json.loads(tools), sort_keys=True) for tools in found}) > 1:
+        raise RowError(f"two lists of tools: the column {layout.tools!r} and the system's turn")
+    return next(iter(found), "")
+
+
+def are_tools(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a value describes tools: objects that have a name, or JSON text of such."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(value, list) and all(isinstance(tool, dict) and ("name" in tool or "function" in tool) for tool in value)
+
+
+def messages_in(record: dict[str, Any], layout: Layout) -> list[dict[str, Any]]:
+    """The messages of a record as they stand in it: of a dialogue, or of both sides of prompt and completion."""
+    values = [record.get(column) for column in (layout.messages, layout.prompt, layout.response) if column]
+    texts = [value for value in values if isinstance(value, str) and layout.messages]
+    lists = [value for value in values if isinstance(value, list)] + [_list(text, layout.messages) for text in texts]
+    return [message for messages in lists for message in messages if isinstance(message, dict)]
+
+
+def role_of(message: dict[str, Any], layout: Layout) -> str | None:
+    """Who speaks in a message; None where its word for that is unknown."""
+    name = message.get(layout.role_tag) if layout.role_tag else message.get("role", message.get("from"))
+    return layout.roles.get(name) if isinstance(name, str) else None
+
+
+def _tools(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if not value:
         return ""
     if not isinstance(value, str):

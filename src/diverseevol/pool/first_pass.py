@@ -6,6 +6,7 @@ A format or a mapping that fits none of a source's first thousand rows is given 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -23,6 +24,7 @@ from .formats import Reader, looks_like_other
 from .ids import content_hash, dialogue_hash
 from .row import Row, short
 from .sources import read_source
+from .unread import undeclared_tools
 
 BATCH_ROWS, BATCH_CHARACTERS = 4096, 1 << 23
 N_TRIED = 1000
@@ -43,6 +45,8 @@ def bad_line(row: Row) -> str:
 class FirstPass:
     """What has been read so far; `hashes`, `dialogues` and `groups` have an entry a good row, in the order of the file.
 
+    `unread` and `undeclared` count the good rows with each column that is in no prompt, and with each tool that is called undeclared.
+
     A source of the configuration is a group: a folder is one group, and each of its files a source by name.
     """
 
@@ -57,6 +61,8 @@ class FirstPass:
     sources: dict[str, int] = field(default_factory=dict)
     group_of: dict[str, int] = field(default_factory=dict)
     formats: dict[str, int] = field(default_factory=dict)
+    unread: Counter[str] = field(default_factory=Counter)
+    undeclared: Counter[str] = field(default_factory=Counter)
     _batch: list[tuple[str, int, int, int, int, int]] = field(default_factory=list)
     _n_characters: int = 0
 
@@ -90,9 +96,13 @@ class FirstPass:
                     seen.keys.update(dict.fromkeys(row.record))
                 format_name, sample = reader.read(row.record)
                 hashed, dialogue = _hash(row.record), dialogue_hash(sample)
+                self.unread.update(reader.unread(row.record))
+                self.undeclared.update(undeclared_tools(sample))
             except RowError as error:
                 problem = str(error)
-                seen.n_unknown += isinstance(error, UnknownRowError)
+                if isinstance(error, UnknownRowError):
+                    seen.n_unknown += 1
+                    seen.looks = seen.looks or looks_like_other(row.record)
             except RecursionError:
                 problem = "nested too deeply"
         if problem:
@@ -138,6 +148,7 @@ class _Seen:
     n_objects: int = 0
     n_unknown: int = 0
     keys: dict[str, None] = field(default_factory=dict)
+    looks: str = ""
 
     def check(self, source: SourceConfig, columns: Iterable[str], which: str) -> None:
         """Give up where nothing fits.
@@ -158,6 +169,6 @@ class _Seen:
             )
         if self.n_unknown == self.n_objects:
             raise UnknownFormatError(
-                f"none of {which} of {source.path} is of a known format{looks_like_other(self.keys)}. Their keys: {found}. Known: {KNOWN}. "
+                f"none of {which} of {source.path} is of a known format{self.looks}. Their keys: {found}. Known: {KNOWN}. "
                 "Say which column plays which part: pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
             )

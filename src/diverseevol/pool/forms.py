@@ -120,9 +120,15 @@ def _message(turn: Turn) -> Record:
         message["tool_calls"] = [_in_envelope(call) for call in (calls if isinstance(calls, list) else [calls])]
     if turn.thinking:
         message["reasoning_content"] = turn.thinking
+    message |= _answered(turn)
     if turn.role == "assistant" and not turn.is_trained:
         message["weight"] = 0
     return message
+
+
+def _answered(turn: Turn) -> Record:
+    """The id and the name with which a tool's turn says which call it answers."""
+    return {key: value for key, value in (("tool_call_id", turn.call_id), ("name", turn.name)) if value}
 
 
 def _in_envelope(call: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -131,7 +137,7 @@ def _in_envelope(call: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def _sharegpt_turn(turn: Turn) -> Record:
     names = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
-    record: Record = {"from": names[turn.role], "value": said(turn)}
+    record: Record = {"from": names[turn.role], "value": said(turn), **_answered(turn)}
     if turn.tool_calls:
         _refuse(bool(turn.text), "one of its turns both speaks and calls tools")
         record = {"from": "function_call", "value": _short_calls(turn.tool_calls)}
@@ -141,7 +147,7 @@ def _sharegpt_turn(turn: Turn) -> Record:
 
 
 def _short_calls(text: str) -> str:
-    """Calls as {name, arguments}, one by itself or several as a list, as LLaMA-Factory writes them."""
+    """Calls as {name, arguments} and their ids, one by itself or several as a list, as LLaMA-Factory writes them."""
     value = json.loads(text)
     calls = [_short_call(call) for call in (value if isinstance(value, list) else [value])]
     return json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
@@ -149,9 +155,10 @@ def _short_calls(text: str) -> str:
 
 def _short_call(call: Any) -> Any:  # noqa: ANN401 - any JSON value
     function = call.get("function", call) if isinstance(call, dict) else call
-    if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
+    if not isinstance(function, dict):
         return function
+    short = {**function, **({"id": call["id"]} if call.get("id") else {})}
     try:
-        return {**function, "arguments": json.loads(function["arguments"])}
+        return {**short, "arguments": json.loads(short["arguments"])} if isinstance(short.get("arguments"), str) else short
     except ValueError:
-        return function
+        return short

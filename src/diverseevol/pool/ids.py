@@ -12,18 +12,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .sample import Sample
+from .sample import Sample, Turn
 
 OWN_ID = "_id"
 N_HASH = 16
 """Characters of an id that tell the content; the counter of equal records follows them."""
 GOLDEN = 0x9E3779B97F4A7C15
+_values = attrgetter(*(field.name for field in fields(Turn)))
+_HASHED = "\0".join("%s" for _ in fields(Turn))
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -47,7 +51,7 @@ def dialogue_hash(sample: Sample) -> int:
     Two different ones among ten million agree by chance once in 400,000 pools.
     """
     # NUL is no character of a good row's texts, so it separates them.
-    said = [f"{turn.role}\0{turn.text}\0{turn.input}\0{turn.tool_calls}\0{turn.is_trained}" for turn in sample.turns]
+    said = [_HASHED % _values(turn) for turn in sample.turns]
     text = "\0".join([*said, sample.tools])
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 

@@ -35,6 +35,10 @@ PAIRS = (
     ("input", "output"),
     ("inputs", "targets"),
 )
+OLDER_OFFER = "functions"
+"""OpenAI's older name of the tools on offer."""
+SYSTEMS, OFFERS = ("system", "system_prompt"), ("tools", OLDER_OFFER)
+"""Columns of the system prompt and of the tools on offer."""
 FUNCTION = "function_call"
 """The role of a ShareGPT turn whose text is the call of a tool, as JSON."""
 ROLES: dict[str, str] = {
@@ -103,7 +107,7 @@ STANDARD = {
 def recognise(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...] = ()) -> Layout | None:
     """The layout of records with these keys, whose dialogues name things as the tags say."""
     names = set(keys)
-    system, tools = _if_there("system", names) or _if_there("system_prompt", names), _if_there("tools", names)
+    system, tools = (next((name for name in known if name in names), "") for known in (SYSTEMS, OFFERS))
     for column, format_name in (("messages", "messages"), ("conversations", "sharegpt"), ("conversation", "sharegpt")):
         if column in names:
             is_standard = STANDARD[format_name].messages == column

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError
 from ..progress import SILENT, Watch
+from .checks import RowError
 from .formats import Reader
 from .ids import N_HASH, OWN_ID
 from .sample import Sample
@@ -50,12 +51,14 @@ class Records:
         n_read: Rows read, good and bad, before any were drawn.
         n_bad: Bad rows among them.
         readers: How to read the records of each source.
+        notes: What was passed over while they were read, in a line each.
     """
 
     table: pa.Table
     n_read: int
     n_bad: int
     readers: dict[str, Reader]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, pool_dir: Path) -> Records:
@@ -67,7 +70,8 @@ class Records:
         table = open_table(pool_dir / RECORDS)
         meta = json.loads(table.schema.metadata[META])
         made = [Reader.of(SourceConfig.model_validate({"path": "", **said})) for said in meta["readers"]]
-        return cls(table, meta["n_read"], meta["n_bad"], {name: made[index] for name, index in meta["sources"].items()})
+        readers = {name: made[index] for name, index in meta["sources"].items()}
+        return cls(table, meta["n_read"], meta["n_bad"], readers, tuple(meta.get("notes", ())))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -106,7 +110,12 @@ class Records:
         """The samples of the positions from `start` up to `stop`."""
         part = self.table.slice(start, stop - start)
         pairs = zip(part["record"].to_pylist(), part["source"].to_pylist(), strict=True)
-        return [self.readers[source].read(json.loads(text))[1] for text, source in pairs]
+        try:
+            return [self.readers[source].read(json.loads(text))[1] for text, source in pairs]
+        except RowError as error:
+            raise PoolError(
+                f"the pool was read by an earlier version, which took a row that is a bad one: {error}. Give --out a new folder."
+            ) from None
 
     def some(self, is_in: NDArray[np.bool_]) -> Iterator[tuple[int, Sample]]:
         """The positions and samples of the records that count, in order, read few at a time.

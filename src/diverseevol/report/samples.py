@@ -102,4 +102,4 @@ def texts_of(pool: Pool, row: int) -> tuple[str, str]:
     last = max((at for at, turn in enumerate(turns) if turn.role == "assistant"), default=len(turns))
     asked = [piece for turn in turns[:last] for piece in (turn.text, turn.input) if piece]
     answer = turns[last] if last < len(turns) else None
-    return "\n".join(asked), (answer.text or answer.tool_calls) if answer else ""
+    return "\n".join(asked), "\n".join(answer.texts) if answer else ""

@@ -67,7 +67,7 @@ def find_contamination(records: Records, is_in: NDArray[np.bool_], benchmarks: S
 def _in_sample(sample: Sample, phrases: Phrases, similar: SimilarQuestions) -> Iterator[tuple[Found, str, str]]:
     """The questions that a sample holds, each with the kind and the role of its match."""
     for turn in sample.turns:
-        for text in filter(None, (turn.text, turn.input)):
+        for text in filter(None, (turn.thinking, turn.text, turn.input)):
             yield from ((found, "words", turn.role) for found in phrases.inside(text))
         if turn.role == "user":
             for text in [turn.text, f"{turn.text}\n{turn.input}"] if turn.input else [turn.text]:

@@ -1,6 +1,6 @@
 """Duplicates inside a pool: records with the same dialogue, and, if asked for, those with nearly the same.
 
-Exact: the same turns, inputs and tools to the character; columns beside them (an id, a category) do not count. Near: `least_jaccard` of
+Exact: the same turns, inputs, thinking and tools to the character; columns beside them (an id, a category) do not count. Near: `least_jaccard` of
 what is asked, the inputs and the answers is at least the threshold. Of each group the first in pool order stays.
 Cost of near: linear (near.py); some 130 bytes a row for the keys.
 Shape letters: R records.
@@ -73,7 +73,7 @@ def compared_parts(sample: Sample) -> tuple[str, str, str]:
     """
     asked = (turn.text for turn in sample.turns if turn.role != "assistant")
     inputs = (turn.input for turn in sample.turns)
-    answered = (f"{turn.text}\n{turn.tool_calls}" for turn in sample.turns if turn.role == "assistant")
+    answered = ("\n".join(turn.texts) for turn in sample.turns if turn.role == "assistant")
     return plain("\n".join(asked)), plain("\n".join(inputs)), plain("\n".join(answered))
 
 
