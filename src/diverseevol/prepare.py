@@ -52,7 +52,7 @@ def prepare(
         overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, config, watch))
         watch.note(f"{what}: {_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}")
         for note in records.notes:
-            watch.note(f"{what}: {note}")
+            watch.note(f"of the {what}, {note}")
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 

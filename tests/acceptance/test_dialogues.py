@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from outside import QUICK, make_model, must, read_jsonl, refused, run_cli, write_jsonl
+from outside import QUICK, make_model, must, read_jsonl, run_cli, write_jsonl
 
 WITH_IDS = (
     "{% if tools %}[TOOLS]{{ tools | tojson }}[/TOOLS]{% endif %}{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"
