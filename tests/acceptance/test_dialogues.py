@@ -19,7 +19,7 @@ U, A = {"role": "user", "content": "Both?"}, {"role": "assistant", "content": "D
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A tiny model whose template writes tools, ids, names and thinking."""
-    return make_model(tmp_path_factory.mktemp("models") / "ids", template=WITH_IDS)
+    return make_model(tmp_path_factory.mktemp("models") / "ids", template=WITH_IDS, added=("<think>", "</think>"))
 
 
 @pytest.fixture
