@@ -291,7 +291,7 @@ def test_the_key_appears_nowhere(files, tmp_path):
         kinds += [server.Sent(body=said), server.Sent(400, said), server.Sent(body=server.completion(said, model=said))]
         return (
             server.Sent(401, json.dumps({"error": {"message": said, "code": said}}))
-            if asked.number > 17
+            if asked.number > 7
             else kinds[asked.number % 6]
         )
 
@@ -303,7 +303,7 @@ def test_the_key_appears_nowhere(files, tmp_path):
             command(*words, "--base-url", judge.url), capture_output=True, text=True, env=environment, timeout=60
         )
         assert all(asked.headers["authorization"] == f"Bearer {KEY}" for asked in judge.asked)
-        assert len(judge.asked) > 18
+        assert len(judge.asked) > 8
     assert "Traceback" in ended.stderr  # the refusal, with everything that led to it
     assert "Bearer [key]" in ended.stderr
     assert KEY not in ended.stdout + ended.stderr

@@ -58,6 +58,7 @@ STATUS = [  # status, code, headers, the trouble
     (502, None, {}, {"is_passing": True}),
     (408, None, {}, {"is_passing": True}),
     (401, None, {}, {"is_hopeless": True}),
+    (405, "content_filter", {}, {"is_hopeless": True}),
     (403, None, {}, {"is_hopeless": True}),
     (404, None, {}, {"is_hopeless": True}),
     (400, None, {}, {}),
@@ -131,6 +132,45 @@ def test_content_of_any_kind(content, text):
     )
     with server.serving(lambda asked: server.Sent(body=body)) as judge:
         assert client_of(judge.url).ask() == Reply(text, None, None, 0, 0, is_counted=False)
+
+
+MESSAGES = [  # a message, what it says, what was thought before
+    (
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "8 9"}]},
+        "8 9",
+        "hm",
+    ),
+    ({"content": [{"type": "reasoning", "text": "hm"}, {"type": "output_text", "text": "8 9"}, "why"]}, "8 9\nwhy", "hm"),
+    ({"content": [{"type": "thinking", "thinking": "hm"}]}, "", "hm"),
+    ({"content": "", "reasoning_content": "hm", "reasoning": "hm"}, "", "hm"),
+    ({"content": None, "reasoning": "hm"}, "", "hm"),
+    ({"content": "8 9", "reasoning_content": "hm"}, "8 9", "hm"),
+    ({"content": None, "refusal": "I won't."}, "I won't.", ""),
+    ({"content": [{"type": "refusal", "refusal": "I won't."}]}, "I won't.", ""),
+    ({}, "", ""),
+]
+
+
+@pytest.mark.parametrize(("message", "text", "thinking"), MESSAGES)
+def test_content_in_parts_thinking_and_refusals(message, text, thinking):
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]})
+    with server.serving(lambda asked: server.Sent(body=body)) as judge:
+        assert client_of(judge.url).ask() == Reply(text, "stop", None, 0, 0, is_counted=False, thinking=thinking)
+
+
+@pytest.mark.parametrize("status", [400, 403, 451])
+@pytest.mark.parametrize(
+    "said", ['{"code": "content_filter"}', '{"message": "your input was flagged"}', '{"message": "Content Exists Risk"}']
+)
+def test_a_prompt_that_a_server_refuses_is_a_reply_without_text(status, said):
+    with server.serving(lambda asked: server.Sent(status, f'{{"error": {said}}}')) as judge:
+        assert client_of(judge.url).ask() == Reply("", "content_filter", None, 0, 0)
+
+
+def test_an_error_inside_a_response_is_that_error():
+    with server.serving(lambda asked: server.Sent(body='{"error": {"code": 402, "message": "no credits"}}')) as judge:
+        trouble = client_of(judge.url).ask()
+    assert (trouble.status, trouble.is_hopeless, trouble.text[:20]) == (402, True, "no credit is left: E")
 
 
 def test_the_key_is_struck_out_of_all_that_comes_back():

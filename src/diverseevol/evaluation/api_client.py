@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,14 @@ SHORTEST_SECRET = 8
 STRUCK_OUT = "[key]"
 N_SHOWN = 200
 AGAIN = {408, 409, 425, 429}
-HOPELESS = {401, 403, 404, 405}
+HOPELESS = {401, 402, 403, 404, 405}
+NO_CREDIT = 402
+MODERATED = re.compile(
+    r"content[\W_]*(?:filter|policy|management|exists)|moderation|flagged|responsible\W?ai|inappropriate|data_inspection",
+    re.IGNORECASE,
+)
+"""How servers say that they refuse one prompt for what it says (400, 403 or 451), which is no wrong key."""
+FILTERED = "content_filter"
 Route = Literal["/chat/completions", "/completions"]
 
 
@@ -36,10 +44,12 @@ class Reply:
     """What came back.
 
     Attributes:
-        finish: Why it ends: stop, or length where it was cut.
+        text: What was said, without the thinking before it; empty where nothing was, or where the server refused the prompt.
+        finish: Why it ends: stop, length where it was cut, or `FILTERED` where the server took offence.
         answered_by: The model's name as the server reports it: the pinned version behind an alias.
         tokens_in: Tokens of the request, as billed.
         is_counted: Whether the server counted the tokens; else nothing is known of them.
+        thinking: What a model that thinks first thought, where the server keeps it apart.
     """
 
     text: str
@@ -48,6 +58,7 @@ class Reply:
     tokens_in: int
     tokens_out: int
     is_counted: bool = True
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +132,12 @@ class ApiClient:
             text = self._struck(f"{type(cause).__name__}: {cause} ({self.url})")
             return Trouble(text, is_passing=True, may_be_charged=not never_arrived)
 
-    def _status_trouble(self, said: str, status: int, code: str | None, headers: Mapping[str, str]) -> Trouble:
+    def _status_trouble(self, said: str, status: int, code: str | None, headers: Mapping[str, str]) -> Reply | Trouble:
         text = self._struck(f"Error code: {status} - {said}")
+        if status in (400, 403, 451) and MODERATED.search(said):
+            return Reply("", FILTERED, None, 0, 0)
         if code == "insufficient_quota" or status in HOPELESS:
-            return Trouble(text, status, is_hopeless=True)
+            return Trouble(f"no credit is left: {text}" if status == NO_CREDIT else text, status, is_hopeless=True)
         if status in AGAIN or status >= 500:
             return Trouble(text, status, is_passing=True, wait=retry_after(headers), is_for_all=status in (429, 503))
         return Trouble(text, status)
@@ -133,19 +146,23 @@ class ApiClient:
         """Read a response's body; nothing in it is taken for granted."""
         try:
             value = json.loads(body)
+            if isinstance(value, dict) and isinstance(error := value.get("error"), dict) and not value.get("choices"):
+                status = error.get("code")  # some gateways answer 200 and say inside what went wrong
+                return self._status_trouble(body, status if isinstance(status, int) else 500, None, {})
             choice = value["choices"][0]
-            content = choice["text"] if "text" in choice else choice["message"]["content"]
-        except (ValueError, LookupError, TypeError, RecursionError):
+            said, thinking = (choice["text"], "") if "text" in choice else _said(choice["message"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return Trouble(f"not a completion: {self._struck(body)!r}", is_passing=True, may_be_charged=True)
         usage = value.get("usage")
         n_in, n_out = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
         return Reply(
-            text=self._struck(content, None) if isinstance(content, str) else "",
+            text=self._struck(said, None) if isinstance(said, str) else "",
             finish=self._struck_or_none(choice.get("finish_reason")),
             answered_by=self._struck_or_none(value.get("model")),
             tokens_in=n_in or 0,
             tokens_out=n_out or 0,
             is_counted=n_in is not None and n_out is not None,
+            thinking=self._struck(thinking, None),
         )
 
     def _struck(self, text: str, longest: int | None = N_SHOWN) -> str:
@@ -205,6 +222,24 @@ def checked_key(key: str | None) -> str:
     if key and not all("!" <= character <= "~" for character in key):
         raise ConfigError("the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it anew.")
     return key if key and len(key) >= SHORTEST_SECRET else ""
+
+
+def _said(message: Mapping[str, Any]) -> tuple[str, str]:
+    """What a message says, and what was thought before: content as a text or in parts, reasoning in a key of its own, a refusal."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [content]
+    said: list[str] = []
+    thought: list[str] = []
+    for part in (part if isinstance(part, dict) else {"text": part} for part in parts):
+        is_thought = any(word in str(part.get("type")) for word in ("think", "reason"))
+        for value in (part.get(key) for key in ("text", "thinking", "reasoning", "refusal")):
+            text = "\n".join(_said({"content": value})) if isinstance(value, list) else value
+            if isinstance(text, str) and text.strip():
+                (thought if is_thought else said).append(text.strip() if isinstance(value, list) else text)
+    thought += [message[key] for key in ("reasoning_content", "reasoning") if isinstance(message.get(key), str)][:1]
+    if not said and isinstance(message.get("refusal"), str):
+        said = [message["refusal"]]
+    return "\n".join(said), "\n".join(thought)
 
 
 def _count(usage: Any, name: str) -> int | None:  # noqa: ANN401 - any JSON value

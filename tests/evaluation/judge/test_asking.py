@@ -159,7 +159,47 @@ def test_many_failures_in_a_row_stop_the_rest(asking):
     with server.serving(lambda asked: server.Sent(500, "down")) as judge:
         done = asking(judge.url, n=30, concurrency=2, retries=1)
         assert len(judge.asked) <= 2 * (module.MOST_IN_A_ROW + 1)
-    assert "10 requests in a row failed" in str(done.asked.stopped_by)
+    assert "10 requests in a row brought no scores" in str(done.asked.stopped_by)
+
+
+def test_a_judge_that_never_says_scores_is_given_up(asking):
+    body = json.loads(server.completion(""))
+    body["choices"][0]["message"] |= {"content": None, "reasoning_content": "Hm."}
+    with server.serving(lambda asked: server.Sent(body=json.dumps(body))) as judge:
+        done = asking(judge.url, n=30, concurrency=2)
+        assert len(judge.asked) <= module.MOST_IN_A_ROW + 1
+    assert "10 requests in a row brought no scores" in str(done.asked.stopped_by)
+    assert "unreadable: the reply is thinking alone" in str(done.asked.stopped_by)
+    assert done.replies[0][0].text == "<think>Hm."
+
+
+def test_a_refused_prompt_is_no_wrong_key(asking):
+    flagged = '{"error": {"code": 403, "message": "requires moderation and your input was flagged"}}'
+
+    def respond(asked):
+        if "Q0\n" in asked.prompt:
+            return server.Sent(403, flagged)
+        if "Q3\n" in asked.prompt and asked.number > 4:
+            return server.Sent(403, '{"error": {"message": "forbidden"}}')
+        return server.by_worth(asked)
+
+    with server.serving(respond) as judge:
+        done = asking(judge.url, n=5, concurrency=1, attempts=2)
+        assert len(judge.asked) == 10 + 2  # the flagged ones twice
+    assert done.asked.stopped_by is None
+    assert [(reply.text, reply.finish, reply.tokens_in) for reply in done.replies[0]] == [("", "content_filter", 0)] * 2
+    assert [len(replies) for replies in done.replies[6:8]] == [0, 0]
+    assert all("forbidden" in text for text in done.asked.failed.values())
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(402, "refuses: no credit is left: Error code: 402"), (403, "refuses: Error code: 403")]
+)
+def test_no_credit_and_a_key_that_may_nothing_stop_at_once(asking, status, said):
+    with server.serving(lambda asked: server.Sent(status, '{"error": {"message": "no"}}')) as judge:
+        done = asking(judge.url, n=20, concurrency=1)
+        assert len(judge.asked) == 1
+    assert said in str(done.asked.stopped_by)
 
 
 def test_an_unreadable_verdict_is_asked_again_so_many_times_and_then_kept(asking):

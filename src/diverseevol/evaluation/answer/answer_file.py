@@ -35,7 +35,7 @@ class Said:
     Attributes:
         text: What was generated, special tokens left out.
         n_tokens: Its tokens, without the one that ended it; None where a server does not say.
-        finish: eos or length.
+        finish: eos, length, or content_filter where a server refused the question.
         asked: The dialogue as it was asked, if it had to be shortened.
     """
 

@@ -19,7 +19,7 @@ from ... import dist
 from ...errors import ModelError
 from ...pool.sample import Sample
 from ...progress import SILENT, Task, Watch
-from ..api_client import ApiClient, Reply, Route, Trouble
+from ..api_client import FILTERED, ApiClient, Reply, Route, Trouble
 from ..api_patience import Patience
 from ..questions import Question
 from .answer_file import Line, Said, answer_line
@@ -92,7 +92,7 @@ class ServedModel:
             sample = prompt.sample if prompt else dialogue(question, answers)
             seed = int(uniforms(self.seed, question.id, turn, 1)[0] * (1 << 31))
             reply = await self._reply(sample, prompt.max_new if prompt else self.max_new, seed, question, ask)
-            finish = "length" if reply.finish == "length" else "eos"
+            finish = reply.finish if reply.finish in ("length", FILTERED) else "eos"
             n_tokens = reply.tokens_out if reply.is_counted else None
             said.append(Said(reply.text, n_tokens, finish, sample if prompt and prompt.is_cut else None))
         return said

@@ -1,7 +1,8 @@
 """Asking the judge about many judgements at once: the cap, the budget, and every reply stored as it arrives.
 
-Passing failures are tried again (api_patience.py). A judgement that fails for good is left over for the next start; after several in a row
-the rest are left over, too. An unreadable verdict is asked again, then kept as it is. Whatever stops the work, requests under way are
+Passing failures are tried again (api_patience.py). A judgement that fails for good is left over for the next start. An unreadable verdict is
+asked again, behind all others, then kept as it is. After several failures or unreadable verdicts in a row the rest are left over: a judge that
+never says scores is not paid for all of them. Whatever stops the work, requests under way are
 waited for, for they are paid for. What is lost is only what a kill or Ctrl-C finds under way: as many requests as are sent at once.
 """
 
@@ -22,6 +23,7 @@ from .pairs import Judgement
 from .parse import Unreadable, read_scores
 from .request import Judge
 from .store import ReplyStore, Tokens
+from .verdicts import why_unreadable
 
 MOST_IN_A_ROW = 10
 
@@ -102,25 +104,42 @@ class _Asking:
     patience: Patience
     task: Task
     asked: Asked = field(default_factory=Asked)
-    n_failed_in_a_row: int = 0
+    n_in_vain: int = 0
 
     async def work(self) -> None:
         """Take judgements until none is left or something stops the work."""
         while self.queue and not self._is_stopped():
-            key, judgement, n_stored = self.queue.popleft()
             try:
-                reply = await self._reply(key, judgement, n_stored)
+                await self._judge(*self.queue.popleft())
             except JudgeError as error:
                 self.asked.stopped_by = self.asked.stopped_by or error
                 return
-            if reply is None:
-                continue
-            self.store.add(key, n_stored, reply, self.judge.model, self.judge.template.name)
-            self.asked.n_replies += 1
-            if is_unreadable(reply, self.judge) and n_stored + 1 < self.attempts:
-                self.queue.append((key, judgement, n_stored + 1))
-            else:
-                self.task.advance()
+
+    async def _judge(self, key: str, judgement: Judgement, n_stored: int) -> None:
+        """Ask about one judgement and store the reply.
+
+        Raises:
+            JudgeError: nothing more can be asked, or it is of no use.
+        """
+        reply = await self._reply(key, judgement, n_stored)
+        if reply is None:
+            return
+        self.store.add(key, n_stored, reply, self.judge.model, self.judge.template.name)
+        self.asked.n_replies += 1
+        found = read_scores(reply.text, self.judge.template.n_answers)
+        if isinstance(found, Unreadable) and n_stored + 1 < self.attempts:
+            self.queue.append((key, judgement, n_stored + 1))
+        else:
+            self.task.advance()
+        if isinstance(found, Unreadable):
+            self._in_vain(f"unreadable: {why_unreadable(reply, found).reason}")
+        else:
+            self.n_in_vain = 0
+
+    def _in_vain(self, why: str) -> None:
+        self.n_in_vain += 1
+        if self.n_in_vain >= MOST_IN_A_ROW and not self._is_stopped():
+            raise JudgeError(f"{MOST_IN_A_ROW} requests in a row brought no scores from {self.client.url}, the last: {why}")
 
     def _is_stopped(self) -> bool:
         return self.asked.stopped_by is not None
@@ -135,14 +154,13 @@ class _Asking:
         most = most_tokens(self.judge, judgement)
         outcome = await self.patience.tried(lambda: self._once(key, body, f"{key}-{n_stored}", most), self._is_stopped)
         if isinstance(outcome, Reply):
-            self.n_failed_in_a_row = 0
-            return outcome
-        if outcome.is_hopeless:
+            # Thinking that never came to a verdict was paid for, too, and tells why there is none.
+            return outcome if outcome.text or not outcome.thinking else replace(outcome, text=f"<think>{outcome.thinking}")
+        # A server that has answered before knows the key: its 403 is about this request.
+        if outcome.is_hopeless and not (outcome.status == 403 and self.asked.n_replies):
             raise JudgeError(f"the judge at {self.client.url} refuses: {outcome.text}")
         self.asked.failed[key] = outcome.text
-        self.n_failed_in_a_row += 1
-        if self.n_failed_in_a_row >= MOST_IN_A_ROW and not self._is_stopped():
-            raise JudgeError(f"{MOST_IN_A_ROW} requests in a row failed at {self.client.url}, the last: {outcome.text}")
+        self._in_vain(outcome.text)
         return None
 
     async def _once(self, key: str, body: dict[str, Any], name: str, most: Tokens) -> Reply | Trouble:

@@ -1,7 +1,9 @@
 """From a judge's reply to scores, strictly: a reply is readable in one way or it is unreadable, with the reason.
 
-Only the beginning of a reply counts; numbers further down (reasons, a quoted answer) are never scores. A leading <think>…</think>,
-blank lines, code-fence lines, and marks of emphasis, headings, quotes and bullets are passed over. Then, for two scores:
+Only the beginning of a reply counts; numbers further down (reasons, a quoted answer) are never scores. Thinking before it,
+up to </think> (</thinking>, </reasoning>, [/THINK]), whether it was opened or not, blank lines, code-fence lines, and marks of emphasis,
+headings, quotes and bullets are passed over. Where thinking ends more than once, or a reply has scores before and others behind the end of
+a thinking that was not opened, it is unreadable: an answer that the judge quotes may have written one of them. Then, for two scores:
 
     verdict   = [title] pair | [title] labelled labelled | labelled NEWLINE labelled | score NEWLINE score (no fractions) | json
     pair      = score separator score, or the same inside ( ) or [ ]
@@ -9,7 +11,7 @@ blank lines, code-fence lines, and marks of emphasis, headings, quotes and bulle
     labelled  = label number [:  =  -  is] score, the numbers (1 and 2, or A and B) in either order; a separator may follow
     label     = assistant, AI assistant, answer, response, model, score or rating, or two of them, or a bare 1, 2, A, B before a : or =
     title     = score, scores, rating, ratings or verdict and a colon, on the same line or on the line before
-    score     = a decimal number, as it is or with /10 or "out of 10"; at least 1, at most 10
+    score     = a decimal number, as it is or with /10 or "out of 10"; at least 0, at most 10
     json      = an array of two scores, or an object with both scores by label (score_1, assistant_2, a, …) or an array `scores`;
                 numbers may be texts; other keys are free
 Nothing else may stand on these lines but a final point. So these are unreadable: a verdict in words; "10/10" for two scores (one
@@ -25,11 +27,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-LOWEST, HIGHEST = 1.0, 10.0
+LOWEST, HIGHEST = 0.0, 10.0
+"""Judges are asked for 1 to 10, and give a 0 now and then; it counts as given, as in the published verdicts."""
 LONGEST_LINE = 200
 N_SHOWN = 60
 
-THINKING = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+TAG = r"(?:think|thinking|thought|reasoning)"
+THINKS = re.compile(rf"\s*(?:<{TAG}>|\[THINK\])", re.IGNORECASE)
+THOUGHT = re.compile(rf"</{TAG}>|\[/THINK\]", re.IGNORECASE)
 FENCE_LINE = re.compile(r"^(```|~~~)[A-Za-z]*$")
 DECORATION = re.compile(r"^\s*(?:[#>]+|[-+•](?=\s))\s*|[*`]")
 NUMBER = r"(?P<{0}>[-+]?\d+(?:\.\d+)?)(?:\s*/\s*10(?![\d.]*\d)|\s+out\s+of\s+10\b)?"
@@ -74,13 +79,24 @@ def read_scores(reply: str, n_scores: int) -> tuple[float, ...] | Unreadable:
         reply: The judge's text.
         n_scores: 2 for a comparison, 1 for a single answer.
     """
-    text = THINKING.sub("", reply, count=1) if THINKING.match(reply) else reply
+    before, *behind = THOUGHT.split(reply)
+    if THINKS.match(reply) and not behind:
+        return Unreadable("the reply is thinking alone, or breaks off inside it")
+    if len(behind) > 1:
+        return Unreadable("the reply ends its thinking more than once")
+    found = _first_scores(behind[0] if behind else reply, n_scores)
+    if behind and not THINKS.match(reply):
+        other = _first_scores(before, n_scores)
+        if not isinstance(other, Unreadable) and found != other:
+            return other if isinstance(found, Unreadable) else Unreadable("the reply has scores before and behind </think>")
+    return found
+
+
+def _first_scores(text: str, n_scores: int) -> tuple[float, ...] | Unreadable:
     lines = [line for line in (_bare(line) for line in text.splitlines()) if line and not FENCE_LINE.match(line)]
     lines = lines[1:] if lines and TITLE_LINE.fullmatch(lines[0]) else lines
     if not lines:
         return Unreadable("the reply is empty")
-    if "<think>" in lines[0]:
-        return Unreadable("the reply breaks off inside <think>")
     if lines[0].startswith("{") or (lines[0].startswith("[") and n_scores == 2):
         return _from_json("\n".join(lines), n_scores)
     if len(lines[0]) > LONGEST_LINE:
@@ -178,7 +194,7 @@ def _on_scale(texts: Iterable[str | None]) -> tuple[float, ...] | Unreadable:
     scores = tuple(float(text) for text in texts if text is not None)
     for score in scores:
         if not LOWEST <= score <= HIGHEST:
-            return Unreadable(f"{score:g} is off the scale of {LOWEST:g} to {HIGHEST:g}")
+            return Unreadable(f"{score:g} is off the scale of 1 to {HIGHEST:g}")
     return scores
 
 

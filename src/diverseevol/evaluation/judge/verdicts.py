@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...files import read_jsonl, remove, write_jsonl
-from ..api_client import Reply
+from ..api_client import FILTERED, Reply
 from .pairs import Judgement, Missing
 from .parse import Unreadable, read_scores
 from .request import Judge
@@ -39,9 +39,16 @@ def _verdict(judge: Judge, judgement: Judgement, replies: Sequence[Reply]) -> Ve
     read = [(reply, read_scores(reply.text, judge.template.n_answers)) for reply in replies]
     reply, scores = next(((reply, scores) for reply, scores in read if not isinstance(scores, Unreadable)), read[-1])
     if isinstance(scores, Unreadable):
-        is_cut = reply.finish == "length"  # above all models that think until no token is left for the verdict
-        return Verdict(judgement, reply, Unreadable(f"{scores.reason}; it was cut at the longest reply") if is_cut else scores)
+        return Verdict(judgement, reply, why_unreadable(reply, scores))
     return Verdict(judgement, reply, judgement.ours_first(scores))
+
+
+def why_unreadable(reply: Reply, found: Unreadable) -> Unreadable:
+    """The reason, and how the reply ended where that explains it."""
+    if reply.finish == FILTERED:
+        return Unreadable("the server's content filter refused it")
+    # Above all models that think until no token is left for the verdict.
+    return Unreadable(f"{found.reason}; it was cut at the longest reply") if reply.finish == "length" else found
 
 
 def write_verdicts(file: Path, verdicts: Iterable[Verdict], judge: Judge, ours: str, opponent: str | None) -> None:
