@@ -136,7 +136,7 @@ def test_parquet_has_the_columns_of_all_records(tmp_path):
         {"messages": CHAT[0]["messages"], "instruction": None, "input": None, "output": None, "skill": None},
         {"messages": None, **PLAIN[0]},
     ]
-    mixed = pool_of(tmp_path, [{**PLAIN[0], "skill": 1}, PLAIN[1]], "mixed.jsonl")
+    mixed = pool_of(tmp_path, [{**PLAIN[0], "skill": {"a": 1}}, {**PLAIN[1], "skill": "[1]"}], "mixed.jsonl")
     with pytest.raises(PoolError, match=r"do not fit one table"):
         export_rows(mixed, [0, 1], "parquet", tmp_path / "mixed.parquet")
     assert not (tmp_path / "mixed.parquet").exists()

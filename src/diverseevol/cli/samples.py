@@ -11,7 +11,6 @@ from rich.text import Text
 
 from ..config import RunConfig
 from ..files import read_jsonl
-from ..progress import SILENT
 
 
 def print_samples(config: RunConfig, n_samples: int) -> None:
@@ -20,12 +19,13 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
     from ..prepare import prepare
     from ..tokens import BORDER, describe
     from .run import quiet_libraries
+    from .watch import open_watch
 
     quiet_libraries()
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     console, has_borders = Console(), False
     with tempfile.TemporaryDirectory() as folder:
-        data = prepare(config.pool, config.prompt, tokenizer, Path(folder), config.seed, SILENT)
+        data = prepare(config.pool, config.prompt, tokenizer, Path(folder), config.seed, open_watch())
         _print_left_out(Path(folder) / "quarantine.jsonl", console)
         for note in data.pool.records.notes:
             console.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -77,7 +77,7 @@ class RowsConfig(Stage):
     tags: dict[str, str] = Field(default_factory=dict)
     """How your dialogues name things, in LLaMA-Factory's words: role_tag, content_tag, user_tag, assistant_tag, system_tag, …"""
     split: str = "train"
-    """Which split of a `datasets` folder or a Hub data set to read."""
+    """Which split of a Hub data set, of a `datasets` folder or of a folder of files to read."""
     max_rows: int | None = Field(default=None, ge=1)
     """At most so many rows, drawn by the seed."""
 

@@ -52,7 +52,8 @@ def _values(pool: Pool, names: Sequence[str], asked_by: str | None) -> dict[str,
     found: dict[str, list[Any]] = {name: [] for name in names}
     keys: dict[str, None] = {SOURCE: None}
     for row in range(len(pool) if names else 0):
-        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in pool.record_text(row)
+        text = pool.record_text(row)
+        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in text or "\\u" in text  # a key may be written with escapes
         record = pool.record(row) if is_parsed else {}
         keys.update(dict.fromkeys(record))
         for name, values in found.items():

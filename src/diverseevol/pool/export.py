@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -112,13 +113,39 @@ def _write_lines(lines: Sequence[str], out: Path) -> None:
 
 
 def _write_parquet(records: Sequence[Record], out: Path) -> None:
-    columns = list(dict.fromkeys(key for record in records for key in record))
+    """A table of the records, in plain columns where those hold exactly what the records say.
+
+    Arrow would give every object of a column the keys of all of them, with nulls that are trained on by whoever reads it. Columns
+    that need it are of `datasets`' type Json instead, which TRL, axolotl and our own reader decode.
+    """
+    names = list(dict.fromkeys(key for record in records for key in record))
+    columns = {name: [record.get(name) for record in records] for name in names}
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    table = _plain_table(columns, rows) or _json_table(columns, rows)
+    if table is None:
+        raise PoolError("the records do not fit one table. Export as records or messages to a .jsonl file.")
+    with replacing(out) as partial:
+        pq.write_table(table, partial)
+
+
+def _plain_table(columns: dict[str, list[Any]], rows: list[Record]) -> pa.Table | None:
     try:
-        table = pa.table({column: [record.get(column) for record in records] for column in columns})
-        with replacing(out) as partial:
-            pq.write_table(table, partial)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise PoolError(f"the records do not fit one table: {error}. Export as records or messages to a .jsonl file.") from None
+        table = pa.table(columns)
+        pq.write_table(table, pa.MockOutputStream())  # objects without keys are found to be none of Parquet's here
+    except (pa.ArrowException, OverflowError):
+        return None
+    return table if table.to_pylist() == rows else None
+
+
+def _json_table(columns: dict[str, list[Any]], rows: list[Record]) -> pa.Table | None:
+    import datasets
+
+    try:
+        data = datasets.Dataset.from_dict(columns, on_mixed_types="use_json")
+    except (pa.ArrowException, OverflowError):
+        return None
+    is_same = list(data) == rows
+    return data.with_format("arrow")[:].replace_schema_metadata(data.features.arrow_schema.metadata) if is_same else None
 
 
 def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record]) -> bool:

@@ -53,13 +53,13 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a file as UTF-8 text; bytes that are not UTF-8 become lone surrogates, a byte order mark is dropped.
+def open_text(path: Path, newline: str = "\n") -> Iterator[TextIO]:
+    """Open a file as UTF-8 text whose lines end as `newline` says; bytes that are not UTF-8 become lone surrogates, a byte order mark is dropped.
 
     Raises:
         PoolError: as `open_bytes`.
     """
-    with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
+    with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=newline) as text:
         yield text
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import PoolError, SourceNotFoundError
 from .row import Row
-from .tables import made_row
+from .tables import BATCH, table_rows
 
 
 def hub_rows(name: str, split: str) -> Iterator[Row]:
@@ -38,10 +38,9 @@ def hub_rows(name: str, split: str) -> Iterator[Row]:
     return _rows(data, name)
 
 
-def _rows(data: Iterable[Any], name: str) -> Iterator[Row]:
+def _rows(data: Any, name: str) -> Iterator[Row]:  # noqa: ANN401 - the package is loaded where it is needed
     try:
-        for number, record in enumerate(data):
-            yield made_row(dict(record), name, number)
+        yield from table_rows(data.with_format("arrow").iter(BATCH), name)
     except OSError as error:
         raise PoolError(f"reading {name!r} from the Hub broke off: {_said(error)}. Try again, or download it.") from None
 

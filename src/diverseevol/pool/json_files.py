@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,28 +18,34 @@ from .files_in import first_character, open_bytes, open_text
 from .json_stream import BROKEN_UTF8, array_rows, behind, checked_row
 from .layouts import recognise
 from .row import RecordDecoder, Row
+from .splits import TRAIN, check_split
 
 BOM = b"\xef\xbb\xbf"
 BETWEEN = re.compile(r"[ \t\r\n,:]*")
 
 
-def json_rows(path: Path, name: str, split: str | None = "train") -> Iterator[Row]:
+def json_rows(path: Path, name: str, split: str | None = TRAIN, own_split: str = "", needed: Sequence[str] = ()) -> Iterator[Row]:
     """Rows of a JSON file of any of the kinds above; empty files have none.
 
     Args:
         path: The file, packed or not.
         name: What the rows call their source.
         split: Which list of an object that holds several, {"train": […], "test": […]}; None: an object is a record, whatever it holds.
+        own_split: The split that the whole file is, where its name says so.
+        needed: Columns that make an object a record, whatever it holds; none: those of a known format.
 
     Raises:
-        PoolError: the file cannot be read or unpacked, breaks off, or holds records of several lines one after the other.
+        PoolError: the file cannot be read or unpacked, breaks off, or holds records of several lines one after the other; it
+            has no such split.
     """
     start = first_character(path)
+    if start == "{" and _is_one_object(path):
+        yield from _rows_in_object(path, name, split, own_split, needed)
+        return
+    check_split(name, split, [own_split])
     if start == "[":
         with open_text(path) as file:
             yield from array_rows(file, name)
-    elif start == "{" and _is_one_object(path):
-        yield from _rows_in_object(path, name, split)
     else:
         yield from _line_rows(path, name)
 
@@ -95,7 +101,7 @@ def _line_row(content: bytes, name: str, number: int, line: int, decoder: Record
     return Row(content.decode("utf-8", "replace").strip(), None, name, number, line, problem)
 
 
-def _rows_in_object(path: Path, name: str, split: str | None) -> Iterator[Row]:
+def _rows_in_object(path: Path, name: str, split: str | None, own_split: str, needed: Sequence[str]) -> Iterator[Row]:
     """The records of a list in the file's one object, or that object as the only record."""
     with open_text(path) as file:
         text = file.read().rstrip()
@@ -109,13 +115,16 @@ def _rows_in_object(path: Path, name: str, split: str | None) -> Iterator[Row]:
             f"{name} is neither a record a line nor one JSON value: {error}. "
             "Write each record on a line of its own (jq -c . does), or all of them in an array."
         ) from None
-    problem, lists = decoder.problem, {} if split is None or recognise(tuple(record)) else _lists_in(text, name)
+    problem = decoder.problem
+    is_record = record.keys() >= set(needed) if needed else recognise(tuple(record)) is not None
+    lists = {} if split is None or is_record else _lists_in(text, name)
     if len(lists) > 1 and split not in lists:
         raise PoolError(f"{name} holds several lists of records: {', '.join(lists)}. Set split to one of them.")
+    check_split(name, split, [*lists, own_split])
     if not lists:
         yield checked_row(Row(text.lstrip(), record, name, 0, 1, problem))
         return
-    place = lists.get(split or "", next(iter(lists.values())))
+    place = lists.get(str(split), next(iter(lists.values())))
     yield from array_rows(io.StringIO(text[place]), name, 1 + text.count("\n", 0, place.start))
 
 

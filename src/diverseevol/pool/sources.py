@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,15 +16,19 @@ from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError, SourceNotFoundError
 from ..files import hash_sampled
 from ..progress import SILENT, Watch
+from .csv_files import csv_rows
 from .files_in import first_character, kind_of
 from .json_files import json_rows
+from .layouts import fixed_layout
 from .row import Row
-from .tables import csv_rows, parquet_rows, saved_rows
+from .splits import TRAIN, check_split, split_named, splits_of
+from .tables import parquet_rows, saved_rows
 
 JSON_KINDS = (".json", ".jsonl", ".ndjson")
+N_LISTED = 5
 KINDS = (*JSON_KINDS, ".csv", ".tsv", ".parquet")
 # What lies beside data and is none: dataset_info.json is a description, in `datasets` as in LLaMA-Factory.
-BESIDE = re.compile(r"^[._]|^(readme|licen[sc]e|dataset_infos?|dataset_dict|state)\b", re.IGNORECASE)
+BESIDE = re.compile(r"_\w*|(readme|licen[sc]e)(\.(md|txt|rst))?|(dataset_infos?|dataset_dict|state)\.json", re.IGNORECASE)
 HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?$")
 
 
@@ -33,17 +37,17 @@ def read_source(source: SourceConfig, watch: Watch = SILENT) -> Iterator[Row]:
 
     Raises:
         SourceNotFoundError: there is no such path, and no reachable Hub id of that name.
-        PoolError: a file cannot be read, is cut off or broken, or is of a kind that is not known.
+        PoolError: a file cannot be read, is cut off or broken, or is of a kind that is not known; there is no such split.
     """
-    path = Path(source.path)
+    path, config = _place(source)
     if not path.exists():
         check_source(source)
         from .hub import hub_rows
 
         return hub_rows(source.path, source.split)
     if path.is_dir():
-        return _folder_rows(path, source, watch)
-    return _file_rows(path, source.path, source.split)
+        return _folder_rows(path, config, source, watch)
+    return _file_rows(path, source.path, source, split_named(Path(*path.parts[-2:])), watch)
 
 
 def check_source(source: SourceConfig) -> None:
@@ -52,7 +56,7 @@ def check_source(source: SourceConfig) -> None:
     Raises:
         SourceNotFoundError: it is neither.
     """
-    path = Path(source.path)
+    path, _ = _place(source)
     if path.exists() or (HUB_ID.match(source.path) and kind_of(path) not in KINDS):
         return
     folder = path.parent
@@ -65,43 +69,76 @@ def check_source(source: SourceConfig) -> None:
     )
 
 
-def _file_rows(path: Path, name: str, split: str) -> Iterator[Row]:
+def _place(source: SourceConfig) -> tuple[Path, str]:
+    """Where a source lies, and which configuration of its card is asked for behind a colon, as of a Hub id."""
+    path = Path(source.path)
+    name, _, config = source.path.rpartition(":")
+    if not path.exists() and name and Path(name).is_dir():
+        return Path(name), config
+    return path, ""
+
+
+def _file_rows(path: Path, name: str, source: SourceConfig, own_split: str, watch: Watch) -> Iterator[Row]:
     kind = kind_of(path)
+    if kind in JSON_KINDS or (kind not in KINDS and first_character(path) in ("{", "[")):
+        layout = fixed_layout(source)
+        return json_rows(path, name, source.split, own_split, layout.needed() if layout else ())
+    check_split(name, source.split, [own_split])
     if kind in (".csv", ".tsv"):
-        return csv_rows(path, name)
+        return csv_rows(path, name, watch)
     if kind == ".parquet":
         return parquet_rows(path, name)
-    if kind in JSON_KINDS or first_character(path) in ("{", "["):
-        return json_rows(path, name, split)
     raise PoolError(
         f"{name} is of no kind that is read: {', '.join(KINDS)}, also with .gz or .zst behind. Convert it, or rename it if only its name is another."
     )
 
 
-def _folder_rows(folder: Path, source: SourceConfig, watch: Watch) -> Iterator[Row]:
+def _folder_rows(folder: Path, config: str, source: SourceConfig, watch: Watch) -> Iterator[Row]:
     if (folder / "state.json").exists() or (folder / "dataset_dict.json").exists():
         yield from saved_rows(folder, source.path, source.split)
         return
-    files = _data_files(folder, watch)
+    splits = splits_of(folder, config, _data_files(folder, watch))
+    is_split = splits.keys() != {TRAIN}
+    if is_split and source.split not in splits:
+        known = ", ".join(f"{split} ({_listed(files, folder)})" for split, files in splits.items() if split)
+        raise PoolError(f"{folder} has no split {source.split!r}. It has: {known}. Set pool.split.")
+    files = splits[source.split if is_split else TRAIN]
+    others = "; ".join(
+        f"{split or 'of no split'}: {_listed(files, folder)}" for split, files in splits.items() if split != source.split
+    )
+    if others and is_split:
+        watch.note(f"{folder}: pool.split {source.split!r} is {_listed(files, folder)}; left out are {others}")
+    place = source.path.removesuffix(f":{config}" if config else "").rstrip("/")
     for file in files:
-        name = f"{source.path.rstrip('/')}/{file.relative_to(folder).as_posix()}"
-        yield from _file_rows(file, name, source.split)
+        own_split = source.split if is_split else TRAIN
+        yield from _file_rows(file, f"{place}/{file.relative_to(folder).as_posix()}", source, own_split, watch)
 
 
 def _data_files(folder: Path, watch: Watch) -> list[Path]:
-    everything = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [path for path in everything if not any(BESIDE.search(part) for part in path.relative_to(folder).parts)]
-    data = [path for path in files if kind_of(path) in KINDS]
-    others = [path.relative_to(folder).as_posix() for path in files if kind_of(path) not in KINDS]
+    data: list[Path] = []
+    others: list[Path] = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        *folders, name = file.relative_to(folder).parts
+        if BESIDE.fullmatch(name) or any(part.startswith(".") for part in (*folders, name)):
+            continue
+        # Tables of other tools keep their journals in folders such as _delta_log.
+        is_data = kind_of(file) in KINDS and not any(part.startswith("_") for part in folders)
+        (data if is_data else others).append(file)
     if not data:
-        found = f"It has {', '.join(others[:5])}. " if others else ""
+        found = f"It has {_listed(others, folder)}. " if others else ""
         raise PoolError(
             f"the folder {str(folder)!r} holds no data file. {found}Kinds that are read: {', '.join(KINDS)}, also with .gz or .zst."
         )
     if others:
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        watch.note(f"{folder}: left out {', '.join(others[:5])}{more}, which are of no kind that is read ({', '.join(KINDS)})")
+        watch.note(
+            f"{folder}: left out {_listed(others, folder)}, which are of no kind that is read ({', '.join(KINDS)}) or in a folder named _…"
+        )
     return data
+
+
+def _listed(files: Sequence[Path], folder: Path) -> str:
+    names = ", ".join(file.relative_to(folder).as_posix() for file in files[:N_LISTED])
+    return names + (f" and {len(files) - N_LISTED:,} more" if len(files) > N_LISTED else "")
 
 
 def fingerprint(config: PoolConfig) -> str:
@@ -118,7 +155,8 @@ def fingerprint(config: PoolConfig) -> str:
         check_source(source)
         said = source.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)  # a key of a later version changes nothing
         hashed.update(json.dumps(said, sort_keys=True).encode())
-        path = Path(source.path)
+        path, config_name = _place(source)
+        hashed.update(config_name.encode())
         if not path.exists():
             hashed.update(source.path.encode())
         for file in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file()):

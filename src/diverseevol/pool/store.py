@@ -251,10 +251,10 @@ class Pool:
 
     def line_with_id(self, row: int) -> str:
         """A row as a line of JSONL, its own record unchanged and "_id" behind; an "_id" that it had gives way."""
-        text, name = self.line(row), json.dumps(self.id(row))
-        if f'"{OWN_ID}"' in text:
-            return json.dumps({**self.record(row), OWN_ID: self.id(row)}, ensure_ascii=False) + "\n"
-        return f'{text[:-1].rstrip()}, "{OWN_ID}": {name}}}\n'
+        text, record, name = self.line(row), self.record(row), self.id(row)
+        if OWN_ID in record:
+            return json.dumps({**record, OWN_ID: name}, ensure_ascii=False) + "\n"
+        return f'{text[:-1].rstrip()}, "{OWN_ID}": {json.dumps(name)}}}\n'
 
     def rows_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """The rows of ids, in their order.

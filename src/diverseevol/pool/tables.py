@@ -1,17 +1,19 @@
-"""Rows of tables: CSV and TSV, Parquet, and folders that `datasets` saved. None is ever whole in memory.
+"""Rows of Arrow tables: Parquet, folders that `datasets` saved, data sets on the Hub. None is ever whole in memory.
 
-A table has no JSON text of its own, so each row's is made: values that JSON lacks become text (dates, decimals) or null
-(NaN). A CSV's cells are text, an empty one the empty text.
+A table has no JSON text of its own, so each row's is made. Dates, decimals, UUIDs and whatever else JSON lacks become text, bytes the text
+that they are in UTF-8 or else {"base64": …}, NaN null; a value that Python cannot hold says why in its place, {"unreadable": …}. Neither
+object is ever taken for a text. Columns of `datasets`' type Json and maps with text as keys are the objects that they stand for.
+
+Arrow gives every object of a column the keys of all of them, null where a row had none: such nulls, which nobody wrote, are left
+out inside objects. A null that somebody did write cannot be told from them.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
-from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time
-from decimal import Decimal
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, time
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,71 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import PoolError
-from .files_in import open_text
-from .json_stream import BROKEN_UTF8
 from .row import Row
+from .splits import check_split
 
 BATCH = 1024
-
-
-def csv_rows(path: Path, name: str) -> Iterator[Row]:
-    """Rows of a CSV or TSV with a header; a row that does not fit the header is a bad one.
-
-    Raises:
-        PoolError: the file cannot be read, has no usable header, or ends inside quotes.
-    """
-    # Long instructions exceed the csv module's default of 131,072 characters a cell.
-    csv.field_size_limit(sys.maxsize)
-    with open_text(path) as file:
-        first = file.readline()
-        # Spreadsheets of half the world write semicolons, and some write tabs.
-        delimiter = max(",;\t", key=first.count)
-        reader = csv.reader(chain([first], file), delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, [])
-        except csv.Error as error:
-            raise PoolError(f"{name} has no readable header line: {error}.") from None
-        _check_header(header, name)
-        yield from _csv_body(reader, header, name)
-
-
-def _csv_body(reader: Any, header: list[str], name: str) -> Iterator[Row]:  # noqa: ANN401 - the csv module's reader has no public type
-    number = 0
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            if "unexpected end" in str(error):
-                raise PoolError(
-                    f"{name} ends inside quotes: nothing closes what the row at line {line} opens. Repair it there."
-                ) from None
-            yield Row("", None, name, number, line, f"not CSV: {error}")
-            number += 1
-            continue
-        if cells is None:
-            return
-        if cells:
-            yield _csv_row(cells, header, name, number, line)
-            number += 1
-
-
-def _csv_row(cells: list[str], header: list[str], name: str, number: int, line: int) -> Row:
-    if len(cells) != len(header):
-        return Row(",".join(cells), None, name, number, line, f"{len(cells)} cells under a header of {len(header)}")
-    record = dict(zip(header, cells, strict=True))
-    row = made_row(record, name, number, line)
-    try:
-        row.text.encode("utf-8")
-    except UnicodeEncodeError:
-        return row._replace(record=None, problem=BROKEN_UTF8)
-    return row
-
-
-def _check_header(header: list[str], name: str) -> None:
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise PoolError(f"{name}: the header names {', '.join(map(repr, twice))} twice. Give each column a name of its own.")
+Read = Callable[[Any], Any]
 
 
 def parquet_rows(path: Path, name: str) -> Iterator[Row]:
@@ -95,7 +37,7 @@ def parquet_rows(path: Path, name: str) -> Iterator[Row]:
     """
     try:
         with pq.ParquetFile(path) as file:
-            yield from _batches(file.iter_batches(BATCH), name)
+            yield from table_rows(file.iter_batches(BATCH), name)
     except pa.ArrowException as error:
         raise PoolError(f"{name} is not a whole Parquet file: {error}. Copy or write it again.") from None
     except OSError as error:
@@ -118,11 +60,14 @@ def saved_rows(folder: Path, name: str, split: str) -> Iterator[Row]:
         if split not in data:
             raise PoolError(f"{name} has no split {split!r}. Set split to one of: {', '.join(data)}.")
         data = data[split]
-    return _batches(data.with_format("arrow").iter(BATCH), name)
+    else:
+        check_split(name, split, [str(data.split or "")])
+    return table_rows(data.with_format("arrow").iter(BATCH), name)
 
 
-def _batches(batches: Iterable[pa.RecordBatch | pa.Table], name: str) -> Iterator[Row]:
-    records = chain.from_iterable(batch.to_pylist() for batch in batches)
+def table_rows(tables: Iterable[pa.RecordBatch | pa.Table], name: str) -> Iterator[Row]:
+    """The rows of the parts of a table."""
+    records = chain.from_iterable(map(_records, tables))
     return (made_row(record, name, number) for number, record in enumerate(records))
 
 
@@ -132,15 +77,73 @@ def made_row(record: dict[str, Any], name: str, number: int, line: int | None = 
         text = json.dumps(record, ensure_ascii=False, default=_in_json)
         said = json.loads(text, parse_constant=lambda _: None)
         return Row(json.dumps(said, ensure_ascii=False), said, name, number, line)
-    except TypeError as error:
-        return Row(str(record), None, name, number, line, str(error))
     except RecursionError:
         return Row("", None, name, number, line, "nested too deeply")
 
 
-def _in_json(value: Any) -> str:  # noqa: ANN401 - any value of a table
-    if isinstance(value, (datetime, date, time)):
+def _records(table: pa.RecordBatch | pa.Table) -> Iterator[dict[str, Any]]:
+    columns = [_values(column) for column in table.columns]
+    return (dict(zip(table.schema.names, values, strict=True)) for values in zip(*columns, strict=True))
+
+
+def _values(column: pa.Array | pa.ChunkedArray) -> Iterable[Any]:
+    read = _reader(column.type)
+    try:
+        values = column.to_pylist()
+    except UNREADABLE:
+        values = [_value(scalar) for scalar in column]
+    return values if read is None else [value if value is None else read(value) for value in values]
+
+
+# Years beyond 9999, time zones of no name, text that is not UTF-8.
+UNREADABLE = (ValueError, ArithmeticError, LookupError)
+
+
+def _value(scalar: pa.Scalar) -> Any:  # noqa: ANN401 - any value of a table
+    try:
+        return scalar.as_py()
+    except UNREADABLE as error:
+        return {"unreadable": str(error)}
+
+
+def _reader(kind: pa.DataType) -> Read | None:
+    """What is done to the values of a type that are not null; None where they stay as they are."""
+    if isinstance(kind, pa.JsonType):
+        return _from_json_text
+    if pa.types.is_struct(kind):
+        inner = {field.name: _reader(field.type) for field in kind}
+        return lambda value: {key: _read(item, inner.get(key)) for key, item in value.items() if item is not None}
+    if pa.types.is_map(kind):
+        read_key, read_item = _reader(kind.key_type), _reader(kind.item_type)
+        is_object = pa.types.is_string(kind.key_type) or pa.types.is_large_string(kind.key_type)
+        made: Callable[[Any], Any] = dict if is_object else list
+        return lambda value: made((_read(key, read_key), _read(item, read_item)) for key, item in value)
+    if isinstance(kind, LISTS):
+        read = _reader(kind.value_type)
+        return None if read is None else lambda value: [_read(item, read) for item in value]
+    return _reader(kind.value_type) if pa.types.is_dictionary(kind) else None
+
+
+LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
+
+
+def _read(value: Any, read: Read | None) -> Any:  # noqa: ANN401 - any value of a table
+    return value if value is None or read is None else read(value)
+
+
+def _from_json_text(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _in_json(value: Any) -> Any:  # noqa: ANN401 - any value of a table
+    if isinstance(value, (date, time)):
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(f"holds a {type(value).__name__}, which JSON cannot write")
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"base64": b64encode(value).decode()}
+    return str(value)

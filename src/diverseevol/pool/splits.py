@@ -1,0 +1,130 @@
+"""Which files of a folder are a split's, by the Hub's rules: as the data set's card says, else as files and folders are called.
+
+Source: https://huggingface.co/docs/hub/datasets-file-names-and-splits and datasets-manual-configuration. Where we differ: case does
+not matter, and a file whose name says no split is of train unless another file or folder is called train and nothing more.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import PoolError
+
+TRAIN, NONE = "train", ""
+NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
+NAMES |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
+WORD = re.compile(rf"(?:^|(?<=[-._ 0-9]))({'|'.join(NAMES)})(?=[-._ 0-9]|$)", re.IGNORECASE)
+ONLY_TRAIN = re.compile(r"train(ing)?([-._ ]?(\d+|of))*", re.IGNORECASE)
+SHARD = re.compile(r"(\w+(?:\.\w+)*)-\d{5}-of-\d{5}")
+FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", re.DOTALL)
+
+Splits = dict[str, list[Path]]
+
+
+def split_named(file: Path) -> str:
+    """The split that a path's folders or its name say, the innermost folder first; empty where they say none."""
+    if file.parent.name == "data" and (shard := SHARD.match(file.name)):
+        return shard[1]
+    parts = (*reversed(file.parent.parts), file.name)
+    return next((NAMES[word[1].lower()] for part in parts if (word := WORD.search(part))), NONE)
+
+
+def splits_of(folder: Path, config: str, files: Sequence[Path]) -> Splits:
+    """The files of each split of a folder; under the empty name those of none.
+
+    Args:
+        folder: A data set as on the Hub, or any folder of files.
+        config: Which configuration of its card; empty: the default one.
+        files: Its data files.
+
+    Raises:
+        PoolError: the card has no such configuration, or several and no default.
+    """
+    said = _said_by_card(folder, config)
+    data_dir = posixpath.normpath(str(said.get("data_dir") or "."))
+    if "data_files" not in said:
+        splits = _by_name([file for file in files if file.is_relative_to(folder / data_dir)], folder / data_dir)
+        if outside := [file for file in files if not file.is_relative_to(folder / data_dir)]:
+            splits[NONE] = [*splits.get(NONE, []), *outside]
+        return splits
+    patterns = _patterns(said["data_files"], data_dir)
+    splits = defaultdict(list)
+    for file in files:
+        path = file.relative_to(folder)
+        places = [place.as_posix() for place in (path, *path.parents)]  # a pattern may name a whole folder
+        found = [split for split, pattern in patterns.items() if any(map(pattern.fullmatch, places))]
+        for split in found or [NONE]:
+            splits[split].append(file)
+    return splits if splits.keys() - {NONE} else _by_name(files, folder)
+
+
+def check_split(name: str, split: str | None, known: Sequence[str]) -> None:
+    """Refuse a split that is not there; train, the default, is what has no splits.
+
+    Raises:
+        PoolError: naming those that are.
+    """
+    if split not in (None, TRAIN, *known):
+        raise PoolError(f"{name} has no split {split!r}. It has: {', '.join(filter(None, known)) or TRAIN}. Correct pool.split.")
+
+
+def _by_name(files: Iterable[Path], folder: Path) -> Splits:
+    # The folder's own name tells whether its files are shards in data/, but not their split.
+    named = {file: split_named(Path(folder.name if folder.name == "data" else "", file.relative_to(folder))) for file in files}
+    is_told = any(ONLY_TRAIN.fullmatch(part) for file in named for part in _stems(file.relative_to(folder)))
+    splits: dict[str, list[Path]] = defaultdict(list)
+    for file, split in named.items():
+        splits[split or (NONE if is_told else TRAIN)].append(file)
+    return splits
+
+
+def _stems(file: Path) -> tuple[str, ...]:
+    return (*file.parent.parts, file.name.partition(".")[0])
+
+
+def _said_by_card(folder: Path, config: str) -> dict[str, Any]:
+    """What the card says of a configuration; nothing where it names none."""
+    card = folder / "README.md"
+    text = FRONT_MATTER.match(card.read_text("utf-8", errors="replace")) if card.is_file() else None
+    try:
+        said = yaml.safe_load(text[1]) if text else None
+    except yaml.YAMLError:
+        said = None
+    listed = said.get("configs") if isinstance(said, dict) else None
+    configs = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    names = [str(item.get("config_name", "default")) for item in configs]
+    if config and config not in names:
+        raise PoolError(
+            f"{folder} has no configuration {config!r}: its card names {', '.join(names) or 'none'}. Correct pool.path."
+        )
+    if not configs:
+        return {}
+    default = [name for name, item in zip(names, configs, strict=True) if item.get("default")] or ["default"]
+    wanted = config or (names[0] if len(names) == 1 else default[0])
+    if wanted not in names:
+        raise PoolError(f"{folder} has several configurations: {', '.join(names)}. Name one: {folder}:{names[0]}.")
+    return configs[names.index(wanted)]
+
+
+def _patterns(said: Any, data_dir: str) -> dict[str, re.Pattern[str]]:  # noqa: ANN401 - any YAML value
+    """What the paths of each split match; said as a pattern, a list of them (train), [{split, path}], or {split: path}."""
+    if isinstance(said, list) and all(isinstance(item, dict) for item in said):
+        said = {item.get("split"): item.get("path") for item in said}
+    by_split = said if isinstance(said, dict) else {TRAIN: said}
+    lists = {str(split): found if isinstance(found, list) else [found] for split, found in by_split.items()}
+    paths = {split: [posixpath.normpath(posixpath.join(data_dir, str(item))) for item in found] for split, found in lists.items()}
+    return {split: re.compile("|".join(map(_regex, found))) for split, found in paths.items()}
+
+
+def _regex(pattern: str) -> str:
+    """A pattern of paths as a regular expression: `*` stays in a folder, `**` does not."""
+    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    pieces = re.split(r"(\*\*/?|\*|\?|\[[^][]+\])", pattern)
+    return "".join(special.get(piece) or (piece if at % 2 else re.escape(piece)) for at, piece in enumerate(pieces))
