@@ -44,7 +44,7 @@ FAULTS = [
         "tests/evaluation/test_api_client.py",
     ),
     Fault("evaluation/api_client.py", "max_retries=0", "max_retries=1", "tests/evaluation/test_api_client.py"),
-    Fault("evaluation/judge/asking.py", "self.n_failed_in_a_row = 0\n", "pass\n", "tests/evaluation/judge/test_asking.py"),
+    Fault("evaluation/judge/asking.py", "self.n_in_vain = 0\n", "pass\n", "tests/evaluation/judge/test_asking.py"),
     Fault("evaluation/judge/asking.py", "used = most\n", "used = Tokens()\n", "tests/evaluation/judge/test_asking.py"),
     Fault(
         "evaluation/api_patience.py",

@@ -57,7 +57,7 @@ FAULTS = [
     Fault("evaluation/verdict_layouts.py", " and number != UNREADABLE", "", "tests/evaluation/test_verdict_files.py"),
     Fault(
         "evaluation/verdict_files.py",
-        "not scale[0] <= score <= scale[1]",
+        "not min(scale[0], 0) <= score <= scale[1]",
         "not score <= scale[1]",
         "tests/evaluation/test_verdict_files.py",
     ),

@@ -197,6 +197,11 @@ def test_wins_and_losses_are_points(tmp_path):
     assert verdicts.problems[0].detail == "line 4: winner is None"
 
 
+def test_a_questions_record_is_the_first_that_counts(tmp_path):
+    verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, None, 3), ("a", 1, 8, 10), ("b", 0, None, 3)]))
+    assert [record["order"] for record in verdicts.records] == [1, 0]
+
+
 def test_single_answers(tmp_path):
     verdicts = read_verdicts(made.single(tmp_path / "v.jsonl", [(1, 8), (2, 11), (3, "7.5")], answer="ab"))
     assert (verdicts.opponent, verdicts.orders) == (None, (0,))
