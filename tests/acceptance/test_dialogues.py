@@ -39,12 +39,12 @@ def calls(*names, ids=True):
     return {
         "role": "assistant",
         "content": "",
-        "tool_calls": [{**c, "id": f"call{n:05d}"} if ids else c for n, c in enumerate(made)],
+        "tool_calls": [{**c, "id": f"kept{n:05d}"} if ids else c for n, c in enumerate(made)],
     }
 
 
 def result(text, number=None, name=None):
-    own = {"tool_call_id": None if number is None else f"call{number:05d}", "name": name}
+    own = {"tool_call_id": None if number is None else f"kept{number:05d}", "name": name}
     return {"role": "tool", "content": text, **{key: value for key, value in own.items() if value is not None}}
 
 
@@ -58,12 +58,12 @@ def masked(text):
     [
         (
             [calls("price", "stock"), result("80", 1, "stock"), result("2", 0, "price")],
-            ["call00000/price: 2", "call00001/stock: 80"],
+            ["kept00000/price: 2", "kept00001/stock: 80"],
         ),
-        ([calls("price", "stock"), result("80", None, "stock"), result("2")], ["call00000/price: 2", "call00001/stock: 80"]),
+        ([calls("price", "stock"), result("80", None, "stock"), result("2")], ["kept00000/price: 2", "kept00001/stock: 80"]),
         ([calls("price", "stock", ids=False), result("2"), result("80")], ["call00000/price: 2", "call00001/stock: 80"]),
-        ([calls("price", "stock"), result("2", 0), A, result("80", 1)], ["call00000/price: 2", "call00001/stock: 80"]),
-        ([calls("price"), result("2", 0), A, U, calls("stock"), result("80", 0)], ["call00000/price: 2", "call00000/stock: 80"]),
+        ([calls("price", "stock"), result("2", 0), A, result("80", 1)], ["kept00000/price: 2", "kept00001/stock: 80"]),
+        ([calls("price"), result("2", 0), A, U, calls("stock"), result("80", 0)], ["kept00000/price: 2", "kept00000/stock: 80"]),
     ],
     ids=["other order", "by name", "by place", "an earlier turn's call", "ids used again"],
 )
@@ -95,8 +95,9 @@ def test_exports_keep_the_ids_or_refuse(model, tmp_path, form, shown):
     records = json.loads(file.read_text()) if file.suffix == ".json" else read_jsonl(file)
     words = ("pool.columns={messages: conversations}", "pool.format=sharegpt") if form in ("sharegpt", "llamafactory") else ()
     before, after = must(shown(*rows)).out, must(shown(*records[: len(rows)], words=words)).out
-    contents = [[line for line in text.split("\n") if "call0" in line] for text in (before, after)]
+    contents = [[line for line in text.split("\n") if "kept0" in line] for text in (before, after)]
     assert contents[0] == contents[1] != []
+    assert any("kept00000/price: 2" in line for line in contents[0])
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_an_answer_that_is_switched_off_is_read_and_not_trained_on(shown, key, v
     parts = [{"type": "text", "text": "A lie, ", key: value}, {"type": "text", "text": "and another.", key: value}]
     for turn in ({"role": "assistant", "content": "A lie, and another.", key: value}, {"role": "assistant", "content": parts}):
         text = must(shown({"messages": [U, turn, U, A]})).out
-        assert "A lie, and another." in text and "⟦Done.<|im_end|>" in text
+        assert "A lie, and another." in text and "⟦A lie" not in text and "⟦Done.<|im_end|>" in text
 
 
 REFUSED = {
@@ -143,7 +144,7 @@ def test_what_cannot_be_followed_puts_the_row_aside_with_the_reason(shown):
     rows += [{"messages": [U, A], "train": False}, {"messages": [U, A], "images": ["x.png"]}]
     reasons = [reason for _, reason in REFUSED.values()]
     reasons += [
-        "answers the call 'call00007', and no call before it has that id",
+        "answers the call 'kept00007', and no call before it has that id",
         "train False switches the row off",
         "it has images",
     ]
