@@ -29,6 +29,7 @@ says what was asked, what was found and what to do, in one or two lines; the com
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -136,3 +137,18 @@ class RunLockedError(RunFolderError):
 
 class RunChangedError(RunFolderError):
     """The configuration, the pool or the model differs from the one the run was started with."""
+
+
+REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    re.error,
+)
+"""What libraries raise over a value or a file that they do not take."""

@@ -63,6 +63,7 @@ def tune_target(stages: Stages) -> None:
             stages.watch,
             trust,
             stages.tracking.log_final,
+            config.prompt.max_length,
         )
         cost = fitted.cost
         dist.on_main(lambda: remove(checkpoints_dir))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from .errors import ModelError
+from .errors import REFUSALS, DiverseEvolError, ModelError
 from .files import hash_sampled, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 FILE_OF_STOPS = "generation_config.json"
@@ -80,6 +81,8 @@ def load_model(
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
+    if is_trainable:
+        _make_savable(model.generation_config)
     return model.to(device())
 
 
@@ -105,6 +108,22 @@ def name_stops(folder: Path, stops: Collection[int]) -> None:
         write_json(own, {**config, "eos_token_id": [*new, *known]})
 
 
+def _make_savable(config: GenerationConfig) -> None:
+    """Mend a published generation configuration that transformers reads but would not write again, as its own messages say.
+
+    Sampling values without `do_sample` (Vicuna's and Llama 2's) mean to sample; what has no effect otherwise is left out.
+    """
+    try:
+        config.validate(strict=True)
+    except ValueError as error:
+        sampling = "`do_sample` is not set to `True`"
+        for name, words in re.findall(r"^- `(\w+)`: (.*)", str(error), re.MULTILINE):
+            if sampling in words:
+                config.do_sample = True
+            else:
+                setattr(config, name, None)
+
+
 @contextmanager
 def loading(what: str, name: str) -> Iterator[None]:
     """Load something of a model folder or Hub id: whatever the libraries raise becomes one error that says what to do.
@@ -114,10 +133,10 @@ def loading(what: str, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except ModelError:
+    except DiverseEvolError:
         raise
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, SafetensorError) as error:
-        advice = _advice(_base_of(name, adapter_config(name)), error)
+    except (*REFUSALS, SafetensorError) as error:
+        advice = _advice(what, _base_of(name, adapter_config(name)), error)
         raise ModelError(f"cannot load {what} {name!r}: {_first_line(error)} {_where(name)}{advice}") from error
 
 
@@ -132,10 +151,15 @@ def _check_whole(name: str, report: dict[str, Any]) -> None:
             )
 
 
-def _advice(name: str, error: Exception) -> str:
+def _advice(what: str, name: str, error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return " Set trust_remote_code=true if you have read its code and trust it."
     folder = Path(name)
+    if what.startswith("the tokenizer") and folder.is_dir() and not (folder / "tokenizer.json").is_file():
+        return (
+            " It has no tokenizer.json, which is read here: where it has other files (tokenizer.model, vocab.txt), load them once with "
+            "AutoTokenizer, with sentencepiece or tiktoken installed, and save_pretrained(…) into the folder."
+        )
     if folder.is_dir() and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
         return " Pickled weights are not loaded: convert them with model.save_pretrained(…) where you trust them."
     return ""

@@ -137,9 +137,11 @@ def check_trainable(config: RunConfig, run: RunFolder) -> None:
             "train.method is qlora, which needs the package bitsandbytes; it is not installed. "
             "Install it: pip install 'diverseevol[qlora]', or set train.method=lora."
         )
-    from .train.sft import sft_config
+    from .train.keys import lora_config, sft_config
 
     sft_config(config.train, run.checkpoints_dir(0), config.seed)
+    if config.train.method != "full":
+        lora_config(config.train)
 
 
 def rows_apart(

@@ -37,7 +37,6 @@ from .tracking import Tracking
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-
 CANDIDATES = 1
 """Tells the generator of a round's candidates from that of its picks."""
 
@@ -259,7 +258,7 @@ class Stages:
             folders, seed = (run.model_dir(index), run.checkpoints_dir(index)), training_seed(config.seed, index)
             on_log, trust = partial(self.tracking.log_training, index), config.trust_remote_code
             given = (self.data.tokens, self.tokenizer, config.train)
-            fitted = fit(start, subset, *given, *folders, seed, self.watch, trust, on_log)
+            fitted = fit(start, subset, *given, *folders, seed, self.watch, trust, on_log, config.prompt.max_length)
             cost, tuned.in_memory = fitted.cost, fitted.model
         self._name_stops(index)
         run.add_metrics(index, {"stages": {"train": cost.as_dict()}})

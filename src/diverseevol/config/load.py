@@ -46,13 +46,14 @@ def load_config(
     """
     given = read_yaml(Path(expanded(str(file)))) if file is not None else {}
     name = preset or given.pop("preset", None) or "paper"
+    is_whole = "fingerprint" in given  # a run folder's own config.yaml: no preset says more
     for key in ("preset", "versions", "fingerprint"):  # the last two: a run folder's own config.yaml is a config, too
         given.pop(key, None)
     if name not in PRESETS:
         raise ConfigError(f"no preset is called {name!r}. Known: {', '.join(PRESETS)}.")
     if isinstance(given.get("pool"), str):
         given["pool"] = {"path": given["pool"]}  # a path alone does not undo what the preset says of the pool
-    values = merge({"n_new": 100, **(defaults or {})}, merge(deepcopy(PRESETS[name]), given))
+    values = merge({"n_new": 100, **(defaults or {})}, merge({} if is_whole else deepcopy(PRESETS[name]), given))
     for key, value in [*(options or {}).items(), *map(_key_and_value, overrides)]:
         key = "pool.path" if key == "pool" and isinstance(value, str) else key
         put(values, key, value)

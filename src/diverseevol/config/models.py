@@ -24,7 +24,7 @@ from pydantic import (
 
 from ..files import expanded
 from .schedule import round_sizes
-from .train_keys import OWN_SFT_KEYS, TRACKERS, check_value, lora_keys, nearest, sft_keys, tidy
+from .train_keys import TRACKERS, check_lora_key, check_sft_key, nearest, sft_keys, tidy
 
 PathText = Annotated[str, AfterValidator(expanded)]
 """A file, a folder or a Hub id; `~` and environment variables in it are expanded."""
@@ -217,18 +217,13 @@ class TrainConfig(Stage):
     @model_validator(mode="after")
     def _known_keys(self) -> TrainConfig:
         known = sft_keys()
-        for key in self.sft:
-            if key in OWN_SFT_KEYS:
-                why = "kept out of configs" if key == "hub_token" else "set by the run itself"
-                raise ValueError(f"train.{key} is {why}. {OWN_SFT_KEYS[key]}")
+        for key, value in self.sft.items():
             if known and key not in known:
                 hint = nearest(key, set(known) | set(TrainConfig.model_fields))
                 raise ValueError(f"unknown key train.{key}: neither ours nor one of SFTConfig's. {hint}See `diverseevol init`.")
-            check_value("train", key, self.sft[key], known)
+            check_sft_key(key, value)
         for key, value in self.lora.items():
-            if lora_keys() and key not in lora_keys():
-                raise ValueError(f"unknown key train.lora.{key}: LoraConfig has none such. {nearest(key, lora_keys())}".strip())
-            check_value("train.lora", key, value, lora_keys())
+            check_lora_key(key, value)
         if self.command and ("{data}" not in self.command or "{out}" not in self.command):
             raise ValueError(f"train.command must contain {{data}} and {{out}}, found {self.command!r}")
         return self

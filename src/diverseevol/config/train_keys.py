@@ -11,6 +11,7 @@ import ast
 import importlib.util
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -61,19 +62,79 @@ OTHER_NAMES = {
     "dropout": "lora_dropout",
 }
 """What other trainers call some of them."""
+_HELD_OUT = "Held-out rows are measured after every round: set pool.holdout or heldout.path."
+_BEST = "Set keep: best, with pool.holdout or heldout.path."
+_TOKENS = "The rows come tokenised, and the answers alone are trained on: `prompt` says how."
+_TOKENIZER = "Set it in the model's own tokenizer_config.json."
+_EXPORT = "Use `diverseevol export` or huggingface_hub on the finished model."
+_RESUME = "A killed run resumes by itself."
 OWN_SFT_KEYS = {
     "output_dir": "The round's folder is used.",
     "seed": "Set `seed` of the run.",
     "data_seed": "Set `seed` of the run.",
+    "local_rank": "The launcher says it.",
+    "trust_remote_code": "Set `trust_remote_code` of the run.",
     "max_length": "Set `prompt.max_length`.",
-    "dataset_kwargs": "The rows come tokenised.",
-    "resume_from_checkpoint": "A killed run resumes by itself.",
+    "truncation_mode": "Set `prompt.max_length`; longer rows are cut at the right.",
+    "dataset_*": _TOKENS,
+    "completion_only_loss": _TOKENS,
+    "assistant_only_loss": _TOKENS,
+    "label_names": _TOKENS,
+    "shuffle_dataset": "The rows are shuffled anew each epoch.",
+    "chat_template_path": "Put the template into the model's own folder.",
+    "eos_token": _TOKENIZER,
+    "pad_token": _TOKENIZER,
+    "resume_from_checkpoint": _RESUME,
+    "ignore_data_skip": _RESUME,
+    "save_only_model": _RESUME,
+    "restore_callback_states_from_checkpoint": _RESUME,
+    "enable_jit_checkpoint": _RESUME,
     "hub_token": "Log in with `hf auth login` or set HF_TOKEN: what stands in a config is written into the run folder.",
-    "push_to_hub": "Use `diverseevol export` or huggingface_hub on the finished model.",
-    "eval_strategy": "Held-out rows are measured after every round: set pool.holdout or heldout.path.",
-    "load_best_model_at_end": "Set keep: best, with pool.holdout or heldout.path.",
+    "push_to_hub": _EXPORT,
+    "hub_*": _EXPORT,
+    "load_best_model_at_end": _BEST,
+    "metric_for_best_model": _BEST,
+    "greater_is_better": _BEST,
+    "do_eval": _HELD_OUT,
+    "do_predict": _HELD_OUT,
+    "eval_*": _HELD_OUT,
+    "*_eval_*": _HELD_OUT,
+    "*_full_eval": _HELD_OUT,
+    "prediction_loss_only": _HELD_OUT,
+    "include_for_metrics": _HELD_OUT,
 }
-"""Keys of SFTConfig that a config may not set, and what to set or do instead."""
+"""Keys of SFTConfig that mean nothing here, first match first, and what to set or do instead."""
+OWN_LORA_KEYS: dict[str, tuple[object, str]] = {
+    "task_type": ("CAUSAL_LM", "The model is a causal language model."),
+    "peft_type": ("LORA", "Other adapters need a trainer of your own: train.command."),
+    "inference_mode": (False, "The adapter is trained."),
+    "base_model_name_or_path": (None, "Set `model`."),
+    "revision": (None, "Set `model` to a folder with that revision."),
+    "auto_mapping": (None, "PEFT fills it in."),
+    "peft_version": (None, "PEFT fills it in."),
+}
+"""Keys of LoraConfig that the run or PEFT sets, with the only value that they may have, and what to do instead."""
+OWN_LORA_KEYS |= dict.fromkeys(
+    ("loftq_config", "eva_config", "corda_config", "lora_ga_config", "arrow_config"),
+    (None, "It is for adapters that begin from a pass over data, or from other adapters, which the run has none of."),
+)
+OWN_LORA_KEYS |= dict.fromkeys(
+    ("megatron_config", "megatron_core", "runtime_config", "use_qalora", "qalora_group_size"),
+    (False, "It has no effect on the models that are tuned here."),
+)
+_PLAIN_INITS = (None, True, False, "gaussian", "orthogonal")
+"""Ways to begin an adapter that need no pass over data and leave the base's weights as they are."""
+OWN_MODEL_KEYS = {
+    "trust_remote_code": "Set `trust_remote_code` of the run.",
+    "use_safetensors": "Weights are read from safetensors alone.",
+    "quantization_config": "Set train.method: qlora.",
+    "load_in_4bit": "Set train.method: qlora.",
+    "load_in_8bit": "Set train.method: qlora.",
+    "revision": "Set `model` to a folder with that revision.",
+    "subfolder": "Set `model` to that folder.",
+    "device_map": "Each process tunes on its own device.",
+}
+"""Keys of train.model_init_kwargs that the run sets, and what to do instead."""
 TRACKERS = ("tensorboard", "wandb", "trackio")
 """The trackers that the run serves itself, one run for all rounds (tracking/); `report_to` may name others, which the Trainer serves."""
 
@@ -98,7 +159,40 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f"Did you mean {close[0]!r}? " if close else ""
 
 
-def check_value(section: str, key: str, value: object, known: Mapping[str, str]) -> None:
+def check_sft_key(key: str, value: object) -> None:
+    """Check one key of `train:` that is passed to SFTConfig, by its name and plain type.
+
+    Raises:
+        ValueError: the run sets it itself, or its value is of another type; says what would be right.
+    """
+    known = sft_keys()
+    is_off = value is None or value == "no" or (value is False and known.get(key) == "bool")
+    reason = next((reason for name, reason in OWN_SFT_KEYS.items() if fnmatchcase(key, name)), None)
+    if reason and not is_off:
+        raise ValueError(f"train.{key} is {'kept out of configs' if key == 'hub_token' else 'set by the run itself'}. {reason}")
+    _check_value("train", key, value, known)
+    if key == "model_init_kwargs" and isinstance(value, Mapping):
+        for name in value:
+            if name in OWN_MODEL_KEYS:
+                raise ValueError(f"train.model_init_kwargs.{name} is set by the run itself. {OWN_MODEL_KEYS[name]}")
+
+
+def check_lora_key(key: str, value: object) -> None:
+    """The same of one key of `train.lora`."""
+    if lora_keys() and key not in lora_keys():
+        raise ValueError(f"unknown key train.lora.{key}: LoraConfig has none such. {nearest(key, lora_keys())}".strip())
+    only, reason = OWN_LORA_KEYS.get(key, (value, ""))
+    if value not in (None, only):
+        raise ValueError(f"train.lora.{key} is set by the run itself. {reason}")
+    _check_value("train.lora", key, value, lora_keys())
+    if key == "init_lora_weights" and value not in _PLAIN_INITS:
+        raise ValueError(
+            f"train.lora.init_lora_weights is {value!r}, which changes the base's own weights or needs a pass over data first, so the "
+            "adapter alone would not be the tuned model. Use true, gaussian or orthogonal, or leave it out"
+        )
+
+
+def _check_value(section: str, key: str, value: object, known: Mapping[str, str]) -> None:
     """Check a value against its key's annotation, where that names numbers and true or false alone.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import RunConfig, TrainConfig
 from ..embed.encoder import find_decoder
 from ..embed.report import n_heads, n_outside_tables
+from ..errors import REFUSALS
 from ..models import adapter_config, empty_model, n_computing
 from .facts import ModelShape
 from .knobs import LORA
@@ -67,6 +68,6 @@ def _n_adapter(model: PreTrainedModel, name: str, train: TrainConfig) -> int:
         config = PeftConfig.from_pretrained(name) if adapter_config(name) else LoraConfig(**keys)
         config.inference_mode = False
         adapted = get_peft_model(model, config)
-    except (ValueError, TypeError, KeyError):
+    except REFUSALS:
         return 0
     return sum(int(weight.numel()) for weight in adapted.parameters() if weight.requires_grad)

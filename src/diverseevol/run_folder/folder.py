@@ -330,7 +330,7 @@ class RunFolder:
         before = flat(_with_defaults({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}}))
         after = flat(now)
         changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
-        fixed = [key for key in changed if not key.startswith(CHANGEABLE)]
+        fixed = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)]
         if fixed:
             lines = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5])
             raise RunChangedError(

@@ -13,25 +13,26 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
-from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
 from .. import dist
-from ..config import TRACKERS, TrainConfig
-from ..errors import ConfigError, ModelError, TrainError
+from ..config import TrainConfig
+from ..errors import REFUSALS, ModelError, TrainError
 from ..files import replacing, write_text
 from ..ledger import Cost, billed, training_flops
 from ..models import load_model, n_computing
 from ..progress import Task, Watch
 from ..tokens import Tokens
-from .order import IGNORED, StepSampler, steps_of
+from .keys import lora_config, naming_keys, one_line, sft_config
+from .order import IGNORED, StepSampler
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,6 +63,7 @@ def fit(
     watch: Watch,
     trust_remote_code: bool = False,
     on_log: OnLog = lambda logs, step: None,
+    max_length: int = 512,
 ) -> Fitted:
     """Tune the model `start` on the pool's `rows` and save it to `model_dir`.
 
@@ -71,18 +73,21 @@ def fit(
         checkpoints_dir: Where a killed training finds its last complete checkpoint again.
         seed: Of the data order, dropout and adapter initialisation.
         on_log: Is handed on rank 0 what the Trainer logs, and at which step.
+        max_length: Tokens of packed rows (`packing`); no row is longer.
 
     Raises:
         TrainError: training failed or the loss is not finite.
-        ModelError: the model cannot be loaded, or what was saved does not give the same logits when loaded again.
-        ConfigError: SFTConfig refuses a value.
+        ModelError: the model cannot be loaded or saved, or what was saved does not give the same logits when loaded again.
+        ConfigError: a library refuses a key of `train:`.
     """
-    args = sft_config(config, checkpoints_dir, seed)
-    model, peft_config = _start_model(start, config, args, trust_remote_code)
+    args = sft_config(config, checkpoints_dir, seed, max_length)
+    with naming_keys(config):
+        model, peft_config = _start_model(start, config, args, trust_remote_code)
     dataset = _dataset(rows, tokens, tokenizer)
-    with billed() as cost, watch.task("train", None, "steps") as task:
+    with billed() as cost, watch.task("train", None, "steps") as task, naming_keys(config):
         trainer = _trainer(model, args, dataset, tokenizer, peft_config, n_rows=len(rows), config=config, task=task)
         trainer.add_callback(_Logs(on_log))
+        _check_savable(trainer, tokenizer)
         try:
             trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints_dir))
         except torch.OutOfMemoryError as error:
@@ -116,51 +121,6 @@ def curve_ends(losses: Sequence[float]) -> dict[str, float]:
     return {"loss_first": sum(losses[:n]) / n, "loss_last": sum(losses[-n:]) / n}
 
 
-def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int) -> SFTConfig:
-    """The SFTConfig of a round: our defaults, the user's keys over them, and the keys that the run owns.
-
-    Raises:
-        ConfigError: SFTConfig refuses a value; its own words are in the message.
-    """
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    keys: dict[str, Any] = {
-        "bf16": has_bf16,
-        "tf32": has_bf16 or None,
-        "use_cpu": not torch.cuda.is_available(),
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "save_strategy": "no",
-        "save_total_limit": 2,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "report_to": "none",
-        "ddp_find_unused_parameters": False,
-        "disable_tqdm": True,
-        "per_device_train_batch_size": 4,
-    }
-    keys |= config.sft
-    keys["report_to"] = _others(keys["report_to"], config)
-    if "gradient_checkpointing" not in keys:  # the older name, which the newer one would silently overrule
-        keys.setdefault("activation_checkpointing", False)
-    if config.total_batch_size and "gradient_accumulation_steps" not in config.sft:
-        keys["gradient_accumulation_steps"] = steps_of(
-            config.total_batch_size, keys["per_device_train_batch_size"], dist.world_size()
-        )
-    is_packed = bool(keys.get("packing"))
-    keys |= {"output_dir": str(checkpoints_dir), "seed": seed, "data_seed": seed, "max_length": None}
-    if not is_packed:
-        keys["dataset_kwargs"] = {"skip_prepare_dataset": True}
-    try:
-        return SFTConfig(**keys)
-    except (TypeError, ValueError, ImportError) as error:
-        raise ConfigError(f"SFTConfig refuses a key of `train:`: {' '.join(str(error).split())}") from error
-
-
-def _others(report_to: object, config: TrainConfig) -> list[str]:
-    """The trackers that the Trainer serves itself: those that the run does not (tracking/)."""
-    names = get_available_reporting_integrations() if report_to in ("all", ["all"]) else config.report_to
-    return [name for name in names if name not in TRACKERS]
-
-
 def last_checkpoint(checkpoints_dir: Path) -> str | None:
     """The newest checkpoint that was written to its end, if there is one."""
     complete = [file.parent for file in checkpoints_dir.glob(f"checkpoint-*/{COMPLETE}")]
@@ -183,12 +143,7 @@ def _start_model(start: str, config: TrainConfig, args: SFTConfig, trust_remote_
     model = load_model(start, dtype, trust_remote_code, is_trainable=True, **kwargs)
     if config.method == "full" or is_adapter:
         return model, None
-    from peft import LoraConfig
-
-    try:
-        return model, LoraConfig(**{"task_type": "CAUSAL_LM", **config.lora})
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"LoraConfig refuses a key of train.lora: {error}.") from error
+    return model, lora_config(config)
 
 
 def _dataset(rows: Sequence[int], tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> Dataset:
@@ -223,22 +178,14 @@ def _trainer(
     """A trainer on the dataset; only plain random order on unpacked rows is replaced by ours."""
     # Each row stands in the loss once a step whatever the number of ranks: see order.py.
     is_ours = not args.packing and args.train_sampling_strategy == "random"
-    try:
-        trainer = _RoundTrainer(
-            model=model,
-            args=args,
-            train_dataset=dataset if is_ours else dataset.select(range(n_rows)),
-            processing_class=tokenizer,
-            peft_config=peft_config,
-            callbacks=[_Checkpoints(config.checkpoint_minutes if args.save_strategy == "no" else None), _Progress(task)],
-        )
-    except ValueError as error:
-        if peft_config is None:
-            raise
-        raise ConfigError(
-            f"PEFT cannot put this adapter on {type(model).__name__}: {' '.join(str(error).split())} "
-            "Set train.lora={target_modules: all-linear}, or name modules of this model."
-        ) from error
+    trainer = _RoundTrainer(
+        model=model,
+        args=args,
+        train_dataset=dataset if is_ours else dataset.select(range(n_rows)),
+        processing_class=tokenizer,
+        peft_config=peft_config,
+        callbacks=[_Checkpoints(config.checkpoint_minutes if args.save_strategy == "no" else None), _Progress(task)],
+    )
     trainer.remove_callback(PrinterCallback)  # it prints dictionaries; the watch says the same
     if is_ours:
         width = args.per_device_train_batch_size * args.world_size
@@ -296,6 +243,22 @@ class _Checkpoints(TrainerCallback):  # type: ignore[misc]
         if dist.is_main():
             write_text(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE, "")
         self.last = time.monotonic()
+
+
+def _check_savable(trainer: SFTTrainer, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write all of a model but its weights, so that what cannot be saved is found before a step is trained.
+
+    Raises:
+        ModelError: the library refuses to save the model's configuration or the tokenizer.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    parts = (model.config, model.generation_config, tokenizer)
+    try:
+        with TemporaryDirectory() as folder:
+            for part in parts:
+                part.save_pretrained(folder)
+    except REFUSALS as error:
+        raise ModelError(f"this model could not be saved once it is tuned: {one_line(error)} Mend its folder first.") from error
 
 
 def _save(
