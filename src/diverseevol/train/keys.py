@@ -122,7 +122,7 @@ def naming_keys(config: TrainConfig) -> Iterator[None]:
             keys |= {f"train.lora.{key}": value for key, value in ({"target_modules": None} | config.lora).items()}
         text = one_line(error)
         spoken_of = [
-            key for key, value in keys.items() if set(_words({key.split(".")[-1]: value})) & set(re.findall(r"\w+", text))
+            key for key, value in keys.items() if set(_words({key.split(".")[-1]: value})) & set(re.findall(r"\w+", text.lower()))
         ]
         is_ours = Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parents[1])
         if not keys or is_ours or (isinstance(error, OSError) and error.errno):  # a full disk is no key's fault
@@ -138,7 +138,7 @@ def _words(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         yield from (word for part in value for word in _words(part))
     elif isinstance(value, str):
-        yield from (word for word in re.findall(r"\w+", value) if len(word) > 2)
+        yield from (word for word in re.findall(r"\w+", value.lower()) if len(word) > 2)
 
 
 def one_line(error: Exception) -> str:
