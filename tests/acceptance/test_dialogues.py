@@ -73,6 +73,26 @@ def test_a_tools_result_goes_to_the_call_that_it_answers(shown, turns, order):
     assert text.index(order[0]) < text.index(order[1])
 
 
+@pytest.mark.parametrize(
+    ("of_call", "of_result"),
+    [
+        ({"id": 0}, {"tool_call_id": 0}),
+        ({"call_id": 0}, {"call_id": 0}),
+        ({"id": 0}, {"id": 0}),
+        ({"id": 0}, {"toolCallId": 0}),
+        ({}, {"tool": 0}),
+    ],
+    ids=["whole numbers", "call_id", "the message's own id", "camel case", "the tool's name"],
+)
+def test_a_tools_result_finds_its_call_under_the_keys_of_other_tools(shown, of_call, of_result):
+    made = [{"function": {"name": f"t{n}", "arguments": {}}, **dict.fromkeys(of_call, n)} for n in (0, 1)]
+    results = [
+        {"role": "tool", "content": f"R{n}", **{key: f"t{n}" if key == "tool" else n for key in of_result}} for n in (1, 0)
+    ]
+    text = masked(must(shown({"messages": [U, {"role": "assistant", "tool_calls": made}, *results, A]})).out)
+    assert text.index("/t0: R0") < text.index("/t1: R1") and ("0/t0" in text and "1/t1" in text)
+
+
 MESSAGES = {
     "two results": [U, calls("price", "stock"), result("80", 1, "stock"), result("2", 0, "price"), A],
     "one result": [U, calls("price"), result("2", 0, "price"), A],
@@ -117,6 +137,9 @@ def test_an_answer_that_is_switched_off_is_read_and_not_trained_on(shown, key, v
     for turn in ({"role": "assistant", "content": "A lie, and another.", key: value}, {"role": "assistant", "content": parts}):
         text = must(shown({"messages": [U, turn, U, A]})).out
         assert "A lie, and another." in text and "⟦A lie" not in text and "⟦Done.<|im_end|>" in text
+    call = {**calls("lie"), "tool_calls": [{**call, key: value} for call in calls("lie")["tool_calls"]]}
+    text = must(shown({"messages": [U, call, result("4"), A]})).out
+    assert "lie]" in text and "⟦[CALL" not in text and "⟦Done.<|im_end|>" in text
 
 
 REFUSED = {
@@ -135,6 +158,16 @@ REFUSED = {
     ),
     "an unread call": ({"function_calls": "f(x=1)"}, "calls tools under 'function_calls'"),
     "a picture": ({"images": ["x.png"]}, "has images; only text"),
+    "unread arguments": ({"tool_calls": [{"name": "f", "args": {"x": 1}}]}, "calls a tool with 'args'"),
+    "two calls": ({**calls("f"), "function_call": {"name": "g", "arguments": "{}"}}, "another, under function_call"),
+    "a call as words": ({"function_call": "f(x=1)"}, "function_call of turn 1 is not JSON"),
+    "a call switched off": (
+        {"tool_calls": [{"function": {"name": "f", "arguments": {}}, "weight": 0}]},
+        "a part that 'weight' switches off",
+    ),
+    "a rejected turn": ({"label": False}, "label False: a rejected answer"),
+    "several answers": ({"content": ["x", "y"]}, "turn 1 holds several answers"),
+    "thinking twice": ({"content": "Hm.\n</think>\nx", "reasoning": "Hm."}, "has its thinking twice"),
 }
 
 
@@ -142,11 +175,13 @@ def test_what_cannot_be_followed_puts_the_row_aside_with_the_reason(shown):
     rows = [{"messages": [U, {**A, **more}]} for more, _ in REFUSED.values()]
     rows += [{"messages": [U, calls("f", "g"), result("x", 7), A]}]
     rows += [{"messages": [U, A], "train": False}, {"messages": [U, A], "images": ["x.png"]}]
+    rows += [{"messages": [U, A, U, A], "loss_mask": [0, 0, 0, 1]}]
     reasons = [reason for _, reason in REFUSED.values()]
     reasons += [
         "answers the call 'kept00007', and no call before it has that id",
         "train False switches the row off",
         "it has images",
+        "loss_mask [0, 0, 0, 1] switches parts of the row off",
     ]
     for start in range(0, len(rows), 4):
         text = must(shown(*rows[start : start + 4])).out
@@ -200,9 +235,10 @@ def test_a_rejected_answer_is_never_trained_on_in_silence(shown):
 
 def test_columns_in_no_prompt_and_undeclared_tools_are_named_with_their_rows(shown):
     row = {"question": "Which?", "choices": ["stone", "pear"], "answer": "B", "id": 3}
-    rows = [row, {**row, "choices": []}, {"messages": [{**U, "name": "Ann"}, calls("price"), result("2"), A]}]
+    asked = {**U, "name": "Ann", "train_detail": [{"begin_offset": 0, "end_offset": 2, "train": True}], "masked": True}
+    rows = [row, {**row, "choices": []}, {"messages": [asked, calls("price"), result("2"), A]}]
     text = must(shown(*rows)).out
-    assert "in no prompt: choices (1 row), messages[].name (1 row), id (2 rows)" in text
+    assert "in no prompt: choices (1 row), messages[].name (1 row), id (2 rows), messages[].train_detail (1 row)\n" in text
     assert "tools called that no row with them declares: price (1 row)" in text
 
 

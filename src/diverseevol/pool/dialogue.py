@@ -9,6 +9,7 @@ the row a bad one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -16,14 +17,18 @@ from typing import Any
 
 from .checks import RowError
 from .layouts import FUNCTION, OFFERS, Layout
+from .preference import SEVERAL, check_is_wanted
 from .sample import Turn
-from .switches import is_switched_on
+from .switches import is_switched_on, switch_kind
+from .tool_results import calls_of
 
 # As transformers' apply_chat_template has them: a template finds the first of these under the name that it knows.
 THINKING = ("reasoning_content", "reasoning", "thinking")
 _THINKING = frozenset(THINKING)
 TEXTS = ("content", "value", "text")
-CALL_IDS, TOOL_NAMES = ("tool_call_id", "call_id", "tool_use_id"), ("name", "tool_name")
+CALL_IDS = ("tool_call_id", "call_id", "tool_use_id", "toolCallId")
+TOOL_NAMES = ("name", "tool_name", "function_name", "tool", "toolName")
+IN_CALLS = frozenset(("id", "type", "index", "function", "name", *CALL_IDS))
 MEDIA = frozenset(("images", "image", "videos", "video", "audios", "audio"))
 
 
@@ -36,7 +41,14 @@ def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - a
     messages = _list(value, layout.messages or layout.prompt)
     if not messages:
         raise RowError("no turns")
-    return _joined_calls([_turn(message, number, layout) for number, message in enumerate(messages)])
+    turns = [_turn(message, number, layout) for number, message in enumerate(messages)]
+    if any(turn.role == "tool" and not turn.call_id for turn in turns):
+        made = {call.id for turn in turns for call in calls_of(turn) if call.id}
+        for number, turn in enumerate(turns):
+            # A message's own id is a call's where a call has it; many number all of their messages.
+            if turn.role == "tool" and not turn.call_id and (own := _first(messages[number], ("id",))) in made:
+                turns[number] = replace(turn, call_id=own)
+    return _joined_calls(turns)
 
 
 def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - any JSON value
@@ -55,9 +67,13 @@ def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - 
         return Turn("tool", text, call_id=_first(message, CALL_IDS), name=_first(message, TOOL_NAMES))
     if not is_answer:
         return Turn(role, text)  # type: ignore[arg-type]
-    is_trained, thinking = is_switched_on(message, content, number), _thinking(message, thoughts, text, number)
     if role == FUNCTION:
-        text, calls = "", _json_text(text, f"the call in turn {number}")
+        text, calls = "", _with_ids(json.loads(_json_text(text, f"the call in turn {number}")), number)
+    parts = content if isinstance(content, list) else [text]
+    is_trained = is_switched_on(message, [*parts, *_as_list(json.loads(calls))] if calls else parts, number)
+    if is_trained:
+        check_is_wanted(message, tuple(message))
+    thinking = _thinking(message, thoughts, text, number)
     return Turn("assistant", text, is_trained=is_trained, tool_calls=calls, thinking=thinking)
 
 
@@ -81,6 +97,8 @@ def _content(content: Any, number: int, is_answer: bool, may_be_missing: bool) -
             if content is None
             else f"wrong type: the content of turn {number} is not text"
         )
+    if is_answer and len(content) > 1 and all(isinstance(block, str) for block in content):
+        raise RowError(f"turn {number} holds {SEVERAL}")
     said: list[str] = []
     thoughts: list[str] = []
     for block in content:
@@ -121,7 +139,7 @@ def _thinking(message: dict[str, Any], thoughts: str, text: str, number: int) ->
     if len(set(kept.values())) > 1:
         raise RowError(f"turn {number} thinks differently under {' and '.join(kept)}; keep one of them")
     thinking = next(iter(kept.values()), "")
-    if thinking.strip() and "<think>" in text and thinking.strip() in text:
+    if thinking.strip() and ("<think>" in text or "</think>" in text) and thinking.strip() in text:
         raise RowError(f"turn {number} has its thinking twice: under {next(iter(kept))} and in its text; keep one of them")
     return thinking
 
@@ -158,24 +176,41 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
 
 
 def _calls(message: dict[str, Any], number: int) -> str:
-    calls = message.get("tool_calls") or None
-    if calls is None and isinstance(message.get("function_call"), dict):
-        calls = [message["function_call"]]
+    calls, older = (_call_value(message.get(key), key, number) for key in ("tool_calls", "function_call"))
     other = next((key for key in message if message[key] and key not in ("tool_calls", "function_call") and _is_call(key)), None)
     if other:
         raise RowError(f"turn {number} calls tools under {other!r}, which is not read; write tool_calls")
-    if calls is None:
-        return ""
-    if isinstance(calls, str):
-        return _json_text(calls, f"tool_calls of turn {number}")
-    if not isinstance(calls, (list, dict)):
-        raise RowError(f"wrong type: tool_calls of turn {number} is no list")
-    return json.dumps(calls, ensure_ascii=False)
+    if calls and older and older not in [call.get("function") for call in _as_list(calls) if isinstance(call, dict)]:
+        raise RowError(f"turn {number} calls tools under tool_calls and, another, under function_call; keep one of them")
+    return _with_ids(calls or [older], number) if calls or older else ""
+
+
+def _call_value(value: Any, key: str, number: int) -> Any:  # noqa: ANN401 - any JSON value
+    value = json.loads(_json_text(value, f"{key} of turn {number}")) if value and isinstance(value, str) else value
+    if value and not isinstance(value, (list, dict)):
+        raise RowError(f"wrong type: {key} of turn {number} is no list")
+    return value
+
+
+def _with_ids(calls: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
+    """Calls as JSON text, the id of each under `id`, as text."""
+    made = list(_as_list(calls))
+    for place, call in enumerate(made):
+        if not isinstance(call, dict):
+            continue
+        function = call.get("function", call)
+        if isinstance(function, dict) and not {"arguments", "parameters"} & function.keys():
+            other = next((key for key, value in {**call, **function}.items() if value and key not in IN_CALLS), None)
+            if other and not switch_kind(other):
+                raise RowError(f"turn {number} calls a tool with {other!r}, which is not read; write arguments")
+        if call_id := _first(call, ("id", *CALL_IDS)):
+            made[place] = {**call, "id": call_id}
+    return json.dumps(made if isinstance(calls, list) else made[0], ensure_ascii=False)
 
 
 @lru_cache(maxsize=1024)
 def _is_call(key: str) -> bool:
-    words = key.lower().split("_")
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower().split("_")
     return ("call" in words or "calls" in words) and not {"id", "ids"} & set(words)
 
 

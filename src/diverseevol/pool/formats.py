@@ -57,7 +57,12 @@ class Reader:
             raise UnknownRowError(unknown_format(record))
         keys = tuple(record)
         if off := row_switched_off_by(record, keys):
-            raise RowError(f"{off} {record[off]!r} switches the row off")
+            what = (
+                "parts of the row off; write train: true or false in its turns"
+                if isinstance(record[off], list)
+                else "the row off"
+            )
+            raise RowError(f"{off} {str(record[off])[:40]} switches {what}")
         check_is_wanted(record, keys)
         if not self.is_mapped:
             check_has_text_only(record, "it")

@@ -20,7 +20,7 @@ PROMPTS = ("prompt", "instruction", "question", "query", "input", "messages", "c
 BESIDE = {"system": "system", "system_prompt": "system", "history": "history", "tools": "tools"}
 LISTS = re.compile("(respons|completion|answer|generation|candidate|output)e?s")
 SEVERAL = "several answers, as preference data has them; write the one to train on into a column of its own"
-NUMBERED = re.compile(r"(response|completion|answer|output|generation)s?[_-]?([0-9]|[a-d])")
+NUMBERED = re.compile(r"(response|completion|answer|output|generation)s?([_-]?[0-9a-d]|[_-][a-z])")
 
 
 @lru_cache(maxsize=4096)

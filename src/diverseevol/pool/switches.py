@@ -33,15 +33,14 @@ def switch_kind(key: str) -> Literal["followed", "reversed", "unclear", ""]:
     return "unclear" if ABOUT.search(name) else ""
 
 
-def is_switched_on(message: dict[str, Any], content: Any, number: int) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether an assistant's message is to be trained on: it is, unless it or all of its parts are switched off.
+def is_switched_on(message: dict[str, Any], parts: list[Any], number: int) -> bool:
+    """Whether an assistant's message is to be trained on: it is, unless it or all of its parts, calls among them, are switched off.
 
     Raises:
         RowError: a switch says neither yes nor no, two contradict each other, or only a part is switched off.
     """
     of_turn = _switches(message, number)
-    parts = [part for part in content if not isinstance(part, str) or part] if isinstance(content, list) else []
-    of_parts = [_switches(part, number) if isinstance(part, dict) else [] for part in parts]
+    of_parts = [_switches(_flat(part), number) if isinstance(part, dict) else [] for part in parts if part]
     said = [*of_turn, *(one for part in of_parts for one in part)]
     on, off = [key for key, is_on in said if is_on], [key for key, is_on in said if not is_on]
     if len({is_on for _, is_on in of_turn}) > 1:
@@ -51,14 +50,26 @@ def is_switched_on(message: dict[str, Any], content: Any, number: int) -> bool: 
     return not off
 
 
+def _flat(part: dict[str, Any]) -> dict[str, Any]:
+    """A part with what stands in its function, where it is a call."""
+    return {**part, **part["function"]} if isinstance(part.get("function"), dict) else part
+
+
 def row_switched_off_by(record: dict[str, Any], keys: tuple[str, ...]) -> str:
-    """The key that switches off a whole row, which has these keys; empty where none does."""
-    return next((key for key, kind in _followed(keys) if switch_value(record[key]) is (kind == "reversed")), "")
+    """The key that switches off a whole row, which has these keys, or parts of it by a list; empty where none does."""
+    return next((key for key, kind in _about(keys) if _switches_off(record[key], kind)), "")
+
+
+def _switches_off(value: Any, kind: str) -> bool:  # noqa: ANN401 - any JSON value
+    if isinstance(value, list):
+        said = {switch_value(one) for one in value}
+        return None not in said and ((kind == "reversed") in said or (kind == "unclear" and len(said) > 1))
+    return kind != "unclear" and switch_value(value) is (kind == "reversed")
 
 
 @lru_cache(maxsize=4096)
-def _followed(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((key, kind) for key in keys if (kind := switch_kind(key)) in ("followed", "reversed"))
+def _about(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, kind) for key in keys if (kind := switch_kind(key)))
 
 
 def switch_value(value: Any) -> bool | None:  # noqa: ANN401 - any JSON value

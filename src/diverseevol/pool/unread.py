@@ -24,7 +24,7 @@ SPEAKER = ("role", "from", *TEXTS)
 KNOWN: dict[str | None, tuple[str, ...]] = {
     "assistant": ("tool_calls", "function_call", *THINKING),
     FUNCTION: THINKING,
-    "tool": (*CALL_IDS, *TOOL_NAMES),
+    "tool": ("id", *CALL_IDS, *TOOL_NAMES),
     "system": OFFERS,
 }
 """Keys of messages that are read, by their role."""
@@ -39,8 +39,9 @@ def unread_keys(record: dict[str, Any], layout: Layout) -> list[str]:
         known = {*SPEAKER, layout.role_tag, layout.content_tag, *KNOWN.get(role, ())}
         for key in [key for key, value in message.items() if key not in known and _is_filled(value)]:
             # No switch makes a question one that is trained on.
-            is_unread = switch_value(message[key]) if switch_kind(key) else True
-            if is_unread and not (switch_kind(key) and role in ("assistant", FUNCTION)):
+            kind = switch_kind(key)
+            is_unread = not kind or switch_value(message[key]) is not (kind == "reversed")
+            if is_unread and not (kind and role in ("assistant", FUNCTION)):
                 found.append(f"{layout.messages or layout.prompt}[].{key}")
     return list(dict.fromkeys(found))
 
