@@ -14,7 +14,8 @@ and the newline behind `<|im_end|>` is not. How the turn is found in the rendere
   control token where that is what ends answers or where nothing else ends the call (GLM's `<|observation|>`).
 * If neither finds a turn, the template's `{% generation %}` blocks are used. They come last because many of them include the
   header or leave the end of the turn out.
-* A template that ends the last turn with no token that ends one gets EOS appended, or the model would never learn to stop.
+* A template that ends the last turn with no token that ends one gets EOS appended, or the model would never learn to stop; behind a
+  call, what begins a tool's answer.
 
 A sample is refused, never bent: no role is merged or renamed, and a turn, a tool or a call that the template silently
 leaves out is an error. Thinking that a record keeps under a key of its own is handed on under every name that templates read
@@ -133,8 +134,19 @@ class ChatPrompter:
                 raise PromptError(NO_THINKING)
         is_last = trained[-1] == len(messages) - 1
         if is_last and not self.border.search(rendering.text, max(spans[-1][0], rendering.last.get(trained[-1], 0))):
-            return rendering.text, [*spans[:-1], (spans[-1][0], len(rendering.text))], True
+            stop = self._stop_behind_call(rendering.text, render, messages) if "tool_calls" in messages[-1] else ""
+            text = rendering.text + stop
+            return text, [*spans[:-1], (spans[-1][0], len(text))], not stop
         return rendering.text, spans, False
+
+    def _stop_behind_call(self, text: str, render: Render, messages: list[Message]) -> str:
+        """What begins the answer of a tool behind a last turn that calls it, up to its first token; empty where none does."""
+        call = messages[-1]["tool_calls"][0]
+        answer = {"role": "tool", "content": "Result", "tool_call_id": call["id"], "name": call["function"]["name"]}
+        answered = prefix(render, [*messages, answer])
+        behind = answered[len(text) :] if answered.startswith(text) else ""
+        stop = self.border.match(behind, len(behind) - len(behind.lstrip()))
+        return behind[: stop.end()] if stop else ""
 
     def _renderer(self, messages: list[Message], tools: list[Message] | None) -> tuple[Render, list[Message]]:
         """A function that renders lists of messages, and the messages in the form this template takes."""

@@ -208,6 +208,8 @@ def test_a_turn_that_calls_is_trained_up_to_its_stop(name, stop, n_calls, family
     assert len(trained) == 2 and trained[0].endswith(stop) and trained[0].count("look") == n_calls
     assert '"<think>"' in trained[0]  # in arguments, too, the token
     assert "R0" not in "".join(trained) and "A" in trained[1]
+    [(_, _, last)] = shown([{**record, "messages": said[:2]}], model, tmp_path)
+    assert last == trained[:1]  # as in pools of single calls, where nothing answers
 
 
 def test_a_call_that_the_template_leaves_out_is_refused(family, tmp_path):
