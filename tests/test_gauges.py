@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from diverseevol import vendi_score
-from diverseevol.errors import SelectionError
 from diverseevol.gauges import GAUGES
+from diverseevol.seen import SomeVectors
 from diverseevol.selection import Signals
 
 
@@ -33,6 +33,8 @@ def test_vendi_is_that_of_the_chosen_rows():
 
 
 @pytest.mark.parametrize("name", GAUGES)
-def test_without_embeddings_it_says_so(name):
-    with pytest.raises(SelectionError, match="need embeddings and got none"):
-        GAUGES[name](Signals(3), np.array([0]))
+def test_some_rows_of_an_outer_models_vectors_are_as_good_as_an_array(name):
+    points = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    rows, chosen = np.arange(1, 30, 2), np.array([3, 0, 7])
+    value = GAUGES[name](Signals(len(rows), SomeVectors(points, rows)), chosen)
+    assert value == GAUGES[name](Signals(len(rows), points[rows]), chosen)

@@ -138,5 +138,5 @@ def test_no_pickle_anywhere():
 
 def test_sizes_stay_readable():
     lines = {str(file.relative_to(SOURCE)): len(file.read_text("utf-8").splitlines()) for file in FILES}
-    assert {name: n for name, n in lines.items() if n > 400} == {}
+    assert {name: n for name, n in lines.items() if n > 450} == {}
     assert sorted(lines.values())[len(lines) // 2] <= 150

@@ -9,10 +9,15 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigError
+from .errors import ConfigError, RunFolderError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydantic import TypeAdapter
 
 BLOCK = 1 << 20  # bytes
 
@@ -83,15 +88,73 @@ def write_json_unsynced(path: Path, value: Any) -> None:  # noqa: ANN401 - any J
     partial.replace(path)
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON file."""
-    return json.loads(path.read_text("utf-8"))
+REMAKE = "Delete it, and the same command makes it again."
 
 
-def read_jsonl(path: Path) -> Iterator[Any]:
-    r"""Read a file of JSON values, one a line; lines end at \n alone, since JSON's texts may hold every other line end of Unicode."""
+def read_json(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Any:  # noqa: ANN401 - any JSON value, any type
+    """Read a JSON file of a run folder.
+
+    Args:
+        path: The file.
+        shape: The type that its value has, as pydantic checks it.
+        remedy: What to do where it is damaged.
+
+    Raises:
+        RunFolderError: it cannot be read, is not JSON, or holds something else.
+    """
+    return _checked(path, path.read_bytes(), shape, str(path), remedy)
+
+
+def read_jsonl(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Iterator[Any]:  # noqa: ANN401 - likewise
+    r"""Read a file of JSON values, one a line; lines end at \n alone, since JSON's texts may hold every other line end of Unicode.
+
+    Raises:
+        RunFolderError: likewise; the message names the line.
+    """
     with path.open("rb") as file:
-        yield from map(json.loads, file)
+        for number, line in enumerate(file, 1):
+            yield _checked(path, line, shape, f"{path} line {number}", remedy)
+
+
+def _checked(path: Path, text: bytes, shape: Any, place: str, remedy: str) -> Any:  # noqa: ANN401 - any JSON value, any type
+    from pydantic import ValidationError  # --help need not wait for it
+
+    try:
+        value = json.loads(text)
+        _adapter(shape).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise damaged(place, ": ".join([*map(str, first["loc"]), first["msg"]]), remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(place, error, remedy) from None
+    return value
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any type
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(shape)
+
+
+def load_array(path: Path, remedy: str = REMAKE) -> NDArray[Any]:
+    """Map an .npy file of a run folder, read-only.
+
+    Raises:
+        RunFolderError: it is not whole, or something else.
+    """
+    import numpy as np
+
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise damaged(path, error, remedy) from None
+    return array
+
+
+def damaged(place: object, why: object, remedy: str = REMAKE) -> RunFolderError:
+    """The error of a file of a run folder that cannot be what was written there."""
+    return RunFolderError(f"{place} is damaged: {' '.join(str(why).split())[:200]}. {remedy}")
 
 
 def remove(path: Path) -> None:

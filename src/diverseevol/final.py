@@ -6,14 +6,13 @@ the subset is then the target's. The subset is tokenised again, by the target's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from . import dist
 from .errors import RunChangedError
 from .files import read_json, remove, write_json
-from .ledger import Cost
 from .models import load_tokenizer, name_stops
 from .pool.sample import Sample
 from .stages import Stages, training_seed
@@ -33,10 +32,10 @@ def tune_target(stages: Stages) -> None:
 
     run, config, pool = stages.run, stages.whole.for_final(), stages.data.pool
     settings = config.train.model_dump(mode="json")
-    chosen = sorted(run.chosen_before(len(run.rounds_done())))
+    chosen = sorted(dist.on_main(lambda: run.chosen_before(len(run.rounds_done()))))
     made_of = {"model": config.model, "train": settings, "n_chosen": len(chosen)}
-    if run.final_metrics_file.exists():
-        _check_same(stages, made_of)
+    if stored := dist.on_main(run.final_metrics):
+        _check_same(stages, stored, made_of)
         return
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
 
@@ -47,9 +46,10 @@ def tune_target(stages: Stages) -> None:
     usable = np.flatnonzero(tokens.n_trained > 0).tolist()
     if len(usable) < len(chosen):
         stages.watch.note(f"final: {len(chosen) - len(usable)} of {len(chosen)} rows have no token to train on by {config.model}")
-    cost = Cost()
-    if not run.final_model_dir.is_dir():
-        seed = training_seed(config.seed, len(run.rounds_done()))
+    if dist.on_main(run.final_model_dir.is_dir):  # killed before metrics.json was written
+        bill = dist.on_main(lambda: read_json(run.final_bill_file) if run.final_bill_file.exists() else {})
+    else:
+        seed = training_seed(config.seed, dist.on_main(lambda: len(run.rounds_done())))
         checkpoints_dir, trust = run.final_dir / "checkpoints", config.trust_remote_code
         fitted = fit(
             config.model,
@@ -64,17 +64,18 @@ def tune_target(stages: Stages) -> None:
             trust,
             stages.tracking.log_final,
             config.prompt.max_length,
+            lambda cost: dist.on_main(lambda: write_json(run.final_bill_file, cost.as_dict())),
         )
-        cost = fitted.cost
+        bill = fitted.cost.as_dict()
         dist.on_main(lambda: remove(checkpoints_dir))
     dist.on_main(lambda: name_stops(run.final_model_dir, Encoder(tokenizer, config.prompt).stops))
-    dist.on_main(lambda: write_json(run.final_metrics_file, {**made_of, "n_trained": len(usable), **cost.as_dict()}))
+    dist.on_main(lambda: write_json(run.final_metrics_file, {**made_of, "n_trained": len(usable), "seconds": 0.0, **bill}))
+    dist.on_main(lambda: remove(run.final_bill_file))
     stages.watch.note(f"Final model: {config.model}, tuned on {len(usable)} samples, in {run.final_model_dir}")
 
 
-def _check_same(stages: Stages, made_of: dict[str, object]) -> None:
-    stored = read_json(stages.run.final_metrics_file)
-    changed = [key for key, value in made_of.items() if stored[key] != value]
+def _check_same(stages: Stages, stored: Mapping[str, object], made_of: Mapping[str, object]) -> None:
+    changed = [key for key, value in made_of.items() if stored.get(key) != value]
     if changed:
         raise RunChangedError(
             f"{stages.run.final_dir} was tuned with another {', '.join(changed)}. Move that folder away to tune the model again."

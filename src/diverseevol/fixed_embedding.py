@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import dist
 from .config import RunConfig
 from .config.load import validate
 from .embed import embed_tokens, is_embedded
@@ -58,7 +59,7 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     slug = "base" if is_base else _slug(name, asked)
     folder = run.fixed_dir(slug)
     mark = f"{stored['fingerprint']['pool']} {asked} {config.prompt.model_dump_json()} {config.embed.pooling}"
-    if not is_embedded(folder, mark):
+    if not dist.on_main(lambda: is_embedded(folder, mark)):
         if fingerprint(name) != asked:
             raise RunChangedError(
                 f"{name} is not, or no longer, the model that {run.root} was started with. Put that back, or name its new place (or another "

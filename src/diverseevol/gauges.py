@@ -9,13 +9,13 @@ Both are of each round's own embeddings: their scale may drift with the models.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import dist
-from .errors import SelectionError
-from .selection import Signals, select
+from .selection import Signals, make_strategy
 from .vendi import vendi_score
 
 
@@ -25,19 +25,15 @@ def radius(signals: Signals, chosen: NDArray[np.int64]) -> float:
     selectable[chosen] = False
     if not selectable.any():
         return 0.0
-    picks = select(_embeddings(signals), chosen, 1, selectable=selectable)
+    picks = make_strategy("k_center").select(replace(signals, selectable=selectable), chosen, 1, np.random.default_rng(0))
     return float(picks.columns["distance"][0])
 
 
 def vendi(signals: Signals, chosen: NDArray[np.int64]) -> float:
     """Vendi score (order 1) of the chosen rows; computed on rank 0, so that every rank has the same."""
-    return dist.on_main(lambda: vendi_score(_embeddings(signals)[np.sort(chosen)]))
-
-
-def _embeddings(signals: Signals) -> NDArray[np.float32]:
-    if not isinstance(signals.embeddings, np.ndarray):
-        raise SelectionError("the covering radius and the Vendi score need embeddings and got none.")
-    return signals.embeddings
+    vectors_ND = signals.embeddings
+    assert vectors_ND is not None, "a gauge is asked of embeddings"
+    return dist.on_main(lambda: vendi_score(np.asarray(vectors_ND[np.sort(chosen)])))
 
 
 GAUGES: dict[str, Callable[[Signals, NDArray[np.int64]], float]] = {"covering_radius": radius, "vendi": vendi}

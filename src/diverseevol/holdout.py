@@ -37,7 +37,7 @@ def saved_holdout(
         PoolError: the stored list is not this pool's.
     """
     dist.on_main(lambda: _draw_and_save(run, config, pool, listed_rows, seed, watch))
-    return pool.rows_of(run.holdout_file.read_text("utf-8").split())
+    return pool.rows_of(run.ids_in(run.holdout_file))
 
 
 def _draw_and_save(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from . import dist
 from .config import RunConfig
 from .final import tune_target
 from .ledger import billed
@@ -52,8 +53,8 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
     with locked(Path(config.out)) as run, recorded(run, watch) as watch, tracked(run, config) as tracking:
         stages = open_stages(run, config, strategy.needs, watch, tracking)
         for index, n_new in enumerate(stages.sizes):
-            if not run.is_done(index):
-                chosen = run.chosen_before(index)  # P_{t-1}
+            if not stages.is_done(index):
+                chosen = stages.chosen_before(index)  # P_{t-1}
                 with billed() as cost:
                     picks = stages.saved_picks(index) or choose(stages, strategy, index, chosen, n_new)  # S_t
                 subset = stages.save_picks(index, chosen, picks, cost)  # P_t = P_{t-1} ∪ S_t
@@ -81,6 +82,6 @@ def choose(stages: Stages, strategy: Strategy, index: int, chosen: Sequence[int]
 
 def finished_round(run: RunFolder, index: int) -> Round:
     """What the run folder says of a finished round."""
-    metrics = run.metrics(index)
-    ids = tuple(str(pick["id"]) for pick in run.picks(index))
+    metrics, picks = dist.on_main(lambda: (run.metrics(index), run.picks(index)))
+    ids = tuple(str(pick["id"]) for pick in picks)
     return Round(index, ids, int(metrics["n_chosen"]), run.subset_file(index), run.model_dir(index), metrics)

@@ -95,16 +95,24 @@ def open_stages(
         must_rows=lists["must_include"],
         excluded_rows=lists["exclude"],
     )
-    _check_finished(run, stages.sizes)
+    dist.on_main(lambda: _check_finished(run, stages.sizes))
     dist.on_main(lambda: run.save_config(whole))
     dist.on_main(lambda: save_plan(stages))
-    is_there = (run.outer_dir / "embeddings.npy").exists()
-    if stages.is_outer and len(run.rounds_done()) < len(stages.sizes) > 1 and not is_there:
+    if dist.on_main(lambda: _lacks_outer_pass(stages)):
         with billed() as cost:  # now: what is wrong with an outer model is found before a round is trained
             report = _embed_outer(data.pool, config, run.outer_dir, fingerprint, watch)
+        cost.seconds = max(cost.seconds, report.seconds)  # of a pass that was killed before it was billed
         cost.tokens, cost.flops = report.n_tokens, report.flops
         run.add_metrics(0, {"stages": {"embed_outer": cost.as_dict()}})
     return stages
+
+
+def _lacks_outer_pass(stages: Stages) -> bool:
+    """Whether rounds are left that need an outer model's vectors, which are not there or not billed."""
+    run = stages.run
+    if not stages.is_outer or not len(run.rounds_done()) < len(stages.sizes) > 1:
+        return False
+    return not ((run.outer_dir / "embeddings.npy").exists() and "embed_outer" in run.metrics(0).get("stages", {}))
 
 
 def usable_tokenizer(config: RunConfig) -> PreTrainedTokenizerBase:
@@ -350,8 +358,9 @@ def embed_pool(
 
 def _read_good_rows(run: RunFolder, config: RunConfig, watch: Watch) -> Pool:
     """Every good row of the pool: nothing is tokenised for training, so no row is too long."""
-    if not (run.pool_dir / "index.arrow").exists():
-        dist.on_main(lambda: Pool.read(config.pool, config.seed, run.pool_dir, watch) and None)
+    dist.on_main(
+        lambda: (run.pool_dir / "index.arrow").exists() or (Pool.read(config.pool, config.seed, run.pool_dir, watch) and None)
+    )
     return Pool.open(run.pool_dir)
 
 

@@ -46,7 +46,7 @@ def prepare(
         PromptError: the template cannot be used with this tokenizer.
     """
     tokens_dir = pool_dir / "tokens"
-    if not (pool_dir / "index.arrow").exists():
+    if not dist.on_main((pool_dir / "index.arrow").exists):
         records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(pool_dir)
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
         overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, config, watch))

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import dist
 from .config import RunConfig, round_sizes, split_budget
-from .embed import embed_tokens, open_embeddings, open_signals
+from .embed import embed_tokens, finished_report, open_embeddings, open_signals
 from .errors import ConfigError, PoolExhaustedError, RunFolderError
 from .evaluation.heldout import heldout_losses
 from .evaluation.per_token import loss_per_token
@@ -120,7 +120,7 @@ class Stages:
         rows, folder = None, self.run.signals_dir(index)
         if self.model_signals or self.is_outer:
             self._embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
-            rows = self.run.seen_rows(index)
+            rows = dist.on_main(lambda: self.run.seen_rows(index))
         n_rows = len(self.data.pool)
         selectable = np.ones(n_rows, dtype=bool)
         selectable[self.excluded_rows] = False
@@ -154,11 +154,18 @@ class Stages:
         signals = frozenset(signal for signal in Signal if signal in self.needs)
         return signals - {Signal.EMBEDDING} if self.is_outer else signals
 
+    def is_done(self, index: int) -> bool:
+        """Whether the round is finished, the same on every rank even where they see the folder at different times."""
+        return dist.on_main(lambda: self.run.is_done(index))
+
+    def chosen_before(self, index: int) -> list[int]:
+        """Pool rows chosen in the rounds before, in pick order; likewise."""
+        return dist.on_main(lambda: self.run.chosen_before(index))
+
     def saved_picks(self, index: int) -> Selection | None:
         """The picks of a round that was killed after choosing."""
-        if not self.run.chosen_file(index).exists():
-            return None
-        return Selection(rows=np.array([pick["row"] for pick in self.run.picks(index)], dtype=np.int64), columns={})
+        picks = dist.on_main(lambda: self.run.picks(index) if self.run.chosen_file(index).exists() else None)
+        return None if picks is None else Selection(rows=np.array([pick["row"] for pick in picks], dtype=np.int64), columns={})
 
     def save_picks(self, index: int, chosen: Sequence[int], picks: Selection, cost: Cost) -> list[int] | None:
         """Write the round's chosen.jsonl and subset.jsonl; return all rows chosen so far, in pool order.
@@ -172,22 +179,19 @@ class Stages:
         if n_kept == 0:
             return None
         subset = sorted([*chosen, *picks.rows[:n_kept].tolist()])
+        figures = {
+            "n_new": n_kept,
+            "n_chosen": len(subset),
+            "tokens_chosen": int(n_tokens[subset].sum()),
+            "trained_tokens_chosen": int(self.data.tokens.n_trained[subset].sum()),
+        }
         if dist.is_main():
-            if not self.run.subset_file(index).exists():
-                write_text(self.run.subset_file(index), "".join(self.data.pool.line_with_id(row) for row in subset))
-            if not self.run.chosen_file(index).exists():
+            write_text(self.run.subset_file(index), "".join(self.data.pool.line_with_id(row) for row in subset))
+            self.run.add_metrics(index, figures)
+            if not self.run.chosen_file(index).exists():  # the bill before the picks: what is read back was paid for once
+                self._bill(index, "select", cost)
                 self._save_skipped(index, picks)
                 self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(n_kept)])
-        self.run.add_metrics(
-            index,
-            {
-                "n_new": n_kept,
-                "n_chosen": len(subset),
-                "tokens_chosen": int(n_tokens[subset].sum()),
-                "trained_tokens_chosen": int(self.data.tokens.n_trained[subset].sum()),
-                "stages": {"select": cost.as_dict()},
-            },
-        )
         dist.barrier()
         return subset
 
@@ -246,30 +250,32 @@ class Stages:
         """The round's model, tuned on `subset` from the base (or the previous round's model)."""
         run, config = self.run, self.config
         tuned = Tuned(run.model_dir(index), config.trust_remote_code)
-        if run.model_dir(index).is_dir():
+        if dist.on_main(run.model_dir(index).is_dir):
             self._name_stops(index)
             return tuned
         start = config.model if config.train.start == "base" or index == 0 else str(run.model_dir(index - 1))
         if config.train.command:
-            cost = self._train_by_command(index, subset, start)
+            self._train_by_command(index, subset, start)
         else:
             from .train.sft import fit
 
             folders, seed = (run.model_dir(index), run.checkpoints_dir(index)), training_seed(config.seed, index)
             on_log, trust = partial(self.tracking.log_training, index), config.trust_remote_code
             given = (self.data.tokens, self.tokenizer, config.train)
-            fitted = fit(start, subset, *given, *folders, seed, self.watch, trust, on_log, config.prompt.max_length)
-            cost, tuned.in_memory = fitted.cost, fitted.model
+            more = (config.prompt.max_length, partial(self._bill, index, "train"))
+            tuned.in_memory = fit(start, subset, *given, *folders, seed, self.watch, trust, on_log, *more).model
         self._name_stops(index)
-        run.add_metrics(index, {"stages": {"train": cost.as_dict()}})
         return tuned
+
+    def _bill(self, index: int, stage: str, cost: Cost) -> None:
+        self.run.add_metrics(index, {"stages": {stage: cost.as_dict()}})
 
     def _name_stops(self, index: int) -> None:
         """What ends an answer is known to whoever loads the model, not to `answer` alone."""
         stops = Encoder(self.tokenizer, self.config.prompt).stops
         dist.on_main(lambda: name_stops(self.run.model_dir(index), stops))
 
-    def _train_by_command(self, index: int, subset: Sequence[int], start: str) -> Cost:
+    def _train_by_command(self, index: int, subset: Sequence[int], start: str) -> None:
         from .pool.export import export_rows
         from .train.command import run_command
 
@@ -283,11 +289,12 @@ class Stages:
             ignored = ", ".join(sorted(config.train.sft))  # report_to among them: only the trainer's own series are missing
             self.watch.note(f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}")
         places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
-        return run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch)
+        on_tuned = partial(self._bill, index, "train")
+        run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch, on_tuned)
 
     def measure(self, index: int, tuned: Tuned) -> None:
         """Held-out loss of the round's model, if there are held-out rows."""
-        if self.heldout is None or "heldout" in self.run.metrics(index):
+        if self.heldout is None or dist.on_main(lambda: "heldout" in self.run.metrics(index)):
             return
         with billed() as cost:
             sums = heldout_losses(tuned.model(), self.heldout.tokens, self.watch)
@@ -306,9 +313,9 @@ class Stages:
             return
         folder, pool = self.run.signals_dir(index), self.data.pool
         dist.on_main(lambda: self.run.save_seen_rows(index, self._candidates(index)))
-        if self._is_embedded(index):
+        if dist.on_main(lambda: self._is_embedded_and_billed(index)):
             return
-        rows = self.run.seen_rows(index)  # those of a killed pass, if there was one: its vectors are theirs
+        rows = dist.on_main(lambda: self.run.seen_rows(index))  # those of a killed pass, if there was one: its vectors are theirs
         with billed() as cost:
             report = embed_tokens(
                 tuned.model(),
@@ -322,7 +329,15 @@ class Stages:
                 signals=self.model_signals,
             )
         cost.tokens, cost.flops = report.n_tokens, report.flops
-        self.run.add_metrics(index, {"stages": {"embed": cost.as_dict()}})
+        self._bill(index, "embed", cost)
+
+    def _is_embedded_and_billed(self, index: int) -> bool:
+        """Whether the pass is done; its bill is made up from its own report where a kill came before it was written."""
+        is_there = self._is_embedded(index)
+        if is_there and self.model_signals and "embed" not in self.run.metrics(index).get("stages", {}):
+            report = finished_report(self.run.signals_dir(index))
+            self._bill(index, "embed", Cost(report.seconds, report.n_tokens, report.flops, report.peak_memory_bytes))
+        return is_there
 
     def gauge(self, index: int) -> None:
         """What the stopping rule or a tracker looks at in the round's embeddings; also of the round before, if that was once the last."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
-from .files import read_json, read_jsonl, size_of
+from .files import load_array, read_jsonl, size_of
 from .plan.measured import progress
 from .pool import Pool
 from .pool.overlap import why_dropped
@@ -48,6 +48,7 @@ def run_status(root: Path, silent_for: float | None = None, known: dict[Any, Any
     is_finished = are_rounds_over and (not config.get("final") or run.final_metrics_file.exists())
     life = Life(False, "finished", None) if is_finished else life_of(run, silent_for)
     picked = next((index for index in (at, at - 1) if index >= 0 and run.chosen_file(index).exists()), None)
+    plan = run.plan()
     stage = "final" if are_rounds_over else _stage(run, at, is_ready)
     return {
         "run": str(root),
@@ -63,10 +64,8 @@ def run_status(root: Path, silent_for: float | None = None, known: dict[Any, Any
         "rounds": [run.metrics(index) for index in done],
         "seconds": spent_on("hours", [run.metrics(index) for index in range(at + (not are_rounds_over))]) * HOUR,
         "picks": [] if picked is None or not is_ready else once(("picks", picked), lambda: last_picks(run, picked)),
-        "progress": progress(read_json(run.plan_file), [run.metrics(index) for index in done], is_finished)
-        if run.plan_file.exists()
-        else None,
-        "final": read_json(run.final_metrics_file) if run.final_metrics_file.exists() else None,
+        "progress": plan and progress(plan, [run.metrics(index) for index in done], is_finished),
+        "final": run.final_metrics(),
         "bytes": once(("bytes", at, is_finished), lambda: size_of(root)),
     }
 
@@ -122,7 +121,7 @@ def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
     records = pool.records
     place = records.place(position)
     why = why_dropped(run.pool_dir, records.id(position)) or "left out before the run; pool/quarantine.jsonl says why"
-    for line in read_jsonl(run.pool_dir / "quarantine.jsonl"):
+    for line in read_jsonl(run.pool_dir / "quarantine.jsonl", remedy=f"Delete {run.pool_dir} and run again."):
         if (line["source"], line["row"]) == (place["source"], place["source_row"]):
             why = f"left out before the run: {line['reason']}"
     return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}
@@ -164,7 +163,7 @@ def _why(pick: dict[str, Any]) -> str:
 def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     """That it is held out, or how near the nearest chosen sample lies, by the last embeddings that were kept."""
     for file, what in ((run.holdout_file, "held out"), (run.holdout_copies_file, "a copy of a held-out row")):
-        if file.exists() and pool.id(row) in file.read_text("utf-8").split():
+        if pool.id(row) in run.ids_in(file):
             return {"why": f"never chosen: it is {what} (pool.holdout)", "nearest": None}
     done = run.rounds_done()
     places = [(run.outer_dir, None, "the outer model's"), *((run.signals_dir(at), at, f"round {at}'s") for at in reversed(done))]
@@ -176,7 +175,7 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     rows = np.arange(len(pool)) if rows is None else rows
     if row not in rows:
         return {"why": f"not chosen: it was not among the candidates that {whose} model looked at", "nearest": None}
-    embeddings_ND = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    embeddings_ND = load_array(folder / "embeddings.npy")
     chosen = np.intersect1d(run.chosen_before(done[-1] + 1), rows)
     differences = embeddings_ND[np.searchsorted(rows, chosen)].astype(np.float64) - embeddings_ND[np.searchsorted(rows, row)]
     distances = np.sqrt(np.square(differences).sum(axis=1))

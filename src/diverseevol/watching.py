@@ -12,15 +12,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .files import read_json, read_jsonl
+from .errors import RunFolderError
+from .files import read_json
 from .pool import Pool, plain_text
 from .pool.overlap import count_left_out
 from .progress import duration
-from .run_folder import RunFolder, this_machine
+from .run_folder import RunFolder, Word, this_machine
 
 QUIET = 90.0
 """Seconds after which silence means something: a process writes every ten, and network file systems show it up to a minute late."""
@@ -44,11 +44,11 @@ class Life:
 def read_word(run: RunFolder) -> dict[str, Any] | None:
     """What the process that works here, or the last one that did, has left of itself; None: nothing that can be read."""
     try:
-        word = read_json(run.progress_file)
+        word = dict(read_json(run.progress_file, Word))
         datetime.fromisoformat(word["written"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, RunFolderError):
         return None
-    return word if {"process", "machine", "started", "state", "task", "why", "n_written"} <= word.keys() else None
+    return word
 
 
 def life_of(run: RunFolder, silent_for: float | None = None) -> Life:
@@ -132,6 +132,6 @@ def pool_counts(run: RunFolder) -> dict[str, int]:
 
 def last_picks(run: RunFolder, index: int) -> list[dict[str, Any]]:
     """The first picks of a round, the farthest where distances decide, with the beginning of what they say."""
-    picks = islice(read_jsonl(run.chosen_file(index)), N_PICKS)
+    picks = run.picks(index)[:N_PICKS]
     pool = Pool.open(run.pool_dir)
     return [{**pick, "text": plain_text(pool.sample(int(pick["row"])), " → ")[:LONGEST]} for pick in picks]

@@ -127,7 +127,7 @@ def measure_run(
     if held is None and tasks is None:
         raise ConfigError(f"{root} has no held-out rows. Give --file, or start runs with pool.holdout or heldout.path.")
     lacking = dist.on_main(lambda: [name for name in names if _lacks(run, name, held, tasks)])
-    kept = [name for name in lacking if name == BASE or run.model_dir(_index(name)).is_dir()]
+    kept = dist.on_main(lambda: [name for name in lacking if name == BASE or run.model_dir(_index(name)).is_dir()])
     if kept:
         before_loading()
         _measure(run, config, kept, held, tasks, watch)
@@ -176,7 +176,7 @@ def _own_rows(run: RunFolder, config: RunConfig, group: str | None) -> Held | No
     """The rows that the loop measured; None where it measured none."""
     if config.pool.holdout and run.holdout_file.exists():
         whole = Pool.open(run.pool_dir)
-        rows = whole.rows_of(run.holdout_file.read_text("utf-8").split())
+        rows = whole.rows_of(run.ids_in(run.holdout_file))
         pool, tokens_dir, title = whole.take(rows), run.tokens_dir, "the rows of pool.holdout"
     elif config.heldout and (run.heldout_dir / "index.arrow").exists():
         pool, tokens_dir, title = Pool.open(run.heldout_dir), run.heldout_dir / "tokens", config.heldout.path
@@ -190,7 +190,7 @@ def _file_rows(run: RunFolder, config: RunConfig, file: str, group: str | None, 
     """The rows of another file, prepared in the run folder as the run's own are."""
     key = pool_fingerprint(PoolConfig(path=file))
     folder = run.other_heldout_dir(key)
-    if not (folder / "index.arrow").exists():
+    if not dist.on_main((folder / "index.arrow").exists):
         from .models import load_tokenizer
         from .prepare import prepare
 

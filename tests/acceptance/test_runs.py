@@ -1,10 +1,14 @@
 """A run's configuration and its folder: numbers and paths as they are meant, kills and damage survived."""
 
+import json
 import os
+import shutil
+import subprocess
+import time
 
 import pytest
 import yaml
-from outside import QUICK, must, read_jsonl, refused, run_cli
+from outside import QUICK, must, program, read_jsonl, refused, run_cli
 
 from diverseevol import DiverseEvolError, load_config
 
@@ -114,3 +118,77 @@ def test_paths_are_expanded_everywhere(finished_run, model, pool, tmp_path, monk
         refused(run_cli("run", "~/config.yaml", "--out", wrong), wrong)
         refused(run_cli("export", "~/run", "--format", "alpaca", "--out", wrong), wrong)
     assert os.listdir(here) == []
+
+
+def damaged(run, folder, name, content):
+    """A copy of a run with one file that holds something else: its first half, or the bytes that are given."""
+    shutil.copytree(run, folder)
+    file = folder / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    return folder
+
+
+@pytest.mark.parametrize("content", ["half", b"\x00\xff\x80" * 30, b'{"seed": {}, "round": [], "row": "x"}\n'])
+@pytest.mark.parametrize("name", ["config.yaml", "rounds/01/metrics.json", "rounds/01/chosen.jsonl"])
+def test_a_damaged_file_of_a_run_is_named_with_what_to_do(name, content, finished_run, tmp_path):
+    out = damaged(finished_run, tmp_path / "run", name, content)
+    for words in (
+        ("run", finished_run / "config.yaml", "--out", out),
+        ("status", out),
+        ("export", out, "--format", "alpaca", "--out", tmp_path / "rows.json"),
+        ("report", out, "--out", tmp_path / "page.html"),
+    ):
+        if words[0] != "status" or not name.endswith("chosen.jsonl"):  # which reads the picks of the last round alone
+            refused(run_cli(*words), f"{out / name}", "is damaged", "Restore it from a copy, or")
+    assert not (tmp_path / "rows.json").exists() and not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pool/index.arrow", ("status",)),
+        ("pool/records.arrow", ("export", "--format", "alpaca", "--out", "rows.json")),
+        ("pool/tokens/block-00000.arrow", ("run",)),
+        ("rounds/01/signals/embeddings.npy", ("duplicates",)),
+    ],
+)
+def test_a_damaged_array_of_a_run_is_named_too(name, words, finished_run, tmp_path, monkeypatch):
+    out = damaged(finished_run, tmp_path / "run", name, "half")
+    monkeypatch.chdir(tmp_path)
+    verb, *options = words
+    given = (finished_run / "config.yaml", "--out", out) if verb == "run" else (out, *options)
+    refused(run_cli(verb, *given), str(out / name), "damaged", "Delete")
+
+
+@pytest.mark.parametrize("content", ["half", b'{"rounds": [{}], "memory": 1}'])
+def test_what_the_next_start_writes_anew_is_no_matter_when_damaged(content, finished_run, tmp_path):
+    out = damaged(finished_run, tmp_path / "run", "progress.json", content)
+    (out / "plan.json").write_bytes((out / "progress.json").read_bytes())
+    must(run_cli("status", out))
+    must(run_cli("report", out, "--out", tmp_path / "page.html"))
+
+
+def test_a_killed_round_keeps_the_bills_of_what_was_paid_for(finished_run, tmp_path):
+    """Killed once the round's picks and model were there: neither is paid for again, so neither bill becomes that of a file's reading."""
+    out = tmp_path / "run"
+    shutil.copytree(finished_run, out)
+    round_dir = out / "rounds/02"
+    (round_dir / "done").unlink()
+    metrics = json.loads((round_dir / "metrics.json").read_text())
+    metrics["stages"]["select"]["seconds"] = metrics["stages"]["train"]["seconds"] = 4000.0
+    (round_dir / "metrics.json").write_text(json.dumps(metrics))
+    must(run_cli("run", finished_run / "config.yaml", "--out", out))
+    stages = json.loads((round_dir / "metrics.json").read_text())["stages"]
+    assert (stages["select"]["seconds"], stages["train"]["seconds"]) == (4000.0, 4000.0)
+
+
+@pytest.mark.parametrize(("wait_for", "stage"), [("chosen.jsonl", "select"), ("model", "train")])
+def test_what_is_there_has_its_bill_whenever_the_kill_comes(wait_for, stage, model, pool, tmp_path):
+    out = tmp_path / "run"
+    options = ("--pool", pool, "--model", model, "--out", out, "--rounds", 0, "--n-init", 8, *QUICK)
+    with subprocess.Popen(program("run", *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (out / "rounds/00" / wait_for).exists():
+            time.sleep(0.001)
+        process.kill()
+    assert stage in json.loads((out / "rounds/00/metrics.json").read_text())["stages"]

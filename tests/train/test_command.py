@@ -23,8 +23,14 @@ def run(tmp_path, script, arguments="{data} {base} {out} {round} {seed}"):
         "import sys\nfrom pathlib import Path\ndata, base, out, round_, seed = sys.argv[1:]\nout = Path(out)\n" + script
     )
     notes = Notes()
-    cost = run_command(f"{sys.executable} {file} {arguments}", PLACES, tmp_path / "model", tmp_path / "train.log", notes)
-    return cost, notes.lines
+    bills = []
+
+    def on_tuned(cost):
+        assert not (tmp_path / "model").exists()  # what is killed later has its bill
+        bills.append(cost)
+
+    run_command(f"{sys.executable} {file} {arguments}", PLACES, tmp_path / "model", tmp_path / "train.log", notes, on_tuned)
+    return bills[0], notes.lines
 
 
 def test_the_command_gets_its_places_quoted_and_leaves_a_model(tmp_path):

@@ -76,6 +76,7 @@ def duplicates(
     """Find rows that a round's model cannot tell apart, by its embeddings of the pool; nothing is removed."""
     import numpy as np
 
+    from ..files import load_array
     from ..pool import Pool
     from ..pool.overlap.vectors import near_vectors
     from ..run_folder import RunFolder
@@ -88,8 +89,8 @@ def duplicates(
         raise RunFolderError(
             f"{run} has no embeddings.npy of a finished round. Run with keep_signals: last, or use diverseevol embed."
         )
-    pool, vectors_ND = Pool.open(folder.pool_dir), np.load(kept[-1] / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-    rows = np.load(kept[-1] / "rows.npy", allow_pickle=False) if (kept[-1] / "rows.npy").exists() else np.arange(len(pool))
+    pool, vectors_ND = Pool.open(folder.pool_dir), load_array(kept[-1] / "embeddings.npy")
+    rows = load_array(kept[-1] / "rows.npy") if (kept[-1] / "rows.npy").exists() else np.arange(len(pool))
     found = near_vectors(vectors_ND, similarity, open_watch())
     pairs: list[dict[str, Any]] = [
         {"id": pool.id(int(rows[one.text])), "kept_id": pool.id(int(rows[one.kept])), "similarity": round(one.similarity, 6)}

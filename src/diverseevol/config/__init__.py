@@ -1,5 +1,6 @@
 """What a run is, how it is read and how it is checked, all without loading torch."""
 
+from .explain import explain
 from .load import load_config, read_yaml, validate, yaml_text
 from .models import (
     EmbedConfig,
@@ -33,6 +34,7 @@ __all__ = [
     "SourceConfig",
     "StopConfig",
     "TrainConfig",
+    "explain",
     "load_config",
     "read_yaml",
     "round_sizes",

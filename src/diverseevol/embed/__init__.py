@@ -16,7 +16,7 @@ from .columns import open_signals
 from .outer import check_outer, embed_texts, load_outer, outer_fingerprint
 from .report import EmbedReport
 from .shards import TokenRows
-from .store import is_embedded
+from .store import finished_report, is_embedded
 
 __all__ = [
     "EmbedReport",
@@ -24,6 +24,7 @@ __all__ = [
     "check_outer",
     "embed_texts",
     "embed_tokens",
+    "finished_report",
     "is_embedded",
     "load_outer",
     "open_embeddings",

@@ -25,6 +25,7 @@ from torch import nn
 from .. import dist
 from ..config import EmbedConfig
 from ..errors import EmbedError
+from ..files import load_array
 from ..ledger import peak_memory
 from ..progress import SILENT, Watch
 from ..selection import Signal
@@ -106,7 +107,7 @@ def open_embeddings(out_dir: Path) -> np.ndarray:
     file = out_dir / "embeddings.npy"
     if not file.is_file():
         raise EmbedError(f"there are no finished embeddings in {out_dir}: embeddings.npy is missing. Embed the pool first.")
-    return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]
+    return load_array(file)
 
 
 def _check_asked(tokens: TokenRows, ids: Ids, signals: frozenset[str], lockstep: bool) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import EmbedError
-from ..files import replacing
+from ..files import damaged, replacing
 from ..selection import Signal
 from .shards import Ids
 
@@ -38,7 +38,10 @@ def open_signals(out_dir: Path) -> dict[str, np.ndarray]:
 def available_columns(out_dir: Path) -> list[Signal]:
     """The signals that the folder's file holds; none if there is no file."""
     file = _file(out_dir)
-    return [Signal(name) for name in pq.read_schema(file).names if name != "id"] if file.is_file() else []
+    try:
+        return [Signal(name) for name in pq.read_schema(file).names if name != "id"] if file.is_file() else []
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(file, error) from None
 
 
 def write_columns(out_dir: Path, ids: Ids, signals: Sequence[Signal], values_NS: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from .. import dist
 from ..errors import NonFiniteError, some_of
-from ..files import read_json, remove, write_json, write_text
+from ..files import damaged, read_json, remove, write_json, write_text
 from ..selection import Signal
 from .columns import available_columns, write_columns
 from .encoder import Outputs
@@ -134,7 +134,7 @@ def open_store(out_dir: Path, header: dict[str, Any]) -> Store:
 def finished_signals(out_dir: Path, header: dict[str, Any]) -> frozenset[Signal]:
     """What `out_dir` holds already of a pass of this header, whatever else that pass was asked for."""
     record_file = out_dir / "embeddings.json"
-    if not record_file.exists() or read_json(record_file)["header"] != _without_signals(header):
+    if not record_file.exists() or _record(out_dir).get("header") != _without_signals(header):
         return frozenset()
     embedding = {Signal.EMBEDDING} if (out_dir / "embeddings.npy").exists() else set()
     return frozenset(embedding | set(available_columns(out_dir)))
@@ -144,12 +144,27 @@ def is_embedded(out_dir: Path, fingerprint: str) -> bool:
     """Whether a pass of this fingerprint has finished its vectors here: what can be known without the model."""
     record_file = out_dir / "embeddings.json"
     is_there = record_file.exists() and (out_dir / "embeddings.npy").exists()
-    return is_there and read_json(record_file)["header"]["fingerprint"] == fingerprint
+    return is_there and _record(out_dir)["header"].get("fingerprint") == fingerprint
 
 
 def finished_report(out_dir: Path) -> EmbedReport:
     """The report of the last pass that finished here."""
-    return EmbedReport(**read_json(out_dir / "embeddings.json")["report"])
+    return EmbedReport(**_record(out_dir)["report"])
+
+
+def _record(out_dir: Path) -> dict[str, dict[str, Any]]:
+    """What embeddings.json says.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
+    file = out_dir / "embeddings.json"
+    record = dict(read_json(file, dict[str, dict[str, Any]]))
+    if record.get("report", {}).keys() != {field.name for field in fields(EmbedReport)} or "fingerprint" not in record.get(
+        "header", {}
+    ):
+        raise damaged(file, "it says nothing of a pass over a pool")
+    return record
 
 
 def _prepare(out_dir: Path, header: dict[str, Any]) -> dict[int, int]:

@@ -68,10 +68,13 @@ class Records:
             PoolError: it is not there, or not whole.
         """
         table = open_table(pool_dir / RECORDS)
-        meta = json.loads(table.schema.metadata[META])
-        made = [Reader.of(SourceConfig.model_validate({"path": "", **said})) for said in meta["readers"]]
-        readers = {name: made[index] for name, index in meta["sources"].items()}
-        return cls(table, meta["n_read"], meta["n_bad"], readers, tuple(meta.get("notes", ())))
+        try:
+            meta = json.loads(table.schema.metadata[META])
+            made = [Reader.of(SourceConfig.model_validate({"path": "", **said})) for said in meta["readers"]]
+            readers = {name: made[index] for name, index in meta["sources"].items()}
+            return cls(table, meta["n_read"], meta["n_bad"], readers, tuple(meta.get("notes", ())))
+        except (LookupError, TypeError, ValueError) as error:
+            raise PoolError(f"{pool_dir / RECORDS} is damaged: {error}. Delete {pool_dir} and run again.") from None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -148,7 +151,10 @@ class Pool:
         Raises:
             PoolError: it is not there, or not whole.
         """
-        return cls(Records.open(pool_dir), open_table(pool_dir / INDEX))
+        records, index = Records.open(pool_dir), open_table(pool_dir / INDEX)
+        if not {"position", "id", "n_tokens", "n_trained"} <= set(index.column_names):
+            raise PoolError(f"{pool_dir / INDEX} is damaged: it is no index of a pool. Delete {pool_dir} and run again.")
+        return cls(records, index)
 
     @classmethod
     def read(

@@ -98,4 +98,4 @@ def _rows(n: int) -> str:
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
     if file.exists():
-        yield from read_jsonl(file)
+        yield from read_jsonl(file, remedy=f"Delete {file.parent} and run again.")

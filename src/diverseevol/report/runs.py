@@ -79,7 +79,7 @@ class RunData:
     def heldout_ids(self) -> tuple[str, ...]:
         """The rows that its held-out losses are of."""
         if self.folder.holdout_file.exists():
-            return tuple(self.folder.holdout_file.read_text("utf-8").split())
+            return tuple(self.folder.ids_in(self.folder.holdout_file))
         return (
             tuple(Pool.open(self.folder.heldout_dir).ids.tolist()) if (self.folder.heldout_dir / "index.arrow").exists() else ()
         )
@@ -108,13 +108,12 @@ class RunData:
     @cached_property
     def final(self) -> dict[str, Any] | None:
         """The bill of the final tuning, if there was one."""
-        file = self.folder.final_metrics_file
-        return dict(read_json(file)) if file.exists() else None
+        return self.folder.final_metrics()
 
     @cached_property
     def plan(self) -> dict[str, Any] | None:
         """What the run was expected to cost, if it could be told."""
-        return dict(read_json(self.folder.plan_file)) if self.folder.plan_file.exists() else None
+        return self.folder.plan()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import load_array
 from ..run_folder import BASE
 from .runs import RunData
 
@@ -59,7 +60,7 @@ def find_vectors(run: RunData) -> PoolVectors | None:
     for file, at, whose in places:
         if not file.exists():
             continue
-        vectors_ND = np.load(file, mmap_mode="r", allow_pickle=False)
+        vectors_ND = load_array(file)
         rows = None if at is None else folder.seen_rows(at)
         if vectors_ND.ndim == 2 and len(vectors_ND) == (len(run.pool) if rows is None else len(rows)):
             return PoolVectors(vectors_ND, rows, whose, len(run.pool))

@@ -8,5 +8,19 @@ from .folder import BASE, OWN, RunFolder, round_name, runs_below
 from .lock import locked
 from .record import flat, versions
 from .record_progress import recorded, this_machine
+from .shapes import Pick, Word
 
-__all__ = ["BASE", "OWN", "RunFolder", "flat", "locked", "recorded", "round_name", "runs_below", "this_machine", "versions"]
+__all__ = [
+    "BASE",
+    "OWN",
+    "Pick",
+    "RunFolder",
+    "Word",
+    "flat",
+    "locked",
+    "recorded",
+    "round_name",
+    "runs_below",
+    "this_machine",
+    "versions",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from .. import dist
-from ..config import RunConfig, read_yaml, yaml_text
+from ..config import RunConfig, explain, read_yaml, yaml_text
 from ..errors import ConfigError, RunChangedError, RunFolderError
-from ..files import read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
+from ..files import damaged, load_array, read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
 from .record import flat, versions
+from .shapes import Bill, Metrics, Pick, PlanRecord
 
 # What a resumed run may change without changing what the finished rounds mean.
 CHANGEABLE = (
@@ -75,6 +77,8 @@ class RunFolder:
     """The one tuning of the target model on the final subset."""
     final_model_dir = Below("final/model")
     """The target model, tuned."""
+    final_bill_file = Below("final/bill.json")
+    """What it cost, while the rest of metrics.json is not there yet."""
     final_metrics_file = Below("final/metrics.json")
     """How that tuning went and what it cost; written last."""
     pool_dir = Below("pool")
@@ -100,8 +104,24 @@ class RunFolder:
 
     def barred_ids(self) -> list[str]:
         """The ids of the rows that are never chosen: those of `pool.holdout` and their copies."""
-        files = (self.holdout_file, self.holdout_copies_file)
-        return [name for file in files if file.exists() for name in file.read_text("utf-8").split()]
+        return [name for file in (self.holdout_file, self.holdout_copies_file) for name in self.ids_in(file)]
+
+    def ids_in(self, file: Path) -> list[str]:
+        """The ids in one of the run's lists, one a line; none where there is no list.
+
+        Raises:
+            RunFolderError: it is damaged.
+        """
+        if not file.exists():
+            return []
+        remedy = "Restore it from a copy, or give --out a new folder: which rows are held out cannot change within a run."
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise damaged(file, error, remedy) from None
+        if not text.endswith("\n"):
+            raise damaged(file, "its end is missing", remedy)
+        return text.split()
 
     def other_heldout_dir(self, rows: str) -> Path:
         """Another file's held-out rows, prepared like the pool; `rows` is its fingerprint."""
@@ -114,7 +134,7 @@ class RunFolder:
     def task_scores(self, model: str) -> dict[str, Any]:
         """What is kept of them."""
         file = self.tasks_file(model)
-        return dict(read_json(file)) if file.exists() else {}
+        return dict(read_json(file, dict[str, dict[str, Any]])) if file.exists() else {}
 
     def save_task_scores(self, model: str, scores: Mapping[str, Any]) -> None:
         """Keep further results beside those that are kept."""
@@ -131,7 +151,7 @@ class RunFolder:
     def row_losses(self, rows: str, model: str) -> NDArray[np.float64] | None:
         """What was kept; None: nothing."""
         file = self.row_losses_file(rows, model)
-        return np.array(read_json(file), dtype=np.float64) if file.exists() else None
+        return np.array(read_json(file, list[float]), dtype=np.float64) if file.exists() else None
 
     def fixed_dir(self, name: str) -> Path:
         """The pool's vectors by a model that is the same for every round; `base`: the run's own base model."""
@@ -179,7 +199,7 @@ class RunFolder:
     def seen_rows(self, index: int) -> NDArray[np.int64] | None:
         """The pool rows that the round's signals are about, ascending; None: all."""
         file = self.signals_dir(index) / "rows.npy"
-        return np.load(file, allow_pickle=False) if file.exists() else None
+        return np.asarray(load_array(file, self._again(index))) if file.exists() else None
 
     def answers_dir(self, benchmark: str) -> Path:
         """Every model's answers to the questions of a benchmark."""
@@ -222,9 +242,37 @@ class RunFolder:
         write_text(self.round_dir(index) / "done", "")
 
     def metrics(self, index: int) -> dict[str, Any]:
-        """What is known of a round so far."""
-        file = self.metrics_file(index)
-        return dict(read_json(file)) if file.exists() else {"round": index}
+        """What is known of a round so far.
+
+        Raises:
+            RunFolderError: metrics.json is damaged, or that of a finished round is not there.
+        """
+        file, is_done = self.metrics_file(index), self.is_done(index)
+        if not file.exists() and not is_done:
+            return {"round": index}
+        if not file.exists():
+            raise damaged(file, "it is not there", self._again(index))
+        metrics: dict[str, Any] = read_json(file, Metrics, self._again(index))
+        if is_done and not {"n_new", "n_chosen"} <= metrics.keys():
+            raise damaged(file, "it does not say how many rows were chosen", self._again(index))
+        return metrics
+
+    def _again(self, index: int) -> str:
+        """What to do where a file of a round is damaged."""
+        return (
+            f"Restore it from a copy, or delete {self.round_dir(index)} and all later rounds: the same command makes them again."
+        )
+
+    def final_metrics(self) -> dict[str, Any] | None:
+        """The bill of the final tuning; None: there was none yet."""
+        file, remedy = self.final_metrics_file, f"Restore it from a copy, or delete {self.final_dir} to tune again."
+        return dict(read_json(file, Bill, remedy)) if file.exists() else None
+
+    def plan(self) -> dict[str, Any] | None:
+        """What the run was expected to cost when it was last started; None where it is not known, or cannot be read: a start writes it anew."""
+        with suppress(OSError, RunFolderError):
+            return dict(read_json(self.plan_file, PlanRecord))
+        return None
 
     def add_metrics(self, index: int, values: Mapping[str, Any]) -> None:
         """Lay `values` over a round's metrics; stages and held-out losses are merged by name."""
@@ -256,7 +304,11 @@ class RunFolder:
         if not file.exists():
             done = self.rounds_done()
             raise RunFolderError(f"round {index} of {self.root} has no chosen.jsonl; finished rounds: {done or 'none'}.")
-        return list(read_jsonl(file))
+        picks = list(read_jsonl(file, Pick, self._again(index)))
+        n_new = self.metrics(index).get("n_new", len(picks))
+        if len(picks) != max(1, n_new) or any(pick.get("rank", place) != place for place, pick in enumerate(picks)):
+            raise damaged(file, f"it holds {len(picks)} picks, not {n_new}, or not in their order", self._again(index))
+        return picks
 
     def save_picks(self, index: int, picks: list[dict[str, Any]]) -> None:
         """Write a round's chosen.jsonl."""
@@ -274,7 +326,19 @@ class RunFolder:
         """
         if not self.config_file.exists():
             raise RunFolderError(f"{self.root} is not a run folder: it has no config.yaml. Give the folder named by --out.")
-        return read_yaml(self.config_file)
+        remedy = "Restore it from a copy, or give --out a new folder."
+        try:
+            stored = read_yaml(self.config_file)
+            about = {key: stored.pop(key, None) for key in ("versions", "fingerprint")}
+            config = RunConfig.model_validate({**stored, "out": "."})
+        except (ConfigError, ValidationError) as error:
+            why = explain(error) if isinstance(error, ValidationError) else error
+            raise damaged(self.config_file, why, remedy) from None
+        lost = [key for key, value in about.items() if not isinstance(value, dict) or not value]
+        if lost:
+            raise damaged(self.config_file, f"{lost[0]} is missing at its end", remedy)
+        # What it does not name, because the version that wrote it did not know it, has its default.
+        return {**json.loads(config.model_dump_json(exclude={"out"})), **about}
 
     def open(self, config: RunConfig, fingerprint: Mapping[str, str]) -> None:
         """Start the run's record, or check that this is the run that was started here; one that has trained nothing yet may change.
@@ -327,7 +391,7 @@ class RunFolder:
                     f"the {what} is not the one that {self.root} was started with ({was} then, {value} now). "
                     "Put the old one back to go on, or give --out a new folder."
                 )
-        before = flat(_with_defaults({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}}))
+        before = flat({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}})
         after = flat(now)
         changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
         fixed = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)]
@@ -342,14 +406,6 @@ class RunFolder:
 def round_name(index: int) -> str:
     """What a round's results are called, beside those of the `BASE` model."""
     return f"round-{index:02d}"
-
-
-def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with what it does not name, because that version did not know it, at its default."""
-    try:
-        return dict(json.loads(RunConfig.model_validate({**stored, "out": "."}).model_dump_json(exclude={"out"})))
-    except ValidationError:
-        return stored
 
 
 def _plain(name: str) -> str:

@@ -78,13 +78,13 @@ class Tokens:
         """
         stamp = stamp_of(block_file(tokens_dir, 0))
         if stamp is None:
-            raise RunFolderError(f"no tokens in {str(tokens_dir)!r}. Run the same command again to make them.")
+            raise RunFolderError(f"{block_file(tokens_dir, 0)} is missing or damaged. Delete {tokens_dir.parent} and run again.")
         files = [block_file(tokens_dir, number) for number in range(count_blocks(stamp["n_samples"], stamp["rows_per_block"]))]
         missing = [file.name for file in files if stamp_of(file) != stamp]
         if missing:
             raise RunFolderError(
                 f"the tokens in {str(tokens_dir)!r} are incomplete: {len(missing)} of {len(files)} blocks are missing or "
-                f"others' ({missing[0]} first). Run the same command again to finish them."
+                f"others' ({missing[0]} first). Delete {tokens_dir.parent} and run again."
             )
         return cls(files, stamp["rows_per_block"], positions)
 

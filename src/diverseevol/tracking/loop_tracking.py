@@ -14,7 +14,7 @@ from .. import dist
 from ..config import TRACKERS, RunConfig
 from ..config.train_keys import nearest
 from ..errors import ConfigError
-from ..files import read_json, write_text
+from ..files import write_text
 from ..run_folder import RunFolder, flat
 from .series import round_series, trainer_series
 from .trackers import TensorBoard, Tracker, open_trackio, open_wandb
@@ -99,7 +99,7 @@ class Tracking:
     def log_round(self, index: int) -> None:
         """Hand on a round's own series."""
         if self.trackers:
-            plan = read_json(self.run.plan_file) if self.run.plan_file.exists() else {}
+            plan = self.run.plan() or {}
             metrics = [self.run.metrics(at) for at in range(index + 1)]
             self._log(round_series(metrics, plan.get("full_flops")), "round", index)
 

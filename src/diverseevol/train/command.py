@@ -10,7 +10,7 @@ import os
 import shlex
 import subprocess
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,16 @@ LAUNCHER_VARIABLES = (
 )
 
 
-def run_command(command: str, places: Mapping[str, str], model_dir: Path, log_file: Path, watch: Watch) -> Cost:
+def run_command(
+    command: str, places: Mapping[str, str], model_dir: Path, log_file: Path, watch: Watch, on_tuned: Callable[[Cost], None]
+) -> None:
     """Run the user's command until it has left a model in `model_dir`; every rank waits for it.
 
     Args:
         command: Shell text with {data}, {base}, {out}, {round}, {seed}; the values are put in quoted.
         places: The values, without `out`: the command writes to a temporary folder that takes `model_dir`'s place at the end.
         log_file: Receives everything the command says.
+        on_tuned: Is handed the bill, on rank 0, before the model is there: what is killed later has its bill.
 
     Raises:
         TrainError: it ended with another status than 0, or left no model.
@@ -50,16 +53,16 @@ def run_command(command: str, places: Mapping[str, str], model_dir: Path, log_fi
             out.mkdir(parents=True)
             line = _filled(command, {**places, "out": str(out.resolve())})
             watch.note(f"$ {line}")
-            _call(line, log_file, watch)
+            with billed() as cost:
+                _call(line, log_file, watch)
             if not any((out / name).is_file() for name in ("config.json", "adapter_config.json")):
                 found = ", ".join(sorted(item.name for item in out.iterdir())) or "nothing"
                 raise TrainError(
                     f"train.command ended well but left no model: {{out}} holds {found}, not config.json or adapter_config.json. Log: {log_file}."
                 )
+            on_tuned(cost)
 
-    with billed() as cost:
-        dist.on_main(work)
-    return cost
+    dist.on_main(work)
 
 
 def _filled(command: str, values: Mapping[str, str]) -> str:

@@ -41,6 +41,7 @@ COMPLETE = "complete"
 FEW_STEPS = 5
 """Fewer hardly move a model; the published recipe begins with 6."""
 OnLog = Callable[[Mapping[str, Any], int], None]
+OnTuned = Callable[[Cost], None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def fit(
     trust_remote_code: bool = False,
     on_log: OnLog = lambda logs, step: None,
     max_length: int = 512,
+    on_tuned: OnTuned = lambda cost: None,
 ) -> Fitted:
     """Tune the model `start` on the pool's `rows` and save it to `model_dir`.
 
@@ -74,6 +76,7 @@ def fit(
         seed: Of the data order, dropout and adapter initialisation.
         on_log: Is handed on rank 0 what the Trainer logs, and at which step.
         max_length: Tokens of packed rows (`packing`); no row is longer.
+        on_tuned: Is handed the bill before the model is there: what is killed later has its bill.
 
     Raises:
         TrainError: training failed or the loss is not finite.
@@ -89,7 +92,7 @@ def fit(
         trainer.add_callback(_Logs(on_log))
         _check_savable(trainer, tokenizer)
         try:
-            trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints_dir))
+            trainer.train(resume_from_checkpoint=dist.on_main(lambda: last_checkpoint(checkpoints_dir)))
         except torch.OutOfMemoryError as error:
             raise TrainError(
                 f"out of memory while training on {len(rows)} rows with per_device_train_batch_size {args.per_device_train_batch_size}. "
@@ -108,6 +111,7 @@ def fit(
             f"tuned in {trainer.state.global_step} steps, which hardly move a model. Lower train.total_batch_size (now "
             f"{config.total_batch_size or '?'}), or raise train.num_train_epochs, n_init or n_new."
         )
+    on_tuned(cost)
     _save(trainer, tuned, tokenizer, model_dir, dataset, trust_remote_code)
     tuned.config.use_cache = False
     del trainer, model

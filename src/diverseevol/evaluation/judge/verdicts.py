@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, RunFolderError
 from ...files import read_jsonl, remove, write_jsonl
 from ..api_client import FILTERED, Reply
 from .pairs import Judgement, Missing
@@ -80,7 +80,7 @@ def n_replaced(file: Path, judgements: Iterable[Judgement], judge: Judge) -> int
     ours = {(judge.model, judge.template.name, each.answer, each.opponent_answer) for each in judgements}
     try:
         there = [(line["judge"], line["template"], line["answer"], line.get("opponent_answer")) for line in read_jsonl(file)]
-    except (ValueError, LookupError, TypeError):
+    except (RunFolderError, LookupError):
         raise ConfigError(f"{file} is there already and holds no verdicts. Give another place.") from None
     return sum(verdict not in ours for verdict in there)
 

@@ -149,7 +149,7 @@ def count_left_out(pool_dir: Path) -> dict[str, int]:
 
 def _all_lines(file: Path) -> Iterable[dict[str, Any]]:
     if file.exists():
-        yield from read_jsonl(file)
+        yield from read_jsonl(file, remedy=f"Delete {file.parent} and run again.")
 
 
 def _lines_of(file: Path, sample_id: str) -> Iterable[dict[str, Any]]:
