@@ -14,6 +14,7 @@ from .files import load_array, read_jsonl, size_of
 from .plan.measured import progress
 from .pool import Pool
 from .pool.overlap import why_dropped
+from .pool.shapes import BadLine
 from .run_folder import RunFolder
 from .stopping import HOUR, reason_to_stop, spent_on
 from .watching import Life, last_picks, life_of, pool_counts
@@ -121,7 +122,7 @@ def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
     records = pool.records
     place = records.place(position)
     why = why_dropped(run.pool_dir, records.id(position)) or "left out before the run; pool/quarantine.jsonl says why"
-    for line in read_jsonl(run.pool_dir / "quarantine.jsonl", remedy=f"Delete {run.pool_dir} and run again."):
+    for line in read_jsonl(run.pool_dir / "quarantine.jsonl", BadLine, remedy=f"Delete {run.pool_dir} and run again."):
         if (line["source"], line["row"]) == (place["source"], place["source_row"]):
             why = f"left out before the run: {line['reason']}"
     return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}

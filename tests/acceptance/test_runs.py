@@ -102,7 +102,7 @@ def test_paths_are_expanded_everywhere(finished_run, model, pool, tmp_path, monk
         ("export", "~/run", "--format", "alpaca", "--out=~/rows.json"),
         ("report", "${PLACE}/run", "--out=~/page.html"),
         ("embed", "--pool=~/pool.jsonl", "--model=~/model", "--out=~/vectors"),
-        ("select", "--embeddings=~/vectors", "--chosen=~/rows.txt", "--n=2", "--out=$PLACE/picks.jsonl"),
+        ("select", "--embeddings=~/vectors", "--chosen=~/rows.txt", "--n-new=2", "--out=$PLACE/picks.jsonl"),
         ("diversity", "--embeddings=~/vectors/embeddings.npy", "--chosen=~/rows.txt"),
         ("diversity", "~/run", "--embeddings=$PLACE/vectors/embeddings.npy"),
         ("overlap", "--pool=~/pool.jsonl", "--benchmark=my=~/questions.jsonl:q", "--out=~/overlap"),

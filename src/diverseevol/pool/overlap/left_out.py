@@ -21,6 +21,7 @@ from ...config import PoolConfig
 from ...files import read_jsonl, remove, replacing
 from ...progress import Watch
 from ..row import short
+from ..shapes import ContaminationLine, DuplicateLine
 from ..store import Records
 from .benchmarks import read_benchmarks
 from .contamination import Match, find_contamination
@@ -149,7 +150,8 @@ def count_left_out(pool_dir: Path) -> dict[str, int]:
 
 def _all_lines(file: Path) -> Iterable[dict[str, Any]]:
     if file.exists():
-        yield from read_jsonl(file, remedy=f"Delete {file.parent} and run again.")
+        shape = DuplicateLine if file.name == DUPLICATES else ContaminationLine
+        yield from read_jsonl(file, shape, remedy=f"Delete {file.parent} and run again.")
 
 
 def _lines_of(file: Path, sample_id: str) -> Iterable[dict[str, Any]]:

@@ -1,0 +1,42 @@
+"""What a line of the pool's lists of left-out rows holds at least, as pydantic checks it when one is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class BadLine(_Line):
+    """Of quarantine.jsonl."""
+
+    source: str
+    row: int
+    reason: str
+    text: str
+
+
+class DuplicateLine(_Line):
+    """Of duplicates.jsonl."""
+
+    id: str
+    kept_id: str
+    kind: str
+    similarity: float
+    is_dropped: bool
+
+
+class ContaminationLine(_Line):
+    """Of contamination.jsonl."""
+
+    id: str
+    benchmark: str
+    question_id: Any
+    kind: str
+    score: float
+    role: str
+    matched: str
