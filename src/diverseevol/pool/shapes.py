@@ -36,7 +36,7 @@ class ContaminationLine(_Line):
     id: str
     benchmark: str
     question_id: Any
-    kind: str
-    score: float
-    role: str
     matched: str
+    kind: str = ""
+    score: float = 0.0
+    role: str = ""
