@@ -12,11 +12,12 @@ from pathlib import Path
 from .config import RunConfig, TrainConfig
 from .embed import embed_tokens
 from .ledger import Cost
+from .models import load_model
 from .opening import usable_tokenizer
 from .plan import Rates
 from .prepare import prepare
 from .progress import SILENT, Watch
-from .train.sft import Fitted, fit
+from .train.sft import fit
 
 N_STEPS = 10
 FEWEST_ROWS = 160
@@ -40,15 +41,16 @@ def calibrate(config: RunConfig, watch: Watch) -> Rates:
         folder = Path(name)
         data = prepare(pool, config.prompt, tokenizer, folder / "pool", config.seed, SILENT)  # what it says names files that go
 
-        def tuned(n_steps: int, rows: Sequence[int]) -> Fitted:
+        def tuned(n_steps: int, rows: Sequence[int]) -> Cost:
             train = TrainConfig.model_validate(config.train.model_dump() | {"max_steps": n_steps, "command": None})
             places = (folder / f"model-{n_steps}", folder / "checkpoints", config.seed, watch, config.trust_remote_code)
             return fit(config.model, rows, data.tokens, tokenizer, train, *places)
 
         rows = range(min(n_rows, len(data.tokens)))
-        fitted, once = tuned(N_STEPS, rows), tuned(1, rows).cost
-        report = embed_tokens(fitted.model, data.tokens, folder / "signals", config.embed, data.pool.ids, "calibrate", watch)
-    rate, start = rate_and_start(fitted.cost, once)
+        many, once = tuned(N_STEPS, rows), tuned(1, rows)
+        model = load_model(str(folder / f"model-{N_STEPS}"), "auto", config.trust_remote_code)
+        report = embed_tokens(model, data.tokens, folder / "signals", config.embed, data.pool.ids, "calibrate", watch)
+    rate, start = rate_and_start(many, once)
     source = f"measured here: {N_STEPS} steps, one step and a pass over {report.n_rows} rows"
     return Rates(train=rate, embed=report.flops / report.seconds, source=source, is_measured=True, start=start)
 

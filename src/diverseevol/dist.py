@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ConfigError
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 # A rank that dies takes the others down through its launcher within seconds; this bounds a wait for a rank that merely hangs.
 TIMEOUT = timedelta(hours=6)
 FROM_MAIN = "raised on rank 0"
+FSDP = "DIVERSEEVOL_FSDP"
+TRUE = frozenset({"1", "true", "yes", "y", "t", "on"})
 
 
 def world_size() -> int:
@@ -47,7 +49,16 @@ def is_main() -> bool:
 
 
 def start() -> None:
-    """Join the process group that torchrun or accelerate announced; does nothing on one process or if already joined."""
+    """Join the process group that torchrun or accelerate announced; does nothing on one process or if already joined.
+
+    accelerate's wish for FSDP becomes ours: on its own variable transformers would have rank 0 alone read a model's weights, and
+    accelerate would shard once more what is sharded while it is loaded.
+
+    Raises:
+        ConfigError: there are more processes than GPUs.
+    """
+    if os.environ.pop("ACCELERATE_USE_FSDP", "false").lower() in TRUE:
+        os.environ[FSDP] = "true"
     if world_size() == 1:
         return
     import torch
@@ -77,13 +88,50 @@ def stop() -> None:
             group.destroy_process_group()
 
 
+def shards_models(asked: object = False) -> bool:
+    """Whether each rank is to hold only its share of a model: `asked` says so (`train.fsdp`), or accelerate's launcher asked for FSDP.
+
+    Raises:
+        ConfigError: weights are to be offloaded to the CPU, too.
+    """
+    start()
+    if world_size() == 1 or not (asked or FSDP in os.environ):
+        return False
+    if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() in TRUE:
+        raise ConfigError(
+            "the FSDP configuration offloads parameters, which is not supported here. Set fsdp_offload_params: false in it, and "
+            "start more processes if the shares do not fit."
+        )
+    return True
+
+
 def is_sharded(model: Module) -> bool:
     """Whether FSDP keeps only a part of the weights on each rank, so that every rank must take part in every forward pass."""
     if world_size() == 1:
         return False
-    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+    from torch.distributed.fsdp import FSDPModule
 
-    return any(isinstance(module, (FSDPModule, FullyShardedDataParallel)) for module in model.modules())
+    return any(isinstance(module, FSDPModule) for module in model.modules())
+
+
+def own_part(value: Any) -> Any:  # noqa: ANN401 - anything, of which only sharded tensors are changed
+    """This rank's part of a sharded tensor; whatever else it is, as it is."""
+    if world_size() == 1:
+        return value
+    from torch.distributed.tensor import DTensor
+
+    return value.to_local() if isinstance(value, DTensor) else value
+
+
+def as_part(value: Any, whole: Any) -> Any:  # noqa: ANN401 - as `own_part`
+    """A tensor as this rank's part of one that is sharded like `whole`, if that is sharded and the shapes fit."""
+    if world_size() == 1:
+        return value
+    from torch.distributed.tensor import DTensor
+
+    if not isinstance(whole, DTensor) or getattr(value, "shape", None) != whole.to_local().shape:
+        return value
+    return DTensor.from_local(value, whole.device_mesh, whole.placements, shape=whole.shape, stride=whole.stride())
 
 
 def barrier() -> None:

@@ -51,7 +51,7 @@ def tune_target(stages: Stages) -> None:
     else:
         seed = training_seed(config.seed, dist.on_main(lambda: len(run.rounds_done())))
         checkpoints_dir, trust = run.final_dir / "checkpoints", config.trust_remote_code
-        fitted = fit(
+        cost = fit(
             config.model,
             usable,
             tokens,
@@ -66,7 +66,7 @@ def tune_target(stages: Stages) -> None:
             config.prompt.max_length,
             lambda cost: dist.on_main(lambda: write_json(run.final_bill_file, cost.as_dict())),
         )
-        bill = fitted.cost.as_dict()
+        bill = cost.as_dict()
         dist.on_main(lambda: remove(checkpoints_dir))
     dist.on_main(lambda: name_stops(run.final_model_dir, Encoder(tokenizer, config.prompt).stops))
     dist.on_main(lambda: write_json(run.final_metrics_file, {**made_of, "n_trained": len(usable), "seconds": 0.0, **bill}))

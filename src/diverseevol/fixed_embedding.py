@@ -81,8 +81,8 @@ def _embed(
         check_fits(name, tokenizer, config.prompt.max_length, is_trusted)
         build_tokens(pool.records.samples, len(pool.records), tokenizer, config.prompt, tokens_dir, watch)
     tokens = Tokens.open(tokens_dir, pool.positions)
-    model = load_model(name, "auto", is_trusted)
-    embed_tokens(model, tokens, folder, config.embed, ids=pool.ids, fingerprint=mark, watch=watch)
+    model = load_model(name, "auto", is_trusted, is_sharded=dist.shards_models())
+    embed_tokens(model, tokens, folder, config.embed, pool.ids, mark, watch, lockstep=dist.shards_models())
 
 
 def _slug(model: str, fingerprint_: str) -> str:

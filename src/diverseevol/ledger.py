@@ -7,13 +7,17 @@ that (twice with an adapter: the base's weights get no gradients). Peak memory i
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -69,6 +73,12 @@ def process_bytes() -> int:
     """What this process takes already, as far as `peak_memory` would count it; 0 where that is a GPU's allocator."""
     torch = sys.modules.get("torch")
     return 0 if torch is not None and torch.cuda.is_available() else peak_memory()
+
+
+def n_numbers(parameter: Tensor) -> int:
+    """Numbers that a parameter stands for, also where bitsandbytes packs two of them into a byte."""
+    packed = getattr(parameter, "quant_state", None)
+    return math.prod(packed.shape) if packed is not None else parameter.numel()
 
 
 def forward_flops(n_parameters: int, n_tokens: int) -> float:

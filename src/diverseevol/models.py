@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from . import dist
 from .errors import REFUSALS, DiverseEvolError, ModelError
 from .files import hash_sampled, read_json, write_json
+from .ledger import n_numbers
 
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.distributed import DistributedConfig
+
+
+LAYER_NUMBER = re.compile(r"\.\d+(?=\.|$)")
 
 
 FILE_OF_STOPS = "generation_config.json"
@@ -57,14 +64,17 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     trust_remote_code: bool = False,
     is_trainable: bool = False,
+    is_sharded: bool = False,
     **kwargs: Any,  # noqa: ANN401 - handed to from_pretrained
 ) -> PreTrainedModel:
     """A causal language model from a model folder, an adapter folder or a Hub id, on this rank's device.
 
-    An adapter folder (PEFT) is loaded over the base model that it names; `is_trainable` keeps the adapter's weights trainable.
+    An adapter folder (PEFT) is loaded over the base model that it names, quantised as it was when the adapter was trained;
+    `is_trainable` keeps the adapter's weights trainable. With `is_sharded` each rank reads and holds its share of the base's weights
+    (FSDP2), and every rank must call.
 
     Raises:
-        ModelError: it cannot be loaded, or it has no safetensors weights.
+        ModelError: it cannot be loaded, it has no safetensors weights, the adapter's file lacks some, or it would be quantised and sharded.
     """
     from transformers import AutoModelForCausalLM
 
@@ -72,6 +82,15 @@ def load_model(
     base = _base_of(name, adapter)
     # An absolute path, which an adapter trained on this model then names, so that it is found again from anywhere.
     base = str(Path(base).resolve()) if Path(base).is_dir() else base
+    if adapter and (quantisation := _quantisation(name, base, trust_remote_code)):
+        kwargs.setdefault("quantization_config", quantisation)
+    if kwargs.get("quantization_config"):
+        kwargs.setdefault("device_map", {"": device()})  # quantised where it stays: such weights are not moved afterwards
+    dist.start()
+    if is_sharded:
+        if "quantization_config" in kwargs:
+            raise ModelError(f"{name!r} cannot be quantised and sharded over ranks (FSDP) at once. Leave one of them out.")
+        kwargs["distributed_config"] = _shares(name, trust_remote_code)
     with loading("the model", name):
         model, report = AutoModelForCausalLM.from_pretrained(
             base, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True, output_loading_info=True, **kwargs
@@ -80,10 +99,37 @@ def load_model(
         if adapter:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
+            with warnings.catch_warnings():
+                # PEFT leaves weights that the file lacks as they are at first, and warns where nobody looks.
+                warnings.filterwarnings("error", ".*missing adapter keys")
+                model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
     if is_trainable:
         _make_savable(model.generation_config)
-    return model.to(device())
+    return model if is_sharded or "device_map" in kwargs else model.to(device())
+
+
+def _quantisation(name: str, base: str, trust_remote_code: bool) -> dict[str, Any] | None:
+    """How the base under an adapter was quantised when that was trained, unless the base's own files say so themselves."""
+    file = Path(name) / "config.json"
+    found = json.loads(file.read_text("utf-8")).get("quantization_config") if file.is_file() else None
+    return found if found and "quantization_config" not in _config(base, trust_remote_code).to_dict() else None
+
+
+def save_quantisation(model: PreTrainedModel, folder: Path) -> None:
+    """Leave beside an adapter how its base was quantised, in a config.json, where `load_model` finds it again."""
+    config = model.config
+    if adapter_config(str(folder)) and getattr(config, "quantization_config", None):
+        config.save_pretrained(folder)
+
+
+def _shares(name: str, trust_remote_code: bool) -> DistributedConfig:
+    """One share a rank, with each layer a unit that is whole only while it computes: transformers' own plan knows them by one name alone."""
+    from transformers.distributed import DistributedConfig
+
+    model = empty_model(name, trust_remote_code)
+    kinds = set(model._no_split_modules or ())
+    layers = {LAYER_NUMBER.sub(".*", at) for at, module in model.named_modules() if type(module).__name__ in kinds}
+    return DistributedConfig(fsdp_size=dist.world_size(), fsdp_plan=dict.fromkeys(sorted(layers), "free_full_weight"))
 
 
 def name_stops(folder: Path, stops: Collection[int]) -> None:
@@ -135,7 +181,7 @@ def loading(what: str, name: str) -> Iterator[None]:
         yield
     except DiverseEvolError:
         raise
-    except (*REFUSALS, SafetensorError) as error:
+    except (*REFUSALS, UserWarning, SafetensorError) as error:
         advice = _advice(what, _base_of(name, adapter_config(name)), error)
         raise ModelError(f"cannot load {what} {name!r}: {_first_line(error)} {_where(name)}{advice}") from error
 
@@ -185,8 +231,6 @@ def _base_of(name: str, adapter: dict[str, Any] | None) -> str:
 def device() -> torch.device:
     """This rank's device."""
     import torch
-
-    from . import dist
 
     return torch.device("cuda", dist.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
@@ -277,7 +321,7 @@ def fingerprint(name: str) -> str:
 
 def n_computing(model: PreTrainedModel) -> int:
     """Parameters that cost products for each token: all but the token embeddings' look-up, the output head's counted even where it is tied."""
-    n_all: int = sum(parameter.numel() for parameter in model.parameters())
+    n_all = sum(map(n_numbers, model.parameters()))
     is_tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     return n_all if is_tied else n_all - int(model.get_input_embeddings().weight.numel())
 

@@ -58,6 +58,7 @@ def open_stages(
         tracking.start()
     needs |= {Signal.EMBEDDING} if config.stop.measure in GAUGES else set()
     whole, config = config, config.for_rounds()
+    _check_shared_out(config, needs)
     tokenizer = usable_tokenizer(config)
     check_trainable(config, run)
     if whole.final:
@@ -113,6 +114,20 @@ def _lacks_outer_pass(stages: Stages) -> bool:
     if not stages.is_outer or not len(run.rounds_done()) < len(stages.sizes) > 1:
         return False
     return not ((run.outer_dir / "embeddings.npy").exists() and "embed_outer" in run.metrics(0).get("stages", {}))
+
+
+def _check_shared_out(config: RunConfig, needs: frozenset[str]) -> None:
+    """Check that the strategy reads nothing that a sharded model cannot give.
+
+    Raises:
+        ConfigError: it reads what comes of logits.
+    """
+    of_logits = sorted((needs & frozenset(Signal)) - {Signal.EMBEDDING})
+    if of_logits and dist.shards_models(config.train.sft.get("fsdp")):
+        raise ConfigError(
+            f"selection.strategy {config.selection.strategy!r} reads {', '.join(of_logits)}, which a model that is sharded over ranks "
+            "(FSDP) does not give: its head is in pieces. Take a strategy that reads the embedding alone, or start without FSDP."
+        )
 
 
 def usable_tokenizer(config: RunConfig) -> PreTrainedTokenizerBase:
@@ -316,9 +331,9 @@ def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = froz
         check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
         data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
         _write_ids(out, data.pool)
-        model = load_model(config.model, "auto", config.trust_remote_code)
-        ids = data.pool.ids
-        return embed_tokens(model, data.tokens, out, config.embed, ids=ids, fingerprint=fingerprint, watch=watch, signals=signals)
+        is_sharded, ids = dist.shards_models(), data.pool.ids
+        model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=is_sharded)
+        return embed_tokens(model, data.tokens, out, config.embed, ids, fingerprint, watch, lockstep=is_sharded, signals=signals)
 
 
 def embed_pool(

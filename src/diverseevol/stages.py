@@ -48,25 +48,22 @@ def training_seed(seed: int, index: int) -> int:
 
 @dataclass
 class Tuned:
-    """A round's model: in memory as training left it, or on disk until somebody needs it."""
+    """A round's model in its folder, loaded when somebody needs it; each rank loads its share alone where models are sharded."""
 
     model_dir: Path
     trust_remote_code: bool
-    in_memory: PreTrainedModel | None = None
+    is_sharded: bool
+    loaded: PreTrainedModel | None = None
 
     def model(self) -> PreTrainedModel:
-        """The model, loaded if it is not in memory."""
-        if self.in_memory is None:
+        """The model as it lies in its folder."""
+        if self.loaded is None:
             if not self.model_dir.is_dir():
                 raise RunFolderError(
                     f"{self.model_dir} is needed to go on but was not kept. Set keep: last before such a run, or start again in a new folder."
                 )
-            self.in_memory = load_model(str(self.model_dir), "auto", self.trust_remote_code)
-        return self.in_memory
-
-    def forget(self) -> None:
-        """Give the memory back."""
-        self.in_memory = None
+            self.loaded = load_model(str(self.model_dir), "auto", self.trust_remote_code, is_sharded=self.is_sharded)
+        return self.loaded
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class Stages:
         """What round `index`'s model says about the pool, for the next round's strategy."""
         rows, folder = None, self.run.signals_dir(index)
         if self.model_signals or self.is_outer:
-            self._embed(index, Tuned(self.run.model_dir(index), self.config.trust_remote_code))
+            self._embed(index, self._tuned(index))
             rows = dist.on_main(lambda: self.run.seen_rows(index))
         n_rows = len(self.data.pool)
         selectable = np.ones(n_rows, dtype=bool)
@@ -249,7 +246,7 @@ class Stages:
     def train(self, index: int, subset: Sequence[int]) -> Tuned:
         """The round's model, tuned on `subset` from the base (or the previous round's model)."""
         run, config = self.run, self.config
-        tuned = Tuned(run.model_dir(index), config.trust_remote_code)
+        tuned = self._tuned(index)
         if dist.on_main(run.model_dir(index).is_dir):
             self._name_stops(index)
             return tuned
@@ -263,7 +260,7 @@ class Stages:
             on_log, trust = partial(self.tracking.log_training, index), config.trust_remote_code
             given = (self.data.tokens, self.tokenizer, config.train)
             more = (config.prompt.max_length, partial(self._bill, index, "train"))
-            tuned.in_memory = fit(start, subset, *given, *folders, seed, self.watch, trust, on_log, *more).model
+            fit(start, subset, *given, *folders, seed, self.watch, trust, on_log, *more)
         self._name_stops(index)
         return tuned
 
@@ -274,6 +271,10 @@ class Stages:
         """What ends an answer is known to whoever loads the model, not to `answer` alone."""
         stops = Encoder(self.tokenizer, self.config.prompt).stops
         dist.on_main(lambda: name_stops(self.run.model_dir(index), stops))
+
+    def _tuned(self, index: int) -> Tuned:
+        is_sharded = dist.shards_models(self.config.train.sft.get("fsdp"))
+        return Tuned(self.run.model_dir(index), self.config.trust_remote_code, is_sharded)
 
     def _train_by_command(self, index: int, subset: Sequence[int], start: str) -> None:
         from .pool.export import export_rows
@@ -376,7 +377,7 @@ class Stages:
 
     def finish(self, index: int, tuned: Tuned) -> None:
         """Mark the round as done and delete what `keep` and `keep_signals` do not keep."""
-        tuned.forget()
+        tuned.loaded = None  # gives its memory back
         dist.barrier()
         if dist.is_main():
             self.run.add_metrics(

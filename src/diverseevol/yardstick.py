@@ -156,7 +156,7 @@ def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | Non
     data = prepare(config.pool, config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
     groups = group_names(data.pool, group, "--group") if group else None
     held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
-    model = load_model(config.model, "auto", config.trust_remote_code)
+    model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=dist.shards_models() and not tasks)
     losses = loss_per_token(heldout_losses(model, data.tokens, watch), data.pool.n_trained, groups)
     scores = task_scores(model, tokenizer, tasks) if tasks else {}
     return Report(held.rows(), (Measured(config.model, None, losses, scores),), ())
@@ -220,9 +220,11 @@ def _measure(
     with locked(run.heldout_dir):
         for name in names:
             watch.note(f"measuring {name}")
-            model = load_model(
-                config.model if name == BASE else str(run.model_dir(_index(name))), "auto", config.trust_remote_code
+            folder, is_sharded = (
+                str(run.model_dir(_index(name))) if name != BASE else config.model,
+                dist.shards_models() and not tasks,
             )
+            model = load_model(folder, "auto", config.trust_remote_code, is_sharded=is_sharded)
             if held and dist.broadcast(run.row_losses(held.key, name) is None):
                 sums = heldout_losses(model, Tokens.open(held.tokens_dir, held.pool.positions), watch)
                 if dist.is_main():

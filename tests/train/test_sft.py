@@ -1,4 +1,6 @@
+import gc
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from diverseevol.config import load_config
-from diverseevol.errors import ConfigError, ModelError, TrainError
+from diverseevol.errors import ConfigError, TrainError
 from diverseevol.models import load_model, load_tokenizer
 from diverseevol.progress import SILENT, LineWatch
 from diverseevol.train import sft
@@ -49,7 +51,13 @@ def fit(tmp_path, made_model, *words, rows=range(20), name="a", seed=3, watch=SI
 
 
 def weights(model):
-    return {name: value.clone() for name, value in model.state_dict().items()}
+    """Of a model, or of the one that was saved below a folder."""
+    model = (
+        load_model(str(model / "model" if (model / "model").is_dir() else model / "a/model"))
+        if isinstance(model, Path)
+        else model
+    )
+    return {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
 
 
 def same(one, other):
@@ -88,29 +96,64 @@ def plain_training(made_model, seed, epochs=3, step=8):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains in bfloat16, the definition here in float32")
 def test_training_equals_its_definition(tmp_path, made_model):
-    fitted = fit(tmp_path, made_model)
+    cost = fit(tmp_path, made_model)
     expected = plain_training(made_model, seed=3).state_dict()
-    for name, value in fitted.model.state_dict().items():
+    for name, value in weights(tmp_path).items():
         assert torch.allclose(value, expected[name], atol=2e-5), name
-    assert fitted.cost.extra["steps"] == 9
-    assert fitted.cost.tokens == 3 * FakeTokens().n_tokens.sum()
+    assert cost.extra["steps"] == 9
+    assert cost.tokens == 3 * FakeTokens().n_tokens.sum()
 
 
-def test_what_is_saved_is_what_is_in_memory(tmp_path, made_model):
-    fitted = fit(tmp_path, made_model)
-    again = AutoModelForCausalLM.from_pretrained(tmp_path / "a" / "model")
-    assert same(weights(fitted.model), weights(again))
+METHODS = {
+    "full": ("train.method=full",),
+    "lora": ("train.method=lora", "train.lora={r: 4, target_modules: all-linear}"),
+    "4 bits": ("train.method=qlora",),
+}
+
+
+@pytest.mark.parametrize("words", METHODS.values(), ids=METHODS)
+def test_what_is_saved_is_what_was_trained(words, tmp_path, made_model, monkeypatch):
+    if "qlora" in words[0]:
+        pytest.importorskip("bitsandbytes", reason="needs the extra qlora")
+    trained = {}
+    save = sft._save
+
+    def watched(trainer, *arguments):
+        trained.update(weights(trainer.model))
+        save(trainer, *arguments)
+
+    monkeypatch.setattr(sft, "_save", watched)
+    fit(tmp_path, made_model, *words)
+    assert same(trained, weights(tmp_path))
     assert "training_args.bin" not in {file.name for file in (tmp_path / "a" / "model").iterdir()}
 
 
+@pytest.mark.parametrize(("bits", "dtype"), [("load_in_4bit", torch.uint8), ("load_in_8bit", torch.int8)])
+def test_a_base_that_is_quantised_by_itself_stays_so(bits, dtype, tmp_path, made_model):
+    pytest.importorskip("bitsandbytes", reason="needs the extra qlora")
+    quantised = load_model(str(made_model), quantization_config={bits: True})
+    quantised.save_pretrained(tmp_path / "base")
+    load_tokenizer(str(made_model)).save_pretrained(tmp_path / "base")
+    fit(tmp_path, tmp_path / "base", "train.method=lora")
+    assert any(weight.dtype == dtype for weight in weights(tmp_path).values())
+
+
+def test_tuning_leaves_no_model_in_memory(tmp_path, made_model):
+    fit(tmp_path, made_model)
+    gc.collect()
+    assert not [item for item in gc.get_objects() if issubclass(type(item), torch.nn.Linear)]
+
+
 def test_seeds_decide(tmp_path, made_model):
-    one, two, other = (fit(tmp_path, made_model, name=name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
-    assert same(weights(one.model), weights(two.model))
-    assert not same(weights(one.model), weights(other.model))
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        fit(tmp_path, made_model, name=name, seed=seed)
+    one, two, other = (weights(tmp_path / name) for name in "abc")
+    assert same(one, two)
+    assert not same(one, other)
 
 
 def test_a_killed_training_ends_like_one_left_alone(tmp_path, made_model, monkeypatch):
-    whole = fit(tmp_path, made_model, "train.checkpoint_minutes=0")
+    fit(tmp_path, made_model, "train.checkpoint_minutes=0")
 
     class Killed(BaseException):
         pass
@@ -127,47 +170,30 @@ def test_a_killed_training_ends_like_one_left_alone(tmp_path, made_model, monkey
     assert last and last.endswith("checkpoint-4")
     (tmp_path / "b" / "checkpoints" / "checkpoint-7").mkdir()  # a checkpoint that was being written
     assert sft.last_checkpoint(tmp_path / "b" / "checkpoints") == last
-    assert same(weights(fit(tmp_path, made_model, "train.checkpoint_minutes=0", name="b").model), weights(whole.model))
+    fit(tmp_path, made_model, "train.checkpoint_minutes=0", name="b")
+    assert same(weights(tmp_path / "b"), weights(tmp_path / "a"))
 
 
 def test_lora_trains_only_the_adapter_and_loads_again(tmp_path, made_model):
-    words = ("train.method=lora", "train.lora={r: 4, target_modules: all-linear}")
-    fitted = fit(tmp_path, made_model, *words)
+    fit(tmp_path, made_model, *METHODS["lora"])
     folder = tmp_path / "a" / "model"
     assert json.loads((folder / "adapter_config.json").read_text())["r"] == 4
     batch = torch.tensor([[5, 6, 7, 8]])
     again = load_model(str(folder)).cpu().eval()
-    assert torch.allclose(fitted.model.cpu()(input_ids=batch).logits, again(input_ids=batch).logits, atol=1e-6)
     base = AutoModelForCausalLM.from_pretrained(made_model)
     assert not torch.allclose(again(input_ids=batch).logits, base(input_ids=batch).logits, atol=1e-4)
-
-
-def test_a_model_that_does_not_come_back_is_refused(tmp_path, made_model, monkeypatch):
-    real = sft.load_model
-
-    def damaged(name, *arguments, **kwargs):
-        model = real(name, *arguments, **kwargs)
-        if name.endswith(".partial"):
-            with torch.no_grad():
-                model.get_input_embeddings().weight[5:50] += 0.1
-        return model
-
-    monkeypatch.setattr(sft, "load_model", damaged)
-    with pytest.raises(ModelError, match="the saved model differs from the trained one"):
-        fit(tmp_path, made_model)
-    assert not (tmp_path / "a" / "model").exists()
 
 
 def test_a_tuning_of_a_few_steps_says_so(tmp_path, made_model):
     said = []
     fit(tmp_path, made_model, "train.num_train_epochs=2", rows=range(16), watch=LineWatch(said.append, 1e9))  # 2 × 16 / 8
-    (line,) = said
+    (line,) = [text for text in said if text.startswith("tuned")]  # a busy machine also says how far it is
     assert line == (
         "tuned in 4 steps, which hardly move a model. Lower train.total_batch_size (now 8), "
         "or raise train.num_train_epochs, n_init or n_new."
     )
     fit(tmp_path, made_model, "train.num_train_epochs=3", rows=range(16), name="b", watch=LineWatch(said.append, 1e9))
-    assert len(said) == 1
+    assert [text for text in said if text.startswith("tuned")] == [line]
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path, made_model):

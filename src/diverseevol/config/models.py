@@ -178,7 +178,7 @@ class TrainConfig(Stage):
     start: Literal["base", "previous"] = "base"
     """base: every round tunes the base model afresh (the paper); previous: goes on from the last round's model."""
     method: Literal["full", "lora", "qlora"] = "full"
-    """full fine-tuning, or an adapter by PEFT (qlora: over a base loaded in 4 bits, on a GPU)."""
+    """full fine-tuning, or an adapter by PEFT (qlora: over a base loaded in 4 bits)."""
     lora: dict[str, Any] = Field(default_factory=dict)
     """Keys of PEFT's LoraConfig, such as r, lora_alpha, target_modules."""
     total_batch_size: int | None = Field(default=None, ge=1)

@@ -84,6 +84,7 @@ OWN_SFT_KEYS = {
     "chat_template_path": "Put the template into the model's own folder.",
     "eos_token": _TOKENIZER,
     "pad_token": _TOKENIZER,
+    "fsdp_config": "`fsdp: true` shards the model; there is nothing more to set.",
     "resume_from_checkpoint": _RESUME,
     "ignore_data_skip": _RESUME,
     "save_only_model": _RESUME,

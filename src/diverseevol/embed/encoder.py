@@ -258,9 +258,9 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _is_thread_safe(model: PreTrainedModel, decoder: PreTrainedModel) -> bool:
-    """Whether a forward pass changes nothing in the model: not so where weights are fetched piece by piece, nor sure in foreign code."""
-    is_whole = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    return is_whole and type(decoder).__module__.startswith("transformers.")
+    """Whether a forward pass changes nothing in the model: not so where weights are fetched or unpacked piece by piece, nor sure in foreign code."""
+    is_plain = all(parameter.device.type == "cpu" and parameter.dtype in PLAIN_DTYPES for parameter in model.parameters())
+    return is_plain and type(decoder).__module__.startswith("transformers.")
 
 
 def _is_length_bound(model: PreTrainedModel) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor, nn
 
-from ..ledger import forward_flops
+from ..ledger import forward_flops, n_numbers
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -58,7 +58,7 @@ class EmbedReport:
 def n_outside_tables(model: nn.Module) -> int:
     """A model's parameters but those of its embedding tables."""
     in_tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in in_tables)
+    return sum(n_numbers(parameter) for parameter in model.parameters() if id(parameter) not in in_tables)
 
 
 def n_heads(text_config: PretrainedConfig) -> int:

@@ -50,6 +50,7 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int, max_length
         "per_device_train_batch_size": 4,
     }
     keys |= config.sft
+    keys.pop("fsdp", None)  # sharded while it is loaded (models.py): accelerate must not do it again
     keys["report_to"] = _others(keys["report_to"], config)
     if "gradient_checkpointing" not in keys:  # the older name, which the newer one would silently overrule
         keys.setdefault("activation_checkpointing", False)
@@ -58,9 +59,24 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int, max_length
             config.total_batch_size, keys["per_device_train_batch_size"], dist.world_size()
         )
     keys |= {"output_dir": str(checkpoints_dir), "seed": seed, "data_seed": seed}
+    if dist.shards_models(config.sft.get("fsdp")):
+        _check_shared_out(keys["save_strategy"], config.method)
     is_packed = bool(keys.get("packing"))
     keys |= {"max_length": max_length} if is_packed else {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
     return _made(_sft_args, keys, config.sft, "train")
+
+
+def _check_shared_out(save_strategy: str, method: str) -> None:
+    if save_strategy != "no":
+        raise ConfigError(
+            f"train.save_strategy is {save_strategy!r}, which a model that is sharded over ranks (FSDP) cannot have. "
+            "Set train.checkpoint_minutes instead."
+        )
+    if method == "qlora":
+        raise ConfigError(
+            "train.method is qlora, but a model that is sharded over ranks (FSDP) cannot be quantised. Set train.method=lora, or start "
+            "without FSDP."
+        )
 
 
 def lora_config(config: TrainConfig) -> Any:  # noqa: ANN401 - PEFT's class, which is imported only where it is used

@@ -1,8 +1,8 @@
 """Supervised fine-tuning of one round's model with TRL's SFTTrainer on rows that are already tokenised and masked.
 
 Source: DiverseEvol (https://arxiv.org/abs/2311.08182), section 4.1; values in configs/paper_*.yaml.
-Differs from the plain trainer in the order of the rows (order.py: the same samples a step on any number of processes), in checkpoints that
-count only once they are complete, and in reloading what was saved before it is trusted.
+Differs from the plain trainer in the order of the rows (order.py: the same samples a step on any number of processes) and in checkpoints
+that count only once they are complete. What comes of it is the folder alone: whoever needs the model loads that.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import gc
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 from trl import SFTConfig, SFTTrainer
@@ -26,30 +26,23 @@ from trl import SFTConfig, SFTTrainer
 from .. import dist
 from ..config import TrainConfig
 from ..errors import REFUSALS, ModelError, TrainError
-from ..files import replacing, write_text
+from ..files import read_json, replacing, write_text
 from ..ledger import Cost, billed, training_flops
-from ..models import load_model, n_computing
+from ..models import device, load_model, n_computing, save_quantisation
 from ..progress import Task, Watch
 from ..tokens import Tokens
 from .keys import lora_config, naming_keys, one_line, sft_config
 from .order import IGNORED, StepSampler
+from .shares import as_shares, own_shares, save_shares, share_file
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 COMPLETE = "complete"
 FEW_STEPS = 5
 """Fewer hardly move a model; the published recipe begins with 6."""
 OnLog = Callable[[Mapping[str, Any], int], None]
 OnTuned = Callable[[Cost], None]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A tuned model, as it stands in memory and as it lies in its folder, with its bill."""
-
-    model: PreTrainedModel
-    cost: Cost
 
 
 def fit(
@@ -66,8 +59,8 @@ def fit(
     on_log: OnLog = lambda logs, step: None,
     max_length: int = 512,
     on_tuned: OnTuned = lambda cost: None,
-) -> Fitted:
-    """Tune the model `start` on the pool's `rows` and save it to `model_dir`.
+) -> Cost:
+    """Tune the model `start` on the pool's `rows`, save it to `model_dir`, and leave memory as it was.
 
     Args:
         start: Model folder, adapter folder or Hub id to start from.
@@ -80,19 +73,25 @@ def fit(
 
     Raises:
         TrainError: training failed or the loss is not finite.
-        ModelError: the model cannot be loaded or saved, or what was saved does not give the same logits when loaded again.
+        ModelError: the model cannot be loaded or saved.
         ConfigError: a library refuses a key of `train:`.
     """
     args = sft_config(config, checkpoints_dir, seed, max_length)
+    is_sharded = dist.shards_models(config.sft.get("fsdp"))
+    checkpoint = dist.on_main(lambda: last_checkpoint(checkpoints_dir, complete_mark(is_sharded)))
     with naming_keys(config):
-        model, peft_config = _start_model(start, config, args, trust_remote_code)
+        begin = checkpoint if checkpoint and is_sharded else start
+        model, peft_config = _start_model(begin, config, args, trust_remote_code, is_sharded)
     dataset = _dataset(rows, tokens, tokenizer)
     with billed() as cost, watch.task("train", None, "steps") as task, naming_keys(config):
         trainer = _trainer(model, args, dataset, tokenizer, peft_config, n_rows=len(rows), config=config, task=task)
         trainer.add_callback(_Logs(on_log))
+        if checkpoint and trainer.step_sampler:
+            # On several processes the engine's own call does not reach a sampler whose first batches are skipped.
+            trainer.step_sampler.set_epoch(int(read_json(Path(checkpoint) / "trainer_state.json")["epoch"]))
         _check_savable(trainer, tokenizer)
         try:
-            trainer.train(resume_from_checkpoint=dist.on_main(lambda: last_checkpoint(checkpoints_dir)))
+            trainer.train(resume_from_checkpoint=checkpoint)
         except torch.OutOfMemoryError as error:
             raise TrainError(
                 f"out of memory while training on {len(rows)} rows with per_device_train_batch_size {args.per_device_train_batch_size}. "
@@ -112,11 +111,12 @@ def fit(
             f"{config.total_batch_size or '?'}), or raise train.num_train_epochs, n_init or n_new."
         )
     on_tuned(cost)
-    _save(trainer, tuned, tokenizer, model_dir, dataset, trust_remote_code)
-    tuned.config.use_cache = False
-    del trainer, model
+    trainer.optimizer = trainer.lr_scheduler = None  # two thirds of what tuning holds, before the weights are written
+    trainer.accelerator.free_memory()
+    _save(trainer, tokenizer, model_dir)
+    del trainer, model, tuned
     gc.collect()
-    return Fitted(tuned, cost)
+    return cost
 
 
 def curve_ends(losses: Sequence[float]) -> dict[str, float]:
@@ -125,13 +125,20 @@ def curve_ends(losses: Sequence[float]) -> dict[str, float]:
     return {"loss_first": sum(losses[:n]) / n, "loss_last": sum(losses[-n:]) / n}
 
 
-def last_checkpoint(checkpoints_dir: Path) -> str | None:
-    """The newest checkpoint that was written to its end, if there is one."""
-    complete = [file.parent for file in checkpoints_dir.glob(f"checkpoint-*/{COMPLETE}")]
+def complete_mark(is_sharded: bool) -> str:
+    """What stands in a complete checkpoint's mark: into how many shares the optimizer's state is cut, which no other number can read."""
+    return f"{dist.world_size()} shares" if is_sharded else ""
+
+
+def last_checkpoint(checkpoints_dir: Path, mark: str = "") -> str | None:
+    """The newest checkpoint that was written to its end and bears the mark, if there is one."""
+    complete = [file.parent for file in checkpoints_dir.glob(f"checkpoint-*/{COMPLETE}") if file.read_text("utf-8") == mark]
     return str(max(complete, key=lambda folder: int(folder.name.split("-")[1]))) if complete else None
 
 
-def _start_model(start: str, config: TrainConfig, args: SFTConfig, trust_remote_code: bool) -> tuple[PreTrainedModel, Any]:
+def _start_model(
+    start: str, config: TrainConfig, args: SFTConfig, trust_remote_code: bool, is_sharded: bool
+) -> tuple[PreTrainedModel, Any]:
     """The model to tune, and the adapter to put on it (None for full tuning or an adapter that is already there)."""
     kwargs: dict[str, Any] = dict(args.model_init_kwargs or {})
     args.model_init_kwargs = None
@@ -144,7 +151,7 @@ def _start_model(start: str, config: TrainConfig, args: SFTConfig, trust_remote_
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
         )
     is_adapter = (Path(start) / "adapter_config.json").is_file()
-    model = load_model(start, dtype, trust_remote_code, is_trainable=True, **kwargs)
+    model = load_model(start, dtype, trust_remote_code, is_trainable=True, is_sharded=is_sharded, **kwargs)
     if config.method == "full" or is_adapter:
         return model, None
     return model, lora_config(config)
@@ -161,12 +168,41 @@ def _dataset(rows: Sequence[int], tokens: Tokens, tokenizer: PreTrainedTokenizer
 
 
 class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer with our order of rows."""
+    """TRL's trainer with our order of rows, and with checkpoints of a sharded model, which the base class refuses to go on from."""
 
     step_sampler: StepSampler | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:  # noqa: ANN401 - as the base class has it
         return self.step_sampler or super()._get_train_sampler(train_dataset)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        folder = str(output_dir or self.args.output_dir)
+        if dist.is_sharded(self.model) and isinstance(self.model, PreTrainedModel):
+            save_shares(self.model, Path(folder))
+        else:
+            super().save_model(folder, _internal_call)
+            save_quantisation(self.model, Path(folder))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ANN401 - as the base class has it
+        if not dist.is_sharded(self.model):  # else `fit` has loaded the checkpoint's weights in the first place
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not dist.is_sharded(self.model):
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        torch.save(own_shares(self.optimizer.state_dict()), share_file(output_dir))
+        if dist.is_main():
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if not dist.is_sharded(self.model) or checkpoint is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        state = torch.load(share_file(checkpoint), map_location=device(), weights_only=True)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        self.optimizer.load_state_dict(as_shares(state, parameters))
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / "scheduler.pt", weights_only=True))
 
 
 def _trainer(
@@ -242,10 +278,11 @@ class _Checkpoints(TrainerCallback):  # type: ignore[misc]
         if self.minutes is not None and state.global_step < state.max_steps and dist.broadcast(is_due):
             control.should_save = True
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
         dist.barrier()
         if dist.is_main():
-            write_text(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE, "")
+            mark = complete_mark(dist.is_sharded(kwargs["model"]))
+            write_text(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE, mark)
         self.last = time.monotonic()
 
 
@@ -265,54 +302,17 @@ def _check_savable(trainer: SFTTrainer, tokenizer: PreTrainedTokenizerBase) -> N
         raise ModelError(f"this model could not be saved once it is tuned: {one_line(error)} Mend its folder first.") from error
 
 
-def _save(
-    trainer: SFTTrainer,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    model_dir: Path,
-    dataset: Dataset,
-    trust_remote_code: bool,
-) -> None:
-    """Save model and tokenizer, load them again, and let the folder take its name only if the logits are the same."""
-    batch = torch.tensor([dataset[0]["input_ids"]])
+def _save(trainer: _RoundTrainer, tokenizer: PreTrainedTokenizerBase, model_dir: Path) -> None:
+    """Write model and tokenizer, each rank its part; the folder takes its name when it is whole."""
     partial = model_dir.with_name(model_dir.name + ".partial")
-    model.eval()
-    with torch.inference_mode():
-        expected = model(input_ids=batch.to(next(model.parameters()).device)).logits.float().cpu()
-    if dist.is_main():
-        with replacing(model_dir) as partial:
-            _write(trainer, tokenizer, partial)
-            _check_saved(partial, model, batch, expected, trust_remote_code)
-    elif trainer.is_fsdp_enabled:
+    with replacing(model_dir) if dist.is_main() else nullcontext():
+        dist.barrier()  # what a killed process left is gone
         trainer.save_model(str(partial))
+        if dist.is_main():
+            tokenizer.save_pretrained(str(partial))
+            # Hyper-parameters pickled by the Trainer: nobody needs them here, and no pickle leaves this program.
+            (partial / "training_args.bin").unlink(missing_ok=True)
     dist.barrier()
-
-
-def _write(trainer: SFTTrainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    trainer.save_model(str(folder))
-    tokenizer.save_pretrained(str(folder))
-    # Hyper-parameters pickled by the Trainer: nobody needs them here, and no pickle leaves this program.
-    (folder / "training_args.bin").unlink(missing_ok=True)
-
-
-def _check_saved(
-    folder: Path, model: PreTrainedModel, batch: torch.Tensor, expected: torch.Tensor, trust_remote_code: bool
-) -> None:
-    """Load a saved folder and compare its logits on one row.
-
-    Raises:
-        ModelError: they differ by more than the dtype's rounding.
-    """
-    again = load_model(str(folder), next(model.parameters()).dtype, trust_remote_code).eval()
-    with torch.inference_mode():
-        logits = again(input_ids=batch.to(next(again.parameters()).device)).logits.float().cpu()
-    worst = float((logits - expected).abs().max())
-    scale = float(expected.abs().max())
-    tolerance = scale * (1e-4 if next(model.parameters()).dtype == torch.float32 else 2e-2)
-    if not worst <= tolerance:
-        raise ModelError(
-            f"the saved model differs from the trained one: logits by {worst:.3g} at a scale of {scale:.3g}. Nothing was kept of it."
-        )
 
 
 def _is_finite(value: float) -> bool:
