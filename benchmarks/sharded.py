@@ -112,11 +112,8 @@ def run(n: int, is_sharded: bool, sizes: tuple[int, int, int]) -> dict[str, obje
     """Start the processes; the largest of their peaks."""
     with tempfile.TemporaryDirectory(prefix="diverseevol-sharded-") as name:
         n_bytes = make_models(Path(name), *sizes)
-        environment = os.environ | {
-            "MALLOC_MMAP_THRESHOLD_": "131072",
-            "MALLOC_TRIM_THRESHOLD_": "131072",
-            "OMP_NUM_THREADS": "1",
-        }
+        at_once = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "16384", "MALLOC_MMAP_MAX_": "1000000"}
+        environment = os.environ | at_once | {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
         launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(n)]
         command = [sys.executable, *launcher, __file__, "--measure", name, *(["--sharded"] if is_sharded else [])]
         subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)

@@ -183,6 +183,9 @@ class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
             super().save_model(folder, _internal_call)
             save_quantisation(self.model, Path(folder))
 
+    def _defer_fsdp_gradient_reduction(self) -> nullcontext[None]:
+        return nullcontext()  # deferred to the step, every rank would hold the gradients of the whole model until then
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ANN401 - as the base class has it
         if not dist.is_sharded(self.model):  # else `fit` has loaded the checkpoint's weights in the first place
             super()._load_from_checkpoint(resume_from_checkpoint, model)
