@@ -38,7 +38,8 @@ def run(made_model, pool_file, tmp_path_factory):
     with locked(out) as run:
         open_stages(run, load_config(options=options), frozenset(), SILENT)
     for index, rows in enumerate(ROUNDS):
-        run.save_picks(index, [{"row": row} for row in rows])
+        run.save_picks(index, [{"id": str(row), "row": row} for row in rows])
+        run.add_metrics(index, {"n_new": len(rows), "n_chosen": sum(map(len, ROUNDS[: index + 1]))})
         run.finish(index)
     return run
 
@@ -114,7 +115,8 @@ def test_random_sets_hold_no_row_that_is_held_out(made_model, pool_file, tmp_pat
         stages = open_stages(run, load_config(options=options | {"pool.holdout": 30}), frozenset(), SILENT)
     choosable = np.setdiff1d(np.arange(200), stages.excluded_rows)
     assert len(choosable) <= 170
-    run.save_picks(0, [{"row": int(row)} for row in choosable[:5]])
+    run.save_picks(0, [{"id": str(row), "row": int(row)} for row in choosable[:5]])
+    run.add_metrics(0, {"n_new": 5, "n_chosen": 5})
     run.finish(0)
     vectors = np.random.default_rng(1).normal(size=(200, 3))
     np.save(tmp_path / "x.npy", vectors)

@@ -55,7 +55,7 @@ def run_dir(tmp_path):
     run = tmp_path / "runs" / "a"
     for name, worth in (("base", 2), ("round-00", 3), ("round-01", 4), ("round-10", 5)):
         server.answer_lines(3, lambda i, worth=worth: worth + i, run / f"answers/vicuna/{name}.jsonl")
-    (run / "config.yaml").write_text("model: m\n")
+    (run / "config.yaml").write_text("pool: {path: p.jsonl}\nmodel: m\nversions: {a: b}\nfingerprint: {a: b}\n")
     return run
 
 

@@ -48,7 +48,19 @@ def config_for(made_model, pool_file, heldout_file):
 
 
 def noisy_fit(
-    start, rows, tokens, tokenizer, config, model_dir, checkpoints_dir, seed, watch, trust_remote_code=False, on_log=None
+    start,
+    rows,
+    tokens,
+    tokenizer,
+    config,
+    model_dir,
+    checkpoints_dir,
+    seed,
+    watch,
+    trust_remote_code=False,
+    on_log=None,
+    max_length=512,
+    on_tuned=lambda cost: None,
 ):
     """In place of training, which takes most of a run's time: noise on the weights that follows from seed and rows alone."""
     import torch
@@ -56,18 +68,19 @@ def noisy_fit(
     from diverseevol.files import replacing
     from diverseevol.ledger import Cost
     from diverseevol.models import load_model
-    from diverseevol.train.sft import Fitted
 
     model = load_model(start)
     noise = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, *rows]).generate_state(1)[0]))
     with torch.no_grad():
         for weights in model.parameters():
             weights.add_(torch.randn(weights.shape, generator=noise), alpha=0.02)
+    n_tokens = int(tokens.n_tokens[list(rows)].sum())
+    cost = Cost(seconds=0.1, tokens=n_tokens, flops=1e6 * n_tokens)
+    on_tuned(cost)
     with replacing(model_dir) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-    n_tokens = int(tokens.n_tokens[list(rows)].sum())
-    return Fitted(model, Cost(seconds=0.1, tokens=n_tokens, flops=1e6 * n_tokens))
+    return cost
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,11 @@ def folder(root, rounds, start="base"):
         (root / f"rounds/{index:02d}").mkdir(parents=True)
         (root / f"rounds/{index:02d}/metrics.json").write_text(json.dumps({"round": index, **metrics}))
         (root / f"rounds/{index:02d}/done").touch()
-    (root / "config.yaml").write_text(yaml.safe_dump({"train": {"start": start}}))
+    (root / "config.yaml").write_text(
+        yaml.safe_dump(
+            {"pool": {"path": "p"}, "model": "m", "train": {"start": start}, "versions": {"a": "b"}, "fingerprint": {"a": "b"}}
+        )
+    )
     return RunFolder(root)
 
 
@@ -21,7 +25,7 @@ def round_of(n, seconds, embed=0.0, lent=(), **heldout):
     stages = {"select": {"seconds": 1.0}, "train": {"seconds": seconds, "flops": seconds * 1e9}, "heldout": {"seconds": 500.0}}
     if embed:
         stages["embed"] = {"seconds": embed, "flops": embed * 1e9}
-    metrics = {"n_chosen": n, "trained_tokens_chosen": 7 * n, "stages": stages, "heldout": {"loss": 3.0, **heldout}}
+    metrics = {"n_new": n, "n_chosen": n, "trained_tokens_chosen": 7 * n, "stages": stages, "heldout": {"loss": 3.0, **heldout}}
     return {**metrics, **({"lent": {"from": "a", "stages": list(lent)}} if lent else {})}
 
 

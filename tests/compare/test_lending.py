@@ -16,12 +16,18 @@ def lender(tmp_path):
     for file in lender_losses:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(file.name)
+    run.add_metrics(
+        0,
+        {
+            "n_new": 8,
+            "n_chosen": 8,
+            "bytes": {"model": 1},
+            "stages": {name: {"seconds": 1.0} for name in ("select", "train", "embed")},
+        },
+    )
     for file in ("model/weights", "signals/embeddings.npy", "done"):
         (run.round_dir(0) / file).parent.mkdir(exist_ok=True)
         (run.round_dir(0) / file).write_text(file)
-    run.add_metrics(
-        0, {"n_new": 8, "bytes": {"model": 1}, "stages": {name: {"seconds": 1.0} for name in ("select", "train", "embed")}}
-    )
     return run
 
 

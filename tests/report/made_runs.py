@@ -119,7 +119,13 @@ def plan(rounds):
         {"train_tokens": 90.0 * n, "train_flops": 540.0 * n, "embed_tokens": 6_000.0, "embed_flops": 12_000.0} for n in sizes
     ]
     whole = sum(each["train_flops"] + each["embed_flops"] for each in planned)
-    return {"ratio": whole / 48_000, "flops": whole, "full_flops": 48_000.0, "rounds": planned}
+    return {
+        "ratio": whole / 48_000,
+        "flops": whole,
+        "full_flops": 48_000.0,
+        "rounds": planned,
+        "memory": {"train": 1e6, "embed": 1e6},
+    }
 
 
 def add_diversity(run, radii=(0.9, 0.6, 0.4), vendis=(4.0, 6.0, 7.5), embeddings="model models/tiny"):

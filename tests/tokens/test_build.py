@@ -100,7 +100,7 @@ def test_only_a_damaged_block_is_made_again(tmp_path, tokenizer, damage):
         whole = file.read_bytes()
         file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
     with pytest.raises(
-        RunFolderError, match=r"incomplete: 1 of 5 blocks are missing .*block-00002.arrow first.*same command again"
+        RunFolderError, match=r"incomplete: 1 of 5 blocks are missing .*block-00002.arrow first.*Delete .* and run again"
     ):
         Tokens.open(tmp_path)
     again = build(tmp_path, tokenizer)
@@ -150,7 +150,7 @@ def test_ranks_share_the_blocks(tmp_path, tokenizer, monkeypatch):
         monkeypatch.setattr(dist, "barrier", other_ranks_are_done)
         monkeypatch.setattr(dist, "on_main", lambda work: work() if dist.is_main() else None)
         if rank == 1:
-            with pytest.raises(RunFolderError, match="no tokens in"):
+            with pytest.raises(RunFolderError, match="block-00000.arrow is missing or damaged"):
                 build(tmp_path / "two", tokenizer)
         else:
             tokens = build(tmp_path / "two", tokenizer)
@@ -187,7 +187,7 @@ def test_no_rows_at_all(tmp_path, tokenizer):
 
 
 def test_folder_without_tokens_says_so(tmp_path):
-    with pytest.raises(RunFolderError, match="no tokens in .*Run the same command again"):
+    with pytest.raises(RunFolderError, match="block-00000.arrow is missing or damaged. Delete .* and run again"):
         Tokens.open(tmp_path / "nowhere")
 
 

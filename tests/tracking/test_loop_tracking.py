@@ -178,9 +178,9 @@ def test_what_report_to_names(monkeypatch, given, names):
 
 
 def test_the_trainer_serves_only_the_others(monkeypatch, tmp_path):
-    from diverseevol.train import sft
+    from diverseevol.train import keys, sft
 
-    monkeypatch.setattr(sft, "get_available_reporting_integrations", lambda: ["mlflow", "tensorboard", "wandb"])
+    monkeypatch.setattr(keys, "get_available_reporting_integrations", lambda: ["mlflow", "tensorboard", "wandb"])
     for given, left in (("[wandb,mlflow]", ["mlflow"]), ("all", ["mlflow"]), ("none", []), ("tensorboard", [])):
         settings = load_config(None, (f"train.report_to={given}",), options={"pool.path": "p", "model": "m", "out": "o"})
         assert sft.sft_config(settings.train, tmp_path, 0).report_to == left
