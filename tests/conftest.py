@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -85,3 +86,19 @@ def outer_model(made_model, tmp_path_factory) -> Path:
     modules = [Transformer(str(folder / "bert"), max_seq_length=40), Pooling(24, "mean"), Normalize()]
     SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder / "sbert"))
     return folder / "sbert"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real headless Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs Chromium (apt-get install chromium), which is not installed")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    arguments = [
+        "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+    ]  # fmt: skip
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=arguments)
+        yield opened
+        opened.close()
