@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from ..files import read_jsonl
 
 
 class _Line(BaseModel):
@@ -40,3 +44,13 @@ class ContaminationLine(_Line):
     kind: str = ""
     score: float = 0.0
     role: str = ""
+
+
+def left_out_lines(file: Path, shape: type[_Line]) -> Iterator[dict[str, Any]]:
+    """The lines of such a list; none where nothing was left out and the file is not there.
+
+    Raises:
+        RunFolderError: a line is damaged.
+    """
+    if file.exists():
+        yield from read_jsonl(file, shape, remedy=f"Delete {file.parent} and run again.")

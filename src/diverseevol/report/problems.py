@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import read_jsonl
-from ..pool.shapes import BadLine, ContaminationLine, DuplicateLine
+from ..pool.shapes import BadLine, ContaminationLine, DuplicateLine, left_out_lines
 from .runs import RunData
 from .text import plain
 
@@ -50,7 +49,7 @@ def problems_of(run: RunData) -> list[Problem]:
 def _quarantine(file: Path) -> Problem:
     kinds: Counter[str] = Counter()
     first: dict[str, dict[str, Any]] = {}
-    for line in _lines(file, BadLine):
+    for line in left_out_lines(file, BadLine):
         kind = CHANGING.sub("…", line["reason"])
         kinds[kind] += 1
         first.setdefault(kind, line)
@@ -64,7 +63,7 @@ def _quarantine(file: Path) -> Problem:
 def _duplicates(file: Path) -> Problem:
     n_of: Counter[str] = Counter()
     examples: list[dict[str, Any]] = []
-    for line in _lines(file, DuplicateLine):
+    for line in left_out_lines(file, DuplicateLine):
         what = "left out" if line["is_dropped"] else "found and kept (pool.dedup drops them)"
         n_of[f"{line['kind']} {what}"] += 1
         if len(examples) < N_EXAMPLES:
@@ -79,7 +78,7 @@ def _contamination(file: Path) -> Problem:
     if not file.exists():
         remedy = "`diverseevol run … pool.decontaminate=[NAME=FILE]` compares the pool with benchmarks."
         return Problem("Contamination", f"Not looked for: {remedy}")
-    lines = list(_lines(file, ContaminationLine))
+    lines = list(left_out_lines(file, ContaminationLine))
     if not lines:
         return Problem("Contamination", "No row holds a question of the benchmarks that were given.")
     columns = {"id": "{id}", "question": "{benchmark}, question {question_id}", "matched": "{matched}"}
@@ -95,8 +94,3 @@ def _problem(title: str, says: str, columns: Mapping[str, str], lines: Sequence[
 
 def _rows(n: int) -> str:
     return f"{n:,} row was" if n == 1 else f"{n:,} rows were"
-
-
-def _lines(file: Path, shape: type) -> Iterator[dict[str, Any]]:
-    if file.exists():
-        yield from read_jsonl(file, shape, remedy=f"Delete {file.parent} and run again.")

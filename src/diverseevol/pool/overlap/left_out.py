@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config import PoolConfig
-from ...files import read_jsonl, remove, replacing
+from ...files import remove, replacing
 from ...progress import Watch
 from ..row import short
-from ..shapes import ContaminationLine, DuplicateLine
+from ..shapes import ContaminationLine, DuplicateLine, left_out_lines
 from ..store import Records
 from .benchmarks import read_benchmarks
 from .contamination import Match, find_contamination
@@ -149,9 +149,7 @@ def count_left_out(pool_dir: Path) -> dict[str, int]:
 
 
 def _all_lines(file: Path) -> Iterable[dict[str, Any]]:
-    if file.exists():
-        shape = DuplicateLine if file.name == DUPLICATES else ContaminationLine
-        yield from read_jsonl(file, shape, remedy=f"Delete {file.parent} and run again.")
+    return left_out_lines(file, DuplicateLine if file.name == DUPLICATES else ContaminationLine)
 
 
 def _lines_of(file: Path, sample_id: str) -> Iterable[dict[str, Any]]:
