@@ -115,9 +115,12 @@ def test_leave_to_run_a_models_code_is_for_the_base_model_alone(made_model, othe
     run = start_run(made_model, pool_file, tmp_path / "run", trust_remote_code=True)
     asked = []
     load = fixed_embedding.load_model
-    monkeypatch.setattr(
-        fixed_embedding, "load_model", lambda name, dtype, is_trusted: asked.append(is_trusted) or load(name, dtype, False)
-    )
+
+    def noted(name, dtype, is_trusted, **kwargs):
+        asked.append(is_trusted)
+        return load(name, dtype, False, **kwargs)
+
+    monkeypatch.setattr(fixed_embedding, "load_model", noted)
     embedded(run, None, SILENT)
     embedded(run, str(other_model), SILENT)
     assert asked == [True, False]

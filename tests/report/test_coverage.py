@@ -31,7 +31,9 @@ def test_which_column_holds_labels(made, opened, tmp_path):
 def test_clusters_where_there_are_no_labels(made, opened, tmp_path):
     centres = np.repeat(np.array([[0.0, 0], [50, 0], [0, 50]]), 20, axis=0).astype(np.float32)
     run = made.make_run(
-        tmp_path / "r", vectors=centres + made.vectors(60, 2) * 0.01, config={"heldout": {"group": "not in the pool"}}
+        tmp_path / "r",
+        vectors=centres + made.vectors(60, 2) * 0.01,
+        config={"heldout": {"path": "heldout.jsonl", "group": "not in the pool"}},
     )
     data = opened(run.root).main
     chart = coverage_chart([data], find_vectors(data), None)
