@@ -3,9 +3,9 @@
     python benchmarks/sharded.py [--processes 1 2 4] [--width D] [--layers N] [--vocabulary V] [--json FILE]
 
 Each process first tunes a tiny model, so that everything is imported; what it holds at most above that is noted for the tuning (weights,
-gradients and two moments: four times the weights' bytes; with saving) and for the pass (the weights once). The table gives the largest of
-the processes, in MB, beside the share: the same bytes over the number of processes. Data parallel tuning adds its buckets of gradients,
-sharded one the layer at hand. On a CPU, with gloo, on Linux; glibc is told to give freed memory back at once, or what it keeps would count.
+gradients and two moments: four times the weights' bytes; with saving) and for the pass (the weights in bfloat16, half their bytes). The
+table gives the largest of the processes, in MiB, beside the share: the same bytes over the number of processes. Data parallel tuning adds its
+buckets of gradients, sharded one the layer at hand. On a CPU, with gloo, on Linux; glibc is told to give freed memory back at once, or what it keeps would count.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 
 MB = 1 << 20
-N_ROWS = 16
+N_ROWS = 8
 
 
 class Rows:
@@ -43,20 +43,20 @@ class Rows:
         return np.arange(48) >= 4
 
 
-def in_memory(kind: str) -> int:
-    """Bytes that this process holds now: VmRSS, or RssAnon without pages of files, which the kernel takes back when it needs them."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(kind + ":")]
+def in_memory() -> int:
+    """Bytes that this process holds now, without pages of files, which the kernel takes back when it needs them."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon:")]
     return int(line.split()[1]) * 1024
 
 
-def peak_of(work, kind: str) -> int:
+def peak_of(work) -> int:
     """Bytes that this process holds at most while it works, above those before; looked at every few milliseconds."""
     gc.collect()
-    before, seen, is_over = in_memory(kind), [0], threading.Event()
+    before, seen, is_over = in_memory(), [0], threading.Event()
 
     def look() -> None:
         while not is_over.wait(0.003):
-            seen[0] = max(seen[0], in_memory(kind))
+            seen[0] = max(seen[0], in_memory())
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -84,12 +84,13 @@ def measure(folder: Path, is_sharded: bool) -> None:
         fit(str(folder / name), range(N_ROWS), rows, tokenizer, config, model_dir, checkpoints_dir, 0, SILENT)
 
     def embed(name: str) -> None:
-        model, ids = load_model(str(folder / f"tuned-{name}"), "auto", is_sharded=is_sharded), [str(row) for row in range(N_ROWS)]
+        # In half the bytes of the files: weights as they lie in a file may stay its pages, which are no process's own.
+        model = load_model(str(folder / f"tuned-{name}"), "bfloat16", is_sharded=is_sharded)
+        ids = [str(row) for row in range(N_ROWS)]
         embed_tokens(model, Rows(512), folder / f"vectors-{name}", EmbedConfig(), ids, name, lockstep=is_sharded)
 
     tune("tiny"), embed("tiny")
-    # Weights that are only read stay pages of their file; those that are tuned do not, and the files that tuning writes are no need of it.
-    peaks = {"train": peak_of(lambda: tune("model"), "RssAnon"), "embed": peak_of(lambda: embed("model"), "VmRSS")}
+    peaks = {"train": peak_of(lambda: tune("model")), "embed": peak_of(lambda: embed("model"))}
     (folder / f"peaks-{dist.rank()}.json").write_text(json.dumps(peaks))
 
 
@@ -135,14 +136,14 @@ def main() -> None:
     if given.measure:
         measure(given.measure, given.sharded)
         return
-    print("processes  weights   tuning  its share   embedding  its share   (MB, the largest process)")
+    print("processes  weights   tuning  its share   embedding  its share   (MiB, the largest process)")
     found = []
     for n in given.processes:
         for is_sharded in (False, True) if n > 1 else (False,):
             one = run(n, is_sharded, (given.width, given.layers, given.vocabulary))
             found.append(one)
             share = one["model"] / (n if is_sharded else 1)
-            numbers = (one["train"] / MB, 4 * share / MB, one["embed"] / MB, share / MB)
+            numbers = (one["train"] / MB, 4 * share / MB, one["embed"] / MB, share / 2 / MB)
             print(
                 f"{n:9}  {'sharded' if is_sharded else 'whole  '} " + " ".join(f"{number:10.0f}" for number in numbers),
                 flush=True,

@@ -155,9 +155,10 @@ def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(given, sho
     np.save(tmp_path / "x.npy", odd_pools()["backwards"])
     from_python = [sys.executable, "-c", "import diverseevol, torch"]
     said = subprocess.run(
-        from_python, capture_output=True, text=True, env=os.environ | {"OMP_DISPLAY_ENV": "true"} | given, timeout=60
+        from_python, capture_output=True, text=True, env=os.environ | {"OMP_DISPLAY_ENV": "verbose"} | given, timeout=60
     ).stderr
     assert f"OMP_WAIT_POLICY = '{shown}'" in said
+    assert ("GOMP_SPINCOUNT = '3000'" in said) == (not given)
     if not given:
         words = ("select", "--embeddings", tmp_path / "x.npy", "--n-new", 3, "--out", tmp_path / "p.jsonl")
         assert "OMP_WAIT_POLICY = 'PASSIVE'" in must(run_process(*words, OMP_DISPLAY_ENV="true")).err

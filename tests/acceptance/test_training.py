@@ -80,13 +80,11 @@ use_cpu: true
 """
 
 
-@pytest.mark.parametrize("start", ["accelerate", "torchrun"])
-def test_a_model_shared_out_over_processes_is_the_model_of_one(start, model, pool, tmp_path):
+def test_a_model_shared_out_over_processes_is_the_model_of_one(model, pool, tmp_path):
     words = ("run", "--pool", pool, "--model", model, *OPTIONS)
     must(run_cli(*words, "--out", tmp_path / "one"))
     (tmp_path / "fsdp.yaml").write_text(FSDP)
-    launcher = ("accelerate.commands.launch", "--config_file", tmp_path / "fsdp.yaml") if start == "accelerate" else TORCHRUN
-    words += () if start == "accelerate" else ("train.fsdp=true",)
+    launcher = ("accelerate.commands.launch", "--config_file", tmp_path / "fsdp.yaml")
     command = [sys.executable, "-m", *launcher, *program(*words, "--out", tmp_path / "two")[1:]]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stderr
