@@ -5,7 +5,8 @@
 Each process first tunes a tiny model, so that everything is imported; what it holds at most above that is noted for the tuning (weights,
 gradients and two moments: four times the weights' bytes; with saving) and for the pass (the weights in bfloat16, half their bytes). The
 table gives the largest of the processes, in MiB, beside the share: the same bytes over the number of processes. Data parallel tuning adds its
-buckets of gradients, sharded one the layer at hand. On a CPU, with gloo, on Linux; glibc is told to give freed memory back at once, or what it keeps would count.
+buckets of gradients, sharded one the layer at hand. On a CPU, with gloo, on Linux;
+glibc is told to give freed memory back at once, or what it keeps would count.
 """
 
 import argparse
