@@ -19,9 +19,9 @@ import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait 
 import torch
 
 from diverseevol import evolve, load_config
+from diverseevol.base.files import write_text
 from diverseevol.demo.model import made_model
 from diverseevol.demo.pool import make_pool
-from diverseevol.files import write_text
 
 
 def product_rate(width: int, n_rows: int = 2048, seconds: float = 1.0) -> float:

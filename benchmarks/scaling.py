@@ -31,7 +31,7 @@ import diverseevol  # noqa: F401 - before torch, whose OpenMP reads how to wait 
 import numpy as np
 import torch
 
-from diverseevol import dist
+from diverseevol.base import dist
 
 N_LANDMARKS = 32
 

@@ -69,11 +69,11 @@ def peak_of(work) -> int:
 
 def measure(folder: Path, is_sharded: bool) -> None:
     """As one of the processes: leave this one's peaks in the folder."""
-    from diverseevol import dist
+    from diverseevol.base import dist
+    from diverseevol.base.progress import SILENT
     from diverseevol.config import EmbedConfig, load_config
     from diverseevol.embed import embed_tokens
     from diverseevol.models import load_model, load_tokenizer
-    from diverseevol.progress import SILENT
     from diverseevol.train.sft import fit
 
     words = (f"train.fsdp={str(is_sharded).lower()}", "train.total_batch_size=8", "train.per_device_train_batch_size=2")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diverseevol import dist
+from diverseevol.base import dist
 from diverseevol.errors import ConfigError
 
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from diverseevol.files import hash_sampled, read_json, remove, replacing, size_of, write_json, write_text
+from diverseevol.base.files import hash_sampled, read_json, remove, replacing, size_of, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -61,7 +61,7 @@ def test_removing_a_link_leaves_what_it_points_to(tmp_path):
 
 
 def test_a_large_file_is_hashed_by_blocks_spread_over_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("diverseevol.files.BLOCK", 4)
+    monkeypatch.setattr("diverseevol.base.files.BLOCK", 4)
 
     def hash_of(content, n_blocks):
         (tmp_path / "f").write_bytes(content)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from diverseevol import evolve, load_config
+from diverseevol.base.files import read_json
 from diverseevol.demo.model import made_model as make
 from diverseevol.errors import ConfigError, RunChangedError
-from diverseevol.files import read_json
 from diverseevol.models import load_model, load_tokenizer
 from diverseevol.pool import Pool
 from diverseevol.status import run_status

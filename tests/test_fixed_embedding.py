@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from diverseevol import embed_pool, fixed_embedding, load_config
+from diverseevol.base.progress import SILENT
 from diverseevol.errors import PoolError, RunChangedError, RunFolderError, RunLockedError
 from diverseevol.fixed_embedding import fixed_embedding as embedded
 from diverseevol.opening import open_stages
-from diverseevol.progress import SILENT
 from diverseevol.run_folder import RunFolder, locked
 
 N = 40

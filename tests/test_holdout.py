@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diverseevol import evolve, load_config
+from diverseevol.base.progress import LineWatch
 from diverseevol.errors import ConfigError
 from diverseevol.holdout import draw_holdout
 from diverseevol.pool import Pool
 from diverseevol.pool.ids import content_hash
-from diverseevol.progress import LineWatch
 from diverseevol.status import explain_sample
 
 QUICK = (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from diverseevol import evolve, load_config
+from diverseevol.base.progress import LineWatch
 from diverseevol.errors import (
     ConfigError,
     PoolError,
@@ -17,7 +18,6 @@ from diverseevol.errors import (
 )
 from diverseevol.loop import choose
 from diverseevol.pool import Pool
-from diverseevol.progress import LineWatch
 
 QUICK = (
     "train.learning_rate=1e-3",

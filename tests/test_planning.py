@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from diverseevol import evolve, load_config
+from diverseevol.base.progress import SILENT
 from diverseevol.errors import BadRowsError, ConfigError, DiverseEvolError, ModelError, PoolError, UnknownStrategyError
 from diverseevol.planning import read_facts
-from diverseevol.progress import SILENT
 
 QUICK = ("train.num_train_epochs=1", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
 

@@ -1,7 +1,8 @@
 import pytest
 
-from diverseevol import progress
-from diverseevol.progress import LineWatch, Task, duration, progress_words, rate_words, si
+from diverseevol.base import progress
+from diverseevol.base.progress import LineWatch, Task
+from diverseevol.base.text import duration, progress_words, rate_words, si
 
 
 @pytest.fixture

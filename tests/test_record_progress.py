@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from diverseevol.base.progress import SILENT, LineWatch, Task
 from diverseevol.errors import TrainError
-from diverseevol.progress import SILENT, LineWatch, Task
 from diverseevol.run_folder import RunFolder, record_progress, recorded
 
 EVERY = 0.01
@@ -166,7 +166,7 @@ def test_the_writer_does_not_keep_a_process_alive(tmp_path):
     """A loop that is left unfinished, as in a notebook that is closed."""
     code = f"""
 from pathlib import Path
-from diverseevol.progress import SILENT
+from diverseevol.base.progress import SILENT
 from diverseevol.run_folder import RunFolder, recorded
 handed = recorded(RunFolder(Path({str(tmp_path)!r})), SILENT)
 handed.__enter__()

@@ -152,7 +152,7 @@ time.sleep(0.12)
 def test_a_lock_goes_with_a_process_that_is_killed(tmp_path):
     code = f"""
 from pathlib import Path
-from diverseevol.progress import SILENT
+from diverseevol.base.progress import SILENT
 from diverseevol.run_folder import locked, recorded
 import time
 root = Path({str(tmp_path)!r})

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from diverseevol import evolve, load_config, yardstick
+from diverseevol.base.progress import SILENT
 from diverseevol.errors import ConfigError, RunChangedError, RunFolderError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.tasks import TaskRequest
 from diverseevol.pool import Pool
-from diverseevol.progress import SILENT
 from diverseevol.run_folder import RunFolder
 from diverseevol.yardstick import measure_model, measure_run
 

@@ -17,7 +17,7 @@ FAULTS = [
     Fault("stages.py", "selectable[self.excluded_rows] = False", "pass", "tests/test_loop.py"),
     Fault("stages.py", 'side="right"', 'side="left"', "tests/test_loop.py"),
     Fault("seen.py", "np.searchsorted(self.rows, chosen)", "chosen", "tests/test_seen.py"),
-    Fault("files.py", "remove(partial)\n        raise", "raise", "tests/test_files.py"),
+    Fault("base/files.py", "remove(partial)\n        raise", "raise", "tests/test_files.py"),
     Fault("train/order.py", "[self.seed, self.epoch]", "[self.seed]", "tests/train/test_order.py"),
     Fault("embed/shards.py", "sums_B[:, None]", "lengths_B[:, None]", "tests/embed"),
 ]

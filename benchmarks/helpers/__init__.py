@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, PromptConfig
 from diverseevol.models import load_tokenizer
 from diverseevol.prepare import prepare
-from diverseevol.progress import SILENT
 from diverseevol.tokens import Tokens
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

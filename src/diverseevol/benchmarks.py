@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .base.files import expanded
 from .errors import ConfigError, QuestionsError
-from .files import expanded
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .base.progress import SILENT, Watch
 from .config import RunConfig, TrainConfig
 from .embed import embed_tokens
 from .ledger import Cost
@@ -16,7 +17,6 @@ from .models import load_model
 from .opening import usable_tokenizer
 from .plan import Rates
 from .prepare import prepare
-from .progress import SILENT, Watch
 from .train.sft import fit
 
 N_STEPS = 10

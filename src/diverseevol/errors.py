@@ -30,17 +30,10 @@ says what was asked, what was found and what to do, in one or two lines; the com
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-
-def some_of(things: Sequence[object] | NDArray[Any], n_shown: int = 5) -> str:
-    """The first of what a message is about, as text, with an ellipsis where there are more."""
-    return ", ".join(map(str, things[:n_shown])) + (", …" if len(things) > n_shown else "")
 
 
 class DiverseEvolError(Exception):

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from . import dist
+from .base import dist
+from .base.files import read_json, remove, write_json
 from .errors import RunChangedError
-from .files import read_json, remove, write_json
 from .models import load_tokenizer, name_stops
 from .pool.sample import Sample
 from .stages import Stages, training_seed

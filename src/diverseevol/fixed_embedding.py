@@ -12,14 +12,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import dist
+from .base import dist
+from .base.progress import Watch
 from .config import RunConfig
 from .config.load import validate
 from .embed import embed_tokens, is_embedded
 from .errors import RunChangedError
 from .models import check_fits, fingerprint, load_model, load_tokenizer
 from .pool import Pool
-from .progress import Watch
 from .run_folder import RunFolder, locked
 from .tokens import Tokens, build_tokens
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import dist
+from .base import dist
 from .selection import Signals, make_strategy
 from .vendi import vendi_score
 

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from . import dist
+from .base import dist
+from .base.files import write_text
+from .base.progress import Watch
 from .config import PoolConfig
 from .errors import ConfigError
-from .files import write_text
 from .pool import Pool
 from .pool.columns import group_names
 from .pool.ids import N_HASH, priorities
-from .progress import Watch
 from .run_folder import RunFolder
 from .selection.share_out import share_out
 

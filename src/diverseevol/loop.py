@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from . import dist
+from .base import dist
+from .base.progress import SILENT, Watch
 from .config import RunConfig
 from .final import tune_target
 from .ledger import billed
 from .opening import open_stages
-from .progress import SILENT, Watch
 from .run_folder import RunFolder, locked, recorded
 from .selection import Selection, Strategy, make_strategy
 from .stages import Stages

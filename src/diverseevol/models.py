@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from . import dist
+from .base import dist
+from .base.files import hash_sampled, read_json, write_json
 from .errors import REFUSALS, DiverseEvolError, ModelError
-from .files import hash_sampled, read_json, write_json
 from .ledger import n_numbers
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import dist
+from .base import dist
+from .base.files import write_text
+from .base.progress import SILENT, Watch
 from .config import EmbedConfig, PoolConfig, PromptConfig, RunConfig, round_sizes
 from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, open_embeddings, outer_fingerprint
 from .errors import ConfigError, PoolError, RunChangedError
-from .files import write_text
 from .gauges import GAUGES
 from .holdout import saved_holdout
 from .ledger import billed
@@ -28,7 +29,6 @@ from .pool.columns import group_names, pool_columns
 from .pool.overlap import read_benchmarks
 from .predicting import save_plan
 from .prepare import Prepared, prepare
-from .progress import SILENT, Watch
 from .run_folder import RunFolder, locked
 from .selection import Signal
 from .stages import Stages

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .base.files import size_of
+from .base.progress import Watch
 from .config import PoolConfig, RunConfig
 from .errors import BadRowsError
-from .files import size_of
 from .gauges import GAUGES
 from .holdout import holdout_of
 from .ledger import process_bytes
@@ -25,7 +26,6 @@ from .plan import Facts, Lengths
 from .plan.read_shape import model_shapes
 from .pool import Pool
 from .pool.columns import group_names, pool_columns
-from .progress import Watch
 from .run_folder import RunFolder
 from .selection import Signal, make_strategy
 from .tokens import Encoder, Tokens

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .base.files import size_of, write_json
 from .errors import EmbedError, ModelError
-from .files import size_of, write_json
 from .ledger import process_bytes
 from .models import device
 from .plan import Facts, Lengths, Plan, make_plan

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import dist
+from .base import dist
+from .base.progress import Watch
 from .config import PoolConfig, PromptConfig
 from .pool import Pool, Records, finish_pool, read_pool
 from .pool.overlap import left_out
 from .pool.store import QUARANTINE
-from .progress import Watch
 from .tokens import Tokens, build_tokens
 
 if TYPE_CHECKING:

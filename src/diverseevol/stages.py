@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import dist
+from .base import dist
+from .base.files import remove, size_of, write_text
+from .base.progress import Watch
 from .config import RunConfig, round_sizes, split_budget
 from .embed import embed_tokens, finished_report, open_embeddings, open_signals
 from .errors import ConfigError, PoolExhaustedError, RunFolderError
 from .evaluation.heldout import heldout_losses
 from .evaluation.per_token import loss_per_token
-from .files import remove, size_of, write_text
 from .gauges import GAUGES
 from .ledger import Cost, billed
 from .models import load_model, name_stops
 from .prepare import Prepared
-from .progress import Watch
 from .run_folder import OWN, RunFolder, round_name
 from .seen import Seen, SomeVectors, draw_candidates
 from .selection import Selection, Signal, Signals

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .base.files import load_array, read_jsonl, size_of
 from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
-from .files import load_array, read_jsonl, size_of
 from .plan.measured import progress
 from .pool import Pool
 from .pool.overlap import why_dropped

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .errors import ConfigError, EmbedError, NonFiniteError, some_of
+from .base.text import some_of
+from .errors import ConfigError, EmbedError, NonFiniteError
 
 if TYPE_CHECKING:
     from torch import Tensor

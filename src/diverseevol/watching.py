@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .base.files import read_json
+from .base.text import duration
 from .errors import RunFolderError
-from .files import read_json
 from .pool import Pool, plain_text
 from .pool.overlap import count_left_out
-from .progress import duration
 from .run_folder import RunFolder, Word, this_machine
 
 QUIET = 90.0

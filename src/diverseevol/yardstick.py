@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import dist
+from .base import dist
+from .base.progress import Watch
 from .config import PoolConfig, RunConfig, validate
 from .errors import ConfigError, RunChangedError, RunFolderError
 from .evaluation.per_token import loss_per_token
@@ -22,7 +23,6 @@ from .evaluation.tasks import TaskRequest, check_tasks, task_scores
 from .pool import Pool
 from .pool import fingerprint as pool_fingerprint
 from .pool.columns import group_names
-from .progress import Watch
 from .run_folder import BASE, OWN, RunFolder, locked, round_name
 from .status import round_named
 

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from diverseevol import fixed_embedding, load_config, measure_diversity
+from diverseevol.base.progress import SILENT
 from diverseevol.cli import diversity_tables
 from diverseevol.cli.app import app
 from diverseevol.errors import (
@@ -22,7 +23,6 @@ from diverseevol.evaluation.cells import cells_of_labels, k_means_cells
 from diverseevol.evaluation.diversity import measure_pool
 from diverseevol.opening import open_stages
 from diverseevol.pool import Pool
-from diverseevol.progress import SILENT
 from diverseevol.run_folder import locked
 
 N = 50

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from diverseevol import evolve, load_config
+from diverseevol.base.progress import LineWatch
 from diverseevol.cli.app import app
 from diverseevol.errors import ConfigError, PoolError, RunChangedError, RunFolderError
 from diverseevol.pool import Pool
 from diverseevol.pool.export import export_rows
-from diverseevol.progress import LineWatch
 from diverseevol.status import explain_sample
 
 LONG = "Implement a binary search algorithm to find a specific element in a sorted array."

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from diverseevol import evolve, load_config
+from diverseevol.base.files import read_json
 from diverseevol.cli.status import _follow, _show_json, looks
 from diverseevol.cli.status_live import live_view
 from diverseevol.cli.status_text import (
@@ -26,7 +27,6 @@ from diverseevol.cli.status_text import (
     sum_words,
 )
 from diverseevol.errors import RunFolderError
-from diverseevol.files import read_json
 from diverseevol.status import run_status
 
 QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=256")
@@ -288,7 +288,7 @@ def test_a_run_seen_from_beginning_to_end(made_model, pool_file, tmp_path, capsy
 WORKER = """
 import sys, time
 from pathlib import Path
-from diverseevol.progress import SILENT
+from diverseevol.base.progress import SILENT
 from diverseevol.run_folder import locked, recorded
 with locked(Path(sys.argv[1])) as run, recorded(run, SILENT) as watch, watch.task("train", 6, "steps") as task:
     task.advance(3)

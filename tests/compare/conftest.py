@@ -65,7 +65,7 @@ def noisy_fit(
     """In place of training, which takes most of a run's time: noise on the weights that follows from seed and rows alone."""
     import torch
 
-    from diverseevol.files import replacing
+    from diverseevol.base.files import replacing
     from diverseevol.ledger import Cost
     from diverseevol.models import load_model
 

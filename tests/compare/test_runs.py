@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from diverseevol import evolve
+from diverseevol.base.progress import LineWatch
 from diverseevol.compare import Experiment, compare_strategies
 from diverseevol.compare.runs import as_csv
 from diverseevol.errors import RunChangedError, RunFolderError, RunLockedError, TrainError
-from diverseevol.progress import LineWatch
 from diverseevol.run_folder import RunFolder, locked
 
 FIT, EMBED, READ, TOKENS = (

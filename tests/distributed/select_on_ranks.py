@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diverseevol import dist
+from diverseevol.base import dist
 from diverseevol.selection import select
 
 folder = Path(sys.argv[1])

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diverseevol import dist
+from diverseevol.base import dist
+from diverseevol.base.progress import SILENT
 from diverseevol.config import load_config
 from diverseevol.models import load_model, load_tokenizer
-from diverseevol.progress import SILENT
 from diverseevol.train import sft
 
 FOLDER = Path(sys.argv[1])

@@ -9,13 +9,13 @@ import torch
 from torch.distributed.fsdp import fully_shard
 from transformers import LlamaForCausalLM
 
-from diverseevol import dist
+from diverseevol.base import dist
+from diverseevol.base.progress import SILENT
 from diverseevol.config import EmbedConfig
 from diverseevol.embed import embed_texts, embed_tokens, load_outer, shards
 from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.heldout import heldout_losses
-from diverseevol.progress import SILENT
 from diverseevol.selection import Signal
 
 FOLDER = Path(sys.argv[1])

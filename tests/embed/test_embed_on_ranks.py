@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from diverseevol.base.progress import SILENT
 from diverseevol.config import EmbedConfig
 from diverseevol.embed import load_outer, open_embeddings, open_signals
 from diverseevol.evaluation.heldout import heldout_losses
-from diverseevol.progress import SILENT
 from diverseevol.selection import Signal
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, PromptConfig
 from diverseevol.embed.formulas import columns_of
 from diverseevol.errors import EmbedError
 from diverseevol.prepare import prepare
-from diverseevol.progress import SILENT
 from diverseevol.selection import Signal
 
 NAMES = [signal.value for signal in Signal if signal is not Signal.EMBEDDING]

@@ -6,12 +6,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from diverseevol.base.progress import SILENT
 from diverseevol.cli.app import app
 from diverseevol.config import EmbedConfig, load_config
 from diverseevol.embed import check_outer, embed_texts, load_outer, open_embeddings, outer_fingerprint
 from diverseevol.errors import ConfigError, ModelError, NonFiniteError
 from diverseevol.opening import embed_folder
-from diverseevol.progress import SILENT
 
 TEXTS = [" ".join(f"word{number % (row + 3)}" for number in range(1 + 7 * row % 23)) for row in range(19)]
 N_CHARACTERS = np.array([len(text) for text in TEXTS])

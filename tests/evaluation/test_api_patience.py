@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from diverseevol.base.progress import SILENT
 from diverseevol.evaluation.api_client import Reply, Trouble
 from diverseevol.evaluation.api_patience import MOST_NOTES, Pace, Patience, back_off
-from diverseevol.progress import SILENT
 
 
 def turns(pace, n):

@@ -7,11 +7,11 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from diverseevol import dist
+from diverseevol.base import dist
+from diverseevol.base.progress import SILENT
 from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.per_token import loss_per_token
-from diverseevol.progress import SILENT
 
 ROWS = [np.random.default_rng(row).integers(5, 500, 6 + 3 * (row % 7)) for row in range(25)]
 MASKS = [np.arange(len(ids)) >= 3 for ids in ROWS]

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, SourceConfig
 from diverseevol.errors import BadRowsError, ConfigError, PoolError, UnknownFormatError
 from diverseevol.pool import Pool, Records, build, finish_pool, first_pass, read_pool, store
-from diverseevol.progress import SILENT
 
 
 def record(number, **more):

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from diverseevol.base.files import write_json
+from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig
-from diverseevol.files import write_json
 from diverseevol.pool.build import finish_pool, read_pool
 from diverseevol.pool.overlap import left_out
-from diverseevol.progress import SILENT
 from diverseevol.run_folder import BASE, RunFolder
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))

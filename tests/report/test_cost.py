@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from diverseevol.files import read_json, write_json
+from diverseevol.base.files import read_json, write_json
 from diverseevol.report.chart import flops_shown
 from diverseevol.report.cost import cost_chart, costs_of, side_by_side
 

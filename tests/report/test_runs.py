@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from diverseevol.base.files import write_json
 from diverseevol.errors import RunFolderError
-from diverseevol.files import write_json
 
 
 def test_a_run_as_its_folder_tells_it(whole_run, opened):

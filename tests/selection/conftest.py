@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from diverseevol import dist
+from diverseevol.base import dist
 from diverseevol.errors import DiverseEvolError
 
 

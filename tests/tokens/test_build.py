@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from diverseevol.base.progress import SILENT
 from diverseevol.config import PromptConfig
 from diverseevol.errors import PromptError, RunFolderError
 from diverseevol.pool.sample import Sample, Turn
-from diverseevol.progress import SILENT
 from diverseevol.tokens import BORDER, Encoder, Tokens, build_tokens, describe
 
 PROMPT = PromptConfig(max_length=160)
@@ -135,7 +135,7 @@ def test_blocks_of_something_else_are_replaced(tmp_path, tokenizer, tokenizers_b
 
 
 def test_ranks_share_the_blocks(tmp_path, tokenizer, monkeypatch):
-    from diverseevol import dist
+    from diverseevol.base import dist
 
     expected = build(tmp_path / "one", tokenizer)
     made = {}

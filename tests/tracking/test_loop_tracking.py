@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from diverseevol import evolve, load_config, vendi_score
+from diverseevol.base.files import read_json
 from diverseevol.errors import ConfigError
-from diverseevol.files import read_json
 from diverseevol.tracking import check_trackers, tracked
 
 QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=256")
@@ -188,7 +188,7 @@ def test_the_trainer_serves_only_the_others(monkeypatch, tmp_path):
 
 def test_other_ranks_open_no_tracker(monkeypatch, tmp_path, noting):
     settings = load_config(None, ("train.report_to=wandb",), options={"pool.path": "p", "model": "m", "out": str(tmp_path)})
-    monkeypatch.setattr("diverseevol.dist.on_main", lambda work: None)
+    monkeypatch.setattr("diverseevol.base.dist.on_main", lambda work: None)
     from diverseevol.run_folder import RunFolder
 
     with tracked(RunFolder(tmp_path), settings) as tracking:

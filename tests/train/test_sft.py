@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from diverseevol.base.progress import SILENT, LineWatch
 from diverseevol.config import load_config
 from diverseevol.errors import ConfigError, TrainError
 from diverseevol.models import load_model, load_tokenizer
-from diverseevol.progress import SILENT, LineWatch
 from diverseevol.train import sft
 
 

@@ -72,7 +72,7 @@ def answer(
     asked = [parse_benchmark(word) for word in benchmark]
     names = [one.name for one in asked]
     check_usage(names, run, round_name, model, out, base_url, served_model)
-    from .. import dist
+    from ..base import dist
     from .watch import open_watch
 
     watch = open_watch()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.progress import Watch
 from ..errors import ConfigError, RunFolderError
-from ..progress import Watch
 from ..run_folder import RunFolder
 
 if TYPE_CHECKING:

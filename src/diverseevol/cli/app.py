@@ -18,9 +18,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from .. import __version__, dist
+from .. import __version__
+from ..base import dist
+from ..base.files import expanded
 from ..errors import DiverseEvolError
-from ..files import expanded
 from .answer import answer
 from .compare import compare
 from .demo import demo

@@ -39,7 +39,7 @@ def compare(
         raise typer.BadParameter("seeds and strategies are named by --seeds and --strategies")
     options = {"pool": pool, "model": model, "out": out, "rounds": rounds, "n_init": n_init, "n_new": n_new}
     config = o.config_from(words, preset, options)
-    from .. import dist
+    from ..base import dist
     from ..compare import Experiment, compare_strategies
     from .watch import open_watch
 
@@ -67,7 +67,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
     """Print a table a measure, one of what everything cost, and the words."""
-    from ..progress import duration
+    from ..base.text import duration
     from .tables import open_console
 
     console = open_console()
@@ -108,7 +108,7 @@ def measure_table(comparison: Comparison, measure: Measure) -> Table:
 
 def cost_table(comparison: Comparison) -> Table:
     """What each arm's last round cost, as if it had been run alone."""
-    from ..progress import duration
+    from ..base.text import duration
     from .tables import new_table
 
     headings = ("arm", "samples", "response tokens", "time", "TFLOPs")

@@ -25,7 +25,7 @@ def demo(
     ] = False,
 ) -> None:
     """Run K-Center and random on a made pool with a tiny model: offline, in minutes, every figure computed on the spot."""
-    from ..progress import duration
+    from ..base.text import duration
     from .run import quiet_libraries
     from .tables import open_console
     from .watch import open_watch
@@ -53,7 +53,7 @@ def demo(
         style="dim",
         highlight=False,
     )
-    from .. import dist
+    from ..base import dist
     from ..report import write_report
 
     page = out / "report.html"

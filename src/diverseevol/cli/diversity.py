@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ..progress import Watch
+    from ..base.progress import Watch
     from .diversity_subject import Subject
 
 BY_MODEL = "model"
@@ -64,8 +64,8 @@ def diversity(
     for mistake, is_made in mistakes.items():
         if is_made:
             raise typer.BadParameter(mistake)
-    from .. import dist
-    from ..files import write_json
+    from ..base import dist
+    from ..base.files import write_json
     from ..run_folder import RunFolder
     from .diversity_subject import subject_of_run, subject_of_vectors
     from .watch import open_watch

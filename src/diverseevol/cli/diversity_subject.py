@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.progress import Watch
 from ..errors import EmbedError, RunFolderError, SelectionError
 from ..evaluation.diversity import TextOf
 from ..pool import Pool
-from ..progress import Watch
 from ..run_folder import RunFolder
 from ..vectors import FileVectors, open_vectors
 from .select_files import Ids, open_ids, read_chosen, read_columns

@@ -38,7 +38,7 @@ def embed(
     config = o.config_from(words, preset, given)
     if config.embed.model and asked != {"embedding"}:
         raise ConfigError(f"--outer gives embeddings alone; --compute asks for {signals}. Give --model for the others.")
-    from .. import dist
+    from ..base import dist
     from .run import quiet_libraries
     from .watch import open_watch
 

@@ -54,7 +54,7 @@ def heldout(
         raise typer.BadParameter("--model needs --file, the held-out rows")
     if runs and len(words or []) > 1:
         raise typer.BadParameter("a run is measured with its own settings; key=value goes with --model")
-    from .. import dist
+    from ..base import dist
 
     dist.start()
     request = _request(tasks, limit, task_folder)

@@ -24,7 +24,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
 ) -> None:
     """Write a commented configuration."""
-    from ..files import expanded, write_text
+    from ..base.files import expanded, write_text
 
     if file.exists() and not force:
         raise ConfigError(f"{file} is there already. Give another name, or --force to overwrite it.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..base.progress import Watch
 from ..errors import JudgeError
 from ..evaluation.api_client import ApiClient, Reply
 from ..evaluation.judge.asking import Asked, Limits, ask_all, is_settled
@@ -14,7 +15,6 @@ from ..evaluation.judge.parse import Unreadable
 from ..evaluation.judge.request import Judge
 from ..evaluation.judge.store import ReplyStore, Tokens
 from ..evaluation.judge.verdicts import Verdict, missing_file, n_replaced, verdicts_of, write_missing, write_verdicts
-from ..progress import Watch
 from .judge_files import Contest
 
 N_SHOWN = 20

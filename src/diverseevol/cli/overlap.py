@@ -76,7 +76,7 @@ def duplicates(
     """Find rows that a round's model cannot tell apart, by its embeddings of the pool; nothing is removed."""
     import numpy as np
 
-    from ..files import load_array
+    from ..base.files import load_array
     from ..pool import Pool
     from ..pool.overlap.vectors import near_vectors
     from ..run_folder import RunFolder

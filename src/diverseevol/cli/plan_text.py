@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from ..progress import duration, si
+from ..base.text import duration, si
 from .tables import new_table, open_console
 
 if TYPE_CHECKING:

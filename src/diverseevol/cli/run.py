@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..progress import duration
+from ..base.text import duration
 from . import options as o
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(
 
 def run_loop(config: RunConfig) -> None:
     """Run the loop, saying a line a round."""
-    from .. import dist
+    from ..base import dist
     from .watch import open_watch
 
     watch = open_watch()

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from ..base.files import read_jsonl
 from ..config import RunConfig
-from ..files import read_jsonl
 
 
 def print_samples(config: RunConfig, n_samples: int) -> None:

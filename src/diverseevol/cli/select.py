@@ -81,7 +81,7 @@ def select(
     chooser = make_strategy(strategy, **options)
     n_bytes = None if memory is None else _size(memory)
     folder = _writable_folder(out)
-    from .. import dist
+    from ..base import dist
     from ..vectors import open_vectors
     from .select_files import open_ids, read_chosen, read_columns
     from .select_journal import open_journal
@@ -185,7 +185,7 @@ def _picks(chooser: Strategy, signals: Signals, chosen_rows: np.ndarray, n: int,
 
 def _write(out: Path, picks: Selection, names: Ids | None) -> None:
     """Write the picks, and beside them the rows that guards kept out, if any."""
-    from ..files import remove, write_jsonl
+    from ..base.files import remove, write_jsonl
 
     nearest = picks.columns["nearest_row"].tolist() if "nearest_row" in picks.columns else []
     skipped = [(guard, row) for guard, rows in picks.skipped.items() for row in rows.tolist()]

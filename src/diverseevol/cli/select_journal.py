@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import dist
-from ..files import remove, write_text
+from ..base import dist
+from ..base.files import remove, write_text
 from ..selection.k_center import KCenter, Pick, selection_of
 
 if TYPE_CHECKING:

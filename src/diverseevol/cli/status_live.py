@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..base.text import duration
 from ..ledger import totals
-from ..progress import duration
 from .score_text import printable
 from .status_text import State, cost_lines, now_lines, pool_words, sum_words
 from .tables import new_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..progress import duration, progress_words
+from ..base.text import duration, progress_words
 from .run import round_line
 from .score_text import printable
 

@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
-from .. import dist
-from ..progress import SILENT, LineWatch, Task, Watch
+from ..base import dist
+from ..base.progress import SILENT, LineWatch, Task, Watch
 
 
 def open_watch() -> Watch:

@@ -11,10 +11,10 @@ import os
 import shutil
 from pathlib import Path
 
-from .. import dist
+from ..base import dist
+from ..base.files import replacing, write_json
 from ..config import RunConfig, round_sizes
 from ..errors import RunChangedError
-from ..files import replacing, write_json
 from ..run_folder import OWN, RunFolder, locked, round_name
 from ..selection import Signal, make_strategy
 from .experiment import FULL, Experiment

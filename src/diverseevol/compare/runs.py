@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import dist
+from ..base import dist
+from ..base.files import write_json, write_text
+from ..base.progress import SILENT, Watch
+from ..base.text import duration
 from ..config import RunConfig
 from ..errors import RunFolderError
 from ..evaluation.comparison import Comparison, Run, compare_runs
 from ..evaluation.comparison_words import in_words, remarks, rows
-from ..files import write_json, write_text
 from ..ledger import totals
 from ..pool import Pool, read_rows_file
-from ..progress import SILENT, Watch, duration
 from ..run_folder import RunFolder, locked
 from .experiment import FULL, Experiment
 from .figures import measures_of, points_of, spent

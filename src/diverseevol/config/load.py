@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ..base.files import expanded
 from ..errors import ConfigError
-from ..files import expanded
 from .explain import explain
 from .models import RunConfig
 from .presets import PRESETS

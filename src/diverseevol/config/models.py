@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from ..files import expanded
+from ..base.files import expanded
 from .schedule import round_sizes
 from .train_keys import TRACKERS, check_lora_key, check_sft_key, nearest, sft_keys, tidy
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..files import expanded
+from ..base.files import expanded
 
 # (package, file, class): a class and those that it inherits its fields from.
 _SFT = (

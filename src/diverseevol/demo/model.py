@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
 
-from .. import files
-from ..progress import SILENT, Watch
+from ..base import files
+from ..base.progress import SILENT, Watch
 from .prose import lines
 from .tokenizer import make_tokenizer
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.files import replacing, write_text
+from ..base.progress import Watch
 from ..config import load_config, yaml_text
 from ..evaluation.coverage import covering_radius
-from ..files import replacing, write_text
 from ..ledger import totals
 from ..loop import Round, evolve
 from ..opening import embed_folder
 from ..pool import Pool
-from ..progress import Watch
 from .model import tiny_model
 from .pool import make_heldout, make_pool, rare_skills
 

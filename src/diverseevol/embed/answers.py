@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import dist
+from ..base import dist
 from ..errors import EmbedError
 from .shards import Ids, TokenRows
 

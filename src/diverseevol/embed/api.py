@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import dist
+from ..base import dist
+from ..base.files import load_array
+from ..base.progress import SILENT, Watch
 from ..config import EmbedConfig
 from ..errors import EmbedError
-from ..files import load_array
 from ..ledger import peak_memory
-from ..progress import SILENT, Watch
 from ..selection import Signal
 from .answers import answer_rows
 from .encoder import Encoder, ready_encoder

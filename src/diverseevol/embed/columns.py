@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..base.files import damaged, replacing
 from ..errors import EmbedError
-from ..files import damaged, replacing
 from ..selection import Signal
 from .shards import Ids
 

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .. import dist
+from ..base import dist
+from ..base.progress import SILENT, Watch
 from ..config import EmbedConfig
 from ..errors import ConfigError, EmbedError, ModelError
 from ..ledger import forward_flops, peak_memory
 from ..models import device, loading
 from ..models import fingerprint as folder_fingerprint
-from ..progress import SILENT, Watch
 from ..selection import Signal
 from .encoder import Outputs, is_out_of_memory
 from .report import EmbedReport, n_outside_tables

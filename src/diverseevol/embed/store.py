@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import dist
-from ..errors import NonFiniteError, some_of
-from ..files import damaged, read_json, remove, write_json, write_text
+from ..base import dist
+from ..base.files import damaged, read_json, remove, write_json, write_text
+from ..base.text import some_of
+from ..errors import NonFiniteError
 from ..selection import Signal
 from .columns import available_columns, write_columns
 from .encoder import Outputs

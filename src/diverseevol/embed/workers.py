@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .. import dist
+from ..base import dist
+from ..base.progress import Task
 from ..errors import EmbedError
-from ..progress import Task
 from ..selection import Signal
 from .encoder import Encoder, Outputs
 from .formulas import need_targets

@@ -12,7 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..progress import Watch, duration
+from ..base.progress import Watch
+from ..base.text import duration
 from .api_client import Reply, Trouble
 
 LONGEST_BACK_OFF = 60.0

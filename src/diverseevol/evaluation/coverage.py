@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.progress import SILENT, Watch
 from ..errors import SelectionError
-from ..progress import SILENT, Watch
 from . import nearest
 from .nearest import Centres, Vectors, blocks, check_rows, read
 

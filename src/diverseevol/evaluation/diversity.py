@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.progress import SILENT, Watch
 from ..errors import PoolExhaustedError, SelectionError
-from ..progress import SILENT, Watch
 from ..vendi import ORDERS, vendi_score, vendi_scores
 from .cells import cell_entropy, share_hit
 from .coverage import distances_to_prefixes, mean_nearest_within

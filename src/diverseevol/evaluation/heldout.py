@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from .. import dist
+from ..base import dist
+from ..base.progress import Watch
 from ..errors import NonFiniteError
-from ..progress import Watch
 from ..tokens import Tokens
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EmbedError, NonFiniteError, SelectionError, some_of
+from ..base.text import some_of
+from ..errors import EmbedError, NonFiniteError, SelectionError
 
 BLOCK_NUMBERS = 1 << 22  # 16 MB in float32
 TINY = 2.0**-100  # what squares lose where float32 ends below, beside the largest centre

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import dist
+from ..base import dist
 from ..errors import ConfigError
 
 if TYPE_CHECKING:

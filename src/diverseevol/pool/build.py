@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..base.files import remove, replacing
+from ..base.progress import Watch
 from ..config import PoolConfig
 from ..errors import BadRowsError, PoolError
-from ..files import remove, replacing
-from ..progress import Watch
 from .checks import check_share
 from .first_pass import SCHEMA, FirstPass, bad_line
 from .formats import Reader

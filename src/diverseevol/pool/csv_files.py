@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from ..base.progress import SILENT, Watch
 from ..errors import PoolError
-from ..progress import SILENT, Watch
 from .files_in import open_text
 from .json_stream import LONGEST, checked_row
 from .row import Row

@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..base.files import replacing, write_text
 from ..config import yaml_text
 from ..config.train_keys import nearest
 from ..errors import ConfigError, PoolError
-from ..files import replacing, write_text
 from . import forms
 from .forms import LossError, Record
 from .sample import Sample

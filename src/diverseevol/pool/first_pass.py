@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..base.progress import Watch
 from ..config import SourceConfig
 from ..config.train_keys import nearest
 from ..errors import PoolError, UnknownFormatError
-from ..progress import Watch
 from .checks import N_SHOWN, RowError, UnknownRowError
 from .formats import Reader, looks_like_other
 from .ids import content_hash, dialogue_hash

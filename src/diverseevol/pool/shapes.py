@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ..files import read_jsonl
+from ..base.files import read_jsonl
 
 
 class _Line(BaseModel):

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..base.files import hash_sampled
+from ..base.progress import SILENT, Watch
 from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError, SourceNotFoundError
-from ..files import hash_sampled
-from ..progress import SILENT, Watch
 from .csv_files import csv_rows
 from .files_in import first_character, kind_of
 from .json_files import json_rows

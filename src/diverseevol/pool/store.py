@@ -26,9 +26,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..base.progress import SILENT, Watch
 from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError
-from ..progress import SILENT, Watch
 from .checks import RowError
 from .formats import Reader
 from .ids import N_HASH, OWN_ID

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..progress import si
+from ..base.text import si
 
 Role = Literal["main", "other", "random", "full"]
 """What a series stands for; it decides colour and dashes, so that random looks the same in every chart."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..progress import SILENT, Watch
+from ..base.progress import SILENT, Watch
 from .chart import Chart
 from .cost import Costs, cost_chart, costs_of
 from .coverage import coverage_chart, lengths_chart

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.text import duration
 from ..ledger import totals
 from ..plan.measured import STAGES
-from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
 from .runs import RunData, Subject
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..base.text import duration
 from ..evaluation.comparison_words import AXES
-from ..progress import duration
 from .chart import Chart, Series, flops_shown, shown
 from .curves import SAMPLES
 from .runs import Subject

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.files import read_json
 from ..errors import RunFolderError
-from ..files import read_json
 from ..pool import Pool
 from ..run_folder import RunFolder
 from .chart import Role

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..progress import duration
+from ..base.text import duration
 from .chart import Chart, Series, flops_shown, shown
 from .cost import Costs
 from .curves import RANDOM_SETS

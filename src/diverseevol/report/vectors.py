@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import load_array
+from ..base.files import load_array
 from ..run_folder import BASE
 from .runs import RunData
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..base.files import replacing, write_text
+from ..base.progress import SILENT, Watch
 from ..errors import ConfigError
-from ..files import replacing, write_text
-from ..progress import SILENT, Watch
 from .content import Content, gather
 from .html import render
 from .picks import HEADINGS, csv_rows

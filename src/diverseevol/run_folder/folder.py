@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from .. import dist
+from ..base import dist
+from ..base.files import damaged, load_array, read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
 from ..config import RunConfig, explain, read_yaml, yaml_text
 from ..errors import ConfigError, RunChangedError, RunFolderError
-from ..files import damaged, load_array, read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
 from .record import flat, versions
 from .shapes import Bill, Metrics, Pick, PlanRecord
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import dist
+from ..base import dist
 from ..errors import RunFolderError, RunLockedError
 from .folder import RunFolder
 from .record_progress import this_process

@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import dist
+from ..base import dist
+from ..base.files import write_json_unsynced
+from ..base.progress import Task, Watch
 from ..errors import DiverseEvolError
-from ..files import write_json_unsynced
-from ..progress import Task, Watch
 from .folder import RunFolder
 
 EVERY = 1.0

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import dist
+from ..base import dist
 from ..errors import SelectionError
 from .distances import blocks
 from .needed import CPU, is_whole, ready

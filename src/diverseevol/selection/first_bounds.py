@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..progress import SILENT, Watch
+from ..base.progress import SILENT, Watch
 from .distances import BLOCK_NUMBERS, GPU_BLOCK_NUMBERS, blocks
 from .reader import RowReader
 

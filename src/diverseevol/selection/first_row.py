@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import dist
+from ..base import dist
 from ..errors import SelectionError
 from .distances import BLOCK_NUMBERS, blocks
 from .reader import RowReader

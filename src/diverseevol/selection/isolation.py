@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import dist
+from ..base import dist
 from .distances import BLOCK_NUMBERS, blocks, mean_of
 from .needed import check_rows
 from .reader import RowReader

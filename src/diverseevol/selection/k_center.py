@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from .. import dist
+from ..base import dist
 from ..errors import SelectionError
 from .candidates import candidate_rows, check_chosen_rows
 from .reader import RowReader

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-from .. import dist
+from ..base import dist
 from ..errors import SelectionError
 from .distances import BLOCK_NUMBERS, blocks, mean_of
 from .needed import is_whole, ready

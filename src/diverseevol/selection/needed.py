@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import dist
+from ..base import dist
 from ..errors import SelectionError
 from .candidates import candidate_rows, check_chosen_rows
 from .distances import BLOCK_NUMBERS, blocks

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PoolExhaustedError, SelectionError, some_of
+from ..base.text import some_of
+from ..errors import PoolExhaustedError, SelectionError
 from .candidates import candidate_rows, check_chosen_rows
 from .needed import check_setting, column_of, is_number
 from .share_out import share_out

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import dist
-from ..errors import NonFiniteError, SelectionError, some_of
+from ..base import dist
+from ..base.text import some_of
+from ..errors import NonFiniteError, SelectionError
 from .signals import Embeddings
 
 EXACT = (np.float16, np.float32, np.int8, np.uint8, np.int16, torch.float16, torch.bfloat16, torch.float32, torch.int8)

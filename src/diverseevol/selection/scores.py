@@ -17,7 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import NonFiniteError, PoolExhaustedError, SelectionError, some_of
+from ..base.text import some_of
+from ..errors import NonFiniteError, PoolExhaustedError, SelectionError
 from .candidates import candidate_rows, check_chosen_rows
 from .needed import numbers_of
 from .signals import Selection, Signal, Signals

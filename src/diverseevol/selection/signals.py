@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from ..base.progress import SILENT, Watch
 from ..errors import SelectionError
-from ..progress import SILENT, Watch
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from .. import dist
+from ..base import dist
+from ..base.progress import SILENT, Watch
 from ..errors import SelectionError
-from ..progress import SILENT, Watch
 from .distances import Centres
 from .first_bounds import first_bounds
 from .first_row import farthest_from_mean

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import dist
+from ..base import dist
 from ..errors import SelectionError
 from ..vendi import check_order, vendi_of
 from .distances import BLOCK_NUMBERS, blocks

@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..errors import NonFiniteError, SelectionError, some_of
+from ..base.text import some_of
+from ..errors import NonFiniteError, SelectionError
 from .candidates import candidate_rows, check_chosen_rows
 from .distances import BLOCK_NUMBERS, Centres, blocks
 from .needed import CPU, check_rows, embeddings_of, is_number, numbers_of

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from .. import dist
+from ..base import dist
+from ..base.files import remove
+from ..base.progress import Task, Watch
 from ..config import PromptConfig
-from ..files import remove
 from ..pool.sample import Sample
-from ..progress import Task, Watch
 from .encoding import Encoder
 from .store import Stamp, Tokens, as_batch, block_file, count_blocks, stamp_of, write_block
 

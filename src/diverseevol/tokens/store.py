@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ..base.files import replacing
 from ..errors import RunFolderError
-from ..files import replacing
 from .encoding import Encoded
 
 STAMP = b"diverseevol.tokens"

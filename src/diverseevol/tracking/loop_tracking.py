@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .. import dist
+from ..base import dist
+from ..base.files import write_text
 from ..config import TRACKERS, RunConfig
 from ..config.train_keys import nearest
 from ..errors import ConfigError
-from ..files import write_text
 from ..run_folder import RunFolder, flat
 from .series import round_series, trainer_series
 from .trackers import TensorBoard, Tracker, open_trackio, open_wandb

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import dist
+from ..base import dist
+from ..base.files import replacing
+from ..base.progress import Watch
 from ..errors import TrainError
-from ..files import replacing
 from ..ledger import Cost, billed
-from ..progress import Watch
 
 # Set by torchrun and accelerate for us; a launcher below would take them for its own.
 LAUNCHER_VARIABLES = (

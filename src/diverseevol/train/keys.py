@@ -17,7 +17,7 @@ import torch
 from transformers.integrations import get_available_reporting_integrations
 from trl import SFTConfig, SFTTrainer
 
-from .. import dist
+from ..base import dist
 from ..config import PRESETS, TRACKERS, TrainConfig
 from ..errors import REFUSALS, ConfigError, DiverseEvolError
 from .order import steps_of

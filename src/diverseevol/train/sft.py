@@ -23,13 +23,13 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
-from .. import dist
+from ..base import dist
+from ..base.files import read_json, replacing, write_text
+from ..base.progress import Task, Watch
 from ..config import TrainConfig
 from ..errors import REFUSALS, ModelError, TrainError
-from ..files import read_json, replacing, write_text
 from ..ledger import Cost, billed, training_flops
 from ..models import device, load_model, n_computing, save_quantisation
-from ..progress import Task, Watch
 from ..tokens import Tokens
 from .keys import lora_config, naming_keys, one_line, sft_config
 from .order import IGNORED, StepSampler

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import dist
-from ..files import remove
+from ..base import dist
+from ..base.files import remove
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import dist
+from ..base import dist
+from ..base.files import remove
+from ..base.progress import SILENT, Watch
 from ..errors import EmbedError
-from ..files import remove
-from ..progress import SILENT, Watch
 from .file_vectors import FileVectors
 from .headers import Layout, layout_of
 from .shards import MATRICES, TABLE, files_of, split_name

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..base.files import remove
+from ..base.progress import Watch
 from ..errors import EmbedError
-from ..files import remove
-from ..progress import Watch
 
 BATCH_ROWS = 1024
 BUFFER_BYTES = 2**20  # of a column read at once; without a buffer it would be a whole row group

@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from ..base.files import expanded
 from ..errors import EmbedError
-from ..files import expanded
 
 MATRICES = (".npy", ".safetensors")
 TABLE = ".parquet"

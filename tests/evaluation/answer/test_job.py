@@ -1,9 +1,9 @@
 import contextlib
 import json
 
+from diverseevol.base.progress import LineWatch
 from diverseevol.evaluation.answer.job import answer_benchmarks
 from diverseevol.evaluation.questions import Question, Questions
-from diverseevol.progress import LineWatch
 
 ITEMS = tuple(Question(n, (f"Q{n}?",)) for n in range(5))
 

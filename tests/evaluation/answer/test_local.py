@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from diverseevol import dist
+from diverseevol.base import dist
 from diverseevol.errors import ModelError
 from diverseevol.evaluation.answer import local as local_module
 from diverseevol.evaluation.answer.decode import Ended

@@ -9,6 +9,7 @@ import pytest
 def asking(tmp_path):
     """Judgements asked of a judge at an address: (what happened, the replies stored for each)."""
     pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
+    from diverseevol.base.progress import SILENT
     from diverseevol.evaluation.api_client import ApiClient
     from diverseevol.evaluation.judge.asking import Limits, ask_all, is_settled
     from diverseevol.evaluation.judge.cost import Budget, Prices, spent_tokens
@@ -16,7 +17,6 @@ def asking(tmp_path):
     from diverseevol.evaluation.judge.request import Judge
     from diverseevol.evaluation.judge.store import open_store
     from diverseevol.evaluation.judge.template import load_template
-    from diverseevol.progress import SILENT
 
     judge = Judge("judge", load_template("pairwise"), {"temperature": 0, "max_tokens": 50})
 

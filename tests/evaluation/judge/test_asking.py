@@ -20,7 +20,7 @@ class Notes:
         self.said.append(text)
 
     def task(self, name, total, unit):
-        from diverseevol.progress import SILENT
+        from diverseevol.base.progress import SILENT
 
         return SILENT.task(name, total, unit)
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig
 from diverseevol.pool import read_pool
-from diverseevol.progress import SILENT
 
 
 @pytest.fixture

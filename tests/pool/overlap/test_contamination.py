@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from diverseevol.base.progress import SILENT
 from diverseevol.pool.overlap import find_contamination, read_benchmarks
-from diverseevol.progress import SILENT
 
 LONG = "Implement a binary search algorithm to find a specific element in a sorted array."
 SHORT = "What is quantum computing?"

@@ -3,10 +3,10 @@ import random
 import numpy as np
 import pytest
 
+from diverseevol.base.progress import SILENT
 from diverseevol.pool.overlap import duplicates as module
 from diverseevol.pool.overlap.duplicates import Duplicate, compared_parts, find_duplicates
 from diverseevol.pool.overlap.near import WIDTH
-from diverseevol.progress import SILENT
 
 LONG = "The quick brown fox jumps over the lazy dog while seven wizards quietly mix some very odd potions in the old cellar"
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ... import dist
+from ...base import dist
+from ...base.files import read_json, remove, write_json, write_jsonl
 from ...errors import AnswersError
-from ...files import read_json, remove, write_json, write_jsonl
 from ...pool.sample import Sample
 from ...run_folder import flat, locked
 from ..questions import Question

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ... import dist
-from ...progress import Task, Watch, duration
+from ...base import dist
+from ...base.progress import Task, Watch
+from ...base.text import duration
 from ..questions import Question, Questions
 from .answer_file import AnswerFile, Line, key_of
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ... import dist
+from ...base import dist
+from ...base.progress import Task
 from ...errors import ModelError
-from ...progress import Task
 from ..questions import Question
 from .answer_file import Line, Said, answer_line
 from .choose import Chooser

@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ... import dist
+from ...base import dist
+from ...base.progress import SILENT, Task, Watch
 from ...errors import ModelError
 from ...pool.sample import Sample
-from ...progress import SILENT, Task, Watch
 from ..api_client import FILTERED, ApiClient, Reply, Route, Trouble
 from ..api_patience import Patience
 from ..questions import Question

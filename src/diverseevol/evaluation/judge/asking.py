@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...base.progress import Task, Watch
 from ...errors import JudgeError
-from ...progress import Task, Watch
 from ..api_client import ApiClient, Reply, Trouble
 from ..api_patience import Pace, Patience
 from .cost import Budget, most_tokens

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...base.files import read_jsonl, remove, write_jsonl
 from ...errors import ConfigError, RunFolderError
-from ...files import read_jsonl, remove, write_jsonl
 from ..api_client import FILTERED, Reply
 from .pairs import Judgement, Missing
 from .parse import Unreadable, read_scores

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...base.files import hash_sampled
 from ...benchmarks import find_file, parse_benchmark
 from ...errors import PoolError, SourceNotFoundError
-from ...files import hash_sampled
 from ..questions import questions_in
 
 

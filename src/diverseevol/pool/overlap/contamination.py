@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...progress import Watch
+from ...base.progress import Watch
 from ..sample import Sample
 from ..store import Records
 from .benchmarks import Benchmark, Question

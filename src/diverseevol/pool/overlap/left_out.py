@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.files import remove, replacing
+from ...base.progress import Watch
 from ...config import PoolConfig
-from ...files import remove, replacing
-from ...progress import Watch
 from ..row import short
 from ..shapes import ContaminationLine, DuplicateLine, left_out_lines
 from ..store import Records

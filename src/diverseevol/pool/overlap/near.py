@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...progress import SILENT, Watch
+from ...base.progress import SILENT, Watch
 
 WIDTH = 5
 """Characters of a shingle."""

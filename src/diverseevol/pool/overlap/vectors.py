@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...progress import SILENT, Watch
+from ...base.progress import SILENT, Watch
 from .near import Near
 
 BLOCK = 1024

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigError, RunFolderError
+from ..errors import ConfigError, RunFolderError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .text import progress_words
+
 RECENT = 30.0
 """A rate is that of the last so many seconds: what a first step or a first batch took says little about the rest."""
 
@@ -100,26 +102,6 @@ class _SilentWatch:
 SILENT: Watch = _SilentWatch()
 
 
-def progress_words(done: float, total: float | None, unit: str, rate: float, left: float | None, about: str = "") -> str:
-    """`3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`; what is not known is not said."""
-    share = f" of {_count(total)} {unit} ({done / total:.0%})" if total else f" {unit}"
-    parts = [f"{_count(done)}{share}", rate_words(rate, unit), "" if left is None else f"{duration(left)} left", about]
-    return ", ".join(filter(None, parts))
-
-
-def _count(n: float) -> str:
-    return f"{n:,.0f}" if n < 1e6 else f"{n / 1e6:,.1f}M"
-
-
-def rate_words(rate: float, unit: str) -> str:
-    """A rate as people say it: `1,234/s`, `4.5/s`, or `12 s/step` where a unit takes longer than a second; empty if not known."""
-    if rate <= 0:
-        return ""
-    if rate < 1:
-        return f"{duration(1 / rate)}/{unit.removesuffix('s')}"
-    return f"{rate:.1f}/s" if rate < 10 else f"{rate:,.0f}/s"
-
-
 @dataclass
 class LineWatch:
     """Plain lines through `say`, for log files and rank 0 of a cluster job."""
@@ -144,25 +126,3 @@ class LineWatch:
     def note(self, text: str) -> None:
         """Say one line."""
         self.say(text)
-
-
-def duration(seconds: float) -> str:
-    """Write a number of seconds as people say it: `4.2 s`, `3 min 20 s`, `2 h 05 min`; `<0.1 s` where there is hardly any."""
-    if 0 < seconds < 0.05:
-        return "<0.1 s"
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
-
-
-def si(value: float) -> str:
-    """A figure with three digits and a unit's prefix."""
-    for prefix in ("", "k", "M", "G", "T", "P", "E", "Z"):
-        if abs(value) < 999.5:
-            return f"{value:.3g} {prefix}"
-        value /= 1000
-    return f"{value:.3g} Y"

@@ -1,0 +1,1 @@
+"""What every room stands on: whole files, words for people, progress, ranks."""
