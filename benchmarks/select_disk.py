@@ -55,7 +55,7 @@ def status(key: str) -> int:
 def child(options: argparse.Namespace) -> None:
     """Select in this process, and print what it took as JSON."""
     from diverseevol.selection import k_center, select
-    from diverseevol.vectors import open_vectors
+    from diverseevol.selection.vectors import open_vectors
 
     at_start, started = status("VmRSS"), time.perf_counter()
     vectors = open_vectors(options.file)

@@ -15,7 +15,6 @@ LEVELS = {
     "vendi": 2,
     "benchmarks": 2,
     "config": 2,
-    "vectors": 2,
     "run_folder": 3,
     "stopping": 3,
     "pool": 3,

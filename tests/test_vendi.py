@@ -7,7 +7,7 @@ import torch
 
 from diverseevol import vendi
 from diverseevol.errors import ConfigError, EmbedError, NonFiniteError
-from diverseevol.vectors import open_vectors
+from diverseevol.selection.vectors import open_vectors
 from diverseevol.vendi import vendi_score
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .opening import embed_pool
     from .pool import Pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
-    from .vectors import open_vectors
+    from .selection.vectors import open_vectors
 
 _HOMES = {
     "config": ("RunConfig", "load_config"),
@@ -39,7 +39,7 @@ _HOMES = {
     "opening": ("embed_pool",),
     "pool": ("Pool",),
     "selection": ("Selection", "Signal", "Signals", "Strategy", "make_strategy", "select"),
-    "vectors": ("open_vectors",),
+    "selection.vectors": ("open_vectors",),
 }
 
 __all__ = [

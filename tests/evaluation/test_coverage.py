@@ -4,7 +4,7 @@ import pytest
 from diverseevol.errors import EmbedError, NonFiniteError, SelectionError
 from diverseevol.evaluation import coverage, nearest
 from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
-from diverseevol.vectors import open_vectors
+from diverseevol.selection.vectors import open_vectors
 
 CHOSEN = np.array([3, 40, 11])
 

@@ -12,7 +12,7 @@ from diverseevol.evaluation.cells import cell_entropy, cells_of_labels, share_hi
 from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
 from diverseevol.evaluation.diversity import draw_random_sets, measure_diversity, measure_pool
 from diverseevol.evaluation.text_diversity import measure_words
-from diverseevol.vectors import open_vectors
+from diverseevol.selection.vectors import open_vectors
 
 N = 60
 CHOSEN = np.random.default_rng(5).permutation(N)[:20]

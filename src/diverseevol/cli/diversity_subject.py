@@ -12,7 +12,7 @@ from ..errors import EmbedError, RunFolderError, SelectionError
 from ..evaluation.diversity import TextOf
 from ..pool import Pool
 from ..run_folder import RunFolder
-from ..vectors import FileVectors, open_vectors
+from ..selection.vectors import FileVectors, open_vectors
 from .select_files import Ids, open_ids, read_chosen, read_columns
 
 BY_MODEL = "model"

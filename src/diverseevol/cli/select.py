@@ -82,7 +82,7 @@ def select(
     n_bytes = None if memory is None else _size(memory)
     folder = _writable_folder(out)
     from ..base import dist
-    from ..vectors import open_vectors
+    from ..selection.vectors import open_vectors
     from .select_files import open_ids, read_chosen, read_columns
     from .select_journal import open_journal
     from .watch import open_watch
