@@ -31,9 +31,9 @@ FAULTS = [
     ),
     Fault("selection/first_bounds.py", "(1 + (rows_BD.shape[1] + 8) * UNIT)", "0.999", "tests/selection/test_first_bounds.py"),
     Fault("selection/first_bounds.py", "[part - first]", "[: len(part)]", "tests/selection/test_first_bounds.py"),
-    Fault("selection/candidates.py", "is_free[chosen_rows] = False", "pass", "tests/selection"),
+    Fault("selection/base.py", "is_free[self.chosen(chosen_rows)] = False", "pass", "tests/selection"),
     Fault("selection/k_center.py", "squared / 2 if", "squared if", "tests/selection/test_k_center.py"),
     Fault("selection/first_row.py", "(pick[0], -pick[1])", "(pick[0], pick[1])", "tests/selection"),
-    Fault("selection/random_draw.py", "replace=False", "replace=True", "tests/selection/test_random_draw.py"),
+    Fault("selection/random_draw.py", "replace=False", "replace=True", "tests/selection/test_strategies.py"),
     Fault("selection/reader.py", "values_MD /= np.sqrt", "values_MD /= (lambda x: x)", "tests/selection"),
 ]

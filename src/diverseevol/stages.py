@@ -29,7 +29,7 @@ from .prepare import Prepared
 from .run_folder import OWN, RunFolder, round_name
 from .seen import Seen, SomeVectors, draw_candidates
 from .selection import Selection, Signal, Signals
-from .selection.signals import Embeddings
+from .selection.base import Embeddings
 from .stopping import GAUGE, measured, reason_to_stop
 from .tokens import Encoder, Tokens
 from .tracking import Tracking

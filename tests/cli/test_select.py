@@ -257,7 +257,7 @@ def lines(*texts):
 MISTAKES = {
     "strategy": (dict(words=("--strategy", "kcenter"), embeddings="none.npy"), SelectionError, "no strategy is called 'kcenter'. Did you"),
     "option": (dict(words=("metrc=cosine",), embeddings="none.npy"), SelectionError, "has no option 'metrc'.*Did you mean 'metric'"),
-    "value": (dict(words=("metric=l1",), embeddings="none.npy"), SelectionError, "metric must be 'euclidean' or 'cosine'; found 'l1'"),
+    "value": (dict(words=("metric=l1",), embeddings="none.npy"), SelectionError, "metric: Input should be 'euclidean' or 'cosine'; found 'l1'"),
     "memory": (dict(words=("--memory", "1 potato"), embeddings="none.npy"), ConfigError, "--memory is '1 potato': give a number and a unit"),
     "folder as out": (dict(out="."), ConfigError, r"--out \. is a folder. Give a file"),
     "file as folder": (dict(out="x.npy/y.jsonl"), ConfigError, "--out x.npy/y.jsonl cannot be written: .*x.npy: Not a directory"),

@@ -79,6 +79,7 @@ def on_ranks(monkeypatch):
             patch.setattr(dist, "world_size", lambda: n)
             patch.setattr(dist, "rank", lambda: here.rank)
             patch.setattr(dist, "gather", gather)
+            patch.setattr(dist, "broadcast", lambda value: gather(value)[0])
             patch.setattr(dist, "gather_numbers", lambda values: np.stack(gather(values)))
             threads = [threading.Thread(target=start, args=(rank,)) for rank in range(n)]
             for thread in threads:

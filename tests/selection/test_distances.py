@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from diverseevol.selection import distances
-from diverseevol.selection.distances import Centres, blocks, product_error, squared_of_pairs
-from diverseevol.selection.reader import RowReader
+from diverseevol.selection.distances import Centres, product_error, squared_of_pairs
+from diverseevol.selection.reader import RowReader, blocks
 
 
 def exact_squared(x, c):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from diverseevol.errors import NonFiniteError, SelectionError
-from diverseevol.selection import Signals, select
+from diverseevol.selection import Signals, make_strategy, select
 from diverseevol.selection import facility_location as unit
 from diverseevol.selection.facility_location import FacilityLocation
 
@@ -99,8 +99,8 @@ def test_products_in_float64_where_coarse_ones_are_allowed(coarse_products):
 
 
 def test_says_what_is_wrong():
-    with pytest.raises(SelectionError, match="represented must be a whole number of at least 1; found 0"):
-        FacilityLocation(represented=0)
+    with pytest.raises(SelectionError, match="represented: Input should be greater than 0; found 0"):
+        make_strategy("facility_location", represented=0)
     with pytest.raises(SelectionError, match=r"facility_location needs embeddings and got none"):
         FacilityLocation().select(Signals(3), np.array([], int), 1, np.random.default_rng(0))
     with pytest.raises(SelectionError, match="1 rows are all zeros and have no direction: 1"):

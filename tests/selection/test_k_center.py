@@ -217,13 +217,20 @@ def test_every_rank_names_the_same_bad_rows(chosen, make_points, on_ranks):
     assert all(isinstance(error, NonFiniteError) and "2 rows" in str(error) and "5, 39" in str(error) for error in errors)
 
 
-def test_options_are_checked_and_embeddings_are_needed():
-    with pytest.raises(SelectionError, match=r"metric must be 'euclidean' or 'cosine'; found 'manhattan'"):
-        KCenter(metric="manhattan")
-    with pytest.raises(SelectionError, match=r"block_rows must be a whole number of at least 1, or none; found 0"):
-        KCenter(block_rows=0)
-    with pytest.raises(SelectionError, match=r"device must be auto, cpu, cuda or cuda:NUMBER; found 'gpu'"):
-        KCenter(device="gpu")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metric": "manhattan"}, "metric: Input should be 'euclidean' or 'cosine'; found 'manhattan'"),
+        ({"block_rows": 0}, "block_rows: Input should be greater than 0; found 0"),
+        ({"device": "gpu"}, "device must be auto, cpu, cuda or cuda:NUMBER; found 'gpu'"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(SelectionError, match=message):
+        select(np.ones((3, 2)), [0], 1, **options)
+
+
+def test_embeddings_are_needed():
     assert KCenter().needs == {Signal.EMBEDDING}
     with pytest.raises(SelectionError, match=r"k_center needs embeddings and got none"):
         KCenter().select(Signals(n_rows=5), np.array([1]), 2, np.random.default_rng(0))

@@ -76,7 +76,7 @@ def test_options_of_every_strategy_wrap_it_unless_it_has_its_own(registered, mon
         SelectionError, match=r"Did you mean 'outliers'. Every strategy also takes quota, whiten, outliers, minimum."
     ):
         make_strategy("random", outlier={"share": 0.1})
-    monkeypatch.setitem(registry.COMMON, "step", ("guards", "Minimum"))
+    monkeypatch.setitem(registry.COMMON, "step", ("Minimum", "least"))
     assert make_strategy("last_rows", step=2).step == 2
 
 

@@ -95,9 +95,9 @@ def test_missing_signals_and_unknown_options(columns):
         SelectionError, match="ifd needs the column 'answer_loss', which is not there. Known: confidence, entropy"
     ):
         pick(make_strategy("ifd"), columns, 3)
-    with pytest.raises(SelectionError, match="variant must be 'paper' or 'response'; found 'answer'"):
+    with pytest.raises(SelectionError, match="variant: Input should be 'paper' or 'response'; found 'answer'"):
         make_strategy("entropy", variant="answer")
-    with pytest.raises(SelectionError, match="order must be 'highest' or 'lowest'; found 'high'"):
+    with pytest.raises(SelectionError, match="order: Input should be 'highest' or 'lowest'; found 'high'"):
         make_strategy("loss", order="high")
     with pytest.raises(SelectionError, match="'ifd' has no option 'order'"):
         make_strategy("ifd", order="lowest")

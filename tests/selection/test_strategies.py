@@ -80,3 +80,14 @@ def test_all_rows_equal(name):
 @pytest.mark.parametrize("name", ON_EMBEDDINGS)
 def test_a_single_row(name):
     assert pick(name, signals_of(np.ones((1, 3))), [], 1).rows.tolist() == [0]
+
+
+def test_random_draws_every_free_row_as_likely_at_every_place():
+    selectable = np.arange(8) != 6
+    signals, random = Signals(8, selectable=selectable), make_strategy("random")
+    draws = np.array([random.select(signals, np.array([1, 4]), 2, np.random.default_rng(seed)).rows for seed in range(3000)])
+    for place in draws.T:
+        assert np.bincount(place, minlength=8)[[1, 4, 6]].sum() == 0
+        assert np.bincount(place).max() < 700 and np.bincount(place)[[0, 2, 3, 5, 7]].min() > 500
+    assert (draws[:, 0] != draws[:, 1]).all()
+    assert random.needs == frozenset()

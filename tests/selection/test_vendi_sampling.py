@@ -3,7 +3,7 @@ import pytest
 
 from diverseevol import vendi_score
 from diverseevol.errors import ConfigError, SelectionError
-from diverseevol.selection import Signals, select
+from diverseevol.selection import Signals, make_strategy, select
 from diverseevol.selection.vendi_sampling import VendiSampling
 
 
@@ -35,16 +35,16 @@ def test_equal_scores_go_to_the_set_drawn_first():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"sets": 0}, SelectionError, "sets must be a whole number of at least 1; found 0"),
+        ({"sets": 0}, SelectionError, "sets: Input should be greater than 0; found 0"),
         ({"sets": 5, "rank": 6}, SelectionError, "rank must be best, median, worst or a number from 1 to 5; found 6"),
-        ({"rank": "first"}, SelectionError, "found 'first'"),
+        ({"rank": "first"}, SelectionError, "rank: Input should be 'best', 'median' or 'worst'; found 'first'"),
         ({"q": -1}, ConfigError, "the order q must be 0 or more, up to infinity; found -1"),
-        ({"q": "one"}, ConfigError, "found 'one'"),
+        ({"q": "one"}, SelectionError, "q: Input should be a valid number; found 'one'"),
     ],
 )
 def test_says_what_is_wrong(options, error, message):
     with pytest.raises(error, match=message):
-        VendiSampling(**options)
+        make_strategy("vendi", **options)
     with pytest.raises(SelectionError, match="1 rows are all zeros and have no direction: 2"):
         select(np.eye(3)[:, :2], [], 1, strategy="vendi")
 

@@ -111,10 +111,9 @@ def select(
     if tokens is None:
         picks = pick(n_new or 0)
     else:
-        from ..selection.needed import numbers_of
         from ..selection.within_tokens import select_within
 
-        picks = select_within(pick, numbers_of(signals, length_column, "--tokens"), n_left, tokens)
+        picks = select_within(pick, signals.numbers(length_column, "--tokens"), n_left, tokens)
     dist.on_main(lambda: _write(out, picks, names))
     if journal:
         dist.on_main(journal.forget)

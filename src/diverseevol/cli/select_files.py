@@ -19,7 +19,7 @@ from ..pool import Pool
 from ..pool.columns import as_column
 from ..pool.files_in import kind_of, open_text
 from ..run_folder import RunFolder
-from ..selection.signals import Signal
+from ..selection import Signal
 
 N_TOKENS = "n_tokens"
 """The column that `embed` need not write, for its pool holds it."""

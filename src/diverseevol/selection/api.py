@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import SelectionError
-from .candidates import check_chosen_rows
+from .base import Embeddings, Selection, Signals, Strategy
 from .registry import make_strategy
-from .signals import Embeddings, Selection, Signals, Strategy
 
 
 def select(
@@ -51,4 +50,4 @@ def select(
     chooser = make_strategy(strategy, **options) if isinstance(strategy, str) else strategy
     n_rows = embeddings.shape[0] if embeddings.ndim else 0
     signals = Signals(n_rows=n_rows, embeddings=embeddings, columns=columns or {}, selectable=selectable)
-    return chooser.select(signals, check_chosen_rows(chosen_rows, signals.n_rows), n_new, np.random.default_rng(seed))
+    return chooser.select(signals, signals.chosen(chosen_rows), n_new, np.random.default_rng(seed))

@@ -12,27 +12,18 @@ Shape letters: M rows, C centres, D embedding width, P pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from .reader import RowReader
+from .reader import BLOCK_NUMBERS, RowReader, blocks
 
-BLOCK_NUMBERS = 2**22  # numbers in one block of work: 16 MB of float32, which the allocator still recycles
-GPU_BLOCK_NUMBERS = 2**26  # a GPU wants larger ones: 256 MB
 SMALL_PRODUCT = 2**20  # multiplications below which waking other threads costs more than they bring, above all on busy cores
 KEPT_NUMBERS = 2**24  # numbers of centres held at once: 128 MB of float64 and 64 of float32
 MANY_PAIRS = 4  # pairs a row beyond which a finer product is cheaper than to compute them all
 NO_ROW = np.iinfo(np.int64).max  # "no centre found yet"; any centre at the same distance takes its place
-
-
-def blocks(n: int, n_at_once: int) -> Iterator[slice]:
-    """Cut range(n) into slices of at most `n_at_once`."""
-    step = max(1, n_at_once)
-    for start in range(0, n, step):
-        yield slice(start, min(n, start + step))
 
 
 def product_error(width: int, dtype: type) -> float:
@@ -73,7 +64,7 @@ class Centres:
         self.reader = reader
         self.rows: list[int] = []
         first_rows = np.fromiter(rows, dtype=np.int64)
-        self._shift_D = mean_of(reader, first_rows).astype(np.float32)
+        self._shift_D = reader.mean_of(first_rows).astype(np.float32)
         self._n_kept = 0
         n_room = min(len(first_rows) + n_more, KEPT_NUMBERS // reader.width)
         self._kept = self._read(first_rows[:0]).grown(n_room)
@@ -141,14 +132,6 @@ class Centres:
                 return i_P, j_P
         c_CD = part.exact_CD - self._shift_D
         return _ruled_in(x_MD - self._shift_D.astype(np.float64), c_CD, _squared_lengths(c_CD), limits_M)
-
-
-def mean_of(reader: RowReader, rows: np.ndarray, n_used: int = 1024) -> np.ndarray:
-    """Average some of the rows in float64, (D,); a shift need only be near the middle of things."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean_D: np.ndarray = reader.float64(rows[:: max(1, len(rows) // n_used)]).mean(axis=0)
-        mean_D[~(np.abs(mean_D) < 1e37)] = 0  # float32 has to hold it
-    return mean_D
 
 
 def squared_of_pairs(x_MD: np.ndarray, c_CD: np.ndarray, i_P: np.ndarray, j_P: np.ndarray) -> np.ndarray:

@@ -11,26 +11,24 @@ The kept gains come from float32 products and only tell which candidates are in 
 other can reach the best of them (lazily: Minoux, 1978, an old gain is a bound, since gains only fall). How far float32 may be off is
 measured on the ones computed anew. Gains that float64 cannot tell apart, some 1e-14 a represented row, are equal and go to the lowest row, so
 the picks do not depend on the device, the blocks or the number of processes.
-Cost: (1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 4·N·D bytes over all ranks and 8·M·D on each.
-Shape letters: N candidates (C of this rank), M represented rows, D embedding width, P chosen rows, B rows of a block, R changed rows,
-L candidates in the lead.
+Cost: (1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 4·N·D + 8·M·D bytes; all of it on rank 0.
+Shape letters: N rows that may be picked, M represented rows, D embedding width, C chosen rows, B rows of a block, R changed rows,
+L rows in the lead.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from ..base import dist
-from ..errors import SelectionError
-from .distances import blocks
-from .needed import CPU, is_whole, ready
-from .reader import RowReader
-from .signals import Selection, Signal, Signals
+from .base import STRICT, Selection, Signal, Signals
+from .reader import RowReader, blocks
 
 BLOCK_NUMBERS = 2**20  # products at once: small, so that they are still in the cache when they are summed
 BLOCK_ROWS = 4096  # represented rows at once
@@ -38,7 +36,7 @@ N_AHEAD = 16  # candidates computed anew at first, each time twice as many
 GONE = -np.inf  # as a gain: picked
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, config=STRICT)
 class FacilityLocation:
     """Adds the rows that stand for the most others.
 
@@ -46,11 +44,7 @@ class FacilityLocation:
         represented: rows whose similarity is summed, at most; of more candidates a sample drawn with `rng` stands for all.
     """
 
-    represented: int = 20_000
-
-    def __post_init__(self) -> None:
-        if not is_whole(self.represented):
-            raise SelectionError(f"represented must be a whole number of at least 1; found {self.represented!r}.")
+    represented: PositiveInt = 20_000
 
     @property
     def needs(self) -> frozenset[str]:
@@ -69,67 +63,71 @@ class FacilityLocation:
             NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
             SelectionError: a row is zero and has no direction, or another argument is unusable.
         """
-        reader, chosen, candidates = ready(signals, "facility_location", chosen_rows, n_new, is_unit=True)
-        represented = candidates
-        if len(candidates) > self.represented:
-            represented = np.sort(rng.choice(candidates, self.represented, replace=False))
-        coverage = _Coverage(reader, candidates, represented, chosen)
-        picks, gains = [], []
-        with signals.watch.task("select", n_new, "picks") as task:
-            for _ in range(n_new):
-                picks.append(coverage.best())
-                gains.append(coverage.add(picks[-1]) * len(candidates) / len(represented))
-                task.advance()
-        rows = np.array(picks, dtype=np.int64)
-        return Selection(rows, {"gain": np.array(gains), "nearest_row": _most_similar_before(reader, rows, chosen)})
+        reader = RowReader.of(signals, "facility_location", is_unit=True)
+        chosen, free = signals.chosen(chosen_rows), signals.free(chosen_rows, n_new)
+        represented = free
+        if len(free) > self.represented:
+            represented = np.sort(rng.choice(free, self.represented, replace=False))
+
+        def greedy() -> Selection:
+            reader.check(np.concatenate([free, chosen]))
+            coverage, picks, gains = _Coverage(reader, free, represented, chosen), [], []
+            with signals.watch.task("select", n_new, "picks") as task:
+                for _ in range(n_new):
+                    picks.append(coverage.best())
+                    gains.append(coverage.add(picks[-1]) * len(free) / len(represented))
+                    task.advance()
+            rows = np.array(picks, dtype=np.int64)
+            nearest = _most_similar_before(reader, rows, chosen)
+            return Selection(rows, {"gain": np.array(gains), "nearest_row": nearest})
+
+        return dist.on_main(greedy)
 
 
 class _Coverage:
-    """How similar a chosen row each represented row has, and what each of this rank's candidates would add to the sum of that."""
+    """How similar a chosen row each represented row has, and what each row would add to the sum of that."""
 
-    def __init__(self, reader: RowReader, candidates: np.ndarray, represented: np.ndarray, chosen: np.ndarray) -> None:
-        shard = dist.shard(len(candidates))
+    def __init__(self, reader: RowReader, rows: np.ndarray, represented: np.ndarray, chosen: np.ndarray) -> None:
         self.reader = reader
-        self.device = reader.embeddings.device if isinstance(reader.embeddings, Tensor) else CPU
-        self.rows = candidates[shard.start : shard.stop]
+        self.device = reader.device
+        self.rows = rows
         self.represented_MD = self._units(represented, torch.float64)
-        self.units_CD = self._units(self.rows, fast_type(self.device))
+        self.units_ND = self._units(self.rows, fast_type(self.device))
         self.best_M = torch.zeros(len(represented), dtype=torch.float64, device=self.device)
         for block in blocks(len(chosen), BLOCK_NUMBERS // len(represented)):
             self.best_M = torch.maximum(self.best_M, self._similar(chosen[block]).amax(dim=0))
         self.equal = rounding_of(reader)
         self.resolution = len(represented) * self.equal
         self.rounding = math.sqrt(len(represented)) * 2.0**-22
-        self.bounds_C = np.full(len(self.rows), np.inf)
-        self.gains_C = np.zeros(len(self.rows))
+        self.bounds_N = np.full(len(self.rows), np.inf)
+        self.gains_N = np.zeros(len(self.rows))
         self._correct(torch.arange(len(represented), device=self.device), self.best_M, torch.ones_like(self.best_M), 1)
 
     def best(self) -> int:
-        """The row of the largest gain over all ranks; of equal ones the lowest."""
-        exact_C = self._leaders()
-        largest = float(dist.gather_numbers(np.array([exact_C.max(initial=GONE)])).max())
-        is_best = exact_C >= largest - self.resolution
+        """The row of the largest gain; of equal ones the lowest."""
+        exact_N = self._leaders()
+        largest = exact_N.max()
+        is_best = exact_N >= largest - self.resolution
         if largest <= self.resolution:  # nothing is left to gain: all are equal
-            is_best = self.gains_C > GONE
-        lowest = self.rows[is_best].min(initial=np.iinfo(np.int64).max)
-        return int(min(dist.gather(int(lowest))))
+            is_best = self.gains_N > GONE
+        return int(self.rows[is_best].min())
 
     def _leaders(self) -> np.ndarray:
         """Gains in float64 of all candidates that may have the largest one, and -inf for the others."""
-        exact_C = np.full(len(self.rows), GONE)
+        exact_N = np.full(len(self.rows), GONE)
         room, n_at_once = np.inf, N_AHEAD
         while True:
-            left = np.flatnonzero((exact_C == GONE) & (self.gains_C > GONE))
-            reach_L = np.minimum(self.gains_C[left] + room, self.bounds_C[left])
-            is_able = reach_L > max(exact_C.max(initial=GONE) - self.resolution, self.resolution)
-            left, reach_L = left[is_able], np.minimum(self.gains_C, self.bounds_C)[left[is_able]]
+            left = np.flatnonzero((exact_N == GONE) & (self.gains_N > GONE))
+            reach_L = np.minimum(self.gains_N[left] + room, self.bounds_N[left])
+            is_able = reach_L > max(exact_N.max(initial=GONE) - self.resolution, self.resolution)
+            left, reach_L = left[is_able], np.minimum(self.gains_N, self.bounds_N)[left[is_able]]
             if not len(left):
-                return exact_C
+                return exact_N
             if len(left) > n_at_once:
                 left = left[np.argpartition(-reach_L, n_at_once)[:n_at_once]]
-            exact_C[left] = self.bounds_C[left] = self._exact(left)
-            done = np.flatnonzero(exact_C > GONE)
-            off_L = exact_C[done] - self.gains_C[done]
+            exact_N[left] = self.bounds_N[left] = self._exact(left)
+            done = np.flatnonzero(exact_N > GONE)
+            off_L = exact_N[done] - self.gains_N[done]
             room = off_L.max() + 8 * (off_L.max() - off_L.min()) + self.rounding
             n_at_once *= 2
 
@@ -141,19 +139,19 @@ class _Coverage:
         gain = float((higher_M - self.best_M).sum())
         self._correct(changed_R, self.best_M[changed_R], higher_M[changed_R], -1)
         self.best_M = higher_M
-        self.gains_C[self.rows == row] = GONE
+        self.gains_N[self.rows == row] = GONE
         return gain
 
     def _correct(self, some_R: Tensor, low_R: Tensor, high_R: Tensor, sign: int) -> None:
         """Add to each gain, or take away, what its similarity to some represented rows exceeds `low_R` by, cut off at `high_R`."""
-        dtype = self.units_CD.dtype
+        dtype = self.units_ND.dtype
         for part in blocks(len(some_R), BLOCK_ROWS):
             represented_RD = self.represented_MD[some_R[part]].to(dtype)
             low, high = low_R[part].to(dtype), high_R[part].to(dtype)
             for block in blocks(len(self.rows), BLOCK_NUMBERS // len(represented_RD)):
-                products_BR = self.units_CD[block] @ represented_RD.T
+                products_BR = self.units_ND[block] @ represented_RD.T
                 exceeding_BR = torch.clamp(products_BR, low, high).sub_(low)
-                self.gains_C[block] += sign * exceeding_BR.sum(dim=1, dtype=torch.float64).cpu().numpy()
+                self.gains_N[block] += sign * exceeding_BR.sum(dim=1, dtype=torch.float64).cpu().numpy()
 
     def _exact(self, positions: np.ndarray) -> np.ndarray:
         """The candidates' gains in float64."""

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from ..base.progress import SILENT, Watch
-from .distances import BLOCK_NUMBERS, GPU_BLOCK_NUMBERS, blocks
-from .reader import RowReader
+from .reader import BLOCK_NUMBERS, RowReader, blocks
 
+GPU_BLOCK_NUMBERS = 2**26  # a GPU wants larger blocks: 256 MB
 N_LANDMARKS = 32
 TILE_NUMBERS = 2**18  # numbers whose differences are taken at once: 1 MB of float32, which stays in a core's cache
 N_SCOUTS = 1024

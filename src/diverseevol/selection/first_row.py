@@ -13,8 +13,7 @@ import numpy as np
 
 from ..base import dist
 from ..errors import SelectionError
-from .distances import BLOCK_NUMBERS, blocks
-from .reader import RowReader
+from .reader import BLOCK_NUMBERS, RowReader, blocks
 
 N_PARTS = 64
 SUM_ROWS = 256  # rows summed in one go; fixed, because the order of addition shows in the last bits
@@ -33,7 +32,7 @@ def farthest_from_mean(reader: RowReader, candidates: np.ndarray, weights: np.nd
     shard = dist.shard(len(candidates))
     rows = candidates[shard.start : shard.stop]
     if not np.isfinite(mean_D).all():
-        reader.check_finite(rows)
+        reader.check_finite(candidates)
         raise SelectionError("the mean of the embeddings is too large for float64. Scale the embeddings down.")
     squared_M = np.empty(len(rows))
     for block in blocks(len(rows), BLOCK_NUMBERS // (4 * reader.width)):

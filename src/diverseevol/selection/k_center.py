@@ -14,23 +14,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass
 
-from ..base import dist
 from ..errors import SelectionError
-from .candidates import candidate_rows, check_chosen_rows
+from .base import STRICT, Selection, Signal, Signals
 from .reader import RowReader
-from .signals import Embeddings, Selection, Signal, Signals
 from .traversal import farthest_first
 
 Pick = tuple[float, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, config=STRICT)
 class KCenter:
     """Adds the rows that lie farthest from the current training set.
 
@@ -42,14 +41,10 @@ class KCenter:
 
     metric: Literal["euclidean", "cosine"] = "euclidean"
     device: str = "auto"
-    block_rows: int | None = None
+    block_rows: PositiveInt | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in ("euclidean", "cosine"):
-            raise SelectionError(f"metric must be 'euclidean' or 'cosine'; found {self.metric!r}.")
         _device(self.device)
-        if self.block_rows is not None and (not isinstance(self.block_rows, int) or self.block_rows < 1):
-            raise SelectionError(f"block_rows must be a whole number of at least 1, or none; found {self.block_rows!r}.")
 
     @property
     def needs(self) -> frozenset[str]:
@@ -78,13 +73,10 @@ class KCenter:
         Raises:
             DiverseEvolError: as `select`, before the first pick.
         """
-        if signals.embeddings is None:
-            raise SelectionError("k_center needs embeddings and got none. Give Signals(embeddings=…).")
-        centre_rows = check_chosen_rows(chosen_rows, signals.n_rows)
-        candidates = candidate_rows(signals, centre_rows, n_new)
-        reader = RowReader(signals.embeddings, is_unit=self.metric == "cosine")
-        device = _device(self.device, reader.embeddings)
-        picks = farthest_first(reader, centre_rows, candidates, n_new, device, self.block_rows, watch=signals.watch)
+        reader = RowReader.of(signals, "k_center", is_unit=self.metric == "cosine")
+        chosen, free = signals.chosen(chosen_rows), signals.free(chosen_rows, n_new)
+        device = _device(self.device, reader)
+        picks = farthest_first(reader, chosen, free, n_new, device, self.block_rows, watch=signals.watch)
         for squared, row, nearest_row in picks:
             yield squared / 2 if self.metric == "cosine" else math.sqrt(squared), row, nearest_row
 
@@ -96,15 +88,14 @@ def selection_of(picks: Sequence[Pick]) -> Selection:
     return Selection(np.array(rows, dtype=np.int64), columns)
 
 
-def _device(name: str, embeddings: Embeddings | None = None) -> torch.device:
-    if name != "auto":
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise SelectionError(f"device must be auto, cpu, cuda or cuda:NUMBER; found {name!r}.") from error
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise SelectionError(f"device is {name!r}, but torch sees no GPU here. Use device auto or cpu.")
-        return device
-    if isinstance(embeddings, torch.Tensor) and embeddings.device.type == "cuda":
-        return embeddings.device
-    return torch.device("cuda", dist.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+def _device(name: str, reader: RowReader | None = None) -> torch.device:
+    if name == "auto":
+        is_there = reader is not None and reader.device.type == "cuda"
+        name = str(reader.device) if reader and is_there else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)  # cuda alone: this process's own
+    except RuntimeError:
+        raise SelectionError(f"device must be auto, cpu, cuda or cuda:NUMBER; found {name!r}.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SelectionError(f"device is {name!r}, but torch sees no GPU here. Use device auto or cpu.")
+    return device

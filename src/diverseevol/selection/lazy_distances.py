@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .distances import BLOCK_NUMBERS, NO_ROW, Centres, blocks
+from .distances import NO_ROW, Centres
+from .reader import BLOCK_NUMBERS, blocks
 
 N_AHEAD = 256  # rows settled for the first time at once, at most
 MAX_FRONT = 2**14  # rows looked at for each pick; all rows are looked at when a new front is drawn

@@ -1,7 +1,7 @@
 """Random: a uniform draw from the rows that are still unchosen, the baseline every other strategy has to beat.
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), the random baseline.
-Cost: O(N) time and memory; nothing is exchanged, since every rank draws the same from equal generators.
+Cost: O(N) time and memory.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .candidates import candidate_rows, check_chosen_rows
-from .signals import Selection, Signals
+from .base import Selection, Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +29,4 @@ class RandomDraw:
             PoolExhaustedError: fewer than `n_new` selectable rows are left.
             SelectionError: `chosen_rows` or `n_new` is unusable.
         """
-        candidates = candidate_rows(signals, check_chosen_rows(chosen_rows, signals.n_rows), n_new)
-        return Selection(rng.choice(candidates, size=n_new, replace=False))
+        return Selection(rng.choice(signals.free(chosen_rows, n_new), size=n_new, replace=False))

@@ -7,13 +7,16 @@ whose keyword arguments are the strategy's options. Names are known without load
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
-from ..errors import SelectionError, UnknownStrategyError
-from .signals import Strategy
+from pydantic import ValidationError
+
+from ..errors import DiverseEvolError, SelectionError, UnknownStrategyError
+from .base import Strategy
 
 GROUP = "diverseevol.strategies"
 BUILT_IN = {
@@ -25,17 +28,18 @@ BUILT_IN = {
     "least_confidence": ("scores", "least_confidence"),
     "loss": ("scores", "loss"),
     "margin": ("scores", "margin"),
-    "quality_diversity": ("weighted", "QualityDiversity"),
+    "quality_diversity": ("quality_diversity", "QualityDiversity"),
     "random": ("random_draw", "RandomDraw"),
     "vendi": ("vendi_sampling", "VendiSampling"),
 }
 COMMON = {
-    "quota": ("quotas", "Quota"),
-    "whiten": ("whitening", "Whitened"),
-    "outliers": ("guards", "Outliers"),
-    "minimum": ("guards", "Minimum"),
+    "quota": ("Quota", None),
+    "whiten": ("Whitened", "n"),
+    "outliers": ("Outliers", None),
+    "minimum": ("Minimum", "least"),
 }
-"""Options of every strategy, from the innermost to the outermost: each wraps the strategy, and is called with it and the option's value."""
+"""Options of every strategy, from the innermost to the outermost: each wraps the strategy. The wrapper's settings are the
+option's mapping or, where one is named, the option is that setting."""
 
 
 def known_strategies() -> list[str]:
@@ -51,9 +55,9 @@ def check_strategy(name: str) -> None:
     """
     known = known_strategies()
     if name not in known:
-        hint = _nearest(name, known)
         raise UnknownStrategyError(
-            f"no strategy is called {name!r}. {hint}Known: {', '.join(known)}; a package adds more through the group {GROUP}."
+            f"no strategy is called {name!r}. {_nearest(name, known)}Known: {', '.join(known)}; "
+            f"a package adds more through the group {GROUP}."
         )
 
 
@@ -70,25 +74,15 @@ def make_strategy(name: str, **options: object) -> Strategy:
     """
     check_strategy(name)
     make = _factory(name)
-    parameters = inspect.signature(make).parameters.values()
-    own = {parameter.name for parameter in parameters}
+    own = inspect.signature(make).parameters
     common = {option: options.pop(option) for option in COMMON if option in options and option not in own}
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        unknown = sorted(set(options) - own)
-        if unknown:
-            known = [parameter.name for parameter in parameters]
-            found = f"its options are {', '.join(known)}" if known else "it has no options"
-            hint = _nearest(unknown[0], [*known, *COMMON])
-            raise SelectionError(
-                f"the strategy {name!r} has no option {unknown[0]!r}: {found}. {hint}Every strategy also takes {', '.join(COMMON)}."
-            )
-    required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    missing = [option for option in required if option not in options]
-    if missing:
-        raise SelectionError(f"the strategy {name!r} needs the option {missing[0]!r}. Give it a value.")
-    strategy = make(**options)
+    strategy = _built(f"the strategy {name!r}", make, options)
     for option, setting in common.items():
-        strategy = _load(*COMMON[option])(strategy, setting)
+        wrapper, field = COMMON[option]
+        if field is None and not isinstance(setting, Mapping):
+            raise SelectionError(f"{option} must be a mapping of its settings, such as {{by: …}}; found {setting!r}.")
+        settings = setting if isinstance(setting, Mapping) and field is None else {field: setting}
+        strategy = _built(option, _load("options", wrapper), settings, strategy)
     return strategy
 
 
@@ -101,6 +95,31 @@ def takes_option(name: str, option: str) -> bool:
     check_strategy(name)
     parameters = inspect.signature(_factory(name)).parameters.values()
     return option in COMMON or any(option == each.name or each.kind is each.VAR_KEYWORD for each in parameters)
+
+
+def _built(what: str, make: Callable[..., Strategy], options: Mapping[Any, Any], *wrapped: Strategy) -> Strategy:
+    """Call `make` with options that it takes, and say what is wrong with them otherwise."""
+    parameters = list(inspect.signature(make).parameters.values())[len(wrapped) :]
+    known = [parameter.name for parameter in parameters]
+    unknown = sorted(str(option) for option in options if option not in known)
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        found = f"its options are {', '.join(known)}" if known else "it has no options"
+        raise SelectionError(
+            f"{what} has no option {unknown[0]!r}: {found}. {_nearest(unknown[0], [*known, *COMMON])}"
+            f"Every strategy also takes {', '.join(COMMON)}."
+        )
+    for parameter in parameters:
+        is_named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if is_named and parameter.default is parameter.empty and parameter.name not in options:
+            raise SelectionError(f"{what} needs the option {parameter.name!r}. Give it a value.")
+    try:
+        return make(*wrapped, **options)
+    except ValidationError as error:
+        first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))  # in a union: what came nearest
+        own = first.get("ctx", {}).get("error")
+        if isinstance(own, DiverseEvolError):
+            raise own from None
+        raise SelectionError(f"{what}: {first['loc'][0]}: {first['msg']}; found {first['input']!r}.") from None
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -61,7 +61,8 @@ def farthest_first(
     shard = dist.shard(len(candidates))
     mine = slice(shard.start, shard.stop)
     bounds = first_bounds(reader, candidates[mine], centre_rows, device, block_rows, watch)
-    reader.check_finite(np.concatenate([candidates[mine][~np.isfinite(bounds)], centre_rows]))
+    suspects = np.concatenate([candidates[mine][~np.isfinite(bounds)], centre_rows])
+    reader.check_finite(np.unique(np.concatenate(dist.gather(suspects))))
     centres = Centres(reader, centre_rows, n_new)
     distances = LazyDistances(candidates[mine], centres, bounds, None if weights is None else weights[mine])
     with watch.task("select", n_new, "picks") as task:

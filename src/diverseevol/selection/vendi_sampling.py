@@ -3,29 +3,28 @@
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), its analysis of how a subset's diversity acts on the tuned
 model: random sets, ordered by the Vendi score of chosen rows and set. The score: Friedman and Dieng, 2022,
 https://arxiv.org/abs/2210.02410.
-Cost: `sets` times the eigenvalues of the smaller of an (P + S) × (P + S) and a D × D matrix, in float64; the chosen rows' part of it is
-built once. The sets are shared out over the ranks. Scores that are equal in
-10 digits, beyond which they hold the machine's rounding, go to the set drawn first.
+Cost: `sets` times the eigenvalues of the smaller of an (P + S) × (P + S) and a D × D matrix, in float64, on rank 0; the chosen rows' part
+of it is built once. Scores that are equal in 10 digits, beyond which they hold the machine's rounding, go to the set drawn first.
 Shape letters: P chosen rows, S rows of a set, D embedding width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass
 
 from ..base import dist
 from ..errors import SelectionError
 from ..vendi import check_order, vendi_of
-from .distances import BLOCK_NUMBERS, blocks
-from .needed import is_whole, ready
-from .reader import RowReader
-from .signals import Selection, Signal, Signals
+from .base import STRICT, Selection, Signal, Signals
+from .reader import BLOCK_NUMBERS, RowReader, blocks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, config=STRICT)
 class VendiSampling:
     """Adds the random set of a given rank among several, ordered by the Vendi score of the training set that it makes.
 
@@ -35,15 +34,13 @@ class VendiSampling:
         q: the score's order; 1 is the paper's.
     """
 
-    sets: int = 100
-    rank: int | str = "best"
+    sets: PositiveInt = 100
+    rank: Literal["best", "median", "worst"] | PositiveInt = "best"
     q: float = 1.0
 
     def __post_init__(self) -> None:
-        if not is_whole(self.sets):
-            raise SelectionError(f"sets must be a whole number of at least 1; found {self.sets!r}.")
-        if self.rank not in ("best", "median", "worst") and not (is_whole(self.rank) and int(self.rank) <= self.sets):
-            raise SelectionError(f"rank must be best, median, worst or a number from 1 to {self.sets}; found {self.rank!r}.")
+        if isinstance(self.rank, int) and self.rank > self.sets:
+            raise SelectionError(f"rank must be best, median, worst or a number from 1 to {self.sets}; found {self.rank}.")
         check_order(self.q)
 
     @property
@@ -62,19 +59,20 @@ class VendiSampling:
             NonFiniteError: a row that is chosen or may be picked holds NaN or infinite values.
             SelectionError: a row is zero and has no direction, or another argument is unusable.
         """
-        reader, chosen, candidates = ready(signals, "vendi", chosen_rows, n_new, is_unit=True)
-        drawn = [rng.choice(candidates, n_new, replace=False) for _ in range(self.sets)]
-        score_of = _scorer(reader, chosen, n_new, self.q)
-        mine = {number: score_of(drawn[number]) for number in range(dist.rank(), self.sets, dist.world_size())}
-        scores = {number: score for part in dist.gather(mine) for number, score in part.items()}
-        order = sorted(scores, key=lambda number: (-float(f"{scores[number]:.10g}"), number))
-        taken = order[self._place()]
-        return Selection(drawn[taken], {"vendi": np.full(n_new, scores[taken])})
+        reader = RowReader.of(signals, "vendi", is_unit=True)
+        chosen, free = signals.chosen(chosen_rows), signals.free(chosen_rows, n_new)
+        drawn = [rng.choice(free, n_new, replace=False) for _ in range(self.sets)]
 
-    def _place(self) -> int:
-        if isinstance(self.rank, str):
-            return {"best": 0, "median": (self.sets - 1) // 2, "worst": self.sets - 1}[self.rank]
-        return int(self.rank) - 1
+        def scores() -> list[float]:
+            reader.check(np.concatenate([free, chosen]))
+            score_of = _scorer(reader, chosen, n_new, self.q)
+            return [score_of(rows) for rows in drawn]
+
+        found = dist.on_main(scores)
+        order = sorted(range(self.sets), key=lambda number: (-float(f"{found[number]:.10g}"), number))
+        places = {"best": 0, "median": (self.sets - 1) // 2, "worst": self.sets - 1}
+        taken = order[places[self.rank] if isinstance(self.rank, str) else self.rank - 1]
+        return Selection(drawn[taken], {"vendi": np.full(n_new, found[taken])})
 
 
 def _scorer(reader: RowReader, chosen: np.ndarray, n_new: int, q: float) -> Callable[[np.ndarray], float]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import PoolExhaustedError, SelectionError
-from .signals import Selection
+from .base import Selection
 
 
 def select_within(select: Callable[[int], Selection], n_tokens: np.ndarray, n_left: int, budget: int) -> Selection:

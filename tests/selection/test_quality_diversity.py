@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from diverseevol.errors import NonFiniteError, SelectionError
-from diverseevol.selection import Signals
-from diverseevol.selection import weighted as unit
-from diverseevol.selection.weighted import QualityDiversity
+from diverseevol.selection import Signals, make_strategy
+from diverseevol.selection import quality_diversity as unit
+from diverseevol.selection.quality_diversity import QualityDiversity
 
 
 def pick(points, quality, chosen, n_new, selectable=None, **options):
@@ -95,16 +95,16 @@ def test_all_qualities_zero_and_only_selectable_rows():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "sum"}, "mode must be 'filter' or 'product'; found 'sum'"),
-        ({"threshold": 2.5}, "threshold must be a cosine distance from 0 to 2; found 2.5"),
+        ({"mode": "sum"}, "mode: Input should be 'filter' or 'product'; found 'sum'"),
+        ({"threshold": 2.5}, "threshold: Input should be less than or equal to 2; found 2.5"),
         ({"threshold": "low"}, "found 'low'"),
-        ({"power": -1}, "power must be a number of at least 0; found -1"),
-        ({"quality": ""}, "quality must be the name of a column or a signal; found ''"),
+        ({"power": -1}, "power: Input should be greater than or equal to 0; found -1"),
+        ({"quality": ""}, "quality: String should have at least 1 character; found ''"),
     ],
 )
 def test_says_what_is_wrong_with_options(options, message):
     with pytest.raises(SelectionError, match=message):
-        QualityDiversity(**{"quality": "score"} | options)
+        make_strategy("quality_diversity", **{"quality": "score"} | options)
 
 
 def test_says_what_is_wrong_with_the_quality():

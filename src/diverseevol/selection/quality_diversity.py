@@ -5,32 +5,30 @@ falling quality, each taken if its cosine distance to the nearest row taken so f
 with the best of the rest, and said so. Source of the product: greedy K-Center (Gonzalez, 1985) with distances weighted by quality.
 Distances that decide are direct differences in float64, so the picks are the same on any device and number of processes.
 Cost: filter: a product of the rows looked at with the chosen ones, on every rank; product: that of K-Center.
-Shape letters: N pool rows, M candidates, B rows of a block, D embedding width.
+Shape letters: N pool rows, M rows that may be picked, B rows of a block, D embedding width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import torch
+from pydantic import Field, FiniteFloat
+from pydantic.dataclasses import dataclass
 
 from ..base.text import some_of
 from ..errors import NonFiniteError, SelectionError
-from .candidates import candidate_rows, check_chosen_rows
-from .distances import BLOCK_NUMBERS, Centres, blocks
-from .needed import CPU, check_rows, embeddings_of, is_number, numbers_of
-from .reader import RowReader
-from .signals import Selection, Signal, Signals
+from .base import STRICT, Selection, Signal, Signals
+from .distances import Centres
+from .reader import BLOCK_NUMBERS, RowReader, blocks
 from .traversal import farthest_first
 
 BLOCK_ROWS = 256
 LARGEST = 2.0  # the largest cosine distance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, config=STRICT)
 class QualityDiversity:
     """Adds rows that are good and unlike what is there.
 
@@ -41,20 +39,10 @@ class QualityDiversity:
         power: of the product: quality^power × Euclidean distance; 0 is K-Center.
     """
 
-    quality: str
+    quality: Annotated[str, Field(min_length=1)]
     mode: Literal["filter", "product"] = "filter"
-    threshold: float = 0.1
-    power: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.quality, str) or not self.quality:
-            raise SelectionError(f"quality must be the name of a column or a signal; found {self.quality!r}.")
-        if self.mode not in ("filter", "product"):
-            raise SelectionError(f"mode must be 'filter' or 'product'; found {self.mode!r}.")
-        if not is_number(self.threshold) or not 0 <= self.threshold <= LARGEST:
-            raise SelectionError(f"threshold must be a cosine distance from 0 to {LARGEST:g}; found {self.threshold!r}.")
-        if not is_number(self.power) or self.power < 0:
-            raise SelectionError(f"power must be a number of at least 0; found {self.power!r}.")
+    threshold: Annotated[float, Field(ge=0, le=LARGEST)] = 0.1
+    power: Annotated[FiniteFloat, Field(ge=0)] = 1.0
 
     @property
     def needs(self) -> frozenset[str]:
@@ -74,22 +62,20 @@ class QualityDiversity:
             NonFiniteError: a row that matters holds NaN or infinite values, or a candidate's quality is.
             SelectionError: a candidate's quality is negative, or another argument is unusable.
         """
-        embeddings = embeddings_of(signals, "quality_diversity")
-        quality_N = numbers_of(signals, self.quality, "quality_diversity")
-        chosen = check_chosen_rows(chosen_rows, signals.n_rows)
-        candidates = candidate_rows(signals, chosen, n_new)
-        _check_quality(self.quality, quality_N, candidates)
-        reader = RowReader(embeddings, is_unit=self.mode == "filter")
-        check_rows(reader, np.concatenate([candidates, chosen]))
+        reader = RowReader.of(signals, "quality_diversity", is_unit=self.mode == "filter")
+        quality_N = signals.numbers(self.quality, "quality_diversity")
+        chosen, free = signals.chosen(chosen_rows), signals.free(chosen_rows, n_new)
+        _check_quality(self.quality, quality_N, free)
+        reader.check(np.concatenate([free, chosen]))
         if self.mode == "filter":
-            picks = self._filtered(reader, candidates[np.argsort(-quality_N[candidates], kind="stable")], chosen, n_new)
+            picks = self._filtered(reader, free[np.argsort(-quality_N[free], kind="stable")], chosen, n_new)
         else:
-            picks = self._largest_products(reader, quality_N, candidates, chosen, n_new, signals)
+            picks = self._largest_products(reader, quality_N, free, chosen, n_new, signals)
         picks.columns["quality"] = quality_N[picks.rows]
         return picks
 
     def _filtered(self, reader: RowReader, ranked: np.ndarray, chosen: np.ndarray, n_new: int) -> Selection:
-        """Go through the candidates, ranked by quality; then fill up from the top."""
+        """Go through the free rows, ranked by quality; then fill up from the top."""
         picks: list[tuple[int, float, int, bool]] = []
         if not chosen.size:
             picks.append((int(ranked[0]), LARGEST, -1, False))
@@ -107,24 +93,23 @@ class QualityDiversity:
         return Selection(np.array(rows, dtype=np.int64), columns)
 
     def _largest_products(
-        self, reader: RowReader, quality_N: np.ndarray, candidates: np.ndarray, chosen: np.ndarray, n_new: int, signals: Signals
+        self, reader: RowReader, quality_N: np.ndarray, free: np.ndarray, chosen: np.ndarray, n_new: int, signals: Signals
     ) -> Selection:
         """Farthest-first traversal, weighted."""
         # A power of two rounds nothing, so that equal products stay equal; it keeps powers within what float64 holds.
-        scale = np.ldexp(1.0, int(np.frexp(quality_N[candidates].max())[1]))
-        weights = (quality_N[candidates] / scale) ** (2 * self.power)  # on squared distances
-        device = reader.embeddings.device if isinstance(reader.embeddings, torch.Tensor) else CPU
-        picks = farthest_first(reader, chosen, candidates, n_new, device, weights=weights, watch=signals.watch)
+        scale = np.ldexp(1.0, int(np.frexp(quality_N[free].max())[1]))
+        weights = (quality_N[free] / scale) ** (2 * self.power)  # on squared distances
+        picks = farthest_first(reader, chosen, free, n_new, reader.device, weights=weights, watch=signals.watch)
         squared, rows, nearest = zip(*picks, strict=True)
         return Selection(np.array(rows, dtype=np.int64), {"distance": np.sqrt(squared), "nearest_row": np.array(nearest)})
 
 
-def _check_quality(name: str, quality_N: np.ndarray, candidates: np.ndarray) -> None:
+def _check_quality(name: str, quality_N: np.ndarray, free: np.ndarray) -> None:
     for is_bad, error, found in (
-        (~np.isfinite(quality_N[candidates]), NonFiniteError, "NaN or infinite"),
-        (quality_N[candidates] < 0, SelectionError, "negative"),
+        (~np.isfinite(quality_N[free]), NonFiniteError, "NaN or infinite"),
+        (quality_N[free] < 0, SelectionError, "negative"),
     ):
-        rows = candidates[is_bad]
+        rows = free[is_bad]
         if rows.size:
             raise error(
                 f"the quality {name!r} of {len(rows)} rows is {found}: {some_of(rows)}. Exclude them, or give numbers of at least 0."
