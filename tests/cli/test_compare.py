@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -83,7 +84,7 @@ def test_what_cannot_be_compared_is_an_error_of_ours(config_file):
 
 
 def test_demo_leaves_what_compare_takes(tmp_path, monkeypatch, made_model):
-    monkeypatch.setattr("diverseevol.demo.show.tiny_model", lambda cache_dir, watch: made_model)
+    monkeypatch.setattr("diverseevol.demo.show.made_model", lambda out_dir, **_: shutil.copytree(made_model, out_dir))
     ended = call("demo", "--only-data", "--out", tmp_path / "demo", "--rows", 700)
     assert ended.exit_code == 0, ended.output
     assert f"diverseevol compare {tmp_path}/demo/demo.yaml --strategies k_center --one-time" in ended.stdout

@@ -1,4 +1,4 @@
-import contextlib
+import shutil
 from itertools import islice
 
 import pytest
@@ -6,37 +6,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from diverseevol.demo import model as model_module
-from diverseevol.demo.model import made_model, tiny_model
-from diverseevol.demo.prose import lines
-
-FEW = 12
-
-
-class CountingWatch:
-    def __init__(self):
-        self.tasks = []
-
-    @contextlib.contextmanager
-    def task(self, name, total, unit):
-        self.tasks.append([total, 0])
-        yield self
-
-    def advance(self, n=1):
-        self.tasks[-1][1] += n
-
-    def note(self, text):
-        pass
+from diverseevol.demo.model import lines, made_model, make_tokenizer, packed_batches
+from diverseevol.demo.pool import SKILLS, make_pool
 
 
 @pytest.fixture(scope="module")
-def cache_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+def model_dir(tmp_path_factory):
+    return made_model(tmp_path_factory.mktemp("made") / "model", n_steps=12)
 
 
 @pytest.fixture(scope="module")
-def model_dir(cache_dir):
-    return tiny_model(cache_dir, n_steps=FEW)
+def tokenizer():
+    return make_tokenizer()
 
 
 def loss_on_new_text(folder):
@@ -46,85 +27,86 @@ def loss_on_new_text(folder):
         return model(input_ids=ids, labels=ids).loss.item()
 
 
-def test_loads_like_any_model_and_has_learnt(model_dir, tmp_path):
-    untrained = tiny_model(tmp_path, n_steps=0)
-    assert loss_on_new_text(model_dir) < loss_on_new_text(untrained) - 0.5
+def test_pretraining_teaches_and_its_folder_loads_like_any_model(model_dir, tmp_path):
+    assert loss_on_new_text(model_dir) < loss_on_new_text(made_model(tmp_path / "random")) - 0.5
     assert AutoModelForCausalLM.from_pretrained(model_dir).dtype == torch.float32
-
-
-def test_the_tokenizer_survives_the_folder(model_dir):
-    loaded, made = AutoTokenizer.from_pretrained(model_dir), model_module.make_tokenizer(model_module.VOCAB_SIZE)
+    loaded, made = AutoTokenizer.from_pretrained(model_dir), make_tokenizer(512)
     text = "In Spanish dog is perro. naïve"
     assert loaded(text)["input_ids"] == made(text)["input_ids"]
     assert (loaded.eos_token, loaded.pad_token, loaded.chat_template) == (made.eos_token, made.pad_token, made.chat_template)
 
 
-def test_a_second_call_takes_the_cached_folder(cache_dir, model_dir):
-    before = (model_dir / "model.safetensors").stat().st_mtime_ns
-    watch = CountingWatch()
-    assert tiny_model(cache_dir, n_steps=FEW, watch=watch) == model_dir
-    assert (model_dir / "model.safetensors").stat().st_mtime_ns == before
-    assert watch.tasks == []
-
-
-def test_seed_steps_and_version_have_folders_of_their_own(cache_dir, model_dir, monkeypatch):
-    watch = CountingWatch()
-    made = {model_dir, tiny_model(cache_dir, n_steps=1, watch=watch), tiny_model(cache_dir, seed=1, n_steps=1, watch=watch)}
-    monkeypatch.setattr(model_module, "VERSION", -1)
-    made.add(tiny_model(cache_dir, n_steps=1, watch=watch))
-    assert len(made) == 4
-    assert watch.tasks == [[1, 1]] * 3
-
-
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator_alone(tmp_path, model_dir):
     torch.manual_seed(77)
     before = torch.get_rng_state()
-    again = tiny_model(tmp_path, n_steps=FEW)
+    again = load_file(made_model(tmp_path / "again", n_steps=12) / "model.safetensors")
     assert torch.equal(torch.get_rng_state(), before)
-    ours, theirs = load_file(model_dir / "model.safetensors"), load_file(again / "model.safetensors")
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    other = load_file(tiny_model(tmp_path, seed=1, n_steps=0) / "model.safetensors")
-    assert not torch.equal(
-        other["model.embed_tokens.weight"],
-        load_file(tiny_model(tmp_path, n_steps=0) / "model.safetensors")["model.embed_tokens.weight"],
-    )
+    assert all(torch.equal(weights, again[name]) for name, weights in load_file(model_dir / "model.safetensors").items())
+    zero, one = (load_file(made_model(tmp_path / f"{seed}", seed=seed) / "model.safetensors") for seed in (0, 1))
+    assert not any(torch.equal(zero[name], one[name]) for name in zero if "embed" in name)
 
 
 def test_an_interrupted_making_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("transformers.PreTrainedTokenizerFast.save_pretrained", stop)
-        tiny_model(tmp_path, n_steps=0)
+    monkeypatch.setattr("transformers.PreTrainedTokenizerFast.save_pretrained", stop)
+    with pytest.raises(KeyboardInterrupt):
+        made_model(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
-    assert (tiny_model(tmp_path, n_steps=0) / "tokenizer.json").is_file()
 
 
-def test_packed_batches_are_the_text_in_order():
-    tokenizer = model_module.make_tokenizer()
-    batches = model_module._batches(tokenizer, seed=3)
-    ids = torch.cat([next(batches).flatten() for _ in range(2)]).tolist()
-    text = tokenizer.decode(ids)
-    expected = "".join(f"<s>{line}</s>" for line in islice(lines(3), 500))
-    assert expected.startswith(text)
-
-
-@pytest.mark.parametrize(("width", "layers"), [(32, 1), (64, 2), (48, 3)])
+@pytest.mark.parametrize(("width", "layers"), [(32, 1), (48, 3)])
 def test_made_models_have_the_asked_for_shape(tmp_path, width, layers):
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    folder = made_model(tmp_path / "made", hidden_size=width, num_layers=layers, vocab_size=400, max_positions=256, seed=2)
-    assert torch.equal(torch.get_rng_state(), before)
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    config = model.config
+    folder = made_model(tmp_path / "made", hidden_size=width, num_layers=layers, vocab_size=400, max_positions=256)
+    shutil.copytree(folder, tmp_path / "moved")
+    config = AutoModelForCausalLM.from_pretrained(tmp_path / "moved").config
     assert (config.hidden_size, config.num_hidden_layers, config.vocab_size, config.max_position_embeddings) == (
-        width,
-        layers,
-        400,
-        256,
-    )
-    assert len(AutoTokenizer.from_pretrained(folder)) == 400
-    with torch.no_grad():
-        hidden = model.model(torch.tensor([[0, 5, 6]])).last_hidden_state
-    assert hidden.shape == (1, 3, width)
+        width, layers, 400, 256,
+    )  # fmt: skip
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "moved")) == 400
+
+
+def test_packed_batches_are_the_text_in_order(tokenizer):
+    batches = packed_batches(tokenizer, seed=3)
+    text = tokenizer.decode(torch.cat([next(batches).flatten() for _ in range(2)]).tolist())
+    assert "".join(f"<s>{line}</s>" for line in islice(lines(3), 500)).startswith(text)
+
+
+def test_any_text_comes_back_unchanged_and_the_worlds_words_are_short(tokenizer):
+    asked = [record["instruction"] for record in make_pool(500)]
+    for text in ["", "a  b\n\tc ", "naïve 東京 😀", 'He said: "3 + 4 = 7."', "do n't , he 's", *asked]:
+        assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+    assert sum(len(tokenizer(text)["input_ids"]) for text in asked) < 2.2 * sum(len(text.split()) for text in asked)
+    assert len(tokenizer("### Instruction:")["input_ids"]) <= 6
+
+
+def test_special_tokens(tokenizer):
+    assert (len(tokenizer), len(make_tokenizer(300))) == (1024, 300)
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (0, 1, 2)
+    assert tokenizer("sun")["input_ids"][0] == 0
+    assert 0 not in tokenizer("sun", add_special_tokens=False)["input_ids"]
+
+
+def test_chat_template_marks_exactly_what_the_assistant_says(tokenizer):
+    said = ("user", "Hello."), ("assistant", "Noted."), ("user", "Where is the dog?"), ("assistant", "At the river.")
+    chat = [{"role": role, "content": content} for role, content in said]
+    made = tokenizer.apply_chat_template(chat, return_dict=True, return_assistant_tokens_mask=True)
+    marked = [token for token, is_marked in zip(made["input_ids"], made["assistant_masks"], strict=True) if is_marked]
+    assert tokenizer.decode(marked) == "Noted.</s>At the river.</s>"
+    question = tokenizer.apply_chat_template(chat[:-1], tokenize=False, add_generation_prompt=True)
+    assert tokenizer.apply_chat_template(chat, tokenize=False).startswith(question + "At the river.</s>")
+
+
+def test_the_text_is_plain_and_speaks_of_every_skill_a_third_of_it_between_two_people():
+    text = list(islice(lines(1), 3000))
+    talks = [line for line in text if " asked " in line]
+    assert 0.28 < len(talks) / len(text) < 0.39
+    for line in talks:
+        asks, replies = line.split(" asked ")[0], line.split(" asked ")[1].split(":")[0]
+        assert asks != replies
+        assert f'" {replies} told {asks}: "' in line
+    whole = "\n".join(text)
+    assert "###" not in whole and "{" not in whole
+    assert all(skill.statement.split("{")[0] in whole for skill in SKILLS)
+    assert text != list(islice(lines(2), 3000))

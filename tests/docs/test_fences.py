@@ -1,6 +1,7 @@
 """Every command, program and configuration in README.md and docs/ works, or says why it is not tried."""
 
 import json
+import shutil
 import tomllib
 from collections import Counter
 
@@ -35,7 +36,7 @@ def place(fence, workplace, made_model, monkeypatch):
     monkeypatch.setenv("DIVERSEEVOL_BENCHMARKS", str(place / "benchmarks"))
     monkeypatch.setenv("OPENAI_BASE_URL", workplace.url)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setattr(show, "tiny_model", lambda cache_dir, watch: made_model)
+    monkeypatch.setattr(show, "made_model", lambda out_dir, **_: shutil.copytree(made_model, out_dir))
     monkeypatch.setattr(show, "load_config", lambda file, options: load_config(file, SMALL_DEMO, options=options))
     monkeypatch.setattr(show, "make_heldout", lambda seed: make_heldout(1, seed))
     return place

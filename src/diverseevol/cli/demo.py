@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,13 +35,13 @@ def demo(
     from ..demo.show import make_world, run_demo
 
     if only_data:
-        config_file = make_world(out, cache_dir(), rows, rounds, seed, watch)
+        config_file = make_world(out, rows, rounds, seed, watch)
         typer.echo(f"Made {out}/pool.jsonl, heldout.jsonl, model/ and {config_file}")
         typer.echo(
             f"Next: diverseevol compare {config_file} --strategies k_center --one-time --seeds 0,1,2,3,4 --out {out.parent}/compare"
         )
         return
-    table = run_demo(out, cache_dir(), rows, rounds, seed, watch)
+    table = run_demo(out, rows, rounds, seed, watch)
     console = open_console()
     console.print(demo_table(table))
     console.print(
@@ -87,8 +86,3 @@ def demo_table(rows: list[DemoRow]) -> Table:
             )
         table.add_section()
     return table
-
-
-def cache_dir() -> Path:
-    """Where made models are kept between demos."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diverseevol"
