@@ -1,6 +1,7 @@
 """The page in a real headless Chromium: no error, no request, its controls work, and hostile text does nothing."""
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,9 @@ def visit(browser):
         page.on("dialog", lambda dialog: (page.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on(
             "request",
-            lambda asked: None if asked.url.startswith(("data:", f"file://{file}")) else page.complaints.append(asked.url),
+            lambda asked: (
+                None if asked.url.startswith(("data:", "blob:", f"file://{file}")) else page.complaints.append(asked.url)
+            ),
         )
         before(page)
         page.goto(f"file://{file}")
@@ -58,7 +61,7 @@ def at(page, place):
       const data = JSON.parse(document.getElementById('page-data').textContent).map;
       const plot = document.getElementById('map-plot'), box = plot.getBoundingClientRect();
       const [x, y] = [plot.layout.xaxis.range, plot.layout.yaxis.range], inner = [box.width - 16, box.height - 16];
-      return [box.left + 8 + inner[0] * (data.x[place] - x[0]) / (x[1] - x[0]), box.top + 8 + inner[1] * (y[1] - data.y[place]) / (y[1] - y[0])];
+      return [box.left + 8 + inner[0] * (data.xy[place][0] - x[0]) / (x[1] - x[0]), box.top + 8 + inner[1] * (y[1] - data.xy[place][1]) / (y[1] - y[0])];
     }"""
     return page.evaluate(script, place)
 
@@ -209,7 +212,7 @@ def test_a_pick_unfolds_and_is_shown_on_the_map(visit, page_file):
 def test_charts_follow_the_colour_scheme(visit, page_file):
     page = visit(page_file)
     see_everything(page)
-    colour = "document.querySelector('[data-chart=heldout-loss]').data[0].line.color"
+    colour = "document.querySelector('[data-figure=heldout-loss]').data[0].line.color"
     light = page.evaluate(colour)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"() => {colour} !== '{light}'")
@@ -218,10 +221,10 @@ def test_charts_follow_the_colour_scheme(visit, page_file):
 
 def test_paper_shows_what_was_never_scrolled_to(visit, page_file):
     page = visit(page_file)
-    n_charts = page.locator("[data-chart]").count()
-    assert page.locator("[data-chart] .main-svg").count() < 3 * n_charts  # drawn when they come near
+    n_charts = page.locator("[data-figure]").count()
+    assert page.locator("[data-figure] .main-svg").count() < 3 * n_charts  # drawn when they come near
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    page.wait_for_function("[...document.querySelectorAll('[data-chart]')].every((place) => place.querySelector('.main-svg'))")
+    page.wait_for_function("[...document.querySelectorAll('[data-figure]')].every((place) => place.querySelector('.main-svg'))")
     page.wait_for_selector("#map [data-ready=yes]")
     assert page.complaints == []
 
@@ -234,7 +237,7 @@ def test_every_control_has_a_name_and_every_chart_a_table(visit, page_file):
             "(one) => (one.labels?.[0]?.textContent || one.textContent || one.getAttribute('aria-label') || '').trim()"
         ), control
     for figure in page.locator("figure").all():
-        assert figure.locator("table tbody tr").count() > 0
+        figure.locator("table tbody tr").first.wait_for()
     assert page.locator("h1").count() == 1
     assert page.locator(".plot:not([aria-label])").count() == 0
 
@@ -289,7 +292,7 @@ def test_hostile_texts_do_nothing(visit, hostile_file, width):
         page.mouse.move(*at(page, place))
     for opener in page.locator("#picks-table .open").all():
         opener.click()
-    for chart in page.locator("[data-chart]").all():
+    for chart in page.locator("[data-figure]").all():
         chart.hover()
     page.locator("#picks-search").fill("<script>")
     page.wait_for_function("() => !document.getElementById('picks-says').textContent.startsWith('28 of')")
@@ -310,9 +313,9 @@ def test_hostile_texts_are_shown_as_they_are(visit, hostile_file):
     texts = page.locator("#picks-table .open").all_inner_texts()
     assert any(text.startswith("<script>window.hit = 1; alert(1)</script>") for text in texts)
     assert any("�right to left� �isolated ��" in text for text in texts)
-    page.locator("[data-chart=lengths]").scroll_into_view_if_needed()
-    page.locator("[data-chart=lengths] .legendtext").first.wait_for()
-    names = page.locator("[data-chart=lengths] .legendtext").all_text_contents()
+    page.locator("[data-figure=lengths]").scroll_into_view_if_needed()
+    page.locator("[data-figure=lengths] .legendtext").first.wait_for()
+    names = page.locator("[data-figure=lengths] .legendtext").all_text_contents()
     assert names == ["pool", "picks of a", "picks of <img src=x onerror='window.hit=9'>"]
     assert not any("\u202e" in text for text in page.locator("body").all_inner_texts())
 
@@ -371,6 +374,39 @@ def test_a_large_pool_stays_quick_and_small(visit, made, tmp_path):
     assert page.complaints == []
 
 
+def saved(page, button):
+    with page.expect_download() as download:
+        page.locator(button).click()
+    return download.value.suggested_filename, download.value.path()
+
+
+def test_figures_are_saved_as_csv_and_png(visit, page_file):
+    page = visit(page_file)
+    see_everything(page)
+    name, file = saved(page, "[data-csv=covering-radius]")
+    band = [f'"random sets, mean and 5–95 %{end}"' for end in (", low", ", high", "")]
+    lines = file.read_text("utf-8").splitlines()
+    assert (name, lines[0], len(lines)) == ("covering-radius.csv", ",".join(["samples chosen", "k_center", *band]), 4)
+    assert lines[1].startswith("6,0.9,")
+    assert saved(page, "[data-csv=coverage]")[1].read_text().splitlines()[1].startswith("letters,0.3333333333333333,")
+    rows = page.locator("[data-table=cost] tbody tr").all_inner_texts()
+    assert rows[0].split() == ["0", "31.8%", "32.5%"]
+    name, file = saved(page, "[data-png=heldout-loss]")
+    with Image.open(file) as image:
+        assert (name, image.size) == ("heldout-loss.png", (1800, 1040))
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 20  # something is drawn
+    name, file = saved(page, "#picks-csv")
+    lines = file.read_text("utf-8").splitlines()
+    assert name == "picks.csv" and len(lines) == 15 and lines[1].startswith("a,1,1,")
+    assert page.complaints == []
+
+
+def test_texts_are_no_formulas_in_a_spreadsheet(visit, hostile_file):
+    page = visit(hostile_file)
+    text = saved(page, "[data-csv=coverage]")[1].read_text("utf-8")
+    assert "\"'=HYPERLINK(" in text and not any(line[:1] in "=@" for line in text.splitlines())
+
+
 def test_a_comparison_draws_its_differences_with_their_intervals(visit, made, tmp_path):
     from diverseevol.report import write_report
 
@@ -378,14 +414,14 @@ def test_a_comparison_draws_its_differences_with_their_intervals(visit, made, tm
     page = visit(tmp_path / "c.html")
     page.locator("#summary table").first.wait_for()
     assert page.locator("#summary table").count() == 2
-    page.locator("[data-chart='difference-heldout-loss']").scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('[data-chart=difference-heldout-loss]').data")
-    band = page.evaluate("() => document.querySelector('[data-chart=difference-heldout-loss]').data.map((one) => one.y)")
+    page.locator("[data-figure='difference-heldout-loss']").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('[data-figure=difference-heldout-loss]').data")
+    band = page.evaluate("() => document.querySelector('[data-figure=difference-heldout-loss]').data.map((one) => one.y)")
     assert band == [[-0.3, -0.4], [-0.1, -0.2], [-0.2, -0.3], [0, 0]]
-    page.locator("[data-chart='difference-balanced-loss']").scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('[data-chart=difference-balanced-loss]').data")
-    (point, _) = page.evaluate(
-        "() => document.querySelector('[data-chart=difference-balanced-loss]').data.map((one) => one.error_y)"
+    page.locator("[data-figure='difference-balanced-loss']").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('[data-figure=difference-balanced-loss]').data")
+    marks = page.evaluate(
+        "() => document.querySelector('[data-figure=difference-balanced-loss]').data.map((one) => [one.mode, one.y])"
     )
-    assert [round(point[name][0], 9) for name in ("array", "arrayminus")] == [0.2, 0.2]
+    assert marks[:2] == [["markers", [-0.3]], ["markers", [0.1]]]  # a band of one point has no room
     assert page.complaints == []

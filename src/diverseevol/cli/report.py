@@ -10,7 +10,7 @@ import typer
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders, or the folder of one comparison.")],
-    out: Annotated[Path, typer.Option("--out", help="The page, FILE.html; charts as CSV and PNG go to FILE-figures beside it.")],
+    out: Annotated[Path, typer.Option("--out", help="The page, FILE.html.")],
     map_: Annotated[
         Literal["pca", "umap"],
         typer.Option("--map", help="How the map of the pool is drawn; umap needs the extra umap."),
@@ -24,5 +24,5 @@ def report(
     from ..report import write_report
     from .watch import open_watch
 
-    figures = write_report(runs, out, map_, labels, open_watch())
-    typer.echo(f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB); every chart as CSV and PNG is in {figures}")
+    write_report(runs, out, map_, labels, open_watch())
+    typer.echo(f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -1,4 +1,4 @@
-"""The report: run folders in, one self-contained HTML page out, with every chart beside it as CSV and PNG. Reads files only."""
+"""The report: run folders in, one self-contained HTML page out. Reads files only."""
 
 from .write import write_report
 

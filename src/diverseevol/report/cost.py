@@ -1,18 +1,19 @@
-"""What a run cost beside what was predicted, as a share of one full fine-tuning of the model on the whole pool; and several runs' costs.
+"""What a run cost beside what was predicted, as a share of one full fine-tuning on the whole pool; and several runs' costs.
 
 Predictions are plan.json's, measurements the bills in metrics.json; only what both count is compared: tuning and passes over the pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from ..base.text import duration
 from ..ledger import totals
 from ..plan.measured import STAGES
-from .chart import Chart, Series, flops_shown, shown
+from .figure import Figure, Tile, flops_shown, hover, looks_of, shown
 from .runs import RunData, Subject
 
 STAGE_NAMES = {
@@ -23,116 +24,110 @@ STAGE_NAMES = {
     "heldout": "held-out loss",
     "gauge": "stopping rule",
 }
-SIDE_BY_SIDE = ("run", "samples", "held-out loss", "FLOPs", "of one full fine-tuning", "time")
-MOST_RUNS = 100
+BILL = ("round", "stage", "tokens", "FLOPs", "time", "peak memory")
+SIDE_BY_SIDE = ("runs", "seeds", "samples", "held-out loss", "FLOPs", "of one full fine-tuning", "time")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run cost.
+    """What a run cost, the final tuning with it where there was one.
 
     Attributes:
+        bills: By round, and `final`, each stage's bill.
         measured: FLOPs of the finished rounds' tuning and passes; None where a trainer outside did not say.
-        predicted: FLOPs of the same rounds by the plan; None without one.
+        predicted: FLOPs of each of these rounds by the plan, and of the final tuning; None without a plan.
         full: FLOPs of one full fine-tuning; None without a plan.
-        seconds: Wall-clock seconds of all stages.
-        rows: Headings and a row a round and stage, for people.
     """
 
+    bills: dict[str, dict[str, Any]]
     measured: float | None
-    predicted: float | None
+    predicted: list[float] | None
     full: float | None
-    seconds: float
-    rows: tuple[list[str], list[list[str]]]
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of all stages."""
+        return totals(bill for stages in self.bills.values() for bill in stages.values())[0]
 
     @property
     def ratio(self) -> float | None:
         """Measured FLOPs over those of one full fine-tuning."""
         return self.measured / self.full if self.measured is not None and self.full else None
 
+    def rows(self) -> Iterator[list[str]]:
+        """A row a round and stage, under `BILL`."""
+        for index, stages in self.bills.items():
+            for name, bill in stages.items():
+                peak = bill.get("peak_memory_bytes")
+                spent = [shown(bill.get("tokens")), flops_shown(bill.get("flops")), duration(bill["seconds"])]
+                yield [index, STAGE_NAMES.get(name, name), *spent, f"{peak / 1e9:.2f} GB" if peak else "–"]
+
 
 def costs_of(run: RunData) -> Costs:
-    """Add up a run's bills, the final tuning's with them where there was one."""
-    bills = [metrics.get("stages", {}) for metrics in run.metrics]
-    rows = [row for index, stages in zip(run.rounds, bills, strict=True) for row in _rows(str(index), stages)]
-    plan, final = run.plan, run.final
+    """Add up a run's bills."""
+    bills = {str(index): run.metrics[at].get("stages", {}) for at, index in enumerate(run.rounds)}
+    plan, final = run.folder.plan(), run.folder.final_metrics()
+    rounds = plan["rounds"][: len(bills)] if plan else ()
+    predicted = [sum(float(round_[f"{stage}_flops"]) for stage in STAGES) for round_ in rounds]
     if final is not None:
-        bills.append({"train": final})
-        rows += _rows("final", bills[-1])
-    is_known = all("flops" in stages.get("train", {}) for stages in bills)
-    planned = sum(_planned(round_) for round_ in plan["rounds"][: len(run.rounds)]) if plan else None
-    return Costs(
-        measured=sum(_flops(stages) for stages in bills) if is_known else None,
-        predicted=planned + float(plan.get("final_flops", 0.0))
-        if plan and planned is not None and final is not None
-        else planned,
-        full=float(plan["full_flops"]) if plan else None,
-        seconds=totals(bill for stages in bills for bill in stages.values())[0],
-        rows=(["round", "stage", "tokens", "FLOPs", "time", "peak memory"], rows),
-    )
+        bills["final"] = {"train": final}
+        predicted.append(float(plan.get("final_flops", 0.0)) if plan else 0.0)
+    flops = [_flops(stages) for stages in bills.values()]
+    measured = None if None in flops else sum(each or 0.0 for each in flops)
+    return Costs(bills, measured, predicted if plan else None, float(plan["full_flops"]) if plan else None)
 
 
-def cost_chart(run: RunData, costs: Costs) -> Chart | None:
-    """Predicted and measured FLOPs a round as shares of one full fine-tuning; None without a plan."""
-    plan, full = run.plan, costs.full
-    if plan is None or not full:
-        return None
-    names = [f"round {index}" for index in run.rounds]
-    measured = [
-        _flops(metrics.get("stages", {})) / full if "flops" in metrics.get("stages", {}).get("train", {}) else None
-        for metrics in run.metrics
-    ]
-    planned = [_planned(round_) / full for round_ in plan["rounds"][: len(names)]]
-    planned += [0.0] * (len(names) - len(planned))
-    return Chart(
-        key="cost",
-        title="Cost by round",
-        x_title="round",
-        y_title="share of one full fine-tuning",
-        series=(Series("predicted", names, planned, "random"), Series("measured", names, measured, "main")),
-        kind="bar",
-        says=_says(costs),
-        note="FLOPs of tuning and of passes over the pool, over those of tuning all weights once on every row of the pool for as many epochs.",
-        is_share=True,
-    )
+def cost_figure(costs: Costs) -> Iterator[Figure]:
+    """Predicted and measured FLOPs a round as shares of one full fine-tuning; none without a plan."""
+    if not costs.full or costs.predicted is None:
+        return
+    bars: dict[str, list[Any]] = {"predicted": [flops / costs.full for flops in costs.predicted]}
+    bars["measured"] = [flops and flops / costs.full for flops in map(_flops, costs.bills.values())]
+    traces = []
+    for (name, y), (color, _, _) in zip(bars.items(), looks_of(["random", "main"]), strict=True):
+        look = {"marker": {"color": color}, "hovertemplate": hover("y", ".3~p")}
+        traces.append({"type": "bar", "name": name, "x": list(costs.bills)[: len(y)], "y": y, **look})
+    y_axis = {"title": {"text": "share of one full fine-tuning"}, "tickformat": ".0%", "rangemode": "tozero"}
+    layout = {"xaxis": {"title": {"text": "round"}, "type": "category"}, "yaxis": y_axis, "bargap": 0.4}
+    note = "FLOPs of tuning and of passes over the pool; one full fine-tuning is that of all weights on all rows."
+    planned = f"{sum(costs.predicted) / costs.full:.2f} predicted"
+    tile = None if costs.ratio is None else Tile(f"{costs.ratio:.2f}", "Of one full fine-tuning", planned)
+    yield Figure("cost", "Cost by round", traces, layout, _says(costs, sum(costs.predicted)), note, tile)
 
 
 def side_by_side(subject: Subject) -> list[list[str]]:
-    """What each run chose, where it ended and what that cost, a row a run under `SIDE_BY_SIDE`; empty for one run alone."""
-    if len(subject.runs) < 2:
-        return []
+    """What each arm chose, where it ended and what that cost, a mean over its seeds, under `SIDE_BY_SIDE`; empty for one run."""
     rows = []
-    for run in subject.runs[:MOST_RUNS]:
-        costs, loss = costs_of(run), (run.metrics[-1].get("heldout") or {}).get("loss")
-        flops = "–" if costs.measured is None else flops_shown(costs.measured)
-        ratio = "–" if costs.ratio is None else f"{costs.ratio:.2f}"
-        rows.append([run.name, shown(run.n_chosen[-1]), shown(loss), flops, ratio, duration(costs.seconds)])
+    for arm, runs in subject.arms.items() if len(subject.runs) > 1 else ():
+        costs = [costs_of(run) for run in runs]
+        losses = [(run.metrics[-1].get("heldout") or {}).get("loss") for run in runs]
+        ratio = _mean([cost.ratio for cost in costs])
+        ends = [arm, str(len(runs)), shown(runs[0].n_chosen[-1]), shown(_mean(losses))]
+        ends += [
+            flops_shown(_mean([cost.measured for cost in costs])),
+            "–" if ratio is None else f"{ratio:.2f}",
+        ]
+        rows.append([*ends, duration(fmean(cost.seconds for cost in costs))])
     return rows
 
 
-def _says(costs: Costs) -> str:
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def _says(costs: Costs, predicted: float) -> str:
     text = f"The finished rounds took {duration(costs.seconds)}"
-    if costs.ratio is not None and costs.measured is not None:
-        text += f" and {flops_shown(costs.measured)}, which is {costs.ratio:.2f} of one full fine-tuning"
-    if costs.predicted and costs.measured is not None:
-        text += f"; {flops_shown(costs.predicted)} were predicted ({costs.measured / costs.predicted - 1:+.0%})"
-    return text + "."
+    if costs.measured is None or costs.ratio is None:
+        return f"{text}; what they computed the trainer did not say."
+    text += f" and {flops_shown(costs.measured)}, which is {costs.ratio:.2f} of one full fine-tuning on the whole pool"
+    text += f"; {flops_shown(predicted)} were predicted ({costs.measured / predicted - 1:+.0%})."
+    more = " That is more than tuning on everything; what is saved are labels and later trainings."
+    return text + (more if costs.ratio > 1 else "")
 
 
-def _flops(stages: dict[str, Any]) -> float:
+def _flops(stages: Mapping[str, Any]) -> float | None:
+    """Of tuning and pass; None where the trainer did not say."""
+    if "flops" not in stages.get("train", {}):
+        return None
     return sum(float(stages.get(stage, {}).get("flops", 0.0)) for stage in STAGES)
-
-
-def _planned(round_: dict[str, Any]) -> float:
-    return sum(float(round_[f"{stage}_flops"]) for stage in STAGES)
-
-
-def _rows(index: str, stages: dict[str, Any]) -> Sequence[list[str]]:
-    found = []
-    for name, bill in stages.items():
-        peak = bill.get("peak_memory_bytes")
-        cells = [shown(bill["tokens"]) if "tokens" in bill else "–", flops_shown(bill["flops"]) if "flops" in bill else "–"]
-        found.append(
-            [index, STAGE_NAMES.get(name, name), *cells, duration(bill["seconds"]), f"{peak / 1e9:.2f} GB" if peak else "–"]
-        )
-    return found

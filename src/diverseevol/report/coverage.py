@@ -1,33 +1,34 @@
 """How the picks spread against the pool itself: over its labels or clusters of its vectors, and over the samples' lengths.
 
 Clusters are k-means cells (evaluation/cells.py), each called by the words that its rows hold more often than the rest of the pool.
-Shape letters: N pool rows.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
-from math import log
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.feature_extraction.text import CountVectorizer
 
 from ..errors import ConfigError
 from ..evaluation.cells import k_means_cells
 from ..pool.columns import group_names
-from .chart import N_DOTS, Chart, Series
-from .runs import RunData, role_in
-from .samples import texts_of
-from .text import plain
+from .figure import Figure, Line, Role, Trace, hover, line_layout, line_traces, looks_of
+from .picks import texts_of
+from .runs import RunData, Subject
+from .text import shortened
 from .vectors import PoolVectors
 
 N_CLUSTERS = 24
+N_DRAWN = 24
+MOST_GROUPS = 500
+"""In the figure's table and CSV."""
 N_BINS = 24
+SHARES = {"tickformat": ".0%", "rangemode": "tozero"}
 ROWS_READ = 2_400
 """So many random rows are read for the clusters' names."""
-WORD = re.compile(r"[^\W\d_]{4,20}")
 
 
 def label_column(run: RunData) -> str | None:
@@ -37,10 +38,13 @@ def label_column(run: RunData) -> str | None:
     return config.get("pool", {}).get("holdout_by") or heldout.get("group") or quota.get("by")
 
 
-def coverage_chart(runs: Sequence[RunData], vectors: PoolVectors | None, column: str | None) -> Chart | None:
-    """Shares of the pool's groups in the pool and in each run's picks; None where the pool has neither labels nor vectors.
+def coverage_figure(
+    subject: Subject, runs: Sequence[RunData], vectors: PoolVectors | None, column: str | None
+) -> Iterator[Figure]:
+    """Shares of the pool's groups in the pool and in each run's picks; none where the pool has neither labels nor vectors.
 
     Args:
+        subject: Whose runs they are.
         runs: Runs over one pool.
         vectors: Of that pool.
         column: The labels' column; None: the run's own, and clusters where it has none.
@@ -48,136 +52,110 @@ def coverage_chart(runs: Sequence[RunData], vectors: PoolVectors | None, column:
     Raises:
         ConfigError: no record has the column that was asked for.
     """
-    groups = _labels(runs[0], column)
-    what = column or label_column(runs[0]) or ""
-    rows = np.arange(len(runs[0].pool))
+    pool, asked = runs[0].pool, column or label_column(runs[0])
+    groups, rows, kind = None, np.arange(len(pool)), f"values of {asked!r}"
+    if asked is not None:
+        try:
+            groups = [shortened(name, 80) or "(empty)" for name in group_names(pool, asked, "--labels")]
+        except ConfigError:
+            if column:
+                raise  # else the held-out file has the column, the pool does not
     if groups is None and vectors is not None:
-        groups, rows, what = _clusters(runs[0], vectors), vectors.known_rows, ""
-    if groups is None or len(set(groups)) < 2:
-        return None
-    return _chart(runs, np.array(groups, dtype=np.str_), rows, what)
-
-
-def _labels(run: RunData, column: str | None) -> list[str] | None:
-    asked = column or label_column(run)
-    if asked is None:
-        return None
-    try:
-        return [plain(name, 80) or "(empty)" for name in group_names(run.pool, asked, "--labels")]
-    except ConfigError:
-        if column:
-            raise
-        return None  # the held-out file has the column, the pool does not
+        groups, rows = _clusters(runs[0], vectors), vectors.rows_N
+        kind = "k-means clusters of the vectors, called by their most particular words"
+    if groups is not None and len(set(groups)) > 1:
+        yield _figure(subject, runs, np.array(groups, dtype=np.str_), rows, kind)
 
 
 def _clusters(run: RunData, vectors: PoolVectors) -> list[str] | None:
-    n_cells = min(N_CLUSTERS, len(vectors.known_rows) // 10)
+    """The cluster's name for each row with a vector; None where these are too few."""
+    n_cells = min(N_CLUSTERS, len(vectors.rows_N) // 10)
     if n_cells < 2:
         return None
     cells = k_means_cells(vectors.vectors_ND, n_cells, seed=0)
-    names = cluster_names(run, cells, vectors.known_rows)
+    names = cluster_names(run, cells, vectors.rows_N)
     return [names[cell] for cell in cells.tolist()]
 
 
 def cluster_names(run: RunData, cells: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[int, str]:
-    """A name for each cluster: its number, and three words that its rows hold more often than the pool's."""
-    rng = np.random.default_rng(0)
-    read = np.sort(rng.choice(len(rows), min(len(rows), ROWS_READ), replace=False))
-    words_of: dict[int, Counter[str]] = {}
-    n_of: Counter[int] = Counter()
-    for at in read.tolist():
-        cell = int(cells[at])
-        n_of[cell] += 1
-        words_of.setdefault(cell, Counter()).update(
-            {word.lower() for word in WORD.findall(texts_of(run.pool, int(rows[at]))[0][:2_000])}
-        )
-    everywhere = sum(words_of.values(), Counter())
+    """A name for each cluster: its number by size, and three words that its rows hold more often than the pool's."""
+    read = np.sort(np.random.default_rng(0).choice(len(rows), min(len(rows), ROWS_READ), replace=False))
+    counter = CountVectorizer(binary=True, token_pattern=r"(?<![^\W\d_])[^\W\d_]{4,20}")
+    has_word = counter.fit_transform(texts_of(run.pool, int(row))[0][:2_000] for row in rows[read]).toarray()
+    words, everywhere_W = counter.get_feature_names_out(), has_word.mean(axis=0)
     names = {}
     for number, (cell, _) in enumerate(Counter(cells.tolist()).most_common(), start=1):
-        lift = {
-            word: n / n_of[cell] * log(n / n_of[cell] / (everywhere[word] / len(read)))
-            for word, n in words_of.get(cell, Counter()).items()
-        }
-        best = sorted(lift, key=lambda word: (-lift[word], word))[:3]
-        names[cell] = plain(f"{number}: {', '.join(best)}" if best else str(number), 80)
+        is_here = cells[read] == cell
+        share_W = has_word[is_here].mean(axis=0) if is_here.any() else np.zeros(len(words))
+        known = np.flatnonzero(share_W)
+        lift = share_W[known] * np.log(share_W[known] / everywhere_W[known])
+        best = words[known[np.argsort(-lift, kind="stable")[:3]]]
+        names[cell] = f"{number}: {', '.join(best)}" if len(best) else str(number)
     return names
 
 
-def _chart(runs: Sequence[RunData], groups: NDArray[np.str_], rows: NDArray[np.int64], column: str) -> Chart:
+def _figure(subject: Subject, runs: Sequence[RunData], groups: NDArray[np.str_], rows: NDArray[np.int64], kind: str) -> Figure:
+    """Dots at the shares of each group, the largest groups first."""
     in_pool = Counter(groups.tolist())
     names = [name for name, _ in in_pool.most_common()]
-    series = [Series("pool", names, [in_pool[name] / len(groups) for name in names], "full")]
+    shares = {"pool": np.array([in_pool[name] / len(groups) for name in names])}
     findings = []
     for run in runs:
         known = run.chosen_rows[np.isin(run.chosen_rows, rows)]
         chosen = Counter(groups[np.searchsorted(rows, known)].tolist())
-        n = max(1, len(known))
-        series.append(
-            Series(
-                f"picks of {run.name}" if len(runs) > 1 else "picks",
-                names,
-                [chosen[name] / n for name in names],
-                role_in(run, runs),
-            )
-        )
-        findings.append(
-            f"{run.name} reaches {sum(chosen[name] > 0 for name in names)} of {len(names)}"
-            + (f"; most above its share: {_most_above(names, in_pool, len(groups), chosen, n)}" if run is runs[0] else "")
-        )
-    kind = f"values of {column!r}" if column else "k-means clusters of the vectors, called by their most particular words"
-    return Chart(
-        key="coverage",
-        title="Coverage of labels" if column else "Coverage of clusters",
-        x_title="label" if column else "cluster",
-        y_title="share of the rows",
-        series=tuple(series),
-        kind="dot",
-        says=". ".join(findings) + ".",
-        note=f"The groups are {kind}, the largest first" + (f"; the {N_DOTS} largest are drawn." if len(names) > N_DOTS else "."),
-        is_share=True,
-    )
+        share = shares[_called(run, runs)] = np.array([chosen[name] for name in names]) / max(1, len(known))
+        most = int(np.argmax(share - shares["pool"]))
+        most_text = f"{names[most]} ({shares['pool'][most]:.1%} of the pool, {share[most]:.1%} of the picks)"
+        text = f"{run.name} reaches {len(chosen)} of {len(names)}; most above its share: {most_text}"
+        findings.append(text)
+    traces: list[Trace] = []
+    looks = looks_of(["full", *map(subject.role, runs)])
+    for (name, share), (color, _, symbol) in zip(shares.items(), looks, strict=True):
+        dots = {
+            "name": name,
+            "mode": "markers",
+            "orientation": "h",
+            "hovertemplate": hover("x", ".2%", "%{y}: "),
+        }
+        marker = {"color": color, "symbol": symbol, "size": 10}
+        traces.append(dots | {"x": share[:MOST_GROUPS].tolist(), "y": names[:MOST_GROUPS], "marker": marker})
+    n_drawn = min(N_DRAWN, len(names))
+    labels = {"tickvals": names[:n_drawn], "ticktext": [shortened(name, 30) for name in names[:n_drawn]]}
+    layout = {
+        "height": 110 + 23 * n_drawn,
+        "hovermode": "closest",
+        "xaxis": {"title": {"text": "share of the rows"}, "showgrid": True, **SHARES},
+        "yaxis": {"title": {"text": "group"}, "type": "category", "range": [n_drawn - 0.4, -0.6], **labels},
+    }
+    note = f"The groups are {kind}, the largest first; the {n_drawn} largest are drawn."
+    return Figure("coverage", "Coverage", traces, layout, ". ".join(findings) + ".", note)
 
 
-def _most_above(names: Sequence[str], in_pool: Counter[str], n_pool: int, chosen: Counter[str], n_chosen: int) -> str:
-    best = max(names, key=lambda name: chosen[name] / n_chosen - in_pool[name] / n_pool)
-    return f"{best} ({in_pool[best] / n_pool:.1%} of the pool, {chosen[best] / n_chosen:.1%} of the picks)"
-
-
-def lengths_chart(runs: Sequence[RunData]) -> Chart | None:
-    """Shares of the pool's and of each run's picks by length; None where the pool was never tokenised."""
+def lengths_figure(subject: Subject, runs: Sequence[RunData]) -> Iterator[Figure]:
+    """Shares of the pool's and of each run's picks by length; none where the pool was never tokenised."""
     pool = runs[0].pool.n_tokens.astype(np.int64)
     if not len(pool) or pool.min() < 1:
-        return None
+        return
     n_bins = int(min(N_BINS, max(6, len(runs[0].chosen_rows) ** 0.5)))  # few picks in many bins are noise
     edges = np.unique(np.geomspace(pool.min(), pool.max() + 1, n_bins + 1).round().astype(np.int64))
     if len(edges) < 3:
-        return None
-    middles = [float(middle) for middle in np.sqrt(edges[:-1] * (edges[1:] - 1.0)).round(1)]
-    series = [Series("pool", middles, _shares(pool, edges), "full")]
-    findings = [f"pool {_about(pool)}"]
-    for run in runs:
-        chosen = pool[run.chosen_rows]
-        name = f"picks of {run.name}" if len(runs) > 1 else "picks"
-        series.append(Series(name, middles, _shares(chosen, edges), role_in(run, runs)))
-        findings.append(f"{name} {_about(chosen)}")
-    return Chart(
-        key="lengths",
-        title="Lengths",
-        x_title="tokens of a sample",
-        y_title="share of the rows",
-        series=tuple(series),
-        says=f"Tokens a sample, median and range of the middle 90 %: {'; '.join(findings)}.",
-        note="Prompt and response together, by the run's tokenizer and template, as cut to prompt.max_length. Each point is a bin.",
-        is_log=True,
-        is_share=True,
-    )
+        return
+    middles = np.sqrt(edges[:-1] * (edges[1:] - 1.0)).round(1).tolist()
+    groups: dict[str, tuple[NDArray[np.int64], Role]] = {"pool": (pool, "full")}
+    groups |= {_called(run, runs): (pool[run.chosen_rows], subject.role(run)) for run in runs}
+    lines, findings = [], []
+    for name, (lengths, role) in groups.items():
+        shares = np.histogram(lengths, edges)[0] / max(1, len(lengths))
+        lines.append(Line(name, middles, shares.tolist(), role))
+        low, middle, high = np.quantile(lengths, (0.05, 0.5, 0.95))
+        findings.append(f"{name} {middle:,.0f} ({low:,.0f} to {high:,.0f})")
+    layout = line_layout("tokens of a sample", "share of the rows", lines)
+    layout["xaxis"] |= {"type": "log", "dtick": "D2"}
+    layout["yaxis"] |= SHARES
+    note = "Prompt and response by the run's tokenizer and template, cut to prompt.max_length. Each point is a bin."
+    says = f"Tokens a sample, median and range of the middle 90 %: {'; '.join(findings)}."
+    yield Figure("lengths", "Lengths", line_traces(lines, ".1%"), layout, says, note)
 
 
-def _shares(lengths: NDArray[np.int64], edges: NDArray[np.int64]) -> list[float]:
-    counts = np.histogram(lengths, edges)[0]
-    return [float(share) for share in counts / max(1, len(lengths))]
-
-
-def _about(lengths: NDArray[np.int64]) -> str:
-    low, middle, high = np.quantile(lengths, (0.05, 0.5, 0.95))
-    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
+def _called(run: RunData, runs: Sequence[RunData]) -> str:
+    return f"picks of {run.name}" if len(runs) > 1 else "picks"

@@ -3,174 +3,145 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import DiverseEvolError
-from ..evaluation.verdict import FileScore
-from ..evaluation.verdict_table import score_verdicts
-from .chart import Chart, Series
-from .runs import RunData, Subject, role_in
+from .figure import Figure, Line, Tile, line_layout, line_traces, shown
+from .runs import RunData, Subject
+from .verdicts import Judged, judged_rounds
 
 SAMPLES = "samples chosen"
 RANDOM_SETS = "random sets, mean and 5–95 %"
 LOSSES = {
-    "loss": ("heldout-loss", "Held-out loss", "Loss in nats a token on rows that no round was trained on; lower is better."),
+    "loss": ("Held-out loss", "Loss in nats a token on rows that no round was trained on; lower is better."),
     "balanced_loss": (
-        "balanced-loss",
         "Held-out loss, balanced",
-        "The mean over groups, rare ones counting as much as common ones; lower is better.",
+        "The mean over groups, rare ones counting as much as common ones.",
     ),
+}
+RADIUS = "How far the worst-covered pool row is from its nearest pick; lower is better covered."
+VENDI = "An effective number of different directions among the picks; higher is more diverse."
+MEASURES = {
+    "covering_radius": ("Covering radius", "distance", RADIUS),
+    "vendi_1": ("Vendi score", "effective number", VENDI),
 }
 Read = Callable[[RunData, int], float | None]
 """A figure of a run's round, by its place among the finished ones."""
 
 
-def quality_charts(subject: Subject) -> list[Chart]:
-    """Held-out loss of every run, mean and spread over seeds, and the Relative Score of every benchmark that was judged."""
-    charts = []
-    for figure, (key, title, meaning) in LOSSES.items():
-        series = tuple(_by_arm(subject, partial(_heldout, figure)))
-        if series:
-            note = " ".join(filter(None, [meaning, _bands(subject), _other_rows(subject)]))
-            charts.append(Chart(key, title, SAMPLES, "nats a token", series, note=note))
-    return [*charts, *_verdict_charts(subject)]
+def quality_figures(subject: Subject) -> Iterator[Figure]:
+    """Held-out loss of every arm, mean and spread over seeds, and the score of every benchmark that was judged."""
+    for name, (title, meaning) in LOSSES.items():
+
+        def read(run: RunData, at: int, name: str = name) -> float | None:
+            return (run.metrics[at].get("heldout") or {}).get(name)
+
+        lines = list(_by_arm(subject, read))
+        if lines:
+            most = max(len(runs) for runs in subject.arms.values())
+            bands = f"Bands: one standard deviation over {most} seeds." if most > 1 else ""
+            note = " ".join(filter(None, [meaning, bands, _other_rows(subject)]))
+            yield _figure(f"heldout-{name.replace('_', '-')}", title, "nats a token", lines, note)
+    yield from _verdict_figures(subject)
 
 
-def _heldout(figure: str, run: RunData, at: int) -> float | None:
-    value = (run.metrics[at].get("heldout") or {}).get(figure)
-    return None if value is None else float(value)
+def diversity_figures(subject: Subject) -> Iterator[Figure]:
+    """Covering radius and Vendi score by round beside random sets of the same sizes, as `diverseevol diversity` measured them.
+
+    Runs that were measured in other vectors than the first are left out.
+    """
+    first = next((run.diversity for run in subject.runs if run.diversity is not None), None)
+    for name, (title, unit, meaning) in MEASURES.items() if first else ():
+
+        def read(run: RunData, at: int, name: str = name) -> float | None:
+            found = run.diversity or {}
+            sets = found["sets"] if first and found.get("embeddings") == first["embeddings"] else []
+            values = [each["measures"][name]["value"] for each in sets if each["n_chosen"] == run.n_chosen[at]]
+            return values[0] if values else None
+
+        lines = list(_by_arm(subject, read))
+        if first and not any(line.role == "random" for line in lines):
+            lines += _random_sets(first["sets"], name)
+        note = f"{meaning} In the vectors of {first and first['embeddings']}, the same for all rounds."
+        yield _figure(name.replace("_", "-"), title, unit, lines, note)
 
 
-def diversity_charts(subject: Subject) -> list[Chart]:
-    """Covering radius and Vendi score by round, beside random sets of the same sizes, as `diverseevol diversity` measured them."""
-    measured = [run for runs in subject.arms.values() for run in runs if run.diversity is not None]
-    if not measured:
-        return []
-    first = measured[0].diversity or {}
-    same = {id(run) for run in measured if (run.diversity or {}).get("embeddings") == first.get("embeddings")}
-    note = f"In the vectors of {first.get('embeddings', '?')}, the same for all rounds."
-    return [
-        _diversity_chart(
-            subject,
-            same,
-            first,
-            "covering_radius",
-            "Covering radius",
-            "distance",
-            f"How far the worst-covered pool row is from its nearest pick; lower is better covered. {note}",
-        ),
-        _diversity_chart(
-            subject,
-            same,
-            first,
-            "vendi_1",
-            "Vendi score",
-            "effective number",
-            f"An effective number of different directions among the picks; higher is more diverse. {note}",
-        ),
-    ]
+def _random_sets(sets: Sequence[dict[str, Any]], name: str) -> Iterator[Line]:
+    known = [each for each in sets if "random_mean" in each["measures"].get(name, {})]
+    mean, low, high = ([each["measures"][name][f"random_{key}"] for each in known] for key in ("mean", "low", "high"))
+    if known:
+        yield Line(RANDOM_SETS, [each["n_chosen"] for each in known], mean, "random", low, high)
 
 
-def _diversity_chart(
-    subject: Subject, same: set[int], first: dict[str, Any], name: str, title: str, unit: str, note: str
-) -> Chart:
-    def read(run: RunData, at: int) -> float | None:
-        sets = (run.diversity or {}).get("sets", []) if id(run) in same else []
-        value = next((each["measures"][name]["value"] for each in sets if each["n_chosen"] == run.n_chosen[at]), None)
-        return None if value is None else float(value)
-
-    series = list(_by_arm(subject, read))
-    sets = [each for each in first.get("sets", []) if "random_mean" in each["measures"].get(name, {})]
-    if sets and not any(each.role == "random" for each in series):
-        x = [each["n_chosen"] for each in sets]
-        columns = [[each["measures"][name][key] for each in sets] for key in ("random_mean", "random_low", "random_high")]
-        series.append(Series(RANDOM_SETS, x, columns[0], "random", columns[1], columns[2]))
-    return Chart(name.replace("_", "-"), title, SAMPLES, unit, tuple(series), note=note)
-
-
-def _by_arm(subject: Subject, read: Read) -> Iterator[Series]:
+def _by_arm(subject: Subject, read: Read) -> Iterator[Line]:
     """A line an arm: the mean over its seeds, with one standard deviation around it; the whole pool's as a level line."""
     widest = sorted({n for run in subject.runs if not run.is_full for n in run.n_chosen})
     for arm, runs in subject.arms.items():
-        points = [
-            (n, values)
-            for at, n in enumerate(runs[0].n_chosen)
-            if (values := [value for run in runs if (value := read(run, at)) is not None])
-        ]
-        if not points:
+        values = [[value for run in runs if (value := read(run, at)) is not None] for at in range(len(runs[0].rounds))]
+        x = [float(n) for n, known in zip(runs[0].n_chosen, values, strict=True) if known]
+        if not x:
             continue
-        means = [float(np.mean(values)) for _, values in points]
-        spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for _, values in points]
-        x = [float(n) for n, _ in points]
+        means = np.array([np.mean(known) for known in values if known])
+        spreads = np.array([np.std(known, ddof=1) if len(known) > 1 else 0.0 for known in values if known])
         name = arm if len(runs) == 1 else f"{arm}, mean of {len(runs)} seeds"
         if runs[0].is_full and widest:
-            x, means, spreads = [float(widest[0]), float(widest[-1])], means * 2, spreads * 2
+            x, means, spreads = [float(widest[0]), float(widest[-1])], means.repeat(2), spreads.repeat(2)
             name = "the whole pool"
-        has_band = any(spreads)
-        yield Series(
-            name,
-            x,
-            means,
-            role_in(runs[0], subject.runs),
-            [mean - spread for mean, spread in zip(means, spreads, strict=True)] if has_band else None,
-            [mean + spread for mean, spread in zip(means, spreads, strict=True)] if has_band else None,
-        )
+        band = ((means - spreads).tolist(), (means + spreads).tolist()) if spreads.any() else (None, None)
+        yield Line(name, x, means.tolist(), subject.role(runs[0]), *band)
 
 
 def _other_rows(subject: Subject) -> str:
-    """Losses on other rows are no comparison; the runs of a comparison are held against each other seed by seed, on the same ones."""
-    if subject.comparison or len({run.heldout_ids for run in subject.runs if "heldout" in run.metrics[-1]}) < 2:
-        return ""
-    return "The runs' held-out rows are not the same, so their losses cannot be compared."
+    """Losses on other rows are no comparison; in a comparison, runs are held against each other seed by seed, on the same ones."""
+    rows = set()
+    for run in subject.runs:
+        file, fingerprint = run.folder.holdout_file, run.config.get("fingerprint", {})
+        if "heldout" in run.metrics[-1]:
+            rows.add(file.read_text("utf-8") if file.exists() else fingerprint.get("heldout rows"))
+    is_said = len(rows) > 1 and not subject.comparison
+    return "The runs' held-out rows are not the same, so their losses cannot be compared." if is_said else ""
 
 
-def _bands(subject: Subject) -> str:
-    most = max(len(runs) for runs in subject.arms.values())
-    return f"Bands: one standard deviation over {most} seeds." if most > 1 else ""
-
-
-def scores_of(run: RunData) -> dict[str, list[tuple[int, FileScore]]]:
-    """What judges said of a run's rounds: by benchmark and opponent, (place among the finished rounds, score) in order."""
-    found: dict[str, list[tuple[int, FileScore]]] = {}
-    for benchmark, opponent, at, file in run.verdict_files:
-        try:
-            score = score_verdicts(file).files[0]
-        except DiverseEvolError:
-            continue  # a file of somebody else's among ours: `score` says what is wrong with it
-        found.setdefault(f"{benchmark} against {opponent}" if opponent else benchmark, []).append((at, score))
-    return found
-
-
-def _verdict_charts(subject: Subject) -> Iterator[Chart]:
-    by_name: dict[str, list[tuple[RunData, list[tuple[int, FileScore]]]]] = {}
+def _verdict_figures(subject: Subject) -> Iterator[Figure]:
+    """A figure a benchmark and opponent, of the first run of each arm."""
+    found: dict[str, dict[RunData, list[Judged]]] = {}
     for run in subject.one_an_arm:
-        for name, scores in scores_of(run).items():
-            by_name.setdefault(name, []).append((run, scores))
-    for number, (name, found) in enumerate(by_name.items()):
-        series = [_score_series(subject, run, [pair for pair in scores if pair[1].value is not None]) for run, scores in found]
-        is_pair = found[0][1][0][1].opponent is not None
-        yield Chart(
-            key=f"verdicts-{number}",
-            title=f"Verdicts: {name}",
-            x_title=SAMPLES,
-            y_title="Relative Score" if is_pair else "mean score",
-            series=tuple(each for each in series if each.x),
-            note=("100 × our points / the opponent's, over both orders; " if is_pair else "1 to 10; ")
-            + "higher is better. Bands: 95 % over the questions.",
+        for judged in judged_rounds(run):
+            if judged.score.value is not None:
+                found.setdefault(judged.name, {}).setdefault(run, []).append(judged)
+    for number, (name, by_run) in enumerate(found.items()):
+        lines = [_score_line(subject, run, judged) for run, judged in by_run.items()]
+        is_pair = " against " in name
+        meaning = "100 × our points / the opponent's, over both orders" if is_pair else "1 to 10"
+        note = f"{meaning}; higher is better. Bands: 95 % over the questions."
+        yield _figure(
+            f"verdicts-{number}",
+            f"Verdicts: {name}",
+            "Relative Score" if is_pair else "mean score",
+            lines,
+            note,
         )
 
 
-def _score_series(subject: Subject, run: RunData, scores: Sequence[tuple[int, FileScore]]) -> Series:
-    intervals = [score.interval for _, score in scores]
-    has_band = bool(intervals) and all(interval is not None for interval in intervals)
-    return Series(
-        run.arm,
-        [float(run.n_chosen[at]) for at, _ in scores],
-        [score.value for _, score in scores],
-        role_in(run, subject.runs),
-        [interval.low for interval in intervals if interval] if has_band else None,
-        [interval.high for interval in intervals if interval] if has_band else None,
-    )
+def _score_line(subject: Subject, run: RunData, judged: Sequence[Judged]) -> Line:
+    intervals = [each.score.interval for each in judged if each.score.interval is not None]
+    has_band = len(intervals) == len(judged)
+    band = ([each.low for each in intervals], [each.high for each in intervals]) if has_band else (None, None)
+    x = [float(run.n_chosen[each.at]) for each in judged]
+    return Line(run.arm, x, [each.score.value for each in judged], subject.role(run), *band)
+
+
+def _figure(key: str, title: str, unit: str, lines: Sequence[Line], note: str) -> Figure:
+    """Lines over the samples; in words, where each is at the end of the main one."""
+    main = next((line for line in lines if line.role == "main"), lines[0])
+    there = []
+    for line in lines:
+        if main.x[-1] in line.x:
+            at = list(line.x).index(main.x[-1])
+            band = "" if line.low is None or line.high is None else f" ({shown(line.low[at])} to {shown(line.high[at])})"
+            there.append(f"{line.name} {shown(line.y[at])}{band}")
+    says = f"{title} at {shown(main.x[-1])} samples: {'; '.join(there)}."
+    start = f"{shown(main.y[0])} at {shown(main.x[0])} samples" if len(main.x) > 1 else ""
+    tile = Tile(shown(main.y[-1]), title, start)
+    return Figure(key, title, line_traces(lines), line_layout(SAMPLES, unit, lines), says, note, tile)

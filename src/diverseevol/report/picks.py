@@ -1,144 +1,103 @@
-"""The picks with their reasons, and what was left out near each: the table of the page, and all of them as CSV.
-
-Shape letters: P shown samples.
-"""
+"""The picks with their reasons and what was left out near each, and the samples that the page speaks of, each with its text once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .neighbours import nearest_unchosen
+from ..pool import Pool
 from .runs import RunData
-from .samples import Samples
-from .vectors import PoolVectors
+from .text import shortened
+from .vectors import PoolVectors, nearest_unchosen
 
 N_TABLE = 5_000
+N_SAMPLES = 20_000
+TEXT_BYTES = 5_000_000
+"""Of all samples together, so that the page stays below 10 MB."""
+LONGEST, LONGEST_OTHER = 1_200, 200
 KNOWN = frozenset({"id", "row", "round", "rank", "distance", "nearest_id", "source", "source_row"})
-HEADINGS = (
-    "run",
-    "round",
-    "pick",
-    "id",
-    "row",
-    "source",
-    "source_row",
-    "tokens",
-    "reason",
-    "distance",
-    "nearest_id",
-    "left_out_rows",
-    "left_out_distances",
-)
 
 
-@dataclass(frozen=True)
-class Pick:
-    """One pick.
-
-    Attributes:
-        run: The name of its run.
-        values: The line of chosen.jsonl.
-        nearest_row: The pool row of the chosen sample that was nearest to it; None where the strategy gives none.
-        left_out: Pool rows that were never chosen and lie nearest to it, nearest first, with their distances.
-    """
-
-    run: str
-    values: dict[str, Any]
-    nearest_row: int | None
-    left_out: tuple[tuple[int, float], ...]
-
-    @property
-    def row(self) -> int:
-        """Its pool row."""
-        return int(self.values["row"])
-
-    @property
-    def reason(self) -> str:
-        """Why it was picked, in a few words."""
-        values = self.values
-        scores = [
-            f"{name.replace('_', ' ')} {values[name]:.4g}" for name in values if name not in KNOWN and _is_number(values[name])
-        ]
-        if values.get("distance") is not None and values.get("nearest_id"):
-            return ", ".join([f"{values['distance']:.4g} from its nearest chosen sample", *scores])
-        return ", ".join(scores) or ("first draw" if values["round"] == 0 else "drawn; the strategy gives no figures")
-
-
-def gather_picks(runs: Sequence[RunData], vectors: PoolVectors | None) -> list[Pick]:
-    """All picks of runs over one pool, run by run and in pick order; what was left out nearby is found for the first so many of each."""
-    found: list[Pick] = []
-    for run in runs:
-        lines = [line for picks in run.picks for line in picks]
-        left_out = _left_out(run, vectors, N_TABLE // len(runs))
+def table_of_picks(runs: Sequence[RunData], vectors: PoolVectors | None) -> list[dict[str, Any]]:
+    """The picks of runs over one pool for the page's table, the first so many of each; samples are named by their pool rows."""
+    found = []
+    for number, run in enumerate(runs):
+        lines = [line for picks in run.picks for line in picks][: N_TABLE // len(runs)]
+        left_out = _left_out(run, np.array([line["row"] for line in lines], dtype=np.int64), vectors)
         ids = [line["nearest_id"] for line in lines if line.get("nearest_id")]
         row_of = dict(zip(ids, run.pool.rows_of(ids).tolist(), strict=True))
-        found += [Pick(run.name, line, row_of.get(line.get("nearest_id")), left_out.get(int(line["row"]), ())) for line in lines]
+        for line in lines:
+            pick = {name: line.get(name) for name in ("round", "id", "row", "distance")}
+            pick |= {"run": number, "pick": line["rank"] + 1, "reason": reason_of(line)}
+            pick |= {"nearest": row_of.get(line.get("nearest_id")), "left_out": left_out.get(line["row"], [])}
+            found.append(pick)
     return found
 
 
-def _left_out(run: RunData, vectors: PoolVectors | None, n_asked: int) -> dict[int, tuple[tuple[int, float], ...]]:
+def reason_of(line: dict[str, Any]) -> str:
+    """Why a sample was picked, in a few words, from its line of chosen.jsonl."""
+    numbers = {name: value for name, value in line.items() if name not in KNOWN and type(value) in (int, float)}
+    reasons = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in numbers.items()]
+    if line.get("distance") is not None and line.get("nearest_id"):
+        reasons.insert(0, f"{line['distance']:.4g} from its nearest chosen sample")
+    return ", ".join(reasons) or ("first draw" if line["round"] == 0 else "drawn; the strategy gives no figures")
+
+
+def _left_out(run: RunData, picked: NDArray[np.int64], vectors: PoolVectors | None) -> dict[int, list[tuple[int, float]]]:
+    """For each pick the rows nearest to it that were never chosen, with their distances."""
     if vectors is None:
         return {}
-    asked = vectors.known(run.chosen_rows[:n_asked])
-    barred = np.concatenate([run.chosen_rows, run.unchoosable_rows])
-    rows_CK, distances_CK = nearest_unchosen(vectors, asked, barred)
-    pairs = zip(asked.tolist(), rows_CK.tolist(), distances_CK.tolist(), strict=True)
-    return {row: tuple(zip(near_rows, far_rows, strict=True)) for row, near_rows, far_rows in pairs}
+    asked = vectors.known(picked)
+    rows_CK, distances_CK = nearest_unchosen(vectors, asked, np.concatenate([run.chosen_rows, run.unchoosable_rows]))
+    near = [list(zip(*each, strict=True)) for each in zip(rows_CK.tolist(), distances_CK.tolist(), strict=True)]
+    return dict(zip(asked.tolist(), near, strict=True))
 
 
-def for_table(picks: Sequence[Pick], samples: Samples, runs: Sequence[str]) -> list[dict[str, Any]]:
-    """The first so many picks of each run for the page's script; samples are named by their places."""
-    rows, place = [], samples.place
-    for pick in first_of_each(picks, runs):
-        if pick.row not in place:
-            continue
-        values = pick.values
-        rows.append(
-            {
-                "run": runs.index(pick.run),
-                "round": values["round"],
-                "pick": values["rank"] + 1,
-                "id": values["id"],
-                "at": place[pick.row],
-                "reason": pick.reason,
-                "distance": values.get("distance"),
-                "nearest": place.get(pick.nearest_row, -1) if pick.nearest_row is not None else -1,
-                "left_out": [[place[row], float(f"{far:.4g}")] for row, far in pick.left_out if row in place],
-            }
-        )
-    return rows
+def gather_samples(
+    pool: Pool,
+    picks: Sequence[dict[str, Any]],
+    chosen: NDArray[np.int64],
+    others: NDArray[np.int64],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The samples of the page, by columns: pool rows, ascending, their tokens, what each asks, and what picks and their like answer.
+
+    There is room for `N_SAMPLES`: the picks first, then what is named beside those of the table, then a random part of the others.
+
+    Args:
+        pool: The pool.
+        picks: The table's.
+        chosen: Pool rows of all picks.
+        others: What else may be shown.
+        seed: Draws from it.
+    """
+    nearest = [pick["nearest"] for pick in picks if pick["nearest"] is not None]
+    beside = [row for pick in picks for row, _ in pick["left_out"]]
+    named = np.array(list(dict.fromkeys([*chosen.tolist(), *nearest, *beside]))[:N_SAMPLES], dtype=np.int64)
+    rest = np.setdiff1d(others, named)
+    rest = np.random.default_rng(seed).permutation(rest)[: N_SAMPLES - len(named)]
+    rows_P = np.sort(np.concatenate([named, rest]))
+    limit = min(LONGEST, TEXT_BYTES // 4 // max(1, len(named)))
+    limit_other = min(LONGEST_OTHER, TEXT_BYTES // 2 // max(1, len(rest)))
+    asked, answered = [], []
+    for row, is_named in zip(rows_P.tolist(), np.isin(rows_P, named).tolist(), strict=True):
+        question, answer = texts_of(pool, row)
+        asked.append(shortened(question, limit if is_named else limit_other))
+        answered.append(shortened(answer, limit) if is_named else "")
+    return {
+        "rows": rows_P.tolist(),
+        "tokens": pool.n_tokens[rows_P].tolist(),
+        "asked": asked,
+        "answered": answered,
+    }
 
 
-def first_of_each(picks: Sequence[Pick], runs: Sequence[str]) -> Iterator[Pick]:
-    """As many of each run's picks, in pick order, as the table has room for."""
-    for name in runs:
-        yield from [pick for pick in picks if pick.run == name][: N_TABLE // len(runs)]
-
-
-def csv_rows(picks: Sequence[Pick], tokens: Sequence[int]) -> Iterator[list[Any]]:
-    """All picks, a row each under `HEADINGS`; `tokens` by pool row."""
-    for pick in picks:
-        values = pick.values
-        yield [
-            pick.run,
-            values["round"],
-            values["rank"] + 1,
-            values["id"],
-            pick.row,
-            values.get("source"),
-            values.get("source_row"),
-            int(tokens[pick.row]),
-            pick.reason,
-            values.get("distance"),
-            values.get("nearest_id"),
-            " ".join(str(row) for row, _ in pick.left_out),
-            " ".join(f"{far:.6g}" for _, far in pick.left_out),
-        ]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def texts_of(pool: Pool, row: int) -> tuple[str, str]:
+    """What a sample asks, and its last answer."""
+    turns = [turn for turn in pool.sample(row).turns if turn.role != "system"]
+    last = max((at for at, turn in enumerate(turns) if turn.role == "assistant"), default=len(turns))
+    asked = [piece for turn in turns[:last] for piece in (turn.text, turn.input) if piece]
+    return "\n".join(asked), "\n".join(piece for turn in turns[last : last + 1] for piece in turn.texts)

@@ -1,13 +1,9 @@
-"""What the page is about: one run, several, or a comparison with all its runs. Reads run folders; knows no model.
-
-A comparison's folder holds comparison.json and the run folders runs/seed-0/k_center and so on (docs/evaluation.md).
-"""
+"""What the page is about: one run, several, or a comparison with all its runs, as their folders tell it. Knows no model."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,27 +15,22 @@ from ..base.files import read_json
 from ..errors import RunFolderError
 from ..pool import Pool
 from ..run_folder import RunFolder
-from .chart import Role
-from .text import plain
+from .figure import Role
 
 COMPARISON = "comparison.json"
 RANDOM, FULL = "random", "full"
-VERDICTS = re.compile(r"round-(?P<round>\d+)(?:-vs-(?P<opponent>[\w.-]+?))?\.jsonl")
-FOLDER_NAME = re.compile(r"\w[\w.-]*")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunData:
     """One run as its folder tells it.
 
     Attributes:
-        folder: Its paths.
         name: What the page calls it, unlike every other run's name.
         arm: What runs with several seeds have in common: the strategy, mostly.
         config: The stored configuration with versions and fingerprint.
         rounds: Finished rounds, in order.
-        metrics: Each of these rounds' figures.
-        picks: Each of these rounds' picks, in pick order.
+        metrics, picks: Each of these rounds' figures, and its picks in pick order.
     """
 
     folder: RunFolder
@@ -54,6 +45,11 @@ class RunData:
     def seed(self) -> int:
         """The run's seed."""
         return int(self.config.get("seed", 0))
+
+    @property
+    def strategy(self) -> str:
+        """What chooses; `full` where everything is chosen."""
+        return FULL if self.is_full else str(self.config.get("selection", {}).get("strategy", "?"))
 
     @property
     def n_chosen(self) -> tuple[int, ...]:
@@ -75,15 +71,6 @@ class RunData:
         """Pool rows that are held out, or copies of such rows."""
         return self.pool.rows_of(self.folder.barred_ids())
 
-    @cached_property
-    def heldout_ids(self) -> tuple[str, ...]:
-        """The rows that its held-out losses are of."""
-        if self.folder.holdout_file.exists():
-            return tuple(self.folder.ids_in(self.folder.holdout_file))
-        return (
-            tuple(Pool.open(self.folder.heldout_dir).ids.tolist()) if (self.folder.heldout_dir / "index.arrow").exists() else ()
-        )
-
     @property
     def is_full(self) -> bool:
         """Whether the run tuned once on every row that it may choose."""
@@ -95,40 +82,13 @@ class RunData:
         """What `diverseevol diversity` measured, if it did."""
         return dict(read_json(self.folder.diversity_file)) if self.folder.diversity_file.exists() else None
 
-    @cached_property
-    def verdict_files(self) -> list[tuple[str, str, int, Path]]:
-        """Judges' verdicts on finished rounds: benchmark, opponent ("" for none), the round's place, file; in order of the rounds."""
-        found = []
-        for file in sorted(self.folder.all_verdicts_dir.glob("*/*.jsonl")):
-            match = VERDICTS.fullmatch(file.name)
-            if match and not file.name.endswith(".missing.jsonl") and int(match["round"]) in self.rounds:
-                found.append((file.parent.name, match["opponent"] or "", self.rounds.index(int(match["round"])), file))
-        return found
-
-    @cached_property
-    def final(self) -> dict[str, Any] | None:
-        """The bill of the final tuning, if there was one."""
-        return self.folder.final_metrics()
-
-    @cached_property
-    def plan(self) -> dict[str, Any] | None:
-        """What the run was expected to cost, if it could be told."""
-        return self.folder.plan()
-
 
 @dataclass(frozen=True)
 class Subject:
-    """What the page is about.
-
-    Attributes:
-        runs: All runs, the one that is looked at closely first.
-        comparison: What `compare` wrote, if a comparison's folder was given.
-        paths: What was asked for.
-    """
+    """All runs, the one that is looked at closely first, and what `compare` wrote, if a comparison's folder was given."""
 
     runs: tuple[RunData, ...]
-    comparison: dict[str, Any] | None
-    paths: tuple[Path, ...]
+    comparison: dict[str, Any] | None = None
 
     @property
     def main(self) -> RunData:
@@ -148,6 +108,14 @@ class Subject:
         """The first run of each arm that chooses."""
         return [runs[0] for runs in self.arms.values() if not runs[0].is_full]
 
+    def role(self, run: RunData) -> Role:
+        """How a run is drawn: the whole pool's, one of the arm that is looked at closely, random, or another."""
+        if run.is_full:
+            return "full"
+        if run.arm == self.main.arm:
+            return "main"
+        return "random" if run.arm == RANDOM else "other"
+
 
 def open_subject(paths: Sequence[Path]) -> Subject:
     """Read what was asked for: run folders, or the folder of one comparison.
@@ -155,30 +123,26 @@ def open_subject(paths: Sequence[Path]) -> Subject:
     Raises:
         RunFolderError: a folder is neither, or no round of it is finished.
     """
-    if len(paths) == 1 and (paths[0] / COMPARISON).is_file():
-        comparison = dict(read_json(paths[0] / COMPARISON))
-        return Subject(tuple(_runs_of(paths[0], comparison)), comparison, tuple(paths))
-    for path in paths:
-        if (path / COMPARISON).is_file():
-            raise RunFolderError(
-                f"{path} is a comparison with runs of its own. Give it alone, or the run folders below {path / 'runs'}."
-            )
     if len({path.resolve() for path in paths}) < len(paths):
         raise RunFolderError("the same run is named twice. Name each run once.")
-    opened = [_open(path, path.name, "") for path in paths]
-    return Subject(tuple(_named(opened)), None, tuple(paths))
+    for path in paths:
+        if not (path / COMPARISON).is_file():
+            continue
+        if len(paths) > 1:
+            below = path / "runs"
+            raise RunFolderError(f"{path} is a comparison with runs of its own. Give it alone, or the run folders below {below}.")
+        comparison = dict(read_json(path / COMPARISON))
+        return Subject(tuple(_runs_of(path, comparison)), comparison)
+    names = [path.name for path in paths]
+    runs = [_open(path, path.name if names.count(path.name) == 1 else str(path), "") for path in paths]
+    return Subject(tuple(_with_arms(runs)))
 
 
-def _runs_of(root: Path, comparison: dict[str, Any]) -> list[RunData]:
+def _runs_of(root: Path, comparison: dict[str, Any]) -> Iterator[RunData]:
     """The runs of a comparison: those of the strategies before random's and the whole pool's, seed by seed."""
-    pairs = [(str(run["arm"]), int(run["seed"])) for run in comparison["runs"]]
-    for arm, _ in pairs:
-        if not FOLDER_NAME.fullmatch(arm):
-            raise RunFolderError(
-                f"{root / COMPARISON} names an arm {arm[:60]!r}, which is no folder of a comparison. Run compare again."
-            )
-    order = sorted(pairs, key=lambda pair: (pair[0] == FULL, pair[0] == RANDOM))
-    return [_open(root / "runs" / f"seed-{seed}" / arm, f"{arm}, seed {seed}", arm) for arm, seed in order]
+    for run in sorted(comparison["runs"], key=lambda run: (run["arm"] == FULL, run["arm"] == RANDOM)):
+        arm, seed = run["arm"], run["seed"]
+        yield _open(root / "runs" / f"seed-{seed}" / arm, f"{arm}, seed {seed}", arm)
 
 
 def _open(root: Path, name: str, arm: str) -> RunData:
@@ -188,39 +152,17 @@ def _open(root: Path, name: str, arm: str) -> RunData:
             f"{root} is neither a run folder (it has no config.yaml) nor a finished comparison (no {COMPARISON}). "
             "Give the folder that `run --out` or `compare --out` named."
         )
-    config, rounds = folder.config(), tuple(folder.rounds_done())
+    rounds = tuple(folder.rounds_done())
     if not rounds:
         raise RunFolderError(f"{root} has no finished round yet, so there is nothing to report. Give the run's command again.")
     metrics = tuple(folder.metrics(index) for index in rounds)
     picks = tuple(folder.picks(index) for index in rounds)
-    return RunData(folder, plain(name, 120), arm, config, rounds, metrics, picks)
+    return RunData(folder, name, arm, folder.config(), rounds, metrics, picks)
 
 
-def _named(runs: list[RunData]) -> list[RunData]:
-    """Runs under names of their own; those of one strategy that differ by their seeds alone are one arm."""
-    by_strategy: dict[str, list[RunData]] = {}
+def _with_arms(runs: Sequence[RunData]) -> Iterator[RunData]:
+    """Runs of one strategy that differ by their seeds alone are one arm; every other run is an arm of its own."""
     for run in runs:
-        by_strategy.setdefault(strategy_of(run), []).append(run)
-    found = []
-    for run in runs:
-        strategy = strategy_of(run)
-        peers = by_strategy[strategy]
+        peers = [each for each in runs if each.strategy == run.strategy]
         is_one_arm = len({peer.n_chosen for peer in peers}) == 1 and len({peer.seed for peer in peers}) == len(peers)
-        is_unique = [each.name for each in runs].count(run.name) == 1
-        name = run.name if is_unique and run.name else plain(str(run.folder.root), 120)
-        found.append(RunData(run.folder, name, strategy if is_one_arm else name, run.config, run.rounds, run.metrics, run.picks))
-    return found
-
-
-def role_in(run: RunData, runs: Sequence[RunData]) -> Role:
-    """How a run is drawn among others: the whole pool's, one of the first's arm, which is looked at closely, random, or another."""
-    if run.is_full:
-        return "full"
-    if run.arm == runs[0].arm:
-        return "main"
-    return "random" if run.arm == RANDOM else "other"
-
-
-def strategy_of(run: RunData) -> str:
-    """What chooses in a run; `full` where everything is chosen."""
-    return FULL if run.is_full else str(run.config.get("selection", {}).get("strategy", "?"))
+        yield replace(run, arm=run.strategy if is_one_arm else run.name)

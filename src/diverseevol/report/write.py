@@ -1,37 +1,48 @@
-"""The report's files: the page, and beside it a folder with every chart as CSV and PNG and all picks as CSV."""
+"""The page: one HTML file with everything in it, which fetches nothing and runs no script but its own.
+
+A Content-Security-Policy with the scripts' hashes keeps anything else from running, whatever a text might smuggle in; texts are
+escaped all the same, by jinja2's autoescape and `script_json`. plotly.js (vendor/, MIT) is the basic bundle of the npm package
+plotly.js-basic-dist-min, unchanged.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+import base64
+import hashlib
+import shlex
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..base.files import replacing, write_text
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from .. import __version__
+from ..base.files import write_text
 from ..base.progress import SILENT, Watch
+from ..config import yaml_text
 from ..errors import ConfigError
-from .content import Content, gather
-from .html import render
-from .picks import HEADINGS, csv_rows
-from .png import save_chart, save_map
-from .projection import Method
+from .cost import BILL, SIDE_BY_SIDE, side_by_side
+from .differences import DIFFERENCES, difference_rows
+from .figure import shown
+from .gather import Content, gather
 from .runs import open_subject
+from .text import script_json, shortened, visible
+from .vectors import Method
 
 
 def write_report(
     paths: Sequence[Path], out: Path, method: Method = "pca", labels: str | None = None, watch: Watch = SILENT
-) -> Path:
-    """Write the page and the figures of runs.
+) -> None:
+    """Write the page of runs.
 
     Args:
         paths: Run folders, or the folder of one comparison.
-        out: The page; the figures go to a folder beside it, called like it with `-figures` behind.
+        out: The page.
         method: How the map is drawn.
         labels: The column whose values' coverage is shown.
         watch: Sees the progress.
-
-    Returns:
-        The folder of the figures.
 
     Raises:
         RunFolderError: a folder is neither a run nor a comparison, or has no finished round.
@@ -40,49 +51,75 @@ def write_report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out is {str(out)!r}, which is no page's name. Give a name that ends in .html.")
     content = gather(open_subject(paths), method, labels, watch)
-    figures = out.with_name(f"{out.stem}-figures")
-    with replacing(figures) as partial:
-        partial.mkdir()
-        _save_figures(content, partial, watch)
     options = [*(["--map", method] if method != "pca" else []), *(["--labels", labels] if labels else [])]
-    page = render(content, str(out), options)
-    write_text(out, page)
-    return figures
+    again = shlex.join(["diverseevol", "report", *map(str, paths), "--out", str(out), *options])
+    write_text(out, render(content, paths[0].name, again))
 
 
-def _save_figures(content: Content, folder: Path, watch: Watch) -> None:
-    values = content.map_values()
-    with watch.task("figures", float(len(content.charts) + 2), "files") as task:
-        for chart in content.charts:
-            _save_csv(folder / f"{chart.key}.csv", chart.headings(), chart.rows())
-            save_chart(chart, folder / f"{chart.key}.png")
-            task.advance()
-        if values is not None:
-            _save_csv(
-                folder / "map.csv",
-                ["id", "row", "x", "y", *(f"round of {run['name']}" for run in values["runs"])],
-                _map_rows(content, values),
-            )
-            for number, run in enumerate(values["runs"]):
-                save_map(values, number, len(run["rounds"]) - 1, folder / ("map.png" if number == 0 else f"map-{number}.png"))
-        task.advance()
-        _save_csv(folder / "picks.csv", HEADINGS, csv_rows(content.picks, content.subject.main.pool.n_tokens.tolist()))
-        task.advance()
+def render(content: Content, name: str, page_again: str) -> str:
+    """Write the page as text.
+
+    Args:
+        content: What it shows.
+        name: Of the folder that was asked for.
+        page_again: The command that makes it again.
+    """
+    subject, run = content.subject, content.subject.main
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_finalize)
+    page.filters |= {"shortened": shortened, "shown": shown}
+    scripts = [_part(f"page/{name}.js") for name in ("charts", "map", "table")]
+    script = "\n".join(["(() => {", "'use strict';", *scripts, "})();", ""])
+    plotly = _part("vendor/plotly-basic.min.js")
+    # These are our own files; of what comes from a run nothing is marked as safe but the JSON that script_json escaped.
+    own = {
+        "style": _part("page/page.css"),
+        "plotly": plotly,
+        "script": script,
+        "data": script_json(_data(content)),
+    }
+    own["script_hashes"] = " ".join(_hash(text) for text in (plotly, script))
+    config = {key: value for key, value in run.config.items() if key not in ("versions", "fingerprint")}
+    return page.from_string(_part("page/page.html")).render(
+        **{key: Markup(text) for key, text in own.items()},
+        version=__version__,
+        name=name,
+        content=content,
+        subject=subject,
+        run=run,
+        bills=(BILL, list(content.costs.rows())),
+        differences=(DIFFERENCES, difference_rows(subject)),
+        side_by_side=(SIDE_BY_SIDE, side_by_side(subject)),
+        config_text=yaml_text(config),
+        run_again=shlex.join(["diverseevol", "run", str(run.folder.config_file), "--out", "NEW_FOLDER"]),
+        page_again=page_again,
+    )
 
 
-def _map_rows(content: Content, values: dict[str, Any]) -> Iterable[list[Any]]:
-    """A row a sample on the map, with the round that picked it in each run."""
-    picked = [{at: round_["round"] for round_ in run["rounds"] for at in round_["at"]} for run in values["runs"]]
-    pool = content.subject.main.pool
-    for at, row in enumerate(content.samples.rows_P.tolist()):
-        yield [pool.id(row), row, values["x"][at], values["y"][at], *(rounds.get(at) for rounds in picked)]
+def _data(content: Content) -> dict[str, Any]:
+    """For the page's scripts; samples are named by their pool rows."""
+    figures = [figure for group in content.figures.values() for figure in group]
+    xy = [] if content.map is None else [[float(f"{value:.5g}") for value in xy] for xy in content.map.xy_P2.tolist()]
+    runs = []
+    for run in content.shown_runs:
+        rows = [[line["row"] for line in picks] for picks in run.picks]
+        runs.append({"name": run.name, "rounds": list(zip(run.rounds, rows, strict=True))})
+    return {
+        "figures": {figure.key: {"data": figure.traces, "layout": figure.layout} for figure in figures},
+        "map": content.map and {"rows": content.map.rows_P.tolist(), "xy": xy},
+        "samples": content.samples,
+        "picks": content.picks,
+        "runs": runs,
+    }
 
 
-def _save_csv(file: Path, headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        for row in (headings, *rows):
-            writer.writerow(
-                [f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in row]
-            )
+def _finalize(value: object) -> object:
+    """What stands in the page in place of a value, before it is escaped."""
+    return visible(value) if type(value) is str else value
+
+
+def _part(name: str) -> str:
+    return (files(__package__) / name).read_text("utf-8")
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,14 +1,14 @@
 // The map. The pool is painted once on a canvas that lies behind the chart; Plotly holds its points only to find the one under the
 // pointer. Texts are shown in a card beside it, as text: nothing of them is ever read as HTML.
-const element = (tag, text, attributes = {}) => {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-};
-const number = (value) => Number(value).toLocaleString("en", { maximumSignificantDigits: 4 });
-const pickAt = data.runs.map(() => new Map());
-for (const pick of data.picks) pickAt[pick.run].set(pick.at, pick);
+const placeAmong = new Map(data.samples.rows.map((row, at) => [row, at])); // where a pool row stands among the samples
+const among = (rows) => rows.filter((row) => placeAmong.has(row)).map((row) => placeAmong.get(row));
+const runs = data.runs.map(({ name, rounds }) => ({ name, rounds: rounds.map(([round, rows]) => ({ round, n: rows.length, at: among(rows) })) }));
+const picks = data.picks.filter(({ row }) => placeAmong.has(row)).map((pick) => ({
+  ...pick, at: placeAmong.get(pick.row), nearest: placeAmong.get(pick.nearest) ?? -1,
+  near: pick.left_out.filter(([row]) => placeAmong.has(row)).map(([row, distance]) => [placeAmong.get(row), distance]),
+}));
+const pickAt = runs.map(() => new Map());
+for (const pick of picks) pickAt[pick.run].set(pick.at, pick);
 
 function sampleParts(at, title) {
   const { asked, answered, rows, tokens } = data.samples;
@@ -21,7 +21,8 @@ function sampleParts(at, title) {
 const map = (() => {
   const place = document.getElementById("map-plot");
   if (!place) return null;
-  const { x, y, runs } = data.map;
+  const [x, y] = [0, 1].map(() => data.samples.rows.map(() => null));
+  data.map.rows.forEach((row, n) => { [x[placeAmong.get(row)], y[placeAmong.get(row)]] = data.map.xy[n]; });
   const slider = document.getElementById("map-round");
   const chooser = document.getElementById("map-run");
   const says = document.getElementById("map-says");
@@ -79,10 +80,10 @@ const map = (() => {
   function layout() {
     const [xs, ys] = [seen?.x ?? whole.x, seen?.y ?? whole.y];
     const bare = { showticklabels: false, showgrid: false, automargin: false, fixedrange: narrow.matches, title: { text: "" } };
-    return layoutOf({
-      xaxis: { ...bare, range: [...xs] }, yaxis: { ...bare, range: [...ys] },
-      whole: { margin, hovermode: "closest", hoverdistance: 14, dragmode: narrow.matches ? false : "zoom", images: [backdrop(xs, ys)] },
-    });
+    return {
+      template: template(), xaxis: { ...bare, range: [...xs] }, yaxis: { ...bare, range: [...ys] }, margin, hovermode: "closest",
+      hoverdistance: 14, dragmode: narrow.matches ? false : "zoom", images: [backdrop(xs, ys)],
+    };
   }
 
   function redraw() {
@@ -93,8 +94,8 @@ const map = (() => {
   function tell() {
     const rounds = run().rounds;
     const at = Number(slider.value);
-    const before = rounds.slice(0, at).reduce((sum, round) => sum + round.at.length, 0);
-    says.textContent = `Round ${rounds[at].round}: ${rounds[at].at.length.toLocaleString("en")} picks, ${before.toLocaleString("en")} before`;
+    const before = rounds.slice(0, at).reduce((sum, round) => sum + round.n, 0);
+    says.textContent = `Round ${rounds[at].round}: ${rounds[at].n.toLocaleString("en")} picks, ${before.toLocaleString("en")} before`;
     slider.setAttribute("aria-valuetext", says.textContent);
   }
 

@@ -14,8 +14,8 @@
     distance: (pick) => pick.distance,
     reason: (pick) => pick.reason,
   };
-  const haystack = data.picks.map((pick) => `${asked[pick.at]}\n${answered[pick.at]}\n${pick.id}\n${pick.reason}`.toLowerCase());
-  const hasDistances = data.picks.some((pick) => pick.distance !== null);
+  const haystack = picks.map((pick) => `${asked[pick.at]}\n${answered[pick.at]}\n${pick.id}\n${pick.reason}`.toLowerCase());
+  const hasDistances = picks.some((pick) => pick.distance !== null);
   let [sortedBy, isUp, n, found] = [hasDistances ? "distance" : "order", !hasDistances, page, []];
 
   function find() {
@@ -23,7 +23,7 @@
     document.querySelector(`#picks-table [data-sort=${sortedBy}]`).closest("th").setAttribute("aria-sort", isUp ? "ascending" : "descending");
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const run = chooser?.value ? Number(chooser.value) : null;
-    found = data.picks.filter((pick, at) => (run === null || pick.run === run) && words.every((word) => haystack[at].includes(word)));
+    found = picks.filter((pick, at) => (run === null || pick.run === run) && words.every((word) => haystack[at].includes(word)));
     const key = keys[sortedBy];
     const compare = (a, b) => {
       const [one, other] = [key(a), key(b)];
@@ -43,7 +43,7 @@
     box.append(...sampleParts(pick.at, `Sample ${pick.id}`));
     box.append(element("span", "Why", { class: "label" }), element("p", pick.reason));
     if (pick.nearest >= 0) box.append(...sampleParts(pick.nearest, "Nearest chosen sample"));
-    for (const [at, distance] of pick.left_out) box.append(...sampleParts(at, `Left out nearby, ${number(distance)} away`));
+    for (const [at, distance] of pick.near) box.append(...sampleParts(at, `Left out nearby, ${number(distance)} away`));
     if (map && map.has(pick)) {
       const button = element("button", "Show on the map", { class: "button" });
       button.addEventListener("click", () => map.show(pick));
@@ -64,7 +64,7 @@
 
   function rowOf(pick) {
     const row = element("tr", "");
-    const name = data.runs.length > 1 ? `${data.runs[pick.run]}: ` : "";
+    const name = runs.length > 1 ? `${runs[pick.run].name}: ` : "";
     row.append(element("td", `${name}${pick.round}, ${pick.pick}`));
     const text = element("td", "", { class: "text" });
     const open = element("button", "", { class: "open", "aria-expanded": "false" });
@@ -84,7 +84,7 @@
   function fill() {
     body.replaceChildren(...found.slice(0, n).map(rowOf));
     more.hidden = found.length <= n;
-    says.textContent = `${found.length.toLocaleString("en")} of ${data.picks.length.toLocaleString("en")} picks`;
+    says.textContent = `${found.length.toLocaleString("en")} of ${picks.length.toLocaleString("en")} picks`;
   }
 
   document.querySelectorAll("#picks-table th button").forEach((button) => {
@@ -98,6 +98,12 @@
   search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(find, 120); });
   chooser?.addEventListener("change", find);
   narrow.addEventListener("change", fill); // other columns are shown
+  document.getElementById("picks-csv").addEventListener("click", () => saveCsv("picks",
+    ["run", "round", "pick", "id", "row", "tokens", "reason", "distance", "nearest_row", "left_out_rows", "left_out_distances"],
+    found.map((pick) => [
+      runs[pick.run].name, pick.round, pick.pick, pick.id, pick.row, tokens[pick.at], pick.reason, pick.distance, data.samples.rows[pick.nearest],
+      pick.left_out.map(([row]) => row).join(" "), pick.left_out.map(([, distance]) => distance).join(" "),
+    ])));
   more.addEventListener("click", () => { n += page; fill(); });
   find();
 })();

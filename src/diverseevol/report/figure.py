@@ -1,0 +1,135 @@
+"""A figure as plotly.js's own dicts, made here and drawn by the page, with what a reader should take from it in words.
+
+A trace with a name is a column of the figure's table and of its CSV, both made from the traces by the page; the edges of a band are
+columns of their own. A colour that begins with `--` is a name in page.css, so that light and dark are the page's matter. Texts stand in
+traces as they are: the page escapes every one of them but colours and hover templates, which are ours alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal
+
+from ..base.text import si
+
+Role = Literal["main", "other", "random", "full"]
+"""What a line stands for; it decides colour, dashes and mark, so that random looks the same in every figure."""
+Trace = dict[str, Any]
+LOOKS = {
+    "main": ("--accent", "solid", "circle"),
+    "random": ("--random", "dash", "diamond"),
+    "full": ("--full", "dot", "square"),
+}
+OTHERS = (("--other-1", "triangle-up"), ("--other-2", "x"), ("--other-3", "cross"))
+MOST_MARKERS = 15
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the summary, that stands for itself."""
+
+    value: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Traces and a layout for `Plotly.newPlot`, with words.
+
+    Attributes:
+        key: Its name in the page and of its files: small letters, digits and hyphens.
+        says: What a reader should take from it, a sentence or two.
+        note: How it was made, and what must be known to read it rightly.
+        tile: Its number in the summary.
+    """
+
+    key: str
+    title: str
+    traces: list[Trace]
+    layout: dict[str, Any]
+    says: str = ""
+    note: str = ""
+    tile: Tile | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """Values over numbers, None where there is none, and the edges of a band around them."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    role: Role = "main"
+    low: Sequence[float | None] | None = None
+    high: Sequence[float | None] | None = None
+
+    def at(self, x: float) -> float | None:
+        """Its value there, if it has one."""
+        return self.y[list(self.x).index(x)] if x in self.x else None
+
+
+def looks_of(roles: Sequence[Role]) -> list[tuple[str, str, str]]:
+    """Colour, dashes and mark of each line; others have the next ones in turn."""
+    found, n = [], count()
+    for role in roles:
+        if role != "other":
+            found.append(LOOKS[role])
+            continue
+        at = next(n)
+        color, symbol = OTHERS[at % len(OTHERS)]
+        found.append((color, "solid" if at < len(OTHERS) else "dashdot", symbol))
+    return found
+
+
+def line_traces(lines: Sequence[Line], number: str = ".4~g") -> list[Trace]:
+    """Each line with its band before it; a band of one point has two dashes for its edges."""
+    traces: list[Trace] = []
+    for each, (color, dash, symbol) in zip(lines, looks_of([line.role for line in lines]), strict=True):
+        common = {"x": each.x, "marker": {"color": color, "symbol": symbol, "size": 8}}
+        if each.low is not None and each.high is not None:
+            edge = common | {
+                "mode": "lines" if len(each.x) > 1 else "markers",
+                "line": {"width": 0},
+                "showlegend": False,
+            }
+            edge |= {"marker": {"color": color, "symbol": "line-ew-open", "size": 16}, "hoverinfo": "skip"}
+            traces.append(edge | {"name": f"{each.name}, low", "y": each.low})
+            traces.append(edge | {"name": f"{each.name}, high", "y": each.high, "fill": "tonexty", "fillcolor": color})
+        width = 2.6 if each.role == "main" else 1.8
+        mode = "lines+markers" if len(each.x) <= MOST_MARKERS else "lines"
+        look = {"name": each.name, "mode": mode, "line": {"color": color, "dash": dash, "width": width}}
+        traces.append(common | look | {"y": each.y, "hovertemplate": hover("y", number)})
+    return traces
+
+
+def line_layout(x_title: str, y_title: str, lines: Sequence[Line]) -> dict[str, Any]:
+    """Axes of lines; the places themselves are named where there are few."""
+    places = sorted({x for line in lines for x in line.x})
+    ticks = {"tickvals": places} if len(places) <= 6 else {}
+    return {
+        "hovermode": "x unified",
+        "xaxis": {"title": {"text": x_title}, "tickformat": ",d", **ticks},
+        "yaxis": {"title": {"text": y_title}, "tickformat": "~g"},
+    }
+
+
+def hover(axis: str, number: str, before: str = "") -> str:
+    """What stands at the pointer: the value, and the trace's name, which plotly puts in."""
+    return f"{before}%{{{axis}:{number}}}<extra>%{{fullData.name}}</extra>"
+
+
+def shown(value: float | None) -> str:
+    """A number for people: whole ones with separators, others with four significant digits."""
+    if value is None:
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
+def flops_shown(flops: float | None) -> str:
+    """A number of operations for people: `1.53 TFLOPs`."""
+    return "–" if flops is None else f"{si(flops)}FLOPs"
