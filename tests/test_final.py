@@ -8,7 +8,7 @@ import torch
 from diverseevol import evolve, load_config
 from diverseevol.base.files import read_json
 from diverseevol.demo.model import made_model as make
-from diverseevol.errors import ConfigError, RunChangedError
+from diverseevol.errors import ConfigError, RunFolderError
 from diverseevol.models import load_model, load_tokenizer
 from diverseevol.pool import Pool
 from diverseevol.status import run_status
@@ -64,7 +64,7 @@ def test_resumed_it_is_not_tuned_again(with_selector, target, made_model, pool_f
     before = (out / "final/model/model.safetensors").stat().st_mtime_ns
     assert [each.chosen_ids for each in evolve(settings)] == [each.chosen_ids for each in rounds]
     assert (out / "final/model/model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(RunChangedError, match="was tuned with another train. Move that folder away"):
+    with pytest.raises(RunFolderError, match="was tuned with another train. Move that folder away"):
         list(evolve(config(target, pool_file, out, f"selector={made_model}", "final=true")))
 
 
@@ -116,9 +116,9 @@ def test_what_cannot_be_meant(words, message):
 
 def test_another_selector_or_target_is_another_run(with_selector, target, made_model, pool_file):
     out, _, _ = with_selector
-    with pytest.raises(RunChangedError, match="the model is not the one"):
+    with pytest.raises(RunFolderError, match="the model is not the one"):
         list(evolve(config(target, pool_file, out, f"selector={target}", "final=true")))
-    with pytest.raises(RunChangedError, match="the final model is not the one"):
+    with pytest.raises(RunFolderError, match="the final model is not the one"):
         list(evolve(config(made_model, pool_file, out, f"selector={made_model}", "final=true")))
 
 

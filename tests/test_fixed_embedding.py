@@ -8,7 +8,7 @@ import pytest
 
 from diverseevol import embed_pool, fixed_embedding, load_config
 from diverseevol.base.progress import SILENT
-from diverseevol.errors import PoolError, RunChangedError, RunFolderError, RunLockedError
+from diverseevol.errors import PoolError, RunFolderError
 from diverseevol.fixed_embedding import fixed_embedding as embedded
 from diverseevol.opening import open_stages
 from diverseevol.run_folder import RunFolder, locked
@@ -88,7 +88,7 @@ def test_a_base_model_that_has_changed_is_refused(made_model, pool_file, tmp_pat
     run = start_run(model, pool_file, tmp_path / "run")
     settings = json.loads((model / "generation_config.json").read_text()) if (model / "generation_config.json").exists() else {}
     (model / "generation_config.json").write_text(json.dumps({**settings, "max_new_tokens": 7}))
-    with pytest.raises(RunChangedError, match="is not, or no longer, the model that .*run was started with. Put that back"):
+    with pytest.raises(RunFolderError, match="is not, or no longer, the model that .*run was started with. Put that back"):
         embedded(run, None, SILENT)
 
 
@@ -96,7 +96,7 @@ def test_a_base_model_that_has_moved_is_named_by_its_new_place(made_model, pool_
     model = shutil.copytree(made_model, tmp_path / "model")
     run = start_run(model, pool_file, tmp_path / "run")
     model.rename(tmp_path / "moved")
-    with pytest.raises(RunChangedError, match="name its new place"):
+    with pytest.raises(RunFolderError, match="name its new place"):
         embedded(run, None, SILENT)
     found = embedded(run, str(tmp_path / "moved"), SILENT)
     assert found.file.parent.name == "base"
@@ -106,7 +106,7 @@ def test_a_base_model_that_has_moved_is_named_by_its_new_place(made_model, pool_
 def test_a_run_under_way_is_no_hindrance_but_another_pass_is(made_model, pool_file, tmp_path):
     run = start_run(made_model, pool_file, tmp_path / "run")
     with locked(run.root):
-        with locked(run.fixed_dir("base")), pytest.raises(RunLockedError, match="signals/base is in use by process"):
+        with locked(run.fixed_dir("base")), pytest.raises(RunFolderError, match="signals/base is in use by process"):
             embedded(run, None, SILENT)
         assert embedded(run, None, SILENT).file.exists()
 

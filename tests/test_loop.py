@@ -10,11 +10,10 @@ from diverseevol import evolve, load_config
 from diverseevol.base.progress import LineWatch
 from diverseevol.errors import (
     ConfigError,
+    ModelError,
     PoolError,
-    RunChangedError,
     RunFolderError,
-    TrainError,
-    UnknownStrategyError,
+    SelectionError,
 )
 from diverseevol.loop import choose
 from diverseevol.pool import Pool
@@ -273,7 +272,7 @@ def test_what_is_wrong_is_found_before_a_model_is_loaded(made_model, pool_file, 
 
     monkeypatch.setattr("diverseevol.models.load_model", never)
     cases = [
-        (("selection.strategy=k_centre",), UnknownStrategyError, "Did you mean 'k_center'"),
+        (("selection.strategy=k_centre",), SelectionError, "Did you mean 'k_center'"),
         (("n_new=200",), ConfigError, "the schedule chooses 410 rows, the pool has 200 good ones"),
         (("pool.path=nowhere.jsonl",), PoolError, "nowhere.jsonl"),
         (("prompt.max_length=4096",), Exception, "reads 1024 tokens at most"),
@@ -288,10 +287,10 @@ def test_a_changed_pool_or_config_is_named(made_model, pool_file, tmp_path):
     file = tmp_path / "pool.jsonl"
     shutil.copy(pool_file, file)
     next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random")))
-    with pytest.raises(RunChangedError, match="another n_init"):
+    with pytest.raises(RunFolderError, match="another n_init"):
         next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random", n_init=11)))
     file.write_text(file.read_text() + json.dumps({"instruction": "new", "output": "row"}) + "\n")
-    with pytest.raises(RunChangedError, match="the pool is not the one"):
+    with pytest.raises(RunFolderError, match="the pool is not the one"):
         next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random")))
 
 
@@ -404,14 +403,14 @@ def test_guards_and_quotas_read_the_records_and_say_what_they_skipped(made_model
 
 
 def test_a_start_that_failed_may_be_mended(made_model, tmp_path):
-    from diverseevol.errors import BadRowsError
+    from diverseevol.errors import PoolError
 
     rows = [json.dumps({"instruction": f"Say {number}", "output": str(number)}) for number in range(30)]
     (tmp_path / "pool.jsonl").write_text("\n".join([*rows, *["not JSON"] * 10]))
     words = ("selection.strategy=random", "train.command=false {data} {out}")
-    with pytest.raises(BadRowsError, match=r"10 of 40 rows are bad \(25.0%\).*"):
+    with pytest.raises(PoolError, match=r"10 of 40 rows are bad \(25.0%\).*"):
         next(evolve(config(made_model, tmp_path / "pool.jsonl", tmp_path / "b", *words)))
-    with pytest.raises(TrainError, match="ended with status 1"):  # allowed now, but the command fails
+    with pytest.raises(ModelError, match="ended with status 1"):  # allowed now, but the command fails
         next(evolve(config(made_model, tmp_path / "pool.jsonl", tmp_path / "b", *words, "pool.max_bad=0.5")))
     (tmp_path / "pool.jsonl").write_text("\n".join(rows))
     rounds = list(evolve(config(made_model, tmp_path / "pool.jsonl", tmp_path / "b", "selection.strategy=random", rounds=1)))
@@ -429,7 +428,7 @@ def test_a_start_that_failed_may_be_mended(made_model, tmp_path):
 )
 def test_a_schedule_that_contradicts_what_is_done(finished, options, message, made_model, pool_file):
     out, _, _ = finished
-    with pytest.raises(RunChangedError, match=message):
+    with pytest.raises(RunFolderError, match=message):
         next(evolve(config(made_model, pool_file, out, "keep=all", "keep_signals=all", **options)))
 
 
@@ -445,7 +444,7 @@ def test_heldout_rows_of_the_pool_that_are_excluded_are_fine(made_model, pool_fi
 def test_why_a_template_refuses_rows_is_said(made_model, tmp_path):
     from transformers import AutoTokenizer
 
-    from diverseevol.errors import BadRowsError
+    from diverseevol.errors import PoolError
 
     model = shutil.copytree(made_model, tmp_path / "model")
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -462,11 +461,11 @@ def test_why_a_template_refuses_rows_is_said(made_model, tmp_path):
     reasons = [line["reason"] for line in lines(tmp_path / "b/pool/quarantine.jsonl")]
     assert len(reasons) == 2
     assert all("System role not supported" in reason for reason in reasons)
-    with pytest.raises(BadRowsError, match=r"2 of 40 rows are bad \(5.0%\)(.|\n)*System role not supported"):
+    with pytest.raises(PoolError, match=r"2 of 40 rows are bad \(5.0%\)(.|\n)*System role not supported"):
         next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "c", *words, "pool.max_bad=0.01", rounds=0)))
     tokenizer.chat_template = "{{ messages[0].contents.nothing.at_all }}"
     tokenizer.save_pretrained(model)
-    with pytest.raises(BadRowsError, match=r"not one of 40 rows is good(.|\n)*the chat template"):
+    with pytest.raises(PoolError, match=r"not one of 40 rows is good(.|\n)*the chat template"):
         next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "d", *words, rounds=0)))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from diverseevol import embed_pool, evolve, load_config
 from diverseevol.config import EmbedConfig, PromptConfig
-from diverseevol.errors import ConfigError, ModelError, RunChangedError
+from diverseevol.errors import ConfigError, ModelError, RunFolderError
 from diverseevol.pool import Pool
 
 QUICK = ("train.num_train_epochs=1", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
@@ -94,10 +94,10 @@ def test_resumed_it_is_not_loaded_again_and_must_be_the_same(outer, outer_model,
     with monkeypatch.context() as patched:
         patched.setattr("diverseevol.opening.load_outer", None)
         assert ids_of(evolve(settings)) == ids_of(outer[1])
-    with pytest.raises(RunChangedError, match="another embed.model"):
+    with pytest.raises(RunFolderError, match="another embed.model"):
         next(evolve(config(made_model, pool_file, tmp_path / "b")))
     (model / "1_Pooling/config.json").write_text(json.dumps({"embedding_dimension": 24, "pooling_mode": "cls"}))
-    with pytest.raises(RunChangedError, match="the embed.model is not the one"):
+    with pytest.raises(RunFolderError, match="the embed.model is not the one"):
         next(evolve(settings))
 
 

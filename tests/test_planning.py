@@ -8,7 +8,7 @@ import pytest
 
 from diverseevol import evolve, load_config
 from diverseevol.base.progress import SILENT
-from diverseevol.errors import BadRowsError, ConfigError, DiverseEvolError, ModelError, PoolError, UnknownStrategyError
+from diverseevol.errors import ConfigError, DiverseEvolError, ModelError, PoolError, SelectionError
 from diverseevol.planning import read_facts
 
 QUICK = ("train.num_train_epochs=1", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
@@ -55,7 +55,7 @@ def test_a_sample_stands_for_a_large_pool(made_model, pool_file, tmp_path, monke
     ("words", "error", "message"),
     [
         (("rounds=100",), ConfigError, "the schedule chooses 510 rows, the pool has 200"),
-        (("selection.strategy=k_centre",), UnknownStrategyError, "k_centre"),
+        (("selection.strategy=k_centre",), SelectionError, "k_centre"),
         (("prompt.max_length=100000",), ModelError, "tokens at most"),
         (("model=no/such/model",), DiverseEvolError, "no/such/model"),
         (("pool.path=no.jsonl",), PoolError, "no.jsonl"),
@@ -101,7 +101,7 @@ def test_bad_rows_are_counted_and_no_file_is_named_that_goes(made_model, pool_fi
     file.write_text(pool_file.read_text() + '{"instruction": "no response", "output": ""}\nnot JSON\n')
     facts = read_facts(config(made_model, file, tmp_path / "run"), SILENT)
     assert "2 of 202 rows are bad; the run puts them aside" in facts.notes
-    with pytest.raises(BadRowsError, match=r"2 of 202 rows are bad [\s\S]* or raise pool.max_bad\.?$") as caught:
+    with pytest.raises(PoolError, match=r"2 of 202 rows are bad [\s\S]* or raise pool.max_bad\.?$") as caught:
         read_facts(config(made_model, file, tmp_path / "run", "pool.max_bad=0.001"), SILENT)
     assert "quarantine" not in str(caught.value)
     apart = tmp_path / "heldout.jsonl"

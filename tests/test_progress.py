@@ -67,26 +67,24 @@ def test_durations(seconds, words):
     assert duration(seconds) == words
 
 
-def test_a_rate_is_that_of_the_last_half_minute(clock):
+def test_a_rate_is_that_of_the_last_seconds(clock):
     task = Task("work", 1000, "rows")
     for _ in range(60):
         clock(1.0)
         task.advance(1)
     assert task.rate == pytest.approx(1.0)
-    for _ in range(31):
+    for _ in range(60):
         clock(1.0)
         task.advance(10)
-    assert task.rate == pytest.approx(10.0)
-    assert len(task.marks) <= 32
+    assert task.rate == pytest.approx(10.0, rel=0.01)
 
 
-def test_many_small_advances_keep_few_marks(clock):
+def test_many_small_advances_give_one_rate(clock):
     task = Task("work", 1e6, "rows")
     for _ in range(1000):
         clock(0.01)
         task.advance(1)
     assert task.rate == pytest.approx(100.0)
-    assert len(task.marks) <= 11
 
 
 def test_time_left_counts_down_within_a_long_step_and_the_rate_stays(clock):
@@ -118,7 +116,7 @@ def test_lines_come_after_two_seconds_and_then_every_fifteen(clock):
         for _ in range(5):
             clock(4.0)
             task.advance()
-            task.say_about("loss 3.25")
+            task.about = "loss 3.25"
     assert said == [
         "train: 1 of 6 steps (17%), 4.0 s/step, 20 s left",
         "train: 5 of 6 steps (83%), 4.0 s/step, 4.0 s left, loss 3.25",

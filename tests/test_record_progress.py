@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from diverseevol.base.progress import SILENT, LineWatch, Task
-from diverseevol.errors import TrainError
+from diverseevol.errors import ModelError
 from diverseevol.run_folder import RunFolder, record_progress, recorded
 
 EVERY = 0.01
@@ -60,7 +60,7 @@ def test_it_follows_the_work_and_hands_everything_on(run):
             task.total = 6
             task.skip(2)
             time.sleep(0.05)
-            task.say_about("loss 2.5")
+            task.about = "loss 2.5"
             task.advance()
             found = wait_for(run, lambda word: word["task"] and word["task"]["done"] == 3)
         wait_for(run, lambda word: word["task"] is None)
@@ -85,7 +85,7 @@ def test_work_inside_work_is_what_is_under_way(run):
         (None, "ended", None),
         (KeyboardInterrupt(), "interrupted", None),
         (GeneratorExit(), "interrupted", None),
-        (TrainError("out of memory while training on 9 rows"), "failed", "out of memory while training on 9 rows"),
+        (ModelError("out of memory while training on 9 rows"), "failed", "out of memory while training on 9 rows"),
         (ZeroDivisionError("sk-secret"), "failed", "ZeroDivisionError"),
     ],
 )

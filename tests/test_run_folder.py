@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from diverseevol.config import load_config
-from diverseevol.errors import RunChangedError, RunFolderError, RunLockedError
+from diverseevol.errors import RunFolderError
 from diverseevol.run_folder import RunFolder, flat, locked, runs_below
 
 
@@ -60,7 +60,7 @@ def test_a_key_that_the_version_of_the_start_did_not_know_counts_as_its_default(
     stored = yaml.safe_load(run.config_file.read_text())
     del stored["pool"]["dedup"]
     run.config_file.write_text(yaml.safe_dump(stored))
-    with pytest.raises(RunChangedError, match=r"another pool.dedup \(False then, 'near' now\)"):
+    with pytest.raises(RunFolderError, match=r"another pool.dedup \(False then, 'near' now\)"):
         run.open(config("pool.dedup=near"), {"pool": "abc"})
     run.open(config(), {"pool": "abc"})
 
@@ -76,15 +76,15 @@ def test_the_same_run_opens_again_and_another_does_not(tmp_path):
     run.open(config("rounds=12", "keep=all"), {"pool": "abc"})
     checkpoint = run.checkpoints_dir(0) / "checkpoint-7"
     checkpoint.mkdir(parents=True)
-    with pytest.raises(RunChangedError, match=r"another seed"):  # hours of training may lie in it
+    with pytest.raises(RunFolderError, match=r"another seed"):  # hours of training may lie in it
         run.open(config("rounds=12", "keep=all", "seed=3"), {"pool": "abc"})
     assert checkpoint.is_dir()
     run.finish(0)
-    with pytest.raises(RunChangedError, match=r"another seed \(0 then, 1 now\).*may change only rounds"):
+    with pytest.raises(RunFolderError, match=r"another seed \(0 then, 1 now\).*may change only rounds"):
         run.open(config("rounds=12", "keep=all", "seed=1"), {"pool": "abc"})
-    with pytest.raises(RunChangedError, match=r"train.learning_rate \(2e-05 then, 0.1 now\)"):
+    with pytest.raises(RunFolderError, match=r"train.learning_rate \(2e-05 then, 0.1 now\)"):
         run.open(config("rounds=12", "keep=all", "train.learning_rate=0.1"), {"pool": "abc"})
-    with pytest.raises(RunChangedError, match=r"the pool is not the one .* \(abc then, abd now\)"):
+    with pytest.raises(RunFolderError, match=r"the pool is not the one .* \(abc then, abd now\)"):
         run.open(config("rounds=12", "keep=all"), {"pool": "abd"})
     assert run.config()["rounds"] == 12
     assert run.config()["versions"]["torch"]
@@ -121,9 +121,9 @@ def test_two_processes_cannot_hold_one_folder(tmp_path):
     )
     with locked(tmp_path):
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert "RunLockedError" in ended.stderr
+        assert "RunFolderError" in ended.stderr
         assert "is in use by process" in ended.stderr
-        with pytest.raises(RunLockedError, match="Wait for it or end it"), locked(tmp_path):
+        with pytest.raises(RunFolderError, match="Wait for it or end it"), locked(tmp_path):
             pass
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from diverseevol import evolve, load_config, yardstick
 from diverseevol.base.progress import SILENT
-from diverseevol.errors import ConfigError, RunChangedError, RunFolderError
+from diverseevol.errors import ConfigError, RunFolderError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.tasks import TaskRequest
 from diverseevol.pool import Pool
@@ -153,7 +153,7 @@ def test_what_cannot_be_measured_is_said(run, made_model, pool_file, tmp_path):
     model = shutil.copytree(made_model, tmp_path / "model")
     (model / "generation_config.json").write_text("{}\n")
     (run / "config.yaml").write_text(stored.replace(f"model: {made_model}\n", f"model: {model}\n"))
-    with pytest.raises(RunChangedError, match="is not, or no longer, the model that"):
+    with pytest.raises(RunFolderError, match="is not, or no longer, the model that"):
         measure(run, "base")
     next(evolve(config(made_model, pool_file, tmp_path / "b")))
     with pytest.raises(ConfigError, match="has no held-out rows. Give --file, or start runs with pool.holdout"):

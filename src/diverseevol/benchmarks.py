@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .base.files import expanded
-from .errors import ConfigError, QuestionsError
+from .errors import ConfigError, EvaluationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def find_file(name: str, folder: Path | None) -> Path:
     """The file of a known benchmark: in `folder` if it is there, else from the Hub (or its cache on this machine).
 
     Raises:
-        QuestionsError: it is in neither.
+        EvaluationError: it is in neither.
     """
     known = KNOWN[name]
     names = [pattern.format(name=name) for pattern in FILE_NAMES]
@@ -146,7 +146,7 @@ def find_file(name: str, folder: Path | None) -> Path:
             return folder / candidate
     looked = f"{folder} holds none of {', '.join(names)}, and " if folder else ""
     if known.hub_id is None:
-        raise QuestionsError(
+        raise EvaluationError(
             f"no questions for {name}: {looked}they are not on the Hub. Download {known.address} and give --benchmark {name}=FILE."
         )
     from huggingface_hub import hf_hub_download
@@ -156,7 +156,7 @@ def find_file(name: str, folder: Path | None) -> Path:
         return Path(hf_hub_download(known.hub_id, known.hub_file, repo_type=known.hub_type))
     except (OSError, ValueError, HfHubHTTPError) as error:
         said = " ".join(str(error).split())[:150]
-        raise QuestionsError(
+        raise EvaluationError(
             f"no questions for {name}: {looked}the Hub's {known.hub_id} gave {type(error).__name__}: {said}. "
             f"Check the network and HF_HUB_OFFLINE, or download {known.address} and give --benchmark {name}=FILE."
         ) from None

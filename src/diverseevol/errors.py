@@ -4,36 +4,22 @@ Each class is also the builtin it is, so `except ValueError` keeps working for p
 says what was asked, what was found and what to do, in one or two lines; the command line prints it and exits with 1.
 
     DiverseEvolError
-    ├── ConfigError            (ValueError)         a key, a value or a combination in the configuration
-    ├── PoolError              (ValueError)         the instruction data
-    │   ├── SourceNotFoundError (FileNotFoundError) a file, a folder or a Hub id that is not there
-    │   ├── UnknownFormatError                      rows that no known format describes
-    │   └── BadRowsError                            more bad rows than `pool.max_bad` allows
-    ├── PromptError            (ValueError)         a template that cannot render a sample, or masks it wrongly
-    ├── ModelError             (RuntimeError)       a model or tokenizer that cannot be loaded, saved or trusted
-    ├── TrainError             (RuntimeError)       a training run, ours or the user's own command, that failed
-    ├── EmbedError             (RuntimeError)       an embedding pass that failed
-    │   └── NonFiniteError                          NaN or infinite values, with the ids of the rows
-    ├── SelectionError         (ValueError)         a selection that cannot be made
-    │   ├── PoolExhaustedError                      more picks asked for than selectable rows are left
-    │   └── UnknownStrategyError                    a strategy name that nobody registered
-    ├── QuestionsError         (ValueError)         a benchmark's questions that cannot be found or read
-    ├── AnswersError           (ValueError)         files of answers that cannot be read or do not belong together
-    ├── JudgeError             (RuntimeError)       a judge that cannot be asked, or no further
-    │   └── BudgetSpentError                        the next request may cost more than what is left of the budget
-    ├── VerdictError           (ValueError)         files of verdicts that cannot be scored
-    └── RunFolderError         (RuntimeError)       the run folder: locked, changed, incomplete, not writable
-        ├── RunLockedError                          another process works in the folder
-        └── RunChangedError                         the configuration, the pool or the model is not the run's own
+    ├── ConfigError            (ValueError)     a key, a value or a combination in the configuration
+    ├── PoolError              (ValueError)     the instruction data: a source, its format, its rows
+    ├── PromptError            (ValueError)     a template that cannot render a sample, or masks it wrongly
+    ├── ModelError             (RuntimeError)   a model or tokenizer that cannot be loaded, tuned, saved or trusted
+    ├── EmbedError             (RuntimeError)   vectors or signals that cannot be made or read
+    │   └── NonFiniteError                      NaN or infinite values, with their rows
+    ├── SelectionError         (ValueError)     a selection that cannot be made
+    │   └── PoolExhaustedError                  more picks asked for than selectable rows are left
+    ├── EvaluationError        (ValueError)     questions, answers, a judge or verdicts
+    └── RunFolderError         (RuntimeError)   the run folder: locked, changed, incomplete, damaged, not writable
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 
 class DiverseEvolError(Exception):
@@ -45,19 +31,7 @@ class ConfigError(DiverseEvolError, ValueError):
 
 
 class PoolError(DiverseEvolError, ValueError):
-    """The instruction data is not usable."""
-
-
-class SourceNotFoundError(PoolError, FileNotFoundError):
-    """A file, a folder or a Hub id is not there."""
-
-
-class UnknownFormatError(PoolError):
-    """No known format describes the rows."""
-
-
-class BadRowsError(PoolError):
-    """More rows are bad than `pool.max_bad` allows."""
+    """The instruction data is not usable: no such source, no known format, too many bad rows."""
 
 
 class PromptError(DiverseEvolError, ValueError):
@@ -65,15 +39,11 @@ class PromptError(DiverseEvolError, ValueError):
 
 
 class ModelError(DiverseEvolError, RuntimeError):
-    """A model or a tokenizer cannot be loaded, saved or trusted."""
-
-
-class TrainError(DiverseEvolError, RuntimeError):
-    """A training run failed, ours or the user's own command."""
+    """A model or a tokenizer cannot be loaded, tuned, saved or trusted."""
 
 
 class EmbedError(DiverseEvolError, RuntimeError):
-    """The embedding pass failed."""
+    """Vectors or signals cannot be made or read."""
 
 
 class NonFiniteError(EmbedError):
@@ -96,40 +66,12 @@ class PoolExhaustedError(SelectionError):
     """More picks are asked for than selectable rows are left."""
 
 
-class UnknownStrategyError(SelectionError):
-    """Nobody registered a strategy of that name."""
-
-
-class QuestionsError(DiverseEvolError, ValueError):
-    """A benchmark's questions cannot be found or read."""
-
-
-class AnswersError(DiverseEvolError, ValueError):
-    """Answers cannot be read, or do not belong to the same questions."""
-
-
-class JudgeError(DiverseEvolError, RuntimeError):
-    """A judge cannot be asked, or no further."""
-
-
-class BudgetSpentError(JudgeError):
-    """The next request may cost more than what is left of the budget."""
-
-
-class VerdictError(DiverseEvolError, ValueError):
-    """A file of verdicts cannot be scored, or not together with the others."""
+class EvaluationError(DiverseEvolError, ValueError):
+    """Questions, answers or verdicts cannot be read or do not belong together, or a judge cannot be asked."""
 
 
 class RunFolderError(DiverseEvolError, RuntimeError):
-    """The run folder is locked, changed, incomplete or not writable."""
-
-
-class RunLockedError(RunFolderError):
-    """Another process works in the run folder."""
-
-
-class RunChangedError(RunFolderError):
-    """The configuration, the pool or the model differs from the one the run was started with."""
+    """The run folder is locked, changed, incomplete, damaged or not writable."""
 
 
 REFUSALS = (

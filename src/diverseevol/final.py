@@ -12,7 +12,7 @@ import numpy as np
 
 from .base import dist
 from .base.files import read_json, remove, write_json
-from .errors import RunChangedError
+from .errors import RunFolderError
 from .models import load_tokenizer, name_stops
 from .pool.sample import Sample
 from .stages import Stages, training_seed
@@ -23,8 +23,8 @@ def tune_target(stages: Stages) -> None:
     """Tune `model` on everything that was chosen, unless that is done or not asked for.
 
     Raises:
-        RunChangedError: it is done, with other settings.
-        ModelError, TrainError, ConfigError: see `fit`.
+        RunFolderError: it is done, with other settings.
+        ModelError, ModelError, ConfigError: see `fit`.
     """
     if stages.whole.final is None:
         return
@@ -77,6 +77,6 @@ def tune_target(stages: Stages) -> None:
 def _check_same(stages: Stages, stored: Mapping[str, object], made_of: Mapping[str, object]) -> None:
     changed = [key for key, value in made_of.items() if stored.get(key) != value]
     if changed:
-        raise RunChangedError(
+        raise RunFolderError(
             f"{stages.run.final_dir} was tuned with another {', '.join(changed)}. Move that folder away to tune the model again."
         )

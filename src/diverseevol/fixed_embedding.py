@@ -17,11 +17,12 @@ from .base.progress import Watch
 from .config import RunConfig
 from .config.load import validate
 from .embed import embed_tokens, is_embedded
-from .errors import RunChangedError
+from .errors import RunFolderError
 from .models import check_fits, fingerprint, load_model, load_tokenizer
 from .pool import Pool
 from .run_folder import RunFolder, locked
 from .tokens import Tokens, build_tokens
+from .train import shares
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     Raises:
         RunFolderError: this is no run folder, or another process makes the same vectors.
         PoolError: its pool is not ready.
-        RunChangedError: the base model is not the one that the run was started with.
+        RunFolderError: the base model is not the one that the run was started with.
         ModelError, EmbedError: the model cannot be loaded or embedded with.
     """
     stored = run.config()
@@ -61,7 +62,7 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     mark = f"{stored['fingerprint']['pool']} {asked} {config.prompt.model_dump_json()} {config.embed.pooling}"
     if not dist.on_main(lambda: is_embedded(folder, mark)):
         if fingerprint(name) != asked:
-            raise RunChangedError(
+            raise RunFolderError(
                 f"{name} is not, or no longer, the model that {run.root} was started with. Put that back, or name its new place (or another "
                 "model) with --model."
             )
@@ -81,8 +82,8 @@ def _embed(
         check_fits(name, tokenizer, config.prompt.max_length, is_trusted)
         build_tokens(pool.records.samples, len(pool.records), tokenizer, config.prompt, tokens_dir, watch)
     tokens = Tokens.open(tokens_dir, pool.positions)
-    model = load_model(name, "auto", is_trusted, is_sharded=dist.shards_models())
-    embed_tokens(model, tokens, folder, config.embed, pool.ids, mark, watch, lockstep=dist.shards_models())
+    model = load_model(name, "auto", is_trusted, is_sharded=shares.shards_models())
+    embed_tokens(model, tokens, folder, config.embed, pool.ids, mark, watch, lockstep=shares.shards_models())
 
 
 def _slug(model: str, fingerprint_: str) -> str:

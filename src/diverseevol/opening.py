@@ -17,7 +17,7 @@ from .base.files import write_text
 from .base.progress import SILENT, Watch
 from .config import EmbedConfig, PoolConfig, PromptConfig, RunConfig, round_sizes
 from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, open_embeddings, outer_fingerprint
-from .errors import ConfigError, PoolError, RunChangedError
+from .errors import ConfigError, PoolError, RunFolderError
 from .gauges import GAUGES
 from .holdout import saved_holdout
 from .ledger import billed
@@ -34,6 +34,7 @@ from .selection import Signal
 from .stages import Stages
 from .tokens import Tokens
 from .tracking import Tracking, check_trackers
+from .train import shares
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -48,7 +49,7 @@ def open_stages(
     """Check or start the run's record, make the pool ready, and read the user's lists.
 
     Raises:
-        RunChangedError: the run was started with something else.
+        RunFolderError: the run was started with something else.
         PoolError: the data cannot be used, or a list names rows that are not in it.
         ModelError: the tokenizer cannot be loaded, or `prompt.max_length` is more than the model reads.
         ConfigError: the schedule wants more rows than there are, or the lists contradict each other.
@@ -123,7 +124,7 @@ def _check_shared_out(config: RunConfig, needs: frozenset[str]) -> None:
         ConfigError: it reads what comes of logits.
     """
     of_logits = sorted((needs & frozenset(Signal)) - {Signal.EMBEDDING})
-    if of_logits and dist.shards_models(config.train.sft.get("fsdp")):
+    if of_logits and shares.shards_models(config.train.sft.get("fsdp")):
         raise ConfigError(
             f"selection.strategy {config.selection.strategy!r} reads {', '.join(of_logits)}, which a model that is sharded over ranks "
             "(FSDP) does not give: its head is in pieces. Take a strategy that reads the embedding alone, or start without FSDP."
@@ -243,18 +244,18 @@ def _check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
     """Check that a resumed run's schedule agrees with the rounds that are done.
 
     Raises:
-        RunChangedError: it has fewer rounds, or other sizes.
+        RunFolderError: it has fewer rounds, or other sizes.
     """
     done = run.rounds_done()
     if len(done) > len(sizes):
-        raise RunChangedError(
+        raise RunFolderError(
             f"{run.root} has {len(done)} finished rounds, the schedule only {len(sizes)} (round 0 counted). Raise rounds or budget, or give "
             "--out a new folder."
         )
     for index in done:
         metrics = run.metrics(index)
         if index > 0 and metrics["n_new"] != sizes[index] and "budget_spent" not in metrics:
-            raise RunChangedError(
+            raise RunFolderError(
                 f"round {index} of {run.root} added {metrics['n_new']} samples, the schedule says {sizes[index]}. Give n_new (a list) and budget "
                 "that agree with the finished rounds, or give --out a new folder."
             )
@@ -331,7 +332,7 @@ def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = froz
         check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
         data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
         _write_ids(out, data.pool)
-        is_sharded, ids = dist.shards_models(), data.pool.ids
+        is_sharded, ids = shares.shards_models(), data.pool.ids
         model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=is_sharded)
         return embed_tokens(model, data.tokens, out, config.embed, ids, fingerprint, watch, lockstep=is_sharded, signals=signals)
 

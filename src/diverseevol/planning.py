@@ -16,7 +16,7 @@ import numpy as np
 from .base.files import size_of
 from .base.progress import Watch
 from .config import PoolConfig, RunConfig
-from .errors import BadRowsError
+from .errors import PoolError
 from .gauges import GAUGES
 from .holdout import holdout_of
 from .ledger import process_bytes
@@ -93,7 +93,7 @@ def _lengths(pool: Pool, tokenizer: PreTrainedTokenizerBase, config: RunConfig) 
     """Lengths of a random sample of the rows.
 
     Raises:
-        BadRowsError: of the sample, too many rows are refused by the template or have no token to train on.
+        PoolError: of the sample, too many rows are refused by the template or have no token to train on.
     """
     rng = np.random.default_rng([config.seed, len(pool)])
     rows = np.sort(rng.choice(len(pool), min(MAX_SAMPLED, len(pool)), replace=False))
@@ -102,13 +102,13 @@ def _lengths(pool: Pool, tokenizer: PreTrainedTokenizerBase, config: RunConfig) 
     n_tokens, n_trained, n_full = np.array(sizes, dtype=np.int64).T
     refused = [row.refused for row in encoded if not row.ids]
     if len(refused) > config.pool.max_bad * len(rows):
-        raise BadRowsError(
+        raise PoolError(
             f"{len(refused)} of {len(rows)} rows that were looked at are refused, such as: {refused[0] or 'it has no token'}. "
             "Correct them, or raise pool.max_bad."
         )
     n_too_long = int(((n_trained == 0) & (n_tokens > 0)).sum())
     if n_too_long > MAX_TOO_LONG * len(rows):
-        raise BadRowsError(
+        raise PoolError(
             f"{n_too_long} of {len(rows)} rows that were looked at have no token left to train on: their prompts fill "
             "prompt.max_length. Raise prompt.max_length."
         )

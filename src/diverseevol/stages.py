@@ -33,6 +33,7 @@ from .selection.base import Embeddings
 from .stopping import GAUGE, measured, reason_to_stop
 from .tokens import Encoder, Tokens
 from .tracking import Tracking
+from .train import shares
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -273,7 +274,7 @@ class Stages:
         dist.on_main(lambda: name_stops(self.run.model_dir(index), stops))
 
     def _tuned(self, index: int) -> Tuned:
-        is_sharded = dist.shards_models(self.config.train.sft.get("fsdp"))
+        is_sharded = shares.shards_models(self.config.train.sft.get("fsdp"))
         return Tuned(self.run.model_dir(index), self.config.trust_remote_code, is_sharded)
 
     def _train_by_command(self, index: int, subset: Sequence[int], start: str) -> None:
@@ -326,7 +327,7 @@ class Stages:
                 ids=pool.ids if rows is None else pool.ids[rows],
                 fingerprint=f"{self.fingerprint} round {index}",
                 watch=self.watch,
-                lockstep=dist.is_sharded(tuned.model()),
+                lockstep=shares.is_sharded(tuned.model()),
                 signals=self.model_signals,
             )
         cost.tokens, cost.flops = report.n_tokens, report.flops

@@ -17,7 +17,7 @@ import numpy as np
 from .base import dist
 from .base.progress import Watch
 from .config import PoolConfig, RunConfig, validate
-from .errors import ConfigError, RunChangedError, RunFolderError
+from .errors import ConfigError, RunFolderError
 from .evaluation.per_token import loss_per_token
 from .evaluation.tasks import TaskRequest, check_tasks, task_scores
 from .pool import Pool
@@ -25,6 +25,7 @@ from .pool import fingerprint as pool_fingerprint
 from .pool.columns import group_names
 from .run_folder import BASE, OWN, RunFolder, locked, round_name
 from .status import round_named
+from .train import shares
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -113,7 +114,7 @@ def measure_run(
 
     Raises:
         RunFolderError: this is no run folder, or the weights of the one round asked for are not kept.
-        RunChangedError: the base model is not the one that the run was started with.
+        RunFolderError: the base model is not the one that the run was started with.
         ConfigError: there are no held-out rows, no such column or no such task.
         PoolError, ModelError: the file or a model cannot be used.
     """
@@ -156,7 +157,7 @@ def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | Non
     data = prepare(config.pool, config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
     groups = group_names(data.pool, group, "--group") if group else None
     held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
-    model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=dist.shards_models() and not tasks)
+    model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=shares.shards_models() and not tasks)
     losses = loss_per_token(heldout_losses(model, data.tokens, watch), data.pool.n_trained, groups)
     scores = task_scores(model, tokenizer, tasks) if tasks else {}
     return Report(held.rows(), (Measured(config.model, None, losses, scores),), ())
@@ -216,13 +217,13 @@ def _measure(
     from .tokens import Tokens
 
     if BASE in names and fingerprint(config.model) != run.config()["fingerprint"]["model"]:
-        raise RunChangedError(f"{config.model} is not, or no longer, the model that {run.root} was started with. Put that back.")
+        raise RunFolderError(f"{config.model} is not, or no longer, the model that {run.root} was started with. Put that back.")
     with locked(run.heldout_dir):
         for name in names:
             watch.note(f"measuring {name}")
             folder, is_sharded = (
                 str(run.model_dir(_index(name))) if name != BASE else config.model,
-                dist.shards_models() and not tasks,
+                shares.shards_models() and not tasks,
             )
             model = load_model(folder, "auto", config.trust_remote_code, is_sharded=is_sharded)
             if held and dist.broadcast(run.row_losses(held.key, name) is None):

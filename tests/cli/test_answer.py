@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from diverseevol import evolve, load_config
 from diverseevol.cli.app import app
-from diverseevol.errors import AnswersError, ConfigError, ModelError, QuestionsError, RunFolderError
+from diverseevol.errors import ConfigError, EvaluationError, ModelError, RunFolderError
 from diverseevol.models import load_model, load_tokenizer
 
 N = 9
@@ -85,7 +85,7 @@ def test_the_same_command_again_does_nothing_and_another_is_refused(run_dir, que
     before = file.stat().st_mtime_ns
     answer(*words)
     assert file.stat().st_mtime_ns == before
-    with pytest.raises(AnswersError, match=r"another seed \(0 then, 3 now\). Give --overwrite"):
+    with pytest.raises(EvaluationError, match=r"another seed \(0 then, 3 now\). Give --overwrite"):
         answer(*words, "--seed", "3")
     answer(*words, "--batch-size", "1", "--overwrite")
     assert file.stat().st_mtime_ns != before
@@ -140,10 +140,10 @@ def test_a_mistake_is_found_without_torch(tmp_path):
     code = (
         "import sys; from typer.testing import CliRunner; from diverseevol.cli.app import app;"
         "found = CliRunner().invoke(app, ['answer', 'none', '--benchmark', 'my=none.jsonl:q']);"
-        "sys.exit(type(found.exception).__name__ != 'QuestionsError' or 'torch' in sys.modules)"
+        "sys.exit(type(found.exception).__name__ != 'EvaluationError' or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
-    with pytest.raises(QuestionsError, match="no questions at"):
+    with pytest.raises(EvaluationError, match="no questions at"):
         answer(tmp_path, "--benchmark", "my=none.jsonl:q")
 
 

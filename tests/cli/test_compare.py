@@ -78,7 +78,7 @@ def test_wrong_usage(config_file, words, message):
 
 def test_what_cannot_be_compared_is_an_error_of_ours(config_file):
     ended = call("compare", config_file, "--strategies", "k_center,nearest")
-    assert type(ended.exception).__name__ == "UnknownStrategyError"
+    assert type(ended.exception).__name__ == "SelectionError"
     ended = call("compare", config_file, "--seeds", "1,1")
     assert str(ended.exception) == "--seeds names 1 twice. Name each once."
 

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from diverseevol.cli.app import app
-from diverseevol.errors import AnswersError, ConfigError, JudgeError
+from diverseevol.errors import ConfigError, EvaluationError
 from diverseevol.evaluation.judge.store import open_store
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
@@ -189,7 +189,7 @@ def test_the_budget_stops_and_more_of_it_goes_on(files, tmp_path):
     money = ("--price-in", 10_000, "--price-out", 10_000, "max_tokens=50", "--yes")
     with server.serving() as judge:
         with pytest.raises(
-            JudgeError, match=r"of 12 judgements are left; the same command goes on with them. the budget of 20 is used up"
+            EvaluationError, match=r"of 12 judgements are left; the same command goes on with them. the budget of 20 is used up"
         ):
             call(*files, *money, "--base-url", judge.url, "--budget", 20)
         n_first = len(judge.asked)
@@ -206,7 +206,7 @@ def test_what_failed_is_left_and_said(files, tmp_path):
 
     with (
         server.serving(respond) as judge,
-        pytest.raises(JudgeError, match="2 of 12 judgements are left; .* 2 requests failed, such as: .*too long"),
+        pytest.raises(EvaluationError, match="2 of 12 judgements are left; .* 2 requests failed, such as: .*too long"),
     ):
         call(*files, "--base-url", judge.url, "--yes")
     assert len(lines(tmp_path / "v.jsonl")) == 10
@@ -265,7 +265,7 @@ WRONG = [
     (JUDGED + "--single --budget 1 --price-in 1 --price-out 1 max_tokens=null", ConfigError, "--budget needs a longest reply"),
     (JUDGED + "--single stream=true", ConfigError, "setting stream is not free"),
     (JUDGED + "--single --yes", ConfigError, "no key for api.openai.com"),
-    ("--answers none.jsonl --out v --model m --single", AnswersError, "no answers at 'none.jsonl'"),
+    ("--answers none.jsonl --out v --model m --single", EvaluationError, "no answers at 'none.jsonl'"),
 ]
 
 
@@ -385,7 +385,7 @@ def test_two_at_once_do_not_pay_twice(files):
         with subprocess.Popen(words, stderr=subprocess.DEVNULL) as first:
             while not judge.asked:
                 time.sleep(0.02)
-            with pytest.raises(JudgeError, match="is in use by another process. Wait for it, or end it."):
+            with pytest.raises(EvaluationError, match="is in use by another process. Wait for it, or end it."):
                 call(*files, "--base-url", judge.url, "--yes")
             release.set()
             assert first.wait(60) == 0

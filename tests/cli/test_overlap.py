@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from diverseevol import evolve, load_config
 from diverseevol.base.progress import LineWatch
 from diverseevol.cli.app import app
-from diverseevol.errors import ConfigError, PoolError, RunChangedError, RunFolderError
+from diverseevol.errors import ConfigError, PoolError, RunFolderError
 from diverseevol.pool import Pool
 from diverseevol.pool.export import export_rows
 from diverseevol.status import explain_sample
@@ -148,11 +148,11 @@ def check_explained(run, dropped):
 
 
 def check_refused(config):
-    with pytest.raises(RunChangedError, match=r"another pool.dedup \('near' then, 'exact' now\)"):
+    with pytest.raises(RunFolderError, match=r"another pool.dedup \('near' then, 'exact' now\)"):
         list(evolve(config("pool.dedup=exact")))
-    with pytest.raises(RunChangedError, match="another pool.dedup_similarity"):
+    with pytest.raises(RunFolderError, match="another pool.dedup_similarity"):
         list(evolve(config("pool.dedup=near", "pool.dedup_similarity=0.8")))
-    with pytest.raises(RunChangedError, match="another pool.decontaminate"):
+    with pytest.raises(RunFolderError, match="another pool.decontaminate"):
         list(evolve(config("pool.dedup=near", "pool.decontaminate=[]")))
 
 
@@ -162,7 +162,7 @@ def test_another_benchmark_file_under_the_same_name_is_refused(config, data, tmp
     words = (f"pool.decontaminate=b={file}", "rounds=0")
     list(evolve(config(*words)))
     file.write_text(json.dumps({"text": "Another question altogether"}) + "\n")
-    with pytest.raises(RunChangedError, match="the benchmark b is not the one that"):
+    with pytest.raises(RunFolderError, match="the benchmark b is not the one that"):
         list(evolve(config(*words)))
 
 

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from diverseevol.cli.app import app
 from diverseevol.cli.score_text import problem_lines, short_names, table
-from diverseevol.errors import VerdictError
+from diverseevol.errors import EvaluationError
 from diverseevol.evaluation import bootstrap
 from diverseevol.evaluation.judgements import Problem
 
@@ -128,7 +128,7 @@ def test_the_scale_is_an_option(files):
     files[0].write_text(lines)
     assert "off scale" in call(files[0]).stdout
     assert "off scale" not in call(files[0], "--scale", 0, 20).stdout
-    with pytest.raises(VerdictError, match="Give the lowest score first"):
+    with pytest.raises(EvaluationError, match="Give the lowest score first"):
         call(files[0], "--scale", 10, 1)
 
 

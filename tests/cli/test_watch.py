@@ -24,7 +24,7 @@ def test_bars_stay_on_their_line_and_leave_nothing(terminal):
     watch = BarWatch(terminal)
     with watch.task("distances to the chosen", 52_002_000, "rows") as task:
         task.advance(26_001_000)
-        task.say_about("[bold]loss 1.2345[/bold]" * 9)
+        task.about = "[bold]loss 1.2345[/bold]" * 9
         watch.progress.refresh()
         watch.note("a note [not markup]")
     drawn = frames(terminal)

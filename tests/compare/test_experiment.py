@@ -1,7 +1,7 @@
 import pytest
 
 from diverseevol.compare import Experiment
-from diverseevol.errors import ConfigError, UnknownStrategyError
+from diverseevol.errors import ConfigError, SelectionError
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def experiment(config_for, tmp_path):
         (
             {"strategies": ("k_center", "k_centre")},
             {},
-            UnknownStrategyError,
+            SelectionError,
             "no strategy is called 'k_centre'. Did you mean 'k_center'",
         ),
         ({"strategies": ("k_center", "loss", "loss")}, {}, ConfigError, "--strategies names loss twice. Name each once."),

@@ -17,7 +17,7 @@ from diverseevol import evolve
 from diverseevol.base.progress import LineWatch
 from diverseevol.compare import Experiment, compare_strategies
 from diverseevol.compare.runs import as_csv
-from diverseevol.errors import RunChangedError, RunFolderError, RunLockedError, TrainError
+from diverseevol.errors import ModelError, RunFolderError
 from diverseevol.run_folder import RunFolder, locked
 
 FIT, EMBED, READ, TOKENS = (
@@ -178,14 +178,14 @@ def test_another_pool_or_setting_is_refused(compared, tmp_path):
     pool = tmp_path / "pool.jsonl"
     pool.write_text("\n".join(Path(config.pool.path).read_text().splitlines()[:150]))
     here = replace(experiment, config=config.model_copy(update={"n_init": 9}))
-    with pytest.raises(RunChangedError, match="another n_init"):
+    with pytest.raises(RunFolderError, match="another n_init"):
         compare_strategies(here)
     # The same words, but the file has changed: a new run would be of another pool than the finished ones.
     stored = config.pool.path
     for file in root.rglob("config.yaml"):
         file.write_text(file.read_text().replace(stored, str(pool)))
     changed = config.model_copy(update={"pool": config.pool.model_copy(update={"path": str(pool)})})
-    with pytest.raises(RunChangedError, match=r"the pool is not the one that .*seed-0/k_center was made with"):
+    with pytest.raises(RunFolderError, match=r"the pool is not the one that .*seed-0/k_center was made with"):
         compare_strategies(replace(experiment, config=changed, seeds=(0, 3, 4)))
 
 
@@ -194,7 +194,7 @@ def test_a_folder_that_is_a_run_or_in_use_is_refused(compared, config_for, tmp_p
     run = experiment.run("random", 0).root
     with pytest.raises(RunFolderError, match=r"random is the folder of one run. Give --out another"):
         compare_strategies(replace(experiment, config=experiment.config.model_copy(update={"out": str(run)})))
-    with locked(tmp_path / "c"), pytest.raises(RunLockedError, match="is in use by process"):
+    with locked(tmp_path / "c"), pytest.raises(RunFolderError, match="is in use by process"):
         compare_strategies(Experiment(config_for(tmp_path / "c"), ("k_center",), (0,)))
 
 
@@ -249,7 +249,7 @@ def test_a_run_that_fails_leaves_the_finished_ones(config_for, tmp_path):
     (tmp_path / "trainer.sh.broken").touch()
     words = (f"train.command=sh {trainer} {{data}} {{base}} {{out}} {{seed}}",)
     experiment = Experiment(config_for(tmp_path / "c", *words, rounds=1), ("k_center",), (0, 1))
-    with pytest.raises(TrainError, match="ended with status 7"):
+    with pytest.raises(ModelError, match="ended with status 7"):
         compare_strategies(experiment)
     assert experiment.unfinished() == [("k_center", 1), ("random", 1)]
     (tmp_path / "trainer.sh.broken").unlink()

@@ -10,6 +10,7 @@ from torch.distributed.fsdp import fully_shard
 from transformers import LlamaForCausalLM
 
 from diverseevol.base import dist
+from diverseevol.train import shares
 from diverseevol.base.progress import SILENT
 from diverseevol.config import EmbedConfig
 from diverseevol.embed import embed_texts, embed_tokens, load_outer, shards
@@ -99,7 +100,7 @@ mesh = torch.distributed.init_device_mesh("cpu", (3,))
 for layer in sharded.model.layers:
     fully_shard(layer, mesh=mesh)
 fully_shard(sharded, mesh=mesh)
-assert dist.is_sharded(sharded) and not dist.is_sharded(model)
+assert shares.is_sharded(sharded) and not shares.is_sharded(model)
 run("fsdp", sharded, lockstep=True)
 for name, one in (("plain", model), ("fsdp", sharded)):
     np.save(FOLDER / f"losses-{name}-{dist.rank()}.npy", heldout_losses(one, SavedTokens(), SILENT))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import verdicts_made as made
 
-from diverseevol.errors import SourceNotFoundError, VerdictError
+from diverseevol.errors import EvaluationError, PoolError
 from diverseevol.evaluation.answer_lengths import answers_file_of, with_lengths
 from diverseevol.evaluation.verdict_files import read_verdicts
 
@@ -71,7 +71,7 @@ def test_a_single_answer_has_one_side(tmp_path):
 
 def test_answers_to_other_questions_are_refused(tmp_path, verdicts):
     with pytest.raises(
-        VerdictError, match=r"other\.jsonl answers none of the questions in .*v\.jsonl\. Give the answers that were judged"
+        EvaluationError, match=r"other\.jsonl answers none of the questions in .*v\.jsonl\. Give the answers that were judged"
     ):
         with_lengths(verdicts, [answers(tmp_path / "other.jsonl", [(77, "x")]), None])
 
@@ -81,7 +81,7 @@ def test_a_folder_is_looked_through_for_the_models_name(tmp_path):
     assert answers_file_of("run/rd_1", tmp_path) == deep
     assert answers_file_of("elsewhere/rd_1", tmp_path / "run") == deep
     assert answers_file_of("whatever", deep) == deep
-    with pytest.raises(SourceNotFoundError, match="has no answers of 'run/rd_2'"):
+    with pytest.raises(PoolError, match="has no answers of 'run/rd_2'"):
         answers_file_of("run/rd_2", tmp_path)
 
 
@@ -89,5 +89,5 @@ def test_a_folder_is_looked_through_for_the_models_name(tmp_path):
 def test_a_name_out_of_a_file_does_not_lead_out_of_the_folder(tmp_path, name):
     answers(tmp_path / "secret.jsonl", [(1, "a")])
     (tmp_path / "run").mkdir()
-    with pytest.raises(SourceNotFoundError, match="has no answers"):
+    with pytest.raises(PoolError, match="has no answers"):
         answers_file_of(str(tmp_path / "secret") if name.startswith("/") else name, tmp_path / "run")

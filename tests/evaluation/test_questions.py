@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from diverseevol.benchmarks import KNOWN, Asked, parse_benchmark
-from diverseevol.errors import ConfigError, QuestionsError
+from diverseevol.errors import ConfigError, EvaluationError
 from diverseevol.evaluation.questions import read_questions
 
 
@@ -141,22 +141,22 @@ def test_an_input_of_the_alpaca_form_is_kept_apart(write):
 def test_files_that_cannot_be_used_say_where_and_why(tmp_path, text, message):
     file = tmp_path / "q.jsonl"
     file.write_text(text)
-    with pytest.raises(QuestionsError, match=re.escape(message)):
+    with pytest.raises(EvaluationError, match=re.escape(message)):
         read_questions(Asked("my", file, "q"))
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(QuestionsError, match="no such file. Correct --benchmark NAME=FILE"):
+    with pytest.raises(EvaluationError, match="no such file. Correct --benchmark NAME=FILE"):
         read_questions(Asked("my", tmp_path / "none.jsonl", "q"))
 
 
 def test_a_known_benchmark_without_a_file_says_where_to_get_it(tmp_path):
     with pytest.raises(
-        QuestionsError, match=r"they are not on the Hub. Download https://.*koala_test_set.jsonl and give --benchmark koala=FILE"
+        EvaluationError, match=r"they are not on the Hub. Download https://.*koala_test_set.jsonl and give --benchmark koala=FILE"
     ):
         read_questions(parse_benchmark("koala"))
     with pytest.raises(
-        QuestionsError, match=r"holds none of alpaca_eval.jsonl, .*the Hub's tatsu-lab/alpaca_eval gave .*download https://"
+        EvaluationError, match=r"holds none of alpaca_eval.jsonl, .*the Hub's tatsu-lab/alpaca_eval gave .*download https://"
     ):
         read_questions(parse_benchmark("alpaca_eval"), tmp_path)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import verdicts_made as made
 
-from diverseevol.errors import PoolError, SourceNotFoundError, VerdictError
+from diverseevol.errors import EvaluationError, PoolError
 from diverseevol.evaluation.judge.pairs import Judgement, Missing
 from diverseevol.evaluation.judge.request import Judge
 from diverseevol.evaluation.judge.store import Reply
@@ -111,7 +111,7 @@ def test_another_scale(tmp_path):
     assert not read_verdicts(file, scale=(0, 100)).problems
     assert made.kinds(read_verdicts(file, scale=(20, 100)).problems) == [("below_scale", "a", 0)]
     assert not read_verdicts(made.own(tmp_path / "w.jsonl", [("a", 0, -3, 3)]), scale=(-5, 5)).problems
-    with pytest.raises(VerdictError, match=r"scale goes from 10 to 1\. Give the lowest"):
+    with pytest.raises(EvaluationError, match=r"scale goes from 10 to 1\. Give the lowest"):
         read_verdicts(file, scale=(10, 1))
 
 
@@ -256,19 +256,19 @@ def test_arrays_and_packed_files_are_read_too(tmp_path):
 
 
 def test_files_that_cannot_be_scored_say_why(tmp_path):
-    with pytest.raises(VerdictError, match=r"line 1 is no verdict: it has the keys question_id, answer\. A verdict has"):
+    with pytest.raises(EvaluationError, match=r"line 1 is no verdict: it has the keys question_id, answer\. A verdict has"):
         read_verdicts(made.write(tmp_path / "answers.jsonl", [{"question_id": 1, "answer": "x"}]))
-    with pytest.raises(VerdictError, match=r"line 1 is no verdict: it has the keys question_id, choices\. A verdict has"):
+    with pytest.raises(EvaluationError, match=r"line 1 is no verdict: it has the keys question_id, choices\. A verdict has"):
         read_verdicts(made.write(tmp_path / "fastchat.jsonl", [{"question_id": 1, "choices": [{"turns": ["x"]}]}]))
-    with pytest.raises(VerdictError, match="holds no verdicts: line 1: no object with a question_id"):
+    with pytest.raises(EvaluationError, match="holds no verdicts: line 1: no object with a question_id"):
         read_verdicts(made.write(tmp_path / "odd.jsonl", [{"a": 1}]))
-    with pytest.raises(VerdictError, match=r"holds no verdicts\. Give"):
+    with pytest.raises(EvaluationError, match=r"holds no verdicts\. Give"):
         read_verdicts(made.write(tmp_path / "empty.jsonl", []))
     two = [{"question_id": n, "score": 3, "ours": f"m{n}"} for n in range(2)]
-    with pytest.raises(VerdictError, match=r"two\.jsonl line 2: verdicts on 'm1', those before on 'm0'\. Split"):
+    with pytest.raises(EvaluationError, match=r"two\.jsonl line 2: verdicts on 'm1', those before on 'm0'\. Split"):
         read_verdicts(made.write(tmp_path / "two.jsonl", two))
     mixed = [{"question_id": 1, "score": 3}, {"question_id": 2, "order": 0, "score": 3, "opponent_score": 3}]
-    with pytest.raises(VerdictError, match="line 2: pairs and single answers in one file"):
+    with pytest.raises(EvaluationError, match="line 2: pairs and single answers in one file"):
         read_verdicts(made.write(tmp_path / "mixed.jsonl", mixed))
     with pytest.raises(PoolError, match="cannot read"):
         read_verdicts(tmp_path / "gone.jsonl")
@@ -296,16 +296,14 @@ def test_a_run_folder_stands_for_its_verdicts(tmp_path):
 
 
 def test_paths_without_verdicts_say_so(tmp_path):
-    with pytest.raises(SourceNotFoundError, match="no verdicts at '.*gone': no such file or folder"):
+    with pytest.raises(PoolError, match="no verdicts at '.*gone': no such file or folder"):
         find_verdict_files([tmp_path / "gone"])
-    with pytest.raises(SourceNotFoundError, match=r"holds no \.jsonl or \.json file"):
+    with pytest.raises(PoolError, match=r"holds no \.jsonl or \.json file"):
         find_verdict_files([tmp_path])
 
 
 def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     (tmp_path / "plan.json").write_text("{}")
-    with pytest.raises(
-        SourceNotFoundError, match="has no verdicts yet. Have its answers judged: diverseevol judge .* --benchmark NAME"
-    ):
+    with pytest.raises(PoolError, match="has no verdicts yet. Have its answers judged: diverseevol judge .* --benchmark NAME"):
         find_verdict_files([tmp_path])

@@ -7,7 +7,7 @@ import pytest
 import verdicts_made as made
 
 from diverseevol import score_verdicts
-from diverseevol.errors import VerdictError
+from diverseevol.errors import EvaluationError
 from diverseevol.evaluation import bootstrap
 from diverseevol.evaluation.bootstrap import confidence_interval, difference, ratio_of_sums
 
@@ -113,14 +113,14 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     judged(tmp_path / "a.jsonl", 1, question="Why?")
     judged(tmp_path / "b.jsonl", 2, question="How?")
     with pytest.raises(
-        VerdictError, match=r"a\.jsonl and .*b\.jsonl: question q0 is 'Why\?' and 'How\?'\. Compare files of one benchmark"
+        EvaluationError, match=r"a\.jsonl and .*b\.jsonl: question q0 is 'Why\?' and 'How\?'\. Compare files of one benchmark"
     ):
         score_verdicts(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
     single = made.single(tmp_path / "s.jsonl", [("q0", 3)])
-    with pytest.raises(VerdictError, match="one holds pairs, the other single answers"):
+    with pytest.raises(EvaluationError, match="one holds pairs, the other single answers"):
         score_verdicts(tmp_path / "a.jsonl", single)
     other = made.own(tmp_path / "o.jsonl", [("z", 0, 3, 4)])
-    with pytest.raises(VerdictError, match="no question counts in both"):
+    with pytest.raises(EvaluationError, match="no question counts in both"):
         score_verdicts(tmp_path / "a.jsonl", other)
 
 
@@ -180,7 +180,7 @@ def test_lengths_and_their_correlation_with_the_scores(tmp_path):
     given = score_verdicts(*two, answers=answers)
     assert [score.lengths.mean for score in given.files] == [49.5, 64.5]
     assert given.length_correlation is None  # two points say nothing
-    with pytest.raises(VerdictError, match=r"2 files of answers for 4 of verdicts\. Give one a file"):
+    with pytest.raises(EvaluationError, match=r"2 files of answers for 4 of verdicts\. Give one a file"):
         score_verdicts(tmp_path / "v", answers=answers)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from diverseevol.config import PoolConfig, SourceConfig
-from diverseevol.errors import PoolError, SourceNotFoundError
+from diverseevol.errors import PoolError
 from diverseevol.pool import fingerprint
 from diverseevol.pool.json_files import json_rows
 from diverseevol.pool.sources import read_source
@@ -300,9 +300,9 @@ def test_empty_files_have_no_rows(tmp_path):
 
 def test_what_is_not_there_names_what_is(tmp_path):
     write(tmp_path / "alpaca_data.json", b"[]")
-    with pytest.raises(SourceNotFoundError, match=r"no pool at '.*alpaca_dat.json'.*It has alpaca_data.json"):
+    with pytest.raises(PoolError, match=r"no pool at '.*alpaca_dat.json'.*It has alpaca_data.json"):
         rows(tmp_path / "alpaca_dat.json")
-    with pytest.raises(SourceNotFoundError, match=r"there is not even a folder"):
+    with pytest.raises(PoolError, match=r"there is not even a folder"):
         rows(tmp_path / "nowhere" / "x.json")
     with pytest.raises(FileNotFoundError):
         rows(tmp_path / "x.json")
@@ -315,9 +315,7 @@ def test_a_hub_id_that_cannot_be_reached_says_both(monkeypatch):
         raise ConnectionError("offline")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with pytest.raises(
-        SourceNotFoundError, match=r"no file or folder of that name here, and the Hub gave ConnectionError: offline"
-    ):
+    with pytest.raises(PoolError, match=r"no file or folder of that name here, and the Hub gave ConnectionError: offline"):
         rows("nobody/nothing")
 
 
@@ -343,7 +341,7 @@ def test_the_fingerprint_follows_the_content_and_the_mapping(tmp_path):
     assert fingerprint(PoolConfig(path=str(path), columns={"prompt": "x"})) != first
     write(path, LINES.replace(b"third", b"thirt"))
     assert fingerprint(PoolConfig(path=str(path))) != first
-    with pytest.raises(SourceNotFoundError):
+    with pytest.raises(PoolError):
         fingerprint(PoolConfig(path=str(tmp_path / "no.jsonl")))
 
 

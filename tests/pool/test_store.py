@@ -11,7 +11,7 @@ import pytest
 
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, SourceConfig
-from diverseevol.errors import BadRowsError, ConfigError, PoolError, UnknownFormatError
+from diverseevol.errors import ConfigError, PoolError
 from diverseevol.pool import Pool, Records, build, finish_pool, first_pass, read_pool, store
 
 
@@ -159,15 +159,15 @@ def test_too_many_bad_rows_stop_the_run(tmp_path):
         r"  .*a.jsonl line 1 \(row 0\): no response\n(  .*\n){3}  .*a.jsonl line 17 \(row 16\): no response\n"
         r"Repair or remove them, or raise pool.max_bad; all of them are in .*quarantine.jsonl."
     )
-    with pytest.raises(BadRowsError, match=expected):
+    with pytest.raises(PoolError, match=expected):
         read(tmp_path, PoolConfig(path=str(file), max_bad=0.24))
     assert len(quarantine(tmp_path / "pool")) == 10
-    with pytest.raises(BadRowsError, match=r"10 of 40 rows [\s\S]*\nRepair or remove them, or raise pool.max_bad\.$"):
+    with pytest.raises(PoolError, match=r"10 of 40 rows [\s\S]*\nRepair or remove them, or raise pool.max_bad\.$"):
         Pool.read(PoolConfig(path=str(file), max_bad=0.24))
 
 
 def test_a_pool_without_good_rows(tmp_path):
-    with pytest.raises(BadRowsError, match=r"not one of 2 rows is good. They are:\n  .*not JSON"):
+    with pytest.raises(PoolError, match=r"not one of 2 rows is good. They are:\n  .*not JSON"):
         read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", ["x", "y"])), max_bad=1.0))
     with pytest.raises(PoolError, match=r"the pool is empty: no row in .*b.jsonl"):
         read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "b.jsonl", []))))
@@ -177,14 +177,14 @@ def test_a_pool_without_good_rows(tmp_path):
 def test_a_format_that_nobody_knows(tmp_path, monkeypatch):
     file = write_lines(tmp_path / "a.jsonl", [{"foo": 1, "bar": 2}] * 20)
     with pytest.raises(
-        UnknownFormatError,
+        PoolError,
         match=r"none of the rows of .* is of a known format. Their keys: foo, bar. Known: alpaca .*pool.columns=",
     ):
         Pool.read(file)
     monkeypatch.setattr(first_pass, "N_TRIED", 7)
-    with pytest.raises(UnknownFormatError, match=r"none of the first 7 rows"):
+    with pytest.raises(PoolError, match=r"none of the first 7 rows"):
         Pool.read(file)
-    with pytest.raises(UnknownFormatError, match=r"preference data: pool.columns=.prompt: prompt, response: chosen. trains"):
+    with pytest.raises(PoolError, match=r"preference data: pool.columns=.prompt: prompt, response: chosen. trains"):
         Pool.read(write_lines(tmp_path / "b.jsonl", [{"prompt": "q", "chosen": "a", "rejected": "b"}]))
     some = write_lines(tmp_path / "c.jsonl", [{"foo": 1}] * 5 + [record(number) for number in range(95)])
     assert len(Pool.read(some)) == 95
@@ -284,7 +284,7 @@ def test_too_long_rows_stop_a_run_only_where_they_are_most(tmp_path):
     n_trained[10] = 0
     (tmp_path / "pool" / "index.arrow").unlink()
     with pytest.raises(
-        BadRowsError, match=r"11 of 20 rows have no token left to train on.*Raise prompt.max_length; the first is .*row 0"
+        PoolError, match=r"11 of 20 rows have no token left to train on.*Raise prompt.max_length; the first is .*row 0"
     ):
         finish_pool(tmp_path / "pool", n_tokens, n_trained)
     assert not (tmp_path / "pool" / "index.arrow").exists()
@@ -297,7 +297,7 @@ def test_records_that_the_template_refuses_are_bad_ones(tmp_path):
     n_tokens = np.array([0, 0] + [9] * 18, dtype=np.int32)
     finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.1, {0: "refused here"})
     assert [line["reason"] for line in quarantine(tmp_path / "pool")] == ["refused here", "it has no token"]
-    with pytest.raises(BadRowsError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused here\n.*row 1.*it has no token"):
+    with pytest.raises(PoolError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused here\n.*row 1.*it has no token"):
         finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.09, {0: "refused here"})
 
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from diverseevol.errors import TrainError
+from diverseevol.errors import ModelError
 from diverseevol.train.command import run_command
 
 PLACES = {"data": "/a b/data.json", "base": "base model", "round": "2", "seed": "7"}
@@ -42,14 +42,14 @@ def test_the_command_gets_its_places_quoted_and_leaves_a_model(tmp_path):
 
 
 def test_a_failing_command_says_status_and_last_words_and_leaves_nothing(tmp_path):
-    with pytest.raises(TrainError, match=r"ended with status 3: loading / no such adapter\. Log: .*train\.log"):
+    with pytest.raises(ModelError, match=r"ended with status 3: loading / no such adapter\. Log: .*train\.log"):
         run(tmp_path, "print('loading')\nprint('no such adapter', file=sys.stderr)\nsys.exit(3)\n")
     assert not (tmp_path / "model").exists()
     assert not list(tmp_path.glob("model*"))
 
 
 def test_a_command_that_leaves_no_model_is_an_error(tmp_path):
-    with pytest.raises(TrainError, match=r"left no model: \{out\} holds notes\.txt"):
+    with pytest.raises(ModelError, match=r"left no model: \{out\} holds notes\.txt"):
         run(tmp_path, "(out / 'notes.txt').write_text('x')\n")
     assert not (tmp_path / "model").exists()
 

@@ -1,7 +1,7 @@
 """Ranks, shards and exchanges over torch.distributed; on a single process everything here is a no-op.
 
 torchrun and accelerate are the engine: they start the processes and set RANK, WORLD_SIZE and LOCAL_RANK. This module is the
-only one that calls torch.distributed, and it does not import torch before a second process exists. Small values travel as
+only one that exchanges over torch.distributed, and it does not import torch before a second process exists. Small values travel as
 objects over gloo (also beside NCCL), so that a stage need not know which device it runs on.
 """
 
@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch.nn import Module
 
 T = TypeVar("T")
 
@@ -86,52 +85,6 @@ def stop() -> None:
 
         if group.is_initialized():
             group.destroy_process_group()
-
-
-def shards_models(asked: object = False) -> bool:
-    """Whether each rank is to hold only its share of a model: `asked` says so (`train.fsdp`), or accelerate's launcher asked for FSDP.
-
-    Raises:
-        ConfigError: weights are to be offloaded to the CPU, too.
-    """
-    start()
-    if world_size() == 1 or not (asked or FSDP in os.environ):
-        return False
-    if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() in TRUE:
-        raise ConfigError(
-            "the FSDP configuration offloads parameters, which is not supported here. Set fsdp_offload_params: false in it, and "
-            "start more processes if the shares do not fit."
-        )
-    return True
-
-
-def is_sharded(model: Module) -> bool:
-    """Whether FSDP keeps only a part of the weights on each rank, so that every rank must take part in every forward pass."""
-    if world_size() == 1:
-        return False
-    from torch.distributed.fsdp import FSDPModule
-
-    return any(isinstance(module, FSDPModule) for module in model.modules())
-
-
-def own_part(value: Any) -> Any:  # noqa: ANN401 - anything, of which only sharded tensors are changed
-    """This rank's part of a sharded tensor; whatever else it is, as it is."""
-    if world_size() == 1:
-        return value
-    from torch.distributed.tensor import DTensor
-
-    return value.to_local() if isinstance(value, DTensor) else value
-
-
-def as_part(value: Any, whole: Any) -> Any:  # noqa: ANN401 - as `own_part`
-    """A tensor as this rank's part of one that is sharded like `whole`, if that is sharded and the shapes fit."""
-    if world_size() == 1:
-        return value
-    from torch.distributed.tensor import DTensor
-
-    if not isinstance(whole, DTensor) or getattr(value, "shape", None) != whole.to_local().shape:
-        return value
-    return DTensor.from_local(value, whole.device_mesh, whole.placements, shape=whole.shape, stride=whole.stride())
 
 
 def barrier() -> None:

@@ -38,10 +38,11 @@ def expanded(path: str) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, is_synced: bool = True) -> Iterator[Path]:
     """Hand out a temporary path beside `path`; on success its file or folder is synced and takes `path`'s place.
 
     The name is fixed, not random: what a killed process left behind is overwritten by the next try instead of piling up.
+    Without `is_synced` the disk is not waited for: others read the old or the new, but a power cut may lose it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -51,8 +52,9 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
-    for file in [partial] if partial.is_file() else [item for item in partial.rglob("*") if item.is_file()]:
-        _sync(file)
+    for file in [partial, *partial.rglob("*")] if is_synced else []:
+        if file.is_file():
+            _sync(file)
     if path.is_dir():
         # A folder cannot be renamed over a full one; the old one steps aside first.
         old = path.with_name(path.name + ".old")
@@ -62,7 +64,8 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(old)
     else:
         partial.replace(path)
-    _sync(path.parent)
+    if is_synced:
+        _sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,13 +82,6 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
 def write_jsonl(path: Path, lines: Iterable[Any]) -> None:
     """Write a file of JSON values atomically, one a line; NaN is refused likewise."""
     write_text(path, "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines))
-
-
-def write_json_unsynced(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Write a small JSON file whole or not at all for those who read it, but without waiting for the disk: a power cut may lose it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-    partial.replace(path)
 
 
 REMAKE = "Delete it, and the same command makes it again."

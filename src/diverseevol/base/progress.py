@@ -6,8 +6,8 @@ is passed. Library code never prints: the command line decides which kind of wat
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ from typing import Protocol
 
 from .text import progress_words
 
-RECENT = 30.0
-"""A rate is that of the last so many seconds: what a first step or a first batch took says little about the rest."""
+RECENT = 10.0
+"""Seconds over which a rate forgets: what a first step or a first batch took says little about the rest."""
 
 
 @dataclass(eq=False)
 class Task:
-    """One piece of work under way: how far it is, how fast it goes and how long it will take; the only place that knows."""
+    """One piece of work under way: how far it is, how fast it goes and how long it will take."""
 
     name: str
     total: float | None
@@ -32,48 +32,35 @@ class Task:
     about: str = ""
     """A word about where the work stands, such as a loss."""
     done: float = 0.0
-    marks: deque[tuple[float, float]] = field(default_factory=deque)
-    """(second, units done) some seconds ago, oldest first; the first is where the rate is counted from."""
-    last: tuple[float, float] = (0.0, 0.0)
-    """The same at the latest advance."""
-
-    def __post_init__(self) -> None:
-        self.last = (time.monotonic(), self.done)
-        self.marks.append(self.last)
+    last: float = field(default_factory=time.monotonic)
+    """Second of the latest advance."""
+    recent: tuple[float, float] = (0.0, 0.0)
+    """Units and seconds up to it, those of long ago forgotten alike."""
 
     def advance(self, n: float = 1) -> None:
         """Count `n` more units as done."""
-        self.done += n
         now = time.monotonic()
-        if now - self.marks[-1][0] >= 1.0:
-            while len(self.marks) > 1 and self.marks[1][0] <= now - RECENT:
-                self.marks.popleft()
-            self.marks.append((now, self.done))
-        self.last = (now, self.done)
+        kept = math.exp((self.last - now) / RECENT)
+        self.recent = (self.recent[0] * kept + n, self.recent[1] * kept + now - self.last)
+        self.done, self.last = self.done + n, now
         if self.on_advance:
             self.on_advance(self)
 
     def skip(self, n: float) -> None:
         """Count `n` units that were done before this process, and took none of its time."""
-        self.done += n
-        self.last = (time.monotonic(), self.done)
-        self.marks = deque([self.last])
-
-    def say_about(self, text: str) -> None:
-        """Show a word about where the work stands."""
-        self.about = text
+        self.done, self.last, self.recent = self.done + n, time.monotonic(), (0.0, 0.0)
 
     @property
     def rate(self) -> float:
         """Units a second, between advances: a long step that is under way does not slow it down. 0: not known yet."""
-        (since, before), (now, done) = self.marks[0], self.last
-        return (done - before) / (now - since) if now > since else 0.0
+        n, seconds = self.recent
+        return n / seconds if seconds > 0 else 0.0
 
     def seconds_left(self, now: float) -> float | None:
         """Seconds until all is done, at that rate; None: not known."""
         if not (self.total and self.rate):
             return None
-        return max(0.0, (self.total - self.last[1]) / self.rate - (now - self.last[0]))
+        return max(0.0, (self.total - self.done) / self.rate - (now - self.last))
 
     def words(self, now: float) -> str:
         """How far it is, as people say it."""
@@ -116,7 +103,7 @@ class LineWatch:
 
         def say_if_due(task: Task) -> None:
             nonlocal said
-            now, _ = task.last
+            now = task.last
             if now - said >= self.every:
                 said = now
                 self.say(f"{name}: {task.words(now)}")

@@ -45,7 +45,7 @@ def contests(
 
     Raises:
         ConfigError: something is not said, said twice, or is not there.
-        AnswersError: a file of answers cannot be read, or two do not belong together.
+        EvaluationError: a file of answers cannot be read, or two do not belong together.
     """
     if is_single == (opponent is not None):
         raise ConfigError("give --opponent, a file of answers or a round, or --single to judge each answer by itself; not both.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..base.progress import Watch
-from ..errors import JudgeError
+from ..errors import EvaluationError
 from ..evaluation.api_client import ApiClient, Reply
 from ..evaluation.judge.asking import Asked, Limits, ask_all, is_settled
 from ..evaluation.judge.cost import Budget, Prices, expected_tokens, most_tokens, spent_tokens
@@ -75,7 +75,7 @@ class JudgeSession:
         """Write the files of verdicts, and say what it took and what is left.
 
         Raises:
-            JudgeError: judgements are left over.
+            EvaluationError: judgements are left over.
         """
         before = self.spent
         verdicts = self._write()
@@ -86,7 +86,7 @@ class JudgeSession:
         self._say_origin(verdicts)
         n_left = sum(not self._is_settled(key) for key in self.open)
         if n_left:
-            raise JudgeError(self._why_left(n_left))
+            raise EvaluationError(self._why_left(n_left))
 
     def _write(self) -> list[Verdict]:
         """Write every contest's files from the store, and say how many verdicts they hold."""

@@ -112,7 +112,7 @@ class Experiment:
         """Check everything that needs no data.
 
         Raises:
-            UnknownStrategyError: nobody registered a strategy.
+            SelectionError: nobody registered a strategy.
             ConfigError: nothing to compare, something twice, no yardstick, or a budget that says nothing of samples.
         """
         for name in self.strategies:

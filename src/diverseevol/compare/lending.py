@@ -14,7 +14,7 @@ from pathlib import Path
 from ..base import dist
 from ..base.files import replacing, write_json
 from ..config import RunConfig, round_sizes
-from ..errors import RunChangedError
+from ..errors import RunFolderError
 from ..run_folder import OWN, RunFolder, locked, round_name
 from ..selection import Signal, make_strategy
 from .experiment import FULL, Experiment
@@ -43,7 +43,7 @@ def borrow(experiment: Experiment, arm: str, seed: int, config: RunConfig) -> No
     """Open the folder of a run that is about to start, and put there whatever other runs have finished for it.
 
     Raises:
-        RunChangedError: the other runs were made of another pool, model or held-out rows.
+        RunFolderError: the other runs were made of another pool, model or held-out rows.
         ConfigError: as `open_record`.
     """
     from ..opening import open_record  # torch, which a finished comparison does without
@@ -134,7 +134,7 @@ def _check_same_data(other: RunFolder, run: RunFolder) -> None:
     was, now = other.config()["fingerprint"], run.config()["fingerprint"]
     for what in ("pool", "model", "heldout rows"):
         if was.get(what) != now.get(what):
-            raise RunChangedError(
+            raise RunFolderError(
                 f"the {what} is not the one that {other.root} was made with ({was.get(what)} then, {now.get(what)} now). "
                 "Put the old one back, or give --out a new folder for a new comparison."
             )

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ..errors import SourceNotFoundError, VerdictError
+from ..errors import EvaluationError, PoolError
 from .judge.answers import Answer, read_answers
 from .judgements import Problem, Verdicts
 
@@ -20,7 +20,7 @@ def answers_file_of(model: str, path: Path) -> Path:
     """The file with a model's answers: `path` itself or, in a folder, MODEL.jsonl, or the model's last name .jsonl.
 
     Raises:
-        SourceNotFoundError: the folder has no such file.
+        PoolError: the folder has no such file.
     """
     if not path.is_dir():
         return path
@@ -31,7 +31,7 @@ def answers_file_of(model: str, path: Path) -> Path:
         file = path / f"{candidate}.jsonl"
         if file.is_file():
             return file
-    raise SourceNotFoundError(f"{path} has no answers of {model!r}: no such .jsonl file in it. Give the file itself.")
+    raise PoolError(f"{path} has no answers of {model!r}: no such .jsonl file in it. Give the file itself.")
 
 
 def with_lengths(verdicts: Verdicts, files: Sequence[Path | None]) -> Verdicts:
@@ -41,8 +41,8 @@ def with_lengths(verdicts: Verdicts, files: Sequence[Path | None]) -> Verdicts:
     file answers and nobody judged.
 
     Raises:
-        AnswersError: a file cannot be read.
-        VerdictError: a file answers none of the judged questions.
+        EvaluationError: a file cannot be read.
+        EvaluationError: a file answers none of the judged questions.
     """
     lengths_QS = verdicts.lengths_QS.copy()
     problems = list(verdicts.problems)
@@ -52,7 +52,7 @@ def with_lengths(verdicts: Verdicts, files: Sequence[Path | None]) -> Verdicts:
         answers = {key: answer for answer in read_answers(file) for key in _keys(answer)}
         found = [answers.get(key) or answers.get(text) for key, text in _questions(verdicts)]
         if not any(found):
-            raise VerdictError(f"{file} answers none of the questions in {verdicts.name}. Give the answers that were judged.")
+            raise EvaluationError(f"{file} answers none of the questions in {verdicts.name}. Give the answers that were judged.")
         for row, answer in enumerate(found):
             if answer is not None and np.isnan(lengths_QS[row, side]):
                 text = answer.said(len(answer.turns))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks import Asked, differences, find_file
-from ..errors import QuestionsError
+from ..errors import EvaluationError
 from ..pool.questions import Question, questions_in
 
 __all__ = ["Question", "Questions", "read_questions"]
@@ -39,11 +39,11 @@ def read_questions(asked: Asked, folder: Path | None = None) -> Questions:
     """Read the questions that `--benchmark` names; `folder` is where known benchmarks' files lie.
 
     Raises:
-        QuestionsError: there is no such file, it is not readable, a record has no question, or an id stands twice.
+        EvaluationError: there is no such file, it is not readable, a record has no question, or an id stands twice.
     """
     file = asked.file or find_file(asked.name, folder)
     if not file.is_file():
-        raise QuestionsError(f"no questions at {str(file)!r}: no such file. Correct --benchmark NAME=FILE.")
+        raise EvaluationError(f"no questions at {str(file)!r}: no such file. Correct --benchmark NAME=FILE.")
     items = questions_in(file, asked)
     _check_ids(items, file)
     texts = ["\n".join((*question.turns, question.input)) for question in items]
@@ -55,4 +55,4 @@ def _check_ids(items: tuple[Question, ...], file: Path) -> None:
     for number, question in enumerate(items, 1):
         earlier = seen.setdefault(str(question.id), number)
         if earlier != number:
-            raise QuestionsError(f"{file}: records {earlier} and {number} have the same id {question.id!r}. Make ids unique.")
+            raise EvaluationError(f"{file}: records {earlier} and {number} have the same id {question.id!r}. Make ids unique.")

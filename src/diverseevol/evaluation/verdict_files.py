@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SourceNotFoundError, VerdictError
+from ..errors import EvaluationError, PoolError
 from ..pool.files_in import kind_of
 from ..pool.json_files import json_rows
 from ..run_folder import RunFolder
@@ -65,19 +65,19 @@ def find_verdict_files(paths: Sequence[Path]) -> list[Path]:
     A run folder stands for its verdicts.
 
     Raises:
-        SourceNotFoundError: a path is not there, or a folder holds no such file.
+        PoolError: a path is not there, or a folder holds no such file.
     """
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise SourceNotFoundError(f"there are no verdicts at {str(path)!r}: no such file or folder. Correct the path.")
+            raise PoolError(f"there are no verdicts at {str(path)!r}: no such file or folder. Correct the path.")
         inside = _inside(path) if path.is_dir() else [path]
         if not inside:
             if RunFolder(path).config_file.exists():
-                raise SourceNotFoundError(
+                raise PoolError(
                     f"{path} has no verdicts yet. Have its answers judged: diverseevol judge {path} --benchmark NAME."
                 )
-            raise SourceNotFoundError(f"{path} holds no .jsonl or .json file. Give a verdict file or a folder of them.")
+            raise PoolError(f"{path} holds no .jsonl or .json file. Give a verdict file or a folder of them.")
         found += inside
     return found
 
@@ -98,10 +98,10 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
 
     Raises:
         PoolError: the file cannot be read.
-        VerdictError: it holds no verdicts, or those of several models, or both pairs and single answers; the scale is upside down.
+        EvaluationError: it holds no verdicts, or those of several models, or both pairs and single answers; the scale is upside down.
     """
     if not scale[0] < scale[1]:
-        raise VerdictError(f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the highest.")
+        raise EvaluationError(f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the highest.")
     reading = _Reading(str(path))
     for row in json_rows(path, str(path), split=None):
         place = f"line {row.line}" if row.line is not None else f"record {row.number}"
@@ -111,7 +111,7 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
             continue
         if not is_verdict(row.record):
             keys = ", ".join(list(row.record)[:6])
-            raise VerdictError(
+            raise EvaluationError(
                 f"{path} {place} is no verdict: it has the keys {keys}. A verdict has `score`, `winner`, or `eval_QUERY0`."
             )
         try:
@@ -123,7 +123,7 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
             _take(judgement, place, scale, reading)
     if not reading.judgements:
         first = f": {reading.problems[0].detail}" if reading.problems else ""
-        raise VerdictError(f"{path} holds no verdicts{first}. Give the file that `judge` wrote.")
+        raise EvaluationError(f"{path} holds no verdicts{first}. Give the file that `judge` wrote.")
     _note_missing(path, reading)
     return _arrays(path, reading)
 
@@ -160,10 +160,10 @@ def _agree(judgement: StoredScores, place: str, reading: _Reading) -> None:
     """A file is about one model, against one opponent or against none."""
     n_sides, models = len(judgement.scores), models_of(judgement.record)
     if reading.n_sides not in (0, n_sides):
-        raise VerdictError(f"{reading.name} {place}: pairs and single answers in one file. Split it in two.")
+        raise EvaluationError(f"{reading.name} {place}: pairs and single answers in one file. Split it in two.")
     for known, name in zip(reading.models, models, strict=True):
         if known and name and known != name:
-            raise VerdictError(f"{reading.name} {place}: verdicts on {name!r}, those before on {known!r}. Split the file.")
+            raise EvaluationError(f"{reading.name} {place}: verdicts on {name!r}, those before on {known!r}. Split the file.")
     reading.n_sides, reading.models = n_sides, (reading.models[0] or models[0], reading.models[1] or models[1])
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import VerdictError
+from ..errors import EvaluationError
 from .answer_lengths import answers_file_of, with_lengths
 from .bootstrap import Interval, confidence_interval, difference, value_of
 from .judgements import Problem, Verdicts
@@ -80,9 +80,9 @@ def score_verdicts(
         seed: of the bootstrap's draws.
 
     Raises:
-        SourceNotFoundError: a path is not there, or holds no verdicts.
-        PoolError, AnswersError: a file cannot be read.
-        VerdictError: a file holds no verdicts, or two cannot be compared.
+        PoolError: a path is not there, or holds no verdicts.
+        PoolError, EvaluationError: a file cannot be read.
+        EvaluationError: a file holds no verdicts, or two cannot be compared.
     """
     groups = [find_verdict_files([Path(path)]) for path in paths]
     files = list(dict.fromkeys(file for group in groups for file in group))
@@ -112,29 +112,29 @@ def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
     """First minus second, on the questions that count in both.
 
     Raises:
-        VerdictError: pairs against single answers, other questions under the same ids, or no question that counts in both.
+        EvaluationError: pairs against single answers, other questions under the same ids, or no question that counts in both.
     """
     names = f"{first.name} and {second.name}"
     if (first.opponent is None) != (second.opponent is None):
-        raise VerdictError(f"cannot compare {names}: one holds pairs, the other single answers. Compare files of one kind.")
+        raise EvaluationError(f"cannot compare {names}: one holds pairs, the other single answers. Compare files of one kind.")
     rows = {question_id: row for row, question_id in enumerate(second.question_ids)}
     common = [(row, rows[question_id]) for row, question_id in enumerate(first.question_ids) if question_id in rows]
     for row, other in common:
         if first.questions[row] and second.questions[other] and first.questions[row] != second.questions[other]:
             texts = f"{first.questions[row][:40]!r} and {second.questions[other][:40]!r}"
-            raise VerdictError(
+            raise EvaluationError(
                 f"cannot compare {names}: question {first.question_ids[row]} is {texts}. Compare files of one benchmark."
             )
     pairs_Q2 = np.array(common, dtype=np.int64).reshape(-1, 2)
     counts_in_both = first.counts_QO[pairs_Q2[:, 0]].any(axis=1) & second.counts_QO[pairs_Q2[:, 1]].any(axis=1)
     pairs_Q2 = pairs_Q2[counts_in_both]
     if not len(pairs_Q2):
-        raise VerdictError(f"cannot compare {names}: no question counts in both. Compare files of one benchmark.")
+        raise EvaluationError(f"cannot compare {names}: no question counts in both. Compare files of one benchmark.")
     gap = difference(headline(first, pairs_Q2[:, 0]), headline(second, pairs_Q2[:, 1]))
     interval = confidence_interval(gap, len(pairs_Q2), seed)
     value = value_of(gap, len(pairs_Q2))
     if not math.isfinite(value):
-        raise VerdictError(f"cannot compare {names}: without a point of the opponent's there is no Relative Score to compare.")
+        raise EvaluationError(f"cannot compare {names}: without a point of the opponent's there is no Relative Score to compare.")
     doubt = "" if first.opponent == second.opponent else f"other opponents: {first.opponent or '?'}, {second.opponent or '?'}"
     return Difference(first.name, second.name, len(pairs_Q2), value, interval, _finding(interval), doubt)
 
@@ -149,7 +149,7 @@ def _finding(interval: Interval | None) -> Finding:
 
 def _answers_of(paths: Sequence[str | Path], n_files: int) -> list[Path | None]:
     if len(paths) > 1 and len(paths) != n_files:
-        raise VerdictError(
+        raise EvaluationError(
             f"{len(paths)} files of answers for {n_files} of verdicts. Give one a file, or a folder of MODEL.jsonl."
         )
     given: list[Path | None] = [Path(path) for path in paths] or [None]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..base.files import remove, replacing
 from ..base.progress import Watch
 from ..config import PoolConfig
-from ..errors import BadRowsError, PoolError
+from ..errors import PoolError
 from .checks import check_share
 from .first_pass import SCHEMA, FirstPass, bad_line
 from .formats import Reader
@@ -60,9 +60,9 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
 
     Raises:
         ConfigError: format, columns or tags cannot be used.
-        SourceNotFoundError: a source is not there.
-        UnknownFormatError: no row of a source has a known format.
-        BadRowsError: more rows are bad than `max_bad` allows.
+        PoolError: a source is not there.
+        PoolError: no row of a source has a known format.
+        PoolError: more rows are bad than `max_bad` allows.
         PoolError: a source cannot be read, or no row is left.
     """
     sources = config.all_sources()
@@ -113,7 +113,7 @@ def finish_pool(
         is_dropped: Records that are left out as duplicates or as contaminated, and named elsewhere (overlap/); bool[R].
 
     Raises:
-        BadRowsError: more rows are bad than that, or most records are too long.
+        PoolError: more rows are bad than that, or most records are too long.
         PoolError: the numbers are not this pool's, or no record is left.
     """
     records = Records.open(pool_dir)
@@ -133,7 +133,7 @@ def finish_pool(
         limit = max_bad if len(empty) < len(records) else -1
         check_share(len(empty) + records.n_bad, records.n_read, share, limit, first, pool_dir / QUARANTINE)
     if len(too_long) > MAX_TOO_LONG * len(records):
-        raise BadRowsError(
+        raise PoolError(
             f"{len(too_long):,} of {len(records):,} rows have no token left to train on: their prompts fill prompt.max_length. "
             f"Raise prompt.max_length; the first is {too_long[0].place()}."
         )

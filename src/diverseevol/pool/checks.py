@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import BadRowsError
+from ..errors import PoolError
 from .sample import Sample, Turn
 
 AFTER: dict[str, tuple[str, ...]] = {
@@ -84,18 +84,16 @@ def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Se
         file: Where all of them are written; None: nowhere that stays.
 
     Raises:
-        BadRowsError: with the count, the share, the first five and what to do.
+        PoolError: with the count, the share, the first five and what to do.
     """
     if n_bad == 0 or share <= max_bad:
         return
     lines = "".join(f"\n  {line}" for line in first[:N_SHOWN])
     shown = "The first five" if n_bad > N_SHOWN else "They are"
     if max_bad < 0:
-        raise BadRowsError(
-            f"not one of {n_read:,} rows is good. {shown}:{lines}\nRepair them, or set pool.format or pool.columns."
-        )
+        raise PoolError(f"not one of {n_read:,} rows is good. {shown}:{lines}\nRepair them, or set pool.format or pool.columns.")
     see = f"; all of them are in {file}" if file else ""
-    raise BadRowsError(
+    raise PoolError(
         f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. {shown}:{lines}\n"
         f"Repair or remove them, or raise pool.max_bad{see}."
     )

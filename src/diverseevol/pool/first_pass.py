@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..base.progress import Watch
 from ..config import SourceConfig
 from ..config.train_keys import nearest
-from ..errors import PoolError, UnknownFormatError
+from ..errors import PoolError
 from .checks import N_SHOWN, RowError, UnknownRowError
 from .formats import Reader, looks_like_other
 from .ids import content_hash, dialogue_hash
@@ -71,7 +71,7 @@ class FirstPass:
 
         Raises:
             PoolError: it cannot be read, or a mapped column is in none of its rows.
-            UnknownFormatError: none of its rows is of a known format.
+            PoolError: none of its rows is of a known format.
         """
         seen, needed = _Seen(), reader.fixed.needed() if reader.fixed else ()
         with watch.task("reading the pool", None, "rows") as task:
@@ -154,7 +154,7 @@ class _Seen:
         """Give up where nothing fits.
 
         Raises:
-            UnknownFormatError: no record is of a known format.
+            PoolError: no record is of a known format.
             PoolError: no record has one of the columns.
         """
         if not self.n_objects:
@@ -168,7 +168,7 @@ class _Seen:
                 f"{nearest(missing[0], list(self.keys))}Their keys: {found}."
             )
         if self.n_unknown == self.n_objects:
-            raise UnknownFormatError(
+            raise PoolError(
                 f"none of {which} of {source.path} is of a known format{self.looks}. Their keys: {found}. Known: {KNOWN}. "
                 "Say which column plays which part: pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import PoolError, SourceNotFoundError
+from ..errors import PoolError
 from .row import Row
 from .tables import BATCH, table_rows
 
@@ -16,7 +16,7 @@ def hub_rows(name: str, split: str) -> Iterator[Row]:
     HF_HOME, HF_TOKEN and HF_HUB_OFFLINE count as everywhere.
 
     Raises:
-        SourceNotFoundError: no such path here, and no such data set there or no way to reach it.
+        PoolError: no such path here, and no such data set there or no way to reach it.
         PoolError: the data set is there, but not that split or configuration.
     """
     import datasets
@@ -27,7 +27,7 @@ def hub_rows(name: str, split: str) -> Iterator[Row]:
         data = datasets.load_dataset(owner_name, config_name or None, split=split, streaming=True)
     except (datasets.exceptions.DatasetNotFoundError, OSError, HfHubHTTPError) as error:
         # Offline and unreachable are OSErrors (ConnectionError) of several libraries.
-        raise SourceNotFoundError(
+        raise PoolError(
             f"no pool at {name!r}: no file or folder of that name here, and the Hub gave {_said(error)}. "
             "Correct pool.path; for the Hub, check the network, HF_TOKEN and HF_HUB_OFFLINE."
         ) from None

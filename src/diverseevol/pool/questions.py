@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmarks import KNOWN, Asked
-from ..errors import QuestionsError
+from ..errors import EvaluationError
 from .records import records_in
 
 ID_FIELDS = ("question_id", "id", "idx", "prompt_id")
@@ -42,15 +42,15 @@ def questions_in(file: Path, asked: Asked) -> tuple[Question, ...]:
     """The questions of a file, in its order, by the field that `asked` names or those of the benchmark.
 
     Raises:
-        QuestionsError: it holds none, it is not readable, or a record has no question.
+        EvaluationError: it holds none, it is not readable, or a record has no question.
     """
     known = KNOWN.get(asked.name)
     fields = (asked.field,) if asked.field else known.fields if known else FIELDS
     category = known.category if known else "category"
-    records = enumerate(records_in(file, QuestionsError), 1)
+    records = enumerate(records_in(file, EvaluationError), 1)
     items = tuple(_question(record, place, number, fields, category) for number, (place, record) in records)
     if not items:
-        raise QuestionsError(f"{file} holds no questions.")
+        raise EvaluationError(f"{file} holds no questions.")
     return items
 
 
@@ -58,12 +58,12 @@ def _question(record: dict[str, Any], place: str, number: int, fields: tuple[str
     there = [name for name in fields if name in record]
     if not there:
         keys = ", ".join(list(record)[:12]) or "none"
-        raise QuestionsError(f"{place} has no field {' or '.join(fields)}; it has {keys}. Name one: NAME=FILE:FIELD.")
+        raise EvaluationError(f"{place} has no field {' or '.join(fields)}; it has {keys}. Name one: NAME=FILE:FIELD.")
     field = next((name for name in there if record[name] is not None), there[0])
     value = record[field]
     turns = tuple(value) if isinstance(value, list) else (value,)
     if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
-        raise QuestionsError(f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question. Repair the file.")
+        raise EvaluationError(f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question. Repair the file.")
     name = next((record[key] for key in ID_FIELDS if isinstance(record.get(key), int | str)), number)
     kind, given = record.get(category), record.get("input")
     return Question(

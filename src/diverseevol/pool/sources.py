@@ -15,7 +15,7 @@ from pathlib import Path
 from ..base.files import hash_sampled
 from ..base.progress import SILENT, Watch
 from ..config import PoolConfig, SourceConfig
-from ..errors import PoolError, SourceNotFoundError
+from ..errors import PoolError
 from .csv_files import csv_rows
 from .files_in import first_character, kind_of
 from .json_files import json_rows
@@ -36,7 +36,7 @@ def read_source(source: SourceConfig, watch: Watch = SILENT) -> Iterator[Row]:
     """Stream the rows of a source.
 
     Raises:
-        SourceNotFoundError: there is no such path, and no reachable Hub id of that name.
+        PoolError: there is no such path, and no reachable Hub id of that name.
         PoolError: a file cannot be read, is cut off or broken, or is of a kind that is not known; there is no such split.
     """
     path, config = _place(source)
@@ -54,19 +54,17 @@ def check_source(source: SourceConfig) -> None:
     """Check, without opening anything, that the source is there or may be a Hub id.
 
     Raises:
-        SourceNotFoundError: it is neither.
+        PoolError: it is neither.
     """
     path, _ = _place(source)
     if path.exists() or (HUB_ID.match(source.path) and kind_of(path) not in KINDS):
         return
     folder = path.parent
     if not folder.is_dir():
-        raise SourceNotFoundError(f"no pool at {source.path!r}: there is not even a folder {str(folder)!r}. Correct pool.path.")
+        raise PoolError(f"no pool at {source.path!r}: there is not even a folder {str(folder)!r}. Correct pool.path.")
     close = get_close_matches(path.name, [item.name for item in folder.iterdir()], n=3, cutoff=0.5)
     found = f"It has {', '.join(close)}. " if close else ""
-    raise SourceNotFoundError(
-        f"no pool at {source.path!r}: {str(folder.resolve())!r} has no {path.name!r}. {found}Correct pool.path."
-    )
+    raise PoolError(f"no pool at {source.path!r}: {str(folder.resolve())!r} has no {path.name!r}. {found}Correct pool.path.")
 
 
 def _place(source: SourceConfig) -> tuple[Path, str]:
@@ -148,7 +146,7 @@ def fingerprint(config: PoolConfig) -> str:
     price of missing an edit that keeps the size. Times and places of files do not count. A Hub id counts by its name.
 
     Raises:
-        SourceNotFoundError: a source is not there.
+        PoolError: a source is not there.
     """
     hashed = hashlib.blake2b(digest_size=8)
     for source in config.all_sources():

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ..base import dist
 from ..base.files import damaged, load_array, read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
 from ..config import RunConfig, explain, read_yaml, yaml_text
-from ..errors import ConfigError, RunChangedError, RunFolderError
+from ..errors import ConfigError, RunFolderError
 from .record import flat, versions
 from .shapes import Bill, Metrics, Pick, PlanRecord
 
@@ -344,7 +344,7 @@ class RunFolder:
         """Start the run's record, or check that this is the run that was started here; one that has trained nothing yet may change.
 
         Raises:
-            RunChangedError: something is trained, and a key that must not change, the pool, the model or the template differs.
+            RunFolderError: something is trained, and a key that must not change, the pool, the model or the template differs.
             RunFolderError: the folder holds something else.
         """
         if not self.config_file.exists():
@@ -372,22 +372,22 @@ class RunFolder:
         """Whether the run that was started here is this one, as far as nothing is trained that forbids it to be another.
 
         Raises:
-            RunChangedError: it is another, and something is trained.
+            RunFolderError: it is another, and something is trained.
         """
+        stored = self.config()
         try:
-            self._compare(json.loads(config.model_dump_json(exclude={"out"})), fingerprint)
-        except RunChangedError:
+            self._compare(stored, json.loads(config.model_dump_json(exclude={"out"})), fingerprint)
+        except RunFolderError:
             if self.rounds_done() or self.model_dir(0).exists() or any(self.checkpoints_dir(0).glob("checkpoint-*")):
                 raise
             return False
         return True
 
-    def _compare(self, now: dict[str, Any], fingerprint: Mapping[str, str]) -> None:
-        stored = self.config()
+    def _compare(self, stored: dict[str, Any], now: dict[str, Any], fingerprint: Mapping[str, str]) -> None:
         for what, value in fingerprint.items():
             was = stored.get("fingerprint", {}).get(what)
             if was != value:
-                raise RunChangedError(
+                raise RunFolderError(
                     f"the {what} is not the one that {self.root} was started with ({was} then, {value} now). "
                     "Put the old one back to go on, or give --out a new folder."
                 )
@@ -397,7 +397,7 @@ class RunFolder:
         fixed = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)]
         if fixed:
             lines = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5])
-            raise RunChangedError(
+            raise RunFolderError(
                 f"cannot resume {self.root} with another {lines}. A resumed run may change only {', '.join(CHANGEABLE)}; "
                 "give --out a new folder for the rest."
             )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..base import dist
-from ..errors import RunFolderError, RunLockedError
+from ..errors import RunFolderError
 from .folder import RunFolder
 from .record_progress import this_process
 
@@ -20,7 +20,7 @@ def locked(root: Path) -> Iterator[RunFolder]:
     """Hold a run folder for this run alone; the lock goes with the process, however it ends.
 
     Raises:
-        RunLockedError: another process holds it, on this machine or (where the file system passes locks on) on another.
+        RunFolderError: another process holds it, on this machine or (where the file system passes locks on) on another.
         RunFolderError: the folder cannot be made or written.
     """
     lock = dist.on_main(lambda: _take(root))
@@ -44,7 +44,7 @@ def _take(root: Path) -> int:
     if not _is_free(handle):
         holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
         os.close(handle)
-        raise RunLockedError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
+        raise RunFolderError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{this_process()}\n".encode(), 0)
     return handle

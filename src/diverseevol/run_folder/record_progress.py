@@ -7,6 +7,7 @@ the run is read from it. Times in it are those of the writer's clock; whoever re
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import dist
-from ..base.files import write_json_unsynced
+from ..base.files import replacing
 from ..base.progress import Task, Watch
 from ..errors import DiverseEvolError
 from .folder import RunFolder
@@ -75,7 +76,8 @@ class _Record:
         self.n_written += 1
         who = {"process": this_process(), "machine": this_machine(), "started": self.started}
         try:
-            write_json_unsynced(self.run.progress_file, {**who, "written": _now(), "n_written": self.n_written, **what})
+            with replacing(self.run.progress_file, is_synced=False) as partial:
+                partial.write_text(json.dumps({**who, "written": _now(), "n_written": self.n_written, **what}, allow_nan=False))
         except OSError:
             return False  # a full disk ends the run where something matters
         return True

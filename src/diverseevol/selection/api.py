@@ -40,7 +40,7 @@ def select(
     Raises:
         PoolExhaustedError: fewer than `n_new` selectable rows are left.
         NonFiniteError: a row that matters holds NaN or infinite values.
-        UnknownStrategyError: nobody registered the strategy.
+        SelectionError: nobody registered the strategy.
         SelectionError: another argument is unusable; the message names it.
     """
     if not isinstance(strategy, str) and options:

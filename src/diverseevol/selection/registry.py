@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import DiverseEvolError, SelectionError, UnknownStrategyError
+from ..errors import DiverseEvolError, SelectionError
 from .base import Strategy
 
 GROUP = "diverseevol.strategies"
@@ -51,11 +51,11 @@ def check_strategy(name: str) -> None:
     """Check that a strategy of that name exists, without loading it.
 
     Raises:
-        UnknownStrategyError: it does not; the message lists those that do.
+        SelectionError: it does not; the message lists those that do.
     """
     known = known_strategies()
     if name not in known:
-        raise UnknownStrategyError(
+        raise SelectionError(
             f"no strategy is called {name!r}. {_nearest(name, known)}Known: {', '.join(known)}; "
             f"a package adds more through the group {GROUP}."
         )
@@ -69,7 +69,7 @@ def make_strategy(name: str, **options: object) -> Strategy:
         options: the strategy's own options, and those of every strategy: quota, whiten, outliers, minimum.
 
     Raises:
-        UnknownStrategyError: nobody registered the name.
+        SelectionError: nobody registered the name.
         SelectionError: an option is unknown, missing or has an unusable value.
     """
     check_strategy(name)
@@ -90,7 +90,7 @@ def takes_option(name: str, option: str) -> bool:
     """Whether the strategy of that name has an option of its own, or one of every strategy's, of that name.
 
     Raises:
-        UnknownStrategyError: nobody registered the name.
+        SelectionError: nobody registered the name.
     """
     check_strategy(name)
     parameters = inspect.signature(_factory(name)).parameters.values()

@@ -17,7 +17,7 @@ from typing import Any
 from ..base import dist
 from ..base.files import replacing
 from ..base.progress import Watch
-from ..errors import TrainError
+from ..errors import ModelError
 from ..ledger import Cost, billed
 
 # Set by torchrun and accelerate for us; a launcher below would take them for its own.
@@ -45,7 +45,7 @@ def run_command(
         on_tuned: Is handed the bill, on rank 0, before the model is there: what is killed later has its bill.
 
     Raises:
-        TrainError: it ended with another status than 0, or left no model.
+        ModelError: it ended with another status than 0, or left no model.
     """
 
     def work() -> None:
@@ -57,7 +57,7 @@ def run_command(
                 _call(line, log_file, watch)
             if not any((out / name).is_file() for name in ("config.json", "adapter_config.json")):
                 found = ", ".join(sorted(item.name for item in out.iterdir())) or "nothing"
-                raise TrainError(
+                raise ModelError(
                     f"train.command ended well but left no model: {{out}} holds {found}, not config.json or adapter_config.json. Log: {log_file}."
                 )
             on_tuned(cost)
@@ -95,6 +95,6 @@ def _call(line: str, log_file: Path, watch: Watch) -> None:
             process.terminate()
             raise
     if status != 0:
-        raise TrainError(
+        raise ModelError(
             f"train.command ended with status {status}: {' / '.join(filter(None, tail)) or 'it said nothing'}. Log: {log_file}."
         )

@@ -20,6 +20,7 @@ from trl import SFTConfig, SFTTrainer
 from ..base import dist
 from ..config import PRESETS, TRACKERS, TrainConfig
 from ..errors import REFUSALS, ConfigError, DiverseEvolError
+from . import shares
 from .order import steps_of
 
 USUAL_KEYS = frozenset(key for preset in PRESETS.values() for key in preset["train"])
@@ -59,7 +60,7 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int, max_length
             config.total_batch_size, keys["per_device_train_batch_size"], dist.world_size()
         )
     keys |= {"output_dir": str(checkpoints_dir), "seed": seed, "data_seed": seed}
-    if dist.shards_models(config.sft.get("fsdp")):
+    if shares.shards_models(config.sft.get("fsdp")):
         _check_shared_out(keys["save_strategy"], config.method)
     is_packed = bool(keys.get("packing"))
     keys |= {"max_length": max_length} if is_packed else {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}

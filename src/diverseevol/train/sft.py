@@ -27,10 +27,11 @@ from ..base import dist
 from ..base.files import read_json, replacing, write_text
 from ..base.progress import Task, Watch
 from ..config import TrainConfig
-from ..errors import REFUSALS, ModelError, TrainError
+from ..errors import REFUSALS, ModelError
 from ..ledger import Cost, billed, training_flops
 from ..models import device, load_model, n_computing, save_quantisation
 from ..tokens import Tokens
+from . import shares
 from .keys import lora_config, naming_keys, one_line, sft_config
 from .order import IGNORED, StepSampler
 from .shares import as_shares, own_shares, save_shares, share_file
@@ -72,12 +73,12 @@ def fit(
         on_tuned: Is handed the bill before the model is there: what is killed later has its bill.
 
     Raises:
-        TrainError: training failed or the loss is not finite.
+        ModelError: training failed or the loss is not finite.
         ModelError: the model cannot be loaded or saved.
         ConfigError: a library refuses a key of `train:`.
     """
     args = sft_config(config, checkpoints_dir, seed, max_length)
-    is_sharded = dist.shards_models(config.sft.get("fsdp"))
+    is_sharded = shares.shards_models(config.sft.get("fsdp"))
     checkpoint = dist.on_main(lambda: last_checkpoint(checkpoints_dir, complete_mark(is_sharded)))
     with naming_keys(config):
         begin = checkpoint if checkpoint and is_sharded else start
@@ -93,13 +94,13 @@ def fit(
         try:
             trainer.train(resume_from_checkpoint=checkpoint)
         except torch.OutOfMemoryError as error:
-            raise TrainError(
+            raise ModelError(
                 f"out of memory while training on {len(rows)} rows with per_device_train_batch_size {args.per_device_train_batch_size}. "
                 "Lower it, set train.activation_checkpointing=true, or train.method=lora."
             ) from error
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if not losses or not all(map(_is_finite, losses)):
-        raise TrainError(f"the training loss is not finite: {losses[:5]}. Lower train.learning_rate or check the model's dtype.")
+        raise ModelError(f"the training loss is not finite: {losses[:5]}. Lower train.learning_rate or check the model's dtype.")
     tuned = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     epochs = float(trainer.state.epoch or 0.0)
     cost.tokens = round(int(tokens.n_tokens[list(rows)].sum()) * epochs)
@@ -177,7 +178,7 @@ class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         folder = str(output_dir or self.args.output_dir)
-        if dist.is_sharded(self.model) and isinstance(self.model, PreTrainedModel):
+        if shares.is_sharded(self.model) and isinstance(self.model, PreTrainedModel):
             save_shares(self.model, Path(folder))
         else:
             super().save_model(folder, _internal_call)
@@ -187,11 +188,11 @@ class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
         return nullcontext()  # deferred to the step, every rank would hold the gradients of the whole model until then
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ANN401 - as the base class has it
-        if not dist.is_sharded(self.model):  # else `fit` has loaded the checkpoint's weights in the first place
+        if not shares.is_sharded(self.model):  # else `fit` has loaded the checkpoint's weights in the first place
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if not dist.is_sharded(self.model):
+        if not shares.is_sharded(self.model):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         torch.save(own_shares(self.optimizer.state_dict()), share_file(output_dir))
@@ -199,7 +200,7 @@ class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if not dist.is_sharded(self.model) or checkpoint is None:
+        if not shares.is_sharded(self.model) or checkpoint is None:
             super()._load_optimizer_and_scheduler(checkpoint)
             return
         state = torch.load(share_file(checkpoint), map_location=device(), weights_only=True)
@@ -252,7 +253,7 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
         if "loss" in kwargs.get("logs", {}):
-            self.task.say_about(f"loss {kwargs['logs']['loss']:.4f}")
+            self.task.about = f"loss {kwargs['logs']['loss']:.4f}"
 
 
 class _Logs(TrainerCallback):  # type: ignore[misc]
@@ -284,7 +285,7 @@ class _Checkpoints(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
         dist.barrier()
         if dist.is_main():
-            mark = complete_mark(dist.is_sharded(kwargs["model"]))
+            mark = complete_mark(shares.is_sharded(kwargs["model"]))
             write_text(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE, mark)
         self.last = time.monotonic()
 

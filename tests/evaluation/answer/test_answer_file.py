@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from diverseevol.errors import AnswersError, RunLockedError
+from diverseevol.errors import EvaluationError, RunFolderError
 from diverseevol.evaluation.answer.answer_file import AnswerFile
 from diverseevol.evaluation.judge.answers import read_answers
 
@@ -78,14 +78,14 @@ def test_what_a_kill_tore_is_asked_again_and_the_rest_is_kept(file, torn):
 def test_other_settings_are_refused_before_anything_is_touched(file):
     fill(file, [1])
     with pytest.raises(
-        AnswersError,
+        EvaluationError,
         match=r"answered with another prompt.template \('alpaca' then, 'chat' now\), seed \(0 then, 1 now\). Give --overwrite",
     ):
         AnswerFile(file).begin({**SETTINGS, "seed": 1, "prompt": {"template": "chat"}}, overwrite=False)
-    with pytest.raises(AnswersError, match=r"another top_k \(None then, 50 now\)"):
+    with pytest.raises(EvaluationError, match=r"another top_k \(None then, 50 now\)"):
         AnswerFile(file).begin({**SETTINGS, "top_k": 50}, overwrite=False)
     fill(file, [2], [1, 2])
-    with pytest.raises(AnswersError, match="seed"):
+    with pytest.raises(EvaluationError, match="seed"):
         AnswerFile(file).begin({**SETTINGS, "seed": 1}, overwrite=False)
     assert len(file.read_text().splitlines()) == 2
 
@@ -97,14 +97,14 @@ def test_overwrite_starts_anew(file):
     assert not file.exists()
     with answers.writing():
         assert answers.answered() == {}
-    with pytest.raises(AnswersError, match="seed"):
+    with pytest.raises(EvaluationError, match="seed"):
         AnswerFile(file).begin(SETTINGS, overwrite=False)
 
 
 def test_a_file_of_unknown_making_is_left_alone(file):
     file.parent.mkdir(parents=True)
     file.write_text("mine\n")
-    with pytest.raises(AnswersError, match="is there already and says nothing of how it was made"):
+    with pytest.raises(EvaluationError, match="is there already and says nothing of how it was made"):
         AnswerFile(file).begin(SETTINGS, overwrite=False)
     assert file.read_text() == "mine\n"
 
@@ -112,7 +112,7 @@ def test_a_file_of_unknown_making_is_left_alone(file):
 def test_a_missing_answer_is_an_error_and_nothing_is_lost(file):
     answers = AnswerFile(file)
     answers.begin(SETTINGS, overwrite=False)
-    with answers.writing() as add, pytest.raises(AnswersError, match=r'2 questions have no answer, first "b"'):
+    with answers.writing() as add, pytest.raises(EvaluationError, match=r'2 questions have no answer, first "b"'):
         add(line("a"))
         answers.finish(["a", "b", "c"])
     assert list(AnswerFile(file).answered()) == ['"a"']
@@ -121,5 +121,5 @@ def test_a_missing_answer_is_an_error_and_nothing_is_lost(file):
 def test_two_programs_do_not_answer_into_one_file(file):
     answers = AnswerFile(file)
     answers.begin(SETTINGS, overwrite=False)
-    with answers.writing(), pytest.raises(RunLockedError, match="is in use by process"), AnswerFile(file).writing():
+    with answers.writing(), pytest.raises(RunFolderError, match="is in use by process"), AnswerFile(file).writing():
         pass

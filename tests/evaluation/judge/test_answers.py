@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from diverseevol.errors import AnswersError, PoolError
+from diverseevol.errors import EvaluationError, PoolError
 from diverseevol.evaluation.judge.answers import Answer, read_answers
 
 
@@ -77,18 +77,18 @@ def test_packed_files_and_line_separators_inside_texts(tmp_path):
 )
 def test_what_cannot_be_read_is_named(tmp_path, text, message):
     (tmp_path / "a.jsonl").write_text(text)
-    with pytest.raises(AnswersError, match=message):
+    with pytest.raises(EvaluationError, match=message):
         read_answers(tmp_path / "a.jsonl")
 
 
 def test_bytes_that_are_no_text_and_no_file(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'{"question_id": 1, "answer": "\xff"}')
-    with pytest.raises(AnswersError, match="line 1 .row 0.: broken UTF-8. Repair"):
+    with pytest.raises(EvaluationError, match="line 1 .row 0.: broken UTF-8. Repair"):
         read_answers(tmp_path / "a.jsonl")
     (tmp_path / "a.jsonl").write_text('[{"question_id": 1, "answer": "A"}, {"question')
     with pytest.raises(PoolError, match="behind 1 whole records"):
         read_answers(tmp_path / "a.jsonl")
-    with pytest.raises(AnswersError, match="no answers at .*none.jsonl"):
+    with pytest.raises(EvaluationError, match="no answers at .*none.jsonl"):
         read_answers(tmp_path / "none.jsonl")
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from diverseevol.errors import BudgetSpentError
+from diverseevol.errors import EvaluationError
 from diverseevol.evaluation.api_client import Reply
 from diverseevol.evaluation.judge.cost import Budget, Prices, expected_tokens, most_tokens
 from diverseevol.evaluation.judge.pairs import Judgement
@@ -49,7 +49,7 @@ def test_a_request_whose_highest_cost_is_no_longer_there_is_not_sent():
         reserved = await budget.reserve(Tokens(3, 0))
         await budget.settle(reserved, Tokens(3, 0), Tokens(1, 0))
         with pytest.raises(
-            BudgetSpentError, match=r"the budget of 10 is used up: 8.0000 spent, and the next request may cost 3.0000"
+            EvaluationError, match=r"the budget of 10 is used up: 8.0000 spent, and the next request may cost 3.0000"
         ):
             await budget.reserve(Tokens(3, 0))
 
@@ -74,7 +74,7 @@ def test_a_server_that_bills_more_than_the_bound_is_believed():
         budget = Budget(10.0, Prices(1e6, 1e6), Tokens())
         await budget.settle(await budget.reserve(Tokens(2, 0)), Tokens(2, 0), Tokens(4, 0))
         assert await budget.reserve(Tokens(2, 0)) == 4.0
-        with pytest.raises(BudgetSpentError):
+        with pytest.raises(EvaluationError):
             await asyncio.wait_for(_both(budget), 1)
 
     async def _both(budget):

@@ -1,6 +1,6 @@
 import pytest
 
-from diverseevol.errors import AnswersError
+from diverseevol.errors import EvaluationError
 from diverseevol.evaluation.judge.answers import Answer
 from diverseevol.evaluation.judge.pairs import Judgement, Missing, pair_judgements, single_judgements
 
@@ -80,7 +80,7 @@ def test_an_opponent_with_more_turns_is_judged_by_ours():
     ],
 )
 def test_what_does_not_belong_together(ours, theirs, message):
-    with pytest.raises(AnswersError, match=message):
+    with pytest.raises(EvaluationError, match=message):
         pair_judgements(ours, theirs)
 
 
@@ -89,5 +89,5 @@ def test_single_answers():
         Judgement(1, None, "Q", None, "a"),
         Judgement(2, None, "R", None, "b"),
     ]
-    with pytest.raises(AnswersError, match="the text of question 1"):
+    with pytest.raises(EvaluationError, match="the text of question 1"):
         single_judgements([answer(1, "a", None)])

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from diverseevol.errors import JudgeError
+from diverseevol.errors import EvaluationError
 from diverseevol.evaluation.api_client import Reply
 from diverseevol.evaluation.judge.store import Tokens, open_store
 
@@ -49,7 +49,7 @@ def test_only_one_at_a_time_and_the_lock_goes_with_its_process(tmp_path):
     )
     with subprocess.Popen([sys.executable, "-c", code, file], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "open\n"
-        with pytest.raises(JudgeError, match="is in use by another process"), open_store(file):
+        with pytest.raises(EvaluationError, match="is in use by another process"), open_store(file):
             pass
         os.kill(process.pid, signal.SIGKILL)
     with open_store(file) as store:
@@ -66,14 +66,14 @@ def test_it_is_a_write_ahead_log(tmp_path):
 def test_something_else_in_its_place(tmp_path):
     (tmp_path / "a.sqlite").write_text("not a database, but long enough to be taken for one by its name")
     with (
-        pytest.raises(JudgeError, match="cannot use .*a.sqlite as a store of verdicts: file is not a database"),
+        pytest.raises(EvaluationError, match="cannot use .*a.sqlite as a store of verdicts: file is not a database"),
         open_store(tmp_path / "a.sqlite"),
     ):
         pass
     other = sqlite3.connect(tmp_path / "b.sqlite")
     other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(JudgeError, match="was written by another version"), open_store(tmp_path / "b.sqlite"):
+    with pytest.raises(EvaluationError, match="was written by another version"), open_store(tmp_path / "b.sqlite"):
         pass
-    with pytest.raises(JudgeError, match="cannot keep verdicts in"), open_store(tmp_path / "a.sqlite" / "c.sqlite"):
+    with pytest.raises(EvaluationError, match="cannot keep verdicts in"), open_store(tmp_path / "a.sqlite" / "c.sqlite"):
         pass

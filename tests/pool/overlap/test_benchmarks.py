@@ -4,7 +4,7 @@ import json
 import pytest
 
 from diverseevol.benchmarks import parse_benchmark
-from diverseevol.errors import ConfigError, PoolError, QuestionsError, SourceNotFoundError
+from diverseevol.errors import ConfigError, EvaluationError, PoolError
 from diverseevol.evaluation.questions import read_questions
 from diverseevol.pool.overlap import read_benchmarks
 
@@ -40,7 +40,7 @@ def test_known_names_are_found_on_the_hub_or_said_where(monkeypatch, write):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(file))
     (benchmark,) = read_benchmarks(["mt_bench"])
     assert benchmark.questions == (("mt_bench", "81", "A?"), ("mt_bench", "81", "B?"))
-    with pytest.raises(QuestionsError, match=r"no questions for vicuna: they are not on the Hub. Download https://"):
+    with pytest.raises(EvaluationError, match=r"no questions for vicuna: they are not on the Hub. Download https://"):
         read_benchmarks(["vicuna"])
 
 
@@ -64,7 +64,7 @@ def test_the_fingerprint_follows_content_and_field(write):
     ],
 )
 def test_what_cannot_be_read_is_said(write, records, word, message):
-    with pytest.raises(QuestionsError, match=message):
+    with pytest.raises(EvaluationError, match=message):
         read_benchmarks([word.format(write(records))])
 
 
@@ -80,10 +80,10 @@ def test_broken_lines_missing_files_and_names_given_twice(write, tmp_path):
     file = write([{"text": "Why?"}])
     with pytest.raises(PoolError, match=r"names two benchmarks 'x'"):
         read_benchmarks([f"x={file}", f"x={file}"])
-    with pytest.raises(SourceNotFoundError, match=r"no benchmark file 'none.jsonl' \(pool.decontaminate: 'x=none.jsonl'\)"):
+    with pytest.raises(PoolError, match=r"no benchmark file 'none.jsonl' \(pool.decontaminate: 'x=none.jsonl'\)"):
         read_benchmarks(["x=none.jsonl"])
     with pytest.raises(ConfigError, match="no benchmark is called 'vikuna'. Known: vicuna"):
         read_benchmarks(["vikuna"])
     (tmp_path / "broken.jsonl").write_text('{"text": "Why?"}\n{"text": \n')
-    with pytest.raises(QuestionsError, match=r"broken.jsonl line 2 \(row 1\): not JSON"):
+    with pytest.raises(EvaluationError, match=r"broken.jsonl line 2 \(row 1\): not JSON"):
         read_benchmarks([f"x={tmp_path / 'broken.jsonl'}"])

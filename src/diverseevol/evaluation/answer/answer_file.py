@@ -19,7 +19,7 @@ from typing import Any
 
 from ...base import dist
 from ...base.files import read_json, remove, write_json, write_jsonl
-from ...errors import AnswersError
+from ...errors import EvaluationError
 from ...pool.sample import Sample
 from ...run_folder import flat, locked
 from ..questions import Question
@@ -57,7 +57,7 @@ class AnswerFile:
         """Start or go on; False if everything is answered already.
 
         Raises:
-            AnswersError: what is there was answered with other settings, or is not ours.
+            EvaluationError: what is there was answered with other settings, or is not ours.
         """
         return dist.on_main(lambda: self._begin(settings, overwrite))
 
@@ -68,7 +68,7 @@ class AnswerFile:
         elif self._settings_file.exists():
             self._compare(read_json(self._settings_file), settings)
         elif self.file.exists():
-            raise AnswersError(
+            raise EvaluationError(
                 f"{self.file} is there already and says nothing of how it was made. Give --overwrite to replace it."
             )
         if self.file.exists():
@@ -82,7 +82,7 @@ class AnswerFile:
         changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
         if changed:
             said = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in changed[:5])
-            raise AnswersError(
+            raise EvaluationError(
                 f"{self.file} was answered with another {said}. Give --overwrite to answer again, or another place."
             )
 
@@ -91,7 +91,7 @@ class AnswerFile:
         """Hold the file for this program alone, and hand out what appends this process's lines.
 
         Raises:
-            RunLockedError: another program answers into it.
+            RunFolderError: another program answers into it.
         """
         with locked(self._parts_dir):
             number = dist.broadcast(len(list(self._parts_dir.glob("*.jsonl")))) + dist.rank()
@@ -129,7 +129,7 @@ class AnswerFile:
         """Write the whole in the benchmark's order, once every rank is here; return its lines by `key_of` their questions.
 
         Raises:
-            AnswersError: a question is not answered.
+            EvaluationError: a question is not answered.
         """
         dist.barrier()
         return dist.on_main(lambda: self._finish([key_of(name) for name in question_ids]))
@@ -138,7 +138,7 @@ class AnswerFile:
         lines = self._read()
         missing = [key for key in keys if key not in lines]
         if missing:
-            raise AnswersError(f"{len(missing)} questions have no answer, first {missing[0]}. Give the same command again.")
+            raise EvaluationError(f"{len(missing)} questions have no answer, first {missing[0]}. Give the same command again.")
         write_jsonl(self.file, (lines[key] for key in keys))
         remove(self._parts_dir)
         return {key: lines[key] for key in keys}

@@ -42,7 +42,7 @@ def answer_benchmarks(
         watch: sees the progress.
 
     Raises:
-        AnswersError: a file of answers was made with other settings.
+        EvaluationError: a file of answers was made with other settings.
         DiverseEvolError: the model cannot be loaded or asked.
     """
     answerer: Answerer | None = None

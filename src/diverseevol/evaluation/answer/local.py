@@ -113,7 +113,7 @@ class LocalModel:
         def count(n_rows: int) -> None:
             self._n_tokens += n_rows
             seconds = time.perf_counter() - self._started
-            task.say_about(f"{self._n_tokens * dist.world_size() / max(seconds, 1e-9):,.0f} tokens/s")
+            task.about = f"{self._n_tokens * dist.world_size() / max(seconds, 1e-9):,.0f} tokens/s"
 
         return decode(self.model, texts, max_new, self._stops(), chooser, count)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import AnswersError
+from ...errors import EvaluationError
 from ...pool.records import records_in
 
 QUESTION_KEYS = ("question", "text", "question_text", "instruction", "prompt")
@@ -57,32 +57,32 @@ def read_answers(file: Path) -> list[Answer]:
     """The answers of a file, in its order.
 
     Raises:
-        AnswersError: there is no such file, a line is not readable as one of the layouts, or an id stands twice.
+        EvaluationError: there is no such file, a line is not readable as one of the layouts, or an id stands twice.
     """
     if not file.is_file():
-        raise AnswersError(f"no answers at {str(file)!r}. Give a file of answers, a line a question.")
+        raise EvaluationError(f"no answers at {str(file)!r}. Give a file of answers, a line a question.")
     answers: list[Answer] = []
     seen: set[str] = set()
-    for place, record in records_in(file, AnswersError):
+    for place, record in records_in(file, EvaluationError):
         answer = _answer(record, place)
         if answer.question_id is not None:
             if str(answer.question_id) in seen:
-                raise AnswersError(f"{place}: a second answer to question {answer.question_id!r}. Leave one of them out.")
+                raise EvaluationError(f"{place}: a second answer to question {answer.question_id!r}. Leave one of them out.")
             seen.add(str(answer.question_id))
         answers.append(answer)
     if not answers:
-        raise AnswersError(f"{file} holds no answers.")
+        raise EvaluationError(f"{file} holds no answers.")
     return answers
 
 
 def _answer(record: dict[str, Any], place: str) -> Answer:
     name, questions, turns = record.get("question_id"), _questions(record), _turns(record)
     if name is not None and (isinstance(name, bool) or not isinstance(name, int | str)):
-        raise AnswersError(f"{place}: question_id is {name!r}; it must be a number or a text.")
+        raise EvaluationError(f"{place}: question_id is {name!r}; it must be a number or a text.")
     if not turns:
-        raise AnswersError(f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected {LAYOUTS}.")
+        raise EvaluationError(f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected {LAYOUTS}.")
     if name is None and not questions:
-        raise AnswersError(f"{place} says neither question_id nor the question. Add one of them.")
+        raise EvaluationError(f"{place} says neither question_id nor the question. Add one of them.")
     category = record.get("category")
     return Answer(name, questions, category if isinstance(category, str) else None, turns)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...base.progress import Task, Watch
-from ...errors import JudgeError
+from ...errors import EvaluationError
 from ..api_client import ApiClient, Reply, Trouble
 from ..api_patience import Pace, Patience
 from .cost import Budget, most_tokens
@@ -53,7 +53,7 @@ class Asked:
 
     n_replies: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    stopped_by: JudgeError | None = None
+    stopped_by: EvaluationError | None = None
 
 
 def is_settled(replies: list[Reply], judge: Judge, attempts: int) -> bool:
@@ -111,7 +111,7 @@ class _Asking:
         while self.queue and not self._is_stopped():
             try:
                 await self._judge(*self.queue.popleft())
-            except JudgeError as error:
+            except EvaluationError as error:
                 self.asked.stopped_by = self.asked.stopped_by or error
                 return
 
@@ -119,7 +119,7 @@ class _Asking:
         """Ask about one judgement and store the reply.
 
         Raises:
-            JudgeError: nothing more can be asked, or it is of no use.
+            EvaluationError: nothing more can be asked, or it is of no use.
         """
         reply = await self._reply(key, judgement, n_stored)
         if reply is None:
@@ -139,7 +139,7 @@ class _Asking:
     def _in_vain(self, why: str) -> None:
         self.n_in_vain += 1
         if self.n_in_vain >= MOST_IN_A_ROW and not self._is_stopped():
-            raise JudgeError(f"{MOST_IN_A_ROW} requests in a row brought no scores from {self.client.url}, the last: {why}")
+            raise EvaluationError(f"{MOST_IN_A_ROW} requests in a row brought no scores from {self.client.url}, the last: {why}")
 
     def _is_stopped(self) -> bool:
         return self.asked.stopped_by is not None
@@ -148,7 +148,7 @@ class _Asking:
         """The reply about one judgement; None where it failed for good.
 
         Raises:
-            JudgeError: nothing more can be asked.
+            EvaluationError: nothing more can be asked.
         """
         body = {"model": self.judge.model, "messages": self.judge.template.fill(judgement), **self.judge.sampling}
         most = most_tokens(self.judge, judgement)
@@ -158,7 +158,7 @@ class _Asking:
             return outcome if outcome.text or not outcome.thinking else replace(outcome, text=f"<think>{outcome.thinking}")
         # A server that has answered before knows the key: its 403 is about this request.
         if outcome.is_hopeless and not (outcome.status == 403 and self.asked.n_replies):
-            raise JudgeError(f"the judge at {self.client.url} refuses: {outcome.text}")
+            raise EvaluationError(f"the judge at {self.client.url} refuses: {outcome.text}")
         self.asked.failed[key] = outcome.text
         self._in_vain(outcome.text)
         return None

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...errors import BudgetSpentError
+from ...errors import EvaluationError
 from ..api_client import Reply
 from .pairs import Judgement
 from .request import Judge
@@ -81,13 +81,13 @@ class Budget:
         """Set the highest cost of a request aside, and say how much it is.
 
         Raises:
-            BudgetSpentError: it is more than what is left.
+            EvaluationError: it is more than what is left.
         """
         async with self._settled:
             money = self._money(most) * self._scale
             while self._limit is not None and self._money(self.spent) + self._reserved + money > self._limit:
                 if not self._n_under_way:
-                    raise BudgetSpentError(
+                    raise EvaluationError(
                         f"the budget of {self._limit:g} is used up: {self._money(self.spent):.4f} spent, and the next request "
                         f"may cost {money:.4f}. Give the same command with a higher --budget to go on."
                     )

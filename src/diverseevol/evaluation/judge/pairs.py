@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from ...errors import AnswersError
+from ...errors import EvaluationError
 from .answers import Answer
 
 N_SHOWN = 60
@@ -65,7 +65,7 @@ def single_judgements(ours: Sequence[Answer]) -> Pairing:
     """Our answers one by one.
 
     Raises:
-        AnswersError: an answer's question is not known.
+        EvaluationError: an answer's question is not known.
     """
     judgements = [Judgement(_name(a, i), None, _question(a, None), a.category, a.said(len(a.turns))) for i, a in enumerate(ours)]
     return Pairing(judgements, [])
@@ -77,7 +77,7 @@ def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pair
     An opponent that answered more turns than we did is judged by as many turns as ours.
 
     Raises:
-        AnswersError: nothing meets, a question differs between the files, or is not known.
+        EvaluationError: nothing meets, a question differs between the files, or is not known.
     """
     key = _key_for(ours, opponents)
     theirs = _by_key(opponents, key)
@@ -94,7 +94,7 @@ def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pair
         judgements += [Judgement(number, order, question, category, ours_said, theirs_said) for order in (0, 1)]
     missing += [Missing(left.question_id, left.question, "ours") for left in theirs.values()]
     if not judgements:
-        raise AnswersError(
+        raise EvaluationError(
             f"none of our {len(ours)} questions is among the opponent's {len(opponents)}: "
             f"ours begin with {_shown(ours[0])}, theirs with {_shown(opponents[0])}. Give answers to the same questions."
         )
@@ -106,7 +106,7 @@ def _key_for(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Callable[[A
         return lambda answer: str(answer.question_id)
     unknown = next((answer for answer in (*ours, *opponents) if answer.question is None), None)
     if unknown is not None:
-        raise AnswersError(
+        raise EvaluationError(
             f"one file has no question ids and the other no text of question {unknown.question_id!r}: nothing to match them by. "
             "Add question_id to the one or the question to the other."
         )
@@ -131,13 +131,13 @@ def _question(answer: Answer, opponent: Answer | None) -> str:
     ours, theirs = answer.question, opponent.asked(len(answer.turns)) if opponent else None
     # An opponent's file may have been cleaned of the spaces around a question; another question is another matter.
     if ours is not None and theirs is not None and ours.split() != theirs.split():
-        raise AnswersError(
+        raise EvaluationError(
             f"question {answer.question_id!r} is {ours[:N_SHOWN]!r} in our file and {theirs[:N_SHOWN]!r} in the opponent's. "
             "Give answers to the same questions."
         )
     question = theirs if ours is None else ours
     if question is None:
-        raise AnswersError(
+        raise EvaluationError(
             f"the text of question {answer.question_id!r} is in neither file. Add it as 'question' to one of them."
         )
     return question

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import JudgeError
+from ...errors import EvaluationError
 from ..api_client import Reply
 
 VERSION = 1
@@ -77,20 +77,20 @@ def open_store(file: Path) -> Iterator[ReplyStore]:
     """Open a store, or make it; nobody else can meanwhile.
 
     Raises:
-        JudgeError: another process works with it, it is no store of ours, or its folder cannot be written.
+        EvaluationError: another process works with it, it is no store of ours, or its folder cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(file, timeout=0.2)
     except (OSError, sqlite3.OperationalError) as error:
-        raise JudgeError(f"cannot keep verdicts in {file}: {error}. Give a place that you may write to.") from None
+        raise EvaluationError(f"cannot keep verdicts in {file}: {error}. Give a place that you may write to.") from None
     with closing(connection):
         try:
             _prepare(connection, file)
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
-                raise JudgeError(f"{file} is in use by another process. Wait for it, or end it.") from None
-            raise JudgeError(f"cannot use {file} as a store of verdicts: {error}. Move it away.") from None
+                raise EvaluationError(f"{file} is in use by another process. Wait for it, or end it.") from None
+            raise EvaluationError(f"cannot use {file} as a store of verdicts: {error}. Move it away.") from None
         yield ReplyStore(connection)
 
 
@@ -100,7 +100,7 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
-        raise JudgeError(f"{file} was written by another version of diverseevol. Use that one, or move the file away.")
+        raise EvaluationError(f"{file} was written by another version of diverseevol. Use that one, or move the file away.")
     connection.execute("BEGIN EXCLUSIVE")
     connection.execute("COMMIT")
     connection.executescript(f"{TABLES} PRAGMA user_version = {VERSION};")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ...base.files import hash_sampled
 from ...benchmarks import find_file, parse_benchmark
-from ...errors import PoolError, SourceNotFoundError
+from ...errors import PoolError
 from ..questions import questions_in
 
 
@@ -44,8 +44,8 @@ def read_benchmarks(words: Sequence[str]) -> list[Benchmark]:
 
     Raises:
         ConfigError: a name without a file is unknown.
-        QuestionsError: a file has no questions, or a known benchmark is neither on the Hub nor in its cache here.
-        SourceNotFoundError: a file is not there.
+        EvaluationError: a file has no questions, or a known benchmark is neither on the Hub nor in its cache here.
+        PoolError: a file is not there.
         PoolError: a file cannot be read, or two benchmarks have the same name.
     """
     benchmarks = [_read(word) for word in words]
@@ -60,7 +60,7 @@ def _read(word: str) -> Benchmark:
     asked = parse_benchmark(word, needs_field=False)
     file = asked.file or find_file(asked.name, None)
     if not file.is_file():
-        raise SourceNotFoundError(
+        raise PoolError(
             f"no benchmark file {str(file)!r} (pool.decontaminate: {word!r}). Give NAME=FILE, or NAME=FILE:FIELD for a column of another name."
         )
     read = questions_in(file, asked)
