@@ -47,6 +47,6 @@ FAULTS = [
     ),
     Fault("final.py", "        _check_same(stages, made_of)\n        return\n", "        return\n", "tests/test_final.py"),
     Fault(
-        "config/models.py", '"train": self.selector.of(self.train), "selector": None', '"selector": None', "tests/test_final.py"
+        "config/schema.py", '"train": self.selector.of(self.train), "selector": None', '"selector": None', "tests/test_final.py"
     ),
 ]

@@ -105,8 +105,8 @@ def test_help_and_config_errors_load_no_torch():
     code = (
         "import sys, diverseevol, diverseevol.cli\n"
         "from diverseevol import load_config, DiverseEvolError\n"
-        "try:\n    load_config(overrides=['train.learning_rte=1'], options={'pool.path': 'x', 'model': 'm', 'out': 'o'})\n"
-        "except DiverseEvolError as error:\n    assert 'learning_rate' in str(error)\n"
+        "try:\n    load_config(overrides=['prompt.max_lenth=1'], options={'pool.path': 'x', 'model': 'm', 'out': 'o'})\n"
+        "except DiverseEvolError as error:\n    assert 'max_length' in str(error)\n"
         "else:\n    raise SystemExit('no error')\n"
         "loaded = {'torch', 'transformers', 'trl', 'datasets', 'pandas'} & set(sys.modules)\n"
         "raise SystemExit(f'loaded {loaded}' if loaded else 0)\n"

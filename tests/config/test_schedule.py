@@ -42,7 +42,7 @@ def test_budgets_in_words():
         ((3, 100, 100, 50), "budget is 50, less than round 0 draws .n_init 100.: raise budget or lower n_init"),
         ((3, 100, 0, None), "at least one sample"),
         ((2, 100, (1, 0), None), "at least one sample"),
-        ((3, 100, "geometric", 100), "geometric grows from n_init 100 to budget 100"),
+        ((3, 100, "geometric", 100), "geometric grows from n_init .100. to a budget in samples .found 100."),
         ((8, 100, "geometric", 102), "at least one sample"),
     ],
 )

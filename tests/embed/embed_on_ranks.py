@@ -10,7 +10,6 @@ from torch.distributed.fsdp import fully_shard
 from transformers import LlamaForCausalLM
 
 from diverseevol.base import dist
-from diverseevol.train import shares
 from diverseevol.base.progress import SILENT
 from diverseevol.config import EmbedConfig
 from diverseevol.embed import embed_texts, embed_tokens, load_outer, shards
@@ -18,6 +17,7 @@ from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import heldout
 from diverseevol.evaluation.heldout import heldout_losses
 from diverseevol.selection import Signal
+from diverseevol.train import shares
 
 FOLDER = Path(sys.argv[1])
 shards.SHARD_TOKENS = 60

@@ -172,7 +172,7 @@ def test_one_that_is_missing_is_named_with_its_extra(monkeypatch, name):
     ],
 )
 def test_what_report_to_names(monkeypatch, given, names):
-    monkeypatch.setattr("diverseevol.config.models.find_spec", lambda name: name != "wandb" or None)
+    monkeypatch.setattr("diverseevol.config.schema.find_spec", lambda name: name != "wandb" or None)
     settings = load_config(None, (f"train.report_to={given}",), options={"pool.path": "p", "model": "m", "out": "o"})
     assert settings.train.report_to == names
 

@@ -58,7 +58,7 @@ def _section(model: Any, path: str) -> list[str]:  # noqa: ANN401 - a pydantic m
     indent = "  " * path.count(".")
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
-        lines.append(f"{indent}# {field.description}")
+        lines.append(f"{indent}# {' '.join(str(field.description).split())}")
         if isinstance(value, BaseModel):
             lines += [f"{indent}{name}:", *_section(value, f"{path}{name}."), ""]
         else:

@@ -2,7 +2,10 @@
 
 from .explain import explain
 from .load import load_config, read_yaml, validate, yaml_text
-from .models import (
+from .presets import ABOUT, PRESETS
+from .schedule import round_sizes, split_budget
+from .schema import (
+    TRACKERS,
     EmbedConfig,
     FinalConfig,
     HeldoutConfig,
@@ -15,9 +18,6 @@ from .models import (
     StopConfig,
     TrainConfig,
 )
-from .presets import ABOUT, PRESETS
-from .schedule import round_sizes, split_budget
-from .train_keys import TRACKERS
 
 __all__ = [
     "ABOUT",

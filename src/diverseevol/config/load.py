@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from ..base.files import expanded
 from ..errors import ConfigError
 from .explain import explain
-from .models import RunConfig
 from .presets import PRESETS
+from .schema import RunConfig
 
 DATA = (".jsonl", ".csv", ".parquet", ".gz", ".zst")
 """How files end that are no configuration."""

@@ -1,7 +1,8 @@
 """How many samples each round adds.
 
-Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3: 100 samples at first, 100 more in each of 10 rounds.
-Fewer, growing rounds cost fewer passes over the pool: `geometric` grows the subset by an equal factor up to the budget.
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3: 100 samples at first, 100 more in
+each of 10 rounds. Fewer, growing rounds cost fewer passes over the pool: `geometric` grows the subset by an equal
+factor up to the budget.
 """
 
 from __future__ import annotations
@@ -25,45 +26,32 @@ def split_budget(budget: int | str | None) -> tuple[int | None, int | None]:
 def round_sizes(rounds: int, n_init: int, n_new: NewSamples, budget: int | str | None) -> list[int]:
     """Samples that round 0 and each later round may add, in order.
 
-    A token budget does not show here: the loop cuts a round's picks where the budget ends.
+    A budget in tokens does not show here: the loop cuts a round's picks where the budget ends.
 
     Raises:
-        ValueError: the schedule contradicts itself (a list of another length than `rounds`, a budget below `n_init`, …).
+        ValueError: the schedule contradicts itself (a list of another length than `rounds`, a budget below
+            `n_init`, …).
     """
     n_samples, _ = split_budget(budget)
     if n_new == "geometric":
-        if n_samples is None:
-            raise ValueError("n_new: geometric needs a budget in samples, such as budget: 1100")
-        if n_samples <= n_init or rounds < 1:
+        if n_samples is None or n_samples <= n_init or rounds < 1:
             raise ValueError(
-                f"n_new: geometric grows from n_init {n_init} to budget {n_samples} over {rounds} rounds: raise budget above n_init, and "
-                "rounds above 0"
+                f"n_new: geometric grows from n_init ({n_init}) to a budget in samples (found {budget}) over the "
+                f"rounds ({rounds}): set a budget above n_init, such as budget: 1100, and rounds above 0"
             )
         growth = (n_samples / n_init) ** (1 / rounds)
-        totals = [round(n_init * growth**index) for index in range(rounds + 1)]
-        sizes = [totals[0], *(after - before for before, after in pairwise(totals))]
-    elif isinstance(n_new, int):
-        sizes = [n_init] + [n_new] * rounds
+        totals = [0, *(round(n_init * growth**index) for index in range(rounds + 1))]
+        sizes = [after - before for before, after in pairwise(totals)]
     else:
-        if len(n_new) != rounds:
-            raise ValueError(f"n_new names {len(n_new)} rounds, rounds is {rounds}: give one number a round")
-        sizes = [n_init, *n_new]
+        later = [n_new] * rounds if isinstance(n_new, int) else list(n_new)
+        if len(later) != rounds:
+            raise ValueError(f"n_new names {len(later)} rounds, rounds is {rounds}: give one number a round")
+        sizes = [n_init, *later]
     if min(sizes) < 1:
-        found = f"geometric, which gives {sizes}" if n_new == "geometric" else str(n_new)
-        raise ValueError(f"n_new is {found}: every round must add at least one sample; lower rounds where fewer are wanted")
-    if n_samples is not None and n_samples < n_init:
-        raise ValueError(f"budget is {n_samples}, less than round 0 draws (n_init {n_init}): raise budget or lower n_init")
-    return _within(sizes, n_samples)
-
-
-def _within(sizes: list[int], n_samples: int | None) -> list[int]:
-    """`sizes`, cut where their sum reaches `n_samples`."""
+        raise ValueError(f"n_new is {n_new}, which gives {sizes}: every round must add at least one sample; lower rounds")
     if n_samples is None:
         return sizes
-    kept: list[int] = []
-    for size in sizes:
-        left = n_samples - sum(kept)
-        if left < 1:
-            break
-        kept.append(min(size, left))
-    return kept
+    if n_samples < n_init:
+        raise ValueError(f"budget is {n_samples}, less than round 0 draws (n_init {n_init}): raise budget or lower n_init")
+    left = [min(size, n_samples - sum(sizes[:index])) for index, size in enumerate(sizes)]
+    return [size for size in left if size > 0]

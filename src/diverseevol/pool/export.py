@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..base.files import replacing, write_text
+from ..base.text import nearest
 from ..config import yaml_text
-from ..config.train_keys import nearest
 from ..errors import ConfigError, PoolError
 from . import forms
 from .forms import LossError, Record

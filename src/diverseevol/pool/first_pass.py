@@ -16,8 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..base.progress import Watch
+from ..base.text import nearest
 from ..config import SourceConfig
-from ..config.train_keys import nearest
 from ..errors import PoolError
 from .checks import N_SHOWN, RowError, UnknownRowError
 from .formats import Reader, looks_like_other

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from ..base.text import nearest
 from ..config import SourceConfig
-from ..config.train_keys import nearest
 from ..errors import ConfigError
 
 FORMATS = ("alpaca", "dolly", "sharegpt", "messages", "prompt_completion")

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..base import dist
 from ..base.files import write_text
+from ..base.text import nearest
 from ..config import TRACKERS, RunConfig
-from ..config.train_keys import nearest
 from ..errors import ConfigError
 from ..run_folder import RunFolder, flat
 from .series import round_series, trainer_series

@@ -1,8 +1,8 @@
-"""What a run is: one pydantic model a stage, explained field by field.
+"""What a run is: one pydantic model a section, explained field by field.
 
-The docstring under a field is the single source for `--help`, for `init`'s comments and for the docs. Unknown keys are
-errors that name the nearest right one. `train:` passes every key of TRL's `SFTConfig` through unchanged; their names are read
-from the installed source without importing it, so that a misspelt key is found in milliseconds and without torch.
+The docstring under a field is the single source for `--help`, for `init`'s comments and for the docs. Unknown
+keys are errors. `train:` passes every key of TRL's `SFTConfig` through under its own name; they are checked where
+that class is imported (train/keys.py), for this module loads no torch.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from pydantic import (
 )
 
 from ..base.files import expanded
-from .schedule import round_sizes
-from .train_keys import TRACKERS, check_lora_key, check_sft_key, nearest, sft_keys, tidy
+from .schedule import NewSamples, round_sizes
+
+TRACKERS = ("tensorboard", "wandb", "trackio")
+"""The trackers that the run serves itself, one run for all rounds; `report_to` may name others, which the
+Trainer serves."""
 
 PathText = Annotated[str, AfterValidator(expanded)]
 """A file, a folder or a Hub id; `~` and environment variables in it are expanded."""
 
 
-class Stage(BaseModel):
+class Section(BaseModel):
     """Base of every section: frozen, no unknown keys, docstrings as descriptions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
@@ -47,35 +50,47 @@ def _from_model(value: object) -> object:
 
 
 def _from_flag(value: object) -> object:
-    """True stands for the section with its defaults, false for none; so do the words that every other flag takes."""
-    value = {"yes": True, "on": True, "no": False, "off": False}.get(value.lower(), value) if isinstance(value, str) else value
+    """True stands for the section with its defaults, false for none; so do the words that YAML 1.1 knew."""
+    words = {"yes": True, "on": True, "no": False, "off": False}
+    value = words.get(value.lower(), value) if isinstance(value, str) else value
     return ({} if value else None) if isinstance(value, bool) else value
 
 
+def _from_word(value: object) -> object:
+    """One word stands for the list of it alone."""
+    return (value,) if isinstance(value, str) else value
+
+
 def _count_or_share(value: object) -> object:
-    """Nothing, a whole number from 1, or a share between 0 and 1."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if value is None or is_count or (isinstance(value, float) and 0 < value < 1):
         return value
     raise ValueError(f"pool.holdout is {value!r}: give a whole number of rows, or a share of the pool below 1")
 
 
-def _one_or_several_words(value: object) -> object:
-    """One word stands for the list of it alone."""
-    return (value,) if isinstance(value, str) else value
+def _paths_expanded(value: Any) -> Any:  # noqa: ANN401 - any YAML value
+    """A value of `train`, at any depth, with what begins like a path of the shell expanded."""
+    if isinstance(value, Mapping):
+        return {key: item if key == "command" else _paths_expanded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_paths_expanded(item) for item in value]
+    return expanded(value) if isinstance(value, str) and value.startswith(("~", "$")) else value
 
 
-class RowsConfig(Stage):
+class RowsConfig(Section):
     """Where rows are read, and how."""
 
     path: PathText | None = None
-    """The rows: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
+    """The rows: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder,
+    or a Hub id."""
     format: str = "auto"
     """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Which of your columns plays which part, in LLaMA-Factory's words: prompt, query, response, system, history, messages, tools."""
+    """Which of your columns plays which part, in LLaMA-Factory's words: prompt, query, response, system,
+    history, messages, tools."""
     tags: dict[str, str] = Field(default_factory=dict)
-    """How your dialogues name things, in LLaMA-Factory's words: role_tag, content_tag, user_tag, assistant_tag, system_tag, …"""
+    """How your dialogues name things, in LLaMA-Factory's words: role_tag, content_tag, user_tag,
+    assistant_tag, system_tag, …"""
     split: str = "train"
     """Which split of a Hub data set, of a `datasets` folder or of a folder of files to read."""
     max_rows: int | None = Field(default=None, ge=1)
@@ -86,34 +101,40 @@ class SourceConfig(RowsConfig):
     """One source of instruction data."""
 
     path: PathText
-    """A file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub id."""
+    """A file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub
+    id."""
     weight: float | None = Field(default=None, gt=0)
-    """This source's share of the pool relative to the other sources' weights; as many rows as that allows are kept."""
+    """This source's share of the pool relative to the other sources' weights; as many rows as that allows are
+    kept."""
 
 
 class PoolConfig(RowsConfig):
     """The instruction data to choose from."""
 
     sources: tuple[Annotated[SourceConfig, BeforeValidator(_from_path)], ...] = ()
-    """Several sources instead of `path`: a path each, or {path: a.jsonl, format: …, columns: …, weight: 2, max_rows: 5000}."""
+    """Several sources instead of `path`: a path each, or {path: a.jsonl, format: …, columns: …, weight: 2,
+    max_rows: 5000}."""
     holdout: Annotated[int | float | None, BeforeValidator(_count_or_share)] = None
-    """Rows taken off before the start, drawn by the seed, never chosen: their loss is measured each round. A number (500), or a share (0.05)."""
+    """Rows taken off before the start, drawn by the seed, never chosen: their loss is measured each round. A
+    number or a share."""
     holdout_by: str | None = None
     """A column to take them by, in proportion to its groups; the loss is then also given per group."""
     max_bad: float = Field(default=0.05, ge=0, le=1)
-    """Largest share of bad rows to leave out; above it the run stops. (Rows too long for prompt.max_length do not count here.)"""
+    """Largest share of bad rows to leave out; above it the run stops. (Rows too long for the prompt do not
+    count here.)"""
     dedup: Literal["exact", "near", False] = False
-    """Drop rows that repeat an earlier one: exact (same dialogue), near (same up to case, punctuation, a few words), or false."""
+    """Drop rows that repeat an earlier one: exact (same dialogue), near (up to case, punctuation, a few
+    words), or false."""
     dedup_similarity: float = Field(default=0.7, ge=0.5, le=1)
-    """How alike near-duplicates are at least, in what is asked, in the input and in the answer: Jaccard similarity of 5 characters."""
-    decontaminate: Annotated[tuple[str, ...], BeforeValidator(_one_or_several_words)] = ()
-    """Drop rows that hold questions of these benchmarks: a known NAME, NAME=FILE or NAME=FILE:FIELD each, FILE as JSON or JSONL."""
+    """How alike near-duplicates are at least, in question, input and answer: Jaccard similarity of 5
+    characters."""
+    decontaminate: Annotated[tuple[str, ...], BeforeValidator(_from_word)] = ()
+    """Drop rows that hold questions of these benchmarks: a known NAME, NAME=FILE or NAME=FILE:FIELD each
+    (JSON or JSONL)."""
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
         """The sources, whether `path` or `sources` named them."""
-        if self.sources:
-            return self.sources
-        return (SourceConfig(**self.model_dump(include=set(RowsConfig.model_fields))),)
+        return self.sources or (SourceConfig(**self.model_dump(include=set(RowsConfig.model_fields))),)
 
     @model_validator(mode="after")
     def _one_or_several(self) -> PoolConfig:
@@ -121,44 +142,53 @@ class PoolConfig(RowsConfig):
             raise ValueError(
                 f"pool.path is {self.path!r} and pool.sources names {len(self.sources)} more: give one of them, not both"
             )
+        if not (self.path or self.sources):
+            raise ValueError("no pool: set pool.path (or --pool)")
         if self.holdout_by and self.holdout is None:
             raise ValueError("pool.holdout_by groups the rows that pool.holdout takes off the pool: set pool.holdout, too")
         return self
 
 
-class PromptConfig(Stage):
+class PromptConfig(Section):
     """How a sample becomes text and tokens."""
 
     template: Literal["alpaca", "chat", "auto"] = "alpaca"
-    """alpaca: the paper's two templates; chat: the model's own chat template; auto: chat where the model has one, else alpaca."""
+    """alpaca: the paper's two templates; chat: the model's own chat template; auto: chat where the model has
+    one."""
     max_length: int = Field(default=512, ge=8)
     """Tokens of a sample at most, prompt and response together; longer ones are cut at the right."""
 
 
-class EmbedConfig(Stage):
+class EmbedConfig(Section):
     """The pass of the round's model over the pool."""
 
     pooling: Literal["mean", "response", "last", "weighted"] = "mean"
-    """mean: over all tokens (the paper); response: over the trained tokens; last: the last token; weighted: later tokens weigh more."""
+    """mean: over all tokens (the paper); response: over the trained ones; last: the last one; weighted: later
+    ones weigh more."""
     dtype: Literal["auto", "model", "float32", "bfloat16", "float16"] = "auto"
-    """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's own."""
+    """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's
+    own."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
     model: PathText | None = None
-    """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's, computed once a run."""
+    """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's,
+    computed once a run."""
 
 
-class SelectionConfig(Stage):
+class SelectionConfig(Section):
     """Which rows each round adds."""
 
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     strategy: str = "k_center"
-    """k_center, random, … (docs/strategies.md), or one that an installed package registers; further keys here are its options."""
+    """k_center, random, … (docs/strategies.md), or one that an installed package registers; further keys are
+    its options."""
     candidates: float = Field(default=1.0, gt=0, le=1)
-    """Share of the unchosen rows, drawn anew each round, that the model embeds and the strategy considers; 0.1 costs a tenth."""
+    """Share of the unchosen rows, drawn anew each round, that the model embeds and the strategy considers;
+    0.1 costs a tenth."""
     seed_subset: PathText | None = None
-    """A file that gives round 0 instead of a random draw: a row number or id a line, a chosen.jsonl, or records of the pool."""
+    """A file that gives round 0 in place of a random draw: a row number or id a line, a chosen.jsonl, or
+    records of the pool."""
     must_include: PathText | None = None
     """A file of rows or ids (or records) that round 0 contains in any case."""
     exclude: PathText | None = None
@@ -170,13 +200,14 @@ class SelectionConfig(Stage):
         return dict(self.model_extra or {})
 
 
-class TrainConfig(Stage):
+class TrainConfig(Section):
     """How each round's model is tuned: our few keys, and every key of TRL's SFTConfig under its own name."""
 
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     start: Literal["base", "previous"] = "base"
-    """base: every round tunes the base model afresh (the paper); previous: goes on from the last round's model."""
+    """base: every round tunes the base model afresh (the paper); previous: goes on from the last round's
+    model."""
     method: Literal["full", "lora", "qlora"] = "full"
     """full fine-tuning, or an adapter by PEFT (qlora: over a base loaded in 4 bits)."""
     lora: dict[str, Any] = Field(default_factory=dict)
@@ -186,7 +217,7 @@ class TrainConfig(Stage):
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
     command: str | None = None
-    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed}); SFTConfig's keys are not passed on."""
+    """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
     command_format: Literal["records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"] = (
         "alpaca"
     )
@@ -208,28 +239,17 @@ class TrainConfig(Stage):
 
     @model_validator(mode="before")
     @classmethod
-    def _tidy_values(cls, values: Any) -> Any:  # noqa: ANN401 - whatever stands there
-        own = cls.model_fields.keys() - {"lora"}  # a shell expands the command's paths
-        if not isinstance(values, Mapping):
-            return values
-        return {key: value if key in own else tidy(f"train.{key}", value) for key, value in values.items()}
+    def _expand_paths(cls, values: Any) -> Any:  # noqa: ANN401 - whatever stands there
+        return _paths_expanded(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
-    def _known_keys(self) -> TrainConfig:
-        known = sft_keys()
-        for key, value in self.sft.items():
-            if known and key not in known:
-                hint = nearest(key, set(known) | set(TrainConfig.model_fields))
-                raise ValueError(f"unknown key train.{key}: neither ours nor one of SFTConfig's. {hint}See `diverseevol init`.")
-            check_sft_key(key, value)
-        for key, value in self.lora.items():
-            check_lora_key(key, value)
+    def _has_placeholders(self) -> TrainConfig:
         if self.command and ("{data}" not in self.command or "{out}" not in self.command):
             raise ValueError(f"train.command must contain {{data}} and {{out}}, found {self.command!r}")
         return self
 
 
-class TunedConfig(Stage):
+class TunedConfig(Section):
     """A model that is tuned with some keys of `train` set otherwise."""
 
     train: dict[str, Any] = Field(default_factory=dict)
@@ -237,13 +257,13 @@ class TunedConfig(Stage):
 
     @field_validator("train")
     @classmethod
-    def _known_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _is_train(cls, value: dict[str, Any]) -> dict[str, Any]:
         try:
             TrainConfig.model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
-            place = f"train.{'.'.join(map(str, first['loc']))} is {first['input']!r}: " if first["loc"] else ""
-            raise ValueError(place + str(first["msg"]).removeprefix("Value error, ")) from None
+            key = ".".join(map(str, ("train", *first["loc"])))
+            raise ValueError(f"{key} is {first['input']!r}: {first['msg']}") from None
         return value
 
     def of(self, train: TrainConfig) -> TrainConfig:
@@ -262,7 +282,7 @@ class FinalConfig(TunedConfig):
     """One tuning of `model` on the final subset, after the last round."""
 
 
-class HeldoutConfig(Stage):
+class HeldoutConfig(Section):
     """Held-out rows whose loss is measured after every round."""
 
     path: PathText
@@ -271,26 +291,30 @@ class HeldoutConfig(Stage):
     """A column of those rows; the loss is also given per value of it."""
 
 
-class StopConfig(Stage):
+class StopConfig(Section):
     """When the run ends by itself, before its schedule does; the round under way is always finished."""
 
     measure: Literal["covering_radius", "vendi", "heldout"] | None = None
-    """End when this has settled: covering_radius or vendi (of the chosen rows, as each round's model embeds them), heldout (the loss), or null."""
+    """End when this has settled: covering_radius or vendi (of the chosen rows), heldout (the loss), or
+    null."""
     share: float = Field(default=0.01, ge=0, lt=1)
-    """Settled: none of the last stop.rounds rounds differs by more than this share from the round before them."""
+    """Settled: none of the last stop.rounds rounds differs by more than this share from the round before
+    them."""
     rounds: int = Field(default=2, ge=1)
     """Over how many rounds it must have settled."""
     samples: int | None = Field(default=None, ge=1)
     """End after the first round with so many samples chosen."""
     tokens: int | None = Field(default=None, ge=1)
-    """End after the first round whose chosen samples have so many tokens, prompts and responses, counted once."""
+    """End after the first round whose chosen samples have so many tokens, prompts and responses, counted
+    once."""
     flops: float | None = Field(default=None, gt=0)
-    """End after the first round at which all stages of all rounds together took so many floating-point operations."""
+    """End after the first round at which all stages of all rounds took so many floating-point operations."""
     hours: float | None = Field(default=None, gt=0)
-    """End after the first round at which all stages of all rounds together took so many hours of wall-clock time; what a kill lost is not counted."""
+    """End after the first round at which all stages of all rounds took so many hours; what a kill lost is not
+    counted."""
 
 
-class RunConfig(Stage):
+class RunConfig(Section):
     """A whole run."""
 
     pool: Annotated[PoolConfig, BeforeValidator(_from_path)]
@@ -305,8 +329,9 @@ class RunConfig(Stage):
     """Rounds of selection after round 0."""
     n_init: int = Field(default=100, ge=1)
     """Samples of round 0."""
-    n_new: int | tuple[int, ...] | Literal["geometric"] = 100
-    """Samples that each round adds: one number, one a round, or geometric (equal growth factor up to `budget`)."""
+    n_new: NewSamples = 100
+    """Samples that each round adds: one number, one a round, or geometric (equal growth factor up to
+    `budget`)."""
     budget: int | str | None = None
     """Largest size of the final subset: samples (1100) or tokens ("200000 tokens", counted as tokenised)."""
     trust_remote_code: bool = False
@@ -320,11 +345,14 @@ class RunConfig(Stage):
     selection: SelectionConfig = SelectionConfig()
     """Which rows each round adds."""
     selector: Annotated[SelectorConfig | None, BeforeValidator(_from_model)] = None
-    """A smaller model that does the rounds in place of `model`: its name, or {model: …, train: {…}}; `final` then tunes `model`."""
+    """A smaller model that does the rounds in place of `model`: its name, or {model: …, train: {…}}; `final`
+    tunes `model`."""
     final: Annotated[FinalConfig | None, BeforeValidator(_from_flag)] = None
-    """Tune `model` once on the final subset, after the last round: true, or {train: {keys of train that differ}}."""
+    """Tune `model` once on the final subset, after the last round: true, or {train: {keys of train that
+    differ}}."""
     heldout: Annotated[HeldoutConfig | None, BeforeValidator(_from_path)] = None
-    """Held-out rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a column}."""
+    """Held-out rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a
+    column}."""
     stop: StopConfig = StopConfig()
     """When the run ends by itself, before its schedule does; the round under way is always finished."""
     keep: Literal["all", "last", "best", "none"] = "last"
@@ -342,28 +370,21 @@ class RunConfig(Stage):
             raise ValueError("keep: best needs a yardstick: set heldout.path or pool.holdout, or keep: last")
         if self.keep == "none" and self.train.start == "previous":
             raise ValueError("train.start: previous needs the last round's weights: set keep: last")
-        if not (self.pool.path or self.pool.sources):
-            raise ValueError("no pool: set pool.path (or --pool)")
         if self.selector and self.final is None and "final" not in self.model_fields_set:
             raise ValueError(
                 f"selector {self.selector.model!r} does the rounds, and nothing tunes model {self.model!r}: "
                 "set final=true, or final=false to tune it yourself"
             )
-        self._check_lora()
-        if self.final and self.for_final().train.command:
-            raise ValueError(
-                "final is tuned by the built-in trainer: set final.train.command: null, or tune with your own afterwards"
-            )
-        round_sizes(self.rounds, self.n_init, self.n_new, self.budget)
-        return self
-
-    def _check_lora(self) -> None:
         methods = {config.train.method for config in (self, self.for_rounds(), self.for_final())}
         if self.train.lora and methods == {"full"} and not self.train.command:
             raise ValueError(
-                f"train.lora is {self.train.lora!r}, but train.method is full, which tunes all weights: set train.method=lora, or leave "
-                "train.lora out"
+                f"train.lora is {self.train.lora!r}, but train.method is full, which tunes all weights: set "
+                "train.method=lora, or leave train.lora out"
             )
+        if self.final and self.for_final().train.command:
+            raise ValueError("final is tuned by the built-in trainer: set final.train.command: null, or tune it yourself")
+        round_sizes(self.rounds, self.n_init, self.n_new, self.budget)
+        return self
 
     def for_rounds(self) -> RunConfig:
         """The configuration as the rounds see it: with a selector, that is their model."""
