@@ -103,8 +103,8 @@ def test_without_a_selector_the_model_itself_is_tuned_as_final_says(made_model, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("final={train: {learning_rte: 1}}",), "unknown key final.train.learning_rte: neither ours nor one of SFTConfig's"),
-        (("selector={model: a, train: {seed: 1}}",), "train.seed is set by the run itself"),
+        (("final={train: {learning_rte: 1}}",), "unknown key train.learning_rte: SFTConfig has none such"),
+        (("selector={model: a, train: {bf16: maybe}}", "final=true"), "train.bf16 is 'maybe': give true or false"),
         (("selector={train: {}}",), "selector.model is not set"),
         (("final=true", "train.command='x {data} {out}'"), "final is tuned by the built-in trainer"),
     ],

@@ -35,7 +35,7 @@ from .stages import Stages
 from .tokens import Tokens
 from .tracking import Tracking, check_trackers
 from .train import shares
-from .train.own_keys import check_keys
+from .train.own_keys import check_own_keys
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -136,7 +136,7 @@ def usable_tokenizer(config: RunConfig) -> PreTrainedTokenizerBase:
     """The tokenizer of `config.model`, once that is known to be a model that can be tuned as `config.train` says.
 
     Raises:
-        ConfigError: it is an adapter, and all weights are to be tuned, or a key of `train` is not one.
+        ConfigError: it is an adapter, and all weights are to be tuned, or `train` sets what the run sets.
         ModelError: it cannot be found, or does not read what `config.prompt` gives it.
     """
     if config.train.method == "full" and not config.train.command and adapter_config(config.model):
@@ -144,7 +144,7 @@ def usable_tokenizer(config: RunConfig) -> PreTrainedTokenizerBase:
             f"model {config.model!r} is an adapter, and train.method is full, which tunes whole models. "
             "Set train.method=lora to go on with the adapter, or merge it into its base model first."
         )
-    check_keys(config.train)
+    check_own_keys(config.train)
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
     check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
     return tokenizer

@@ -4,7 +4,7 @@ import pytest
 
 from diverseevol.config import load_config
 from diverseevol.errors import ConfigError
-from diverseevol.train.own_keys import check_keys
+from diverseevol.train.own_keys import check_own_keys
 
 BAD = {
     "train.learning_rte=1": "unknown key train.learning_rte: SFTConfig has none such. Did you mean 'learning_rate'?",
@@ -28,11 +28,11 @@ def train(*words):
 @pytest.mark.parametrize("word", BAD)
 def test_the_message_names_the_key_the_value_and_the_way_out(word):
     with pytest.raises(ConfigError) as caught:
-        check_keys(train(word))
+        check_own_keys(train(word))  # names and types are checked as the config is read
     assert BAD[word] in str(caught.value)
 
 
 def test_what_is_right_is_taken():
-    check_keys(train("train.bf16=null", "train.learning_rate=1", "train.max_steps=-1", "train.eval_strategy=no"))
-    check_keys(train("train.lora={r: 4, target_modules: [a], lora_dropout: 0, use_dora: true}"))
-    check_keys(train("train.command=t {data} {out}", "train.seed=1"))  # keys of the built-in trainer mean nothing there
+    check_own_keys(train("train.bf16=null", "train.learning_rate=1", "train.max_steps=-1", "train.eval_strategy=no"))
+    check_own_keys(train("train.lora={r: 4, target_modules: [a], lora_dropout: 0, use_dora: true}"))
+    check_own_keys(train("train.command=t {data} {out}", "train.seed=1"))  # keys of the built-in trainer mean nothing there

@@ -19,7 +19,8 @@ from ..base.files import expanded
 from ..errors import ConfigError
 from .explain import explain
 from .presets import PRESETS
-from .schema import RunConfig
+from .schema import RunConfig, TrainConfig
+from .train_keys import check_train_keys
 
 DATA = (".jsonl", ".csv", ".parquet", ".gz", ".zst")
 """How files end that are no configuration."""
@@ -59,7 +60,17 @@ def load_config(
         put(values, key, value)
         put(given, key, value)
     _forget_adapter(values, given)
-    return validate(values)
+    config = validate(values)
+    for train in {id(one.train): one.train for one in (config, config.for_rounds(), config.for_final())}.values():
+        if not _is_presets_own(train):
+            check_train_keys(train)
+    return config
+
+
+def _is_presets_own(train: TrainConfig) -> bool:
+    """Whether every key that is passed on is a preset's, with its value: then nothing is wrong with them."""
+    presets = [preset["train"] for preset in PRESETS.values()]
+    return any(train.sft.items() <= own.items() for own in presets) and train.lora in ({}, *(own.get("lora") for own in presets))
 
 
 def _key_and_value(word: str) -> tuple[str, Any]:

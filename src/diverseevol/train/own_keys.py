@@ -1,51 +1,13 @@
-"""Which keys of `train:` mean something here, checked by name and plain type before anything is loaded.
-
-The names and types are those of the installed `SFTConfig` and `LoraConfig` themselves.
-"""
+"""Keys of `train:` that mean nothing here, since the run does or sets it itself, and what to set or do instead."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from types import NoneType, UnionType
-from typing import Union, get_args, get_origin, get_type_hints
 
-from ..base.text import nearest
 from ..config import TrainConfig
 from ..errors import ConfigError
 
-_WANTED: dict[object, tuple[str, tuple[type, ...]]] = {
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-}
-_ABOVE_ZERO = frozenset(
-    {
-        "learning_rate",
-        "num_train_epochs",
-        "per_device_train_batch_size",
-        "gradient_accumulation_steps",
-        "logging_steps",
-        "r",
-        "lora_alpha",
-    }
-)
-OTHER_NAMES = {
-    "lr": "learning_rate",
-    "epochs": "num_train_epochs",
-    "n_epochs": "num_train_epochs",
-    "num_epochs": "num_train_epochs",
-    "batch_size": "per_device_train_batch_size",
-    "micro_batch_size": "per_device_train_batch_size",
-    "warmup_ratio": "warmup_steps",
-    "rank": "r",
-    "lora_r": "lora",
-    "lora_rank": "lora",
-    "lora_target": "lora",
-    "alpha": "lora_alpha",
-    "dropout": "lora_dropout",
-}
-"""What other trainers call some of them."""
 _HELD_OUT = "Held-out rows are measured after every round: set pool.holdout or heldout.path."
 _BEST = "Set keep: best, with pool.holdout or heldout.path."
 _TOKENS = "The rows come tokenised, and the answers alone are trained on: `prompt` says how."
@@ -122,67 +84,29 @@ OWN_MODEL_KEYS = {
 """Keys of train.model_init_kwargs that the run sets, and what to do instead."""
 
 
-def check_keys(config: TrainConfig) -> None:
-    """Check the keys that the built-in trainer passes on to TRL and PEFT, by their names and plain types.
+def check_own_keys(config: TrainConfig) -> None:
+    """Check that no key is set which the run sets itself.
 
     Raises:
-        ConfigError: a key is unknown, is set by the run itself, or has a value of another type.
+        ConfigError: one is, to something else than what holds anyway.
     """
     if config.command:
         return
-    from peft import LoraConfig
-    from trl import SFTConfig
-
-    check_sft_keys(SFTConfig, config.sft)
-    check_lora_keys(LoraConfig, config.lora)
-
-
-def check_sft_keys(kind: type, keys: Mapping[str, object], section: str = "train") -> None:
-    """Check the keys that are passed to SFTConfig.
-
-    Raises:
-        ConfigError: a key is unknown, is set by the run itself, or has a value of another type.
-    """
-    for key, value in keys.items():
-        _check(kind, key, value, section)
+    for key, value in config.sft.items():
         is_off = value is None or value == "no" or value is False
         reason = next((reason for name, reason in OWN_SFT_KEYS.items() if fnmatchcase(key, name)), None)
         if reason and not is_off:
             how = "kept out of configs" if key == "hub_token" else "set by the run itself"
-            raise ConfigError(f"{section}.{key} is {how}. {reason}")
+            raise ConfigError(f"train.{key} is {how}. {reason}")
         inner = value if key == "model_init_kwargs" and isinstance(value, Mapping) else {}
         if name := next((name for name in inner if name in OWN_MODEL_KEYS), None):
-            raise ConfigError(f"{section}.model_init_kwargs.{name} is set by the run itself. {OWN_MODEL_KEYS[name]}")
-
-
-def check_lora_keys(kind: type, keys: Mapping[str, object], section: str = "train.lora") -> None:
-    """The same of the keys that are passed to LoraConfig."""
-    for key, value in keys.items():
-        _check(kind, key, value, section)
+            raise ConfigError(f"train.model_init_kwargs.{name} is set by the run itself. {OWN_MODEL_KEYS[name]}")
+    for key, value in config.lora.items():
         only, reason = OWN_LORA_KEYS.get(key, (value, ""))
         if value not in (None, only):
-            raise ConfigError(f"{section}.{key} is set by the run itself. {reason}")
+            raise ConfigError(f"train.lora.{key} is set by the run itself. {reason}")
         if key == "init_lora_weights" and value not in _PLAIN_INITS:
             raise ConfigError(
-                f"{section}.init_lora_weights is {value!r}, which changes the base's own weights or needs a pass over data "
+                f"train.lora.init_lora_weights is {value!r}, which changes the base's own weights or needs a pass over data "
                 "first, so the adapter alone would not be the tuned model. Use true, gaussian or orthogonal, or leave it out."
             )
-
-
-def _check(kind: type, key: str, value: object, section: str) -> None:
-    """Check a key's name, and its value where the annotation names numbers and true or false alone."""
-    known = get_type_hints(kind)
-    if key not in known:
-        meant = OTHER_NAMES.get(key)
-        hint = f"Did you mean {meant!r}? " if meant in known or meant == "lora" else nearest(key, known)
-        raise ConfigError(f"unknown key {section}.{key}: {kind.__name__} has none such. {hint}See `diverseevol init`.")
-    is_union = get_origin(known[key]) in (Union, UnionType)
-    types = [one for one in (get_args(known[key]) if is_union else (known[key],)) if one is not NoneType]
-    wanted = [_WANTED[one] for one in types if one in _WANTED]
-    if value is None or len(wanted) < len(types):
-        return
-    kinds = tuple(one for _, several in wanted for one in several)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ConfigError(f"{section}.{key} is {value!r}: give {' or '.join(words for words, _ in wanted)}.")
-    if key in _ABOVE_ZERO and isinstance(value, int | float) and value <= 0:
-        raise ConfigError(f"{section}.{key} is {value!r}: it must be above 0.")
