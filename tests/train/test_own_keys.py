@@ -16,6 +16,7 @@ BAD = {
     "train.num_train_epochs=-1": "train.num_train_epochs is -1: it must be above 0.",
     "train.per_device_train_batch_size=true": "train.per_device_train_batch_size is True: give a whole number.",
     "train.bf16=maybe": "train.bf16 is 'maybe': give true or false.",
+    "train.completion_only_loss=false": "train.completion_only_loss is set by the run itself. The rows come tokenised",
     "train.seed=3": "train.seed is set by the run itself. Set `seed` of the run.",
     "train.eval_strategy=steps": "Held-out rows are measured after every round: set pool.holdout or heldout.path.",
 }

@@ -93,7 +93,7 @@ def check_own_keys(config: TrainConfig) -> None:
     if config.command:
         return
     for key, value in config.sft.items():
-        is_off = value is None or value == "no" or value is False
+        is_off = value is None or value == "no" or (value is False and key != "completion_only_loss")
         reason = next((reason for name, reason in OWN_SFT_KEYS.items() if fnmatchcase(key, name)), None)
         if reason and not is_off:
             how = "kept out of configs" if key == "hub_token" else "set by the run itself"
