@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from diverseevol.compare.figures import BALANCED, LOSS, measures_of, points_of, spent
+from diverseevol.compare.results import BALANCED, LOSS, measures_of, points_of, spent
 from diverseevol.run_folder import RunFolder
 
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from diverseevol.compare.lending import is_drawn_by_seed, lend_heldout, lend_outer_bill, lend_pool, lend_start, link_tree
+from diverseevol.compare.sharing import _link_whole, lend_outer_bill, lend_start, link_tree
 from diverseevol.run_folder import RunFolder
 
 
@@ -68,8 +68,8 @@ def test_what_a_run_has_is_left_alone(lender, tmp_path):
     run.round_dir(0).mkdir(parents=True)
     run.heldout_dir.mkdir()
     lend_start(lender, run, with_signals=True)
-    lend_pool(lender, run)
-    lend_heldout(lender, run)
+    _link_whole(lender.pool_dir, run.pool_dir)
+    _link_whole(lender.heldout_dir, run.heldout_dir, without=lender.losses_dir)
     assert not list(run.round_dir(0).iterdir())
     assert not list(run.heldout_dir.iterdir())
     assert (run.pool_dir / "index.arrow").read_text() == "pool/index.arrow"
@@ -77,7 +77,7 @@ def test_what_a_run_has_is_left_alone(lender, tmp_path):
 
 def test_held_out_rows_come_without_the_losses_of_others_rounds(lender, tmp_path):
     run = RunFolder(tmp_path / "run")
-    lend_heldout(lender, run)
+    _link_whole(lender.heldout_dir, run.heldout_dir, without=lender.losses_dir)
     assert [str(file.relative_to(run.heldout_dir)) for file in sorted(run.heldout_dir.rglob("*.*"))] == [
         "tokens/block-00000.arrow"
     ]
@@ -91,29 +91,14 @@ def test_an_outer_models_vectors_are_billed_to_whoever_reads_them_and_has_not_co
     assert not run.metrics_file(0).exists()
     lender.outer_dir.mkdir()
     (lender.outer_dir / "embeddings.npy").touch()
-    lend_pool(lender, run)
+    _link_whole(lender.pool_dir, run.pool_dir)
     for _ in range(2):
         lend_outer_bill(lender, run)
         assert run.metrics(0) == {
             "round": 0, "stages": {"embed_outer": bill}, "lent": {"from": "lender", "stages": ["embed_outer"]}
         }  # fmt: skip
     other = RunFolder(tmp_path / "other")
-    lend_pool(lender, other)
+    _link_whole(lender.pool_dir, other.pool_dir)
     lend_start(lender, other, with_signals=False)
     lend_outer_bill(lender, other)
     assert other.metrics(0)["lent"]["stages"] == ["train", "embed_outer"]
-
-
-@pytest.mark.parametrize(
-    ("words", "is_drawn"),
-    [
-        ((), False),
-        (("pool.max_rows=9",), True),
-        (("pool={sources: [a.jsonl, b.jsonl]}",), False),
-        (("pool={sources: [{path: a.jsonl, weight: 2}, b.jsonl]}",), True),
-        (("pool={sources: [{path: a.jsonl, max_rows: 2}, b.jsonl]}",), True),
-        (("pool={sources: [a.jsonl, b.jsonl], max_rows: 7}",), True),
-    ],
-)
-def test_a_pool_that_is_drawn_depends_on_the_seed(config_for, tmp_path, words, is_drawn):
-    assert is_drawn_by_seed(config_for(tmp_path, *words)) is is_drawn

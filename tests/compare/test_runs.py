@@ -16,7 +16,7 @@ import yaml
 from diverseevol import evolve
 from diverseevol.base.progress import LineWatch
 from diverseevol.compare import Experiment, compare_strategies
-from diverseevol.compare.runs import as_csv
+from diverseevol.compare.results import as_csv
 from diverseevol.errors import ModelError, RunFolderError
 from diverseevol.run_folder import RunFolder, locked
 
@@ -274,8 +274,8 @@ class KilledError(Exception):
 @pytest.mark.parametrize(
     ("function", "n"),
     [
-        ("diverseevol.compare.lending.link_tree", 3),
-        ("diverseevol.compare.lending.write_json", 1),
+        ("diverseevol.compare.sharing.link_tree", 3),
+        ("diverseevol.compare.sharing.write_json", 1),
         ("diverseevol.stages.embed_tokens", 2),
         ("diverseevol.train.sft.fit", 4),
     ],

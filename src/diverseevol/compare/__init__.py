@@ -1,6 +1,6 @@
-"""The proof against random: several strategies and seeds from the same starts, each a run folder of its own, and what they show."""
+"""The proof against random: strategies and seeds from the same starts, each in a run folder."""
 
 from .experiment import Experiment
-from .runs import compare_strategies
+from .results import compare_strategies
 
 __all__ = ["Experiment", "compare_strategies"]

@@ -1,7 +1,8 @@
 """What is compared: which arms, with which seeds, and the configuration of each run.
 
-An arm is a strategy under the schedule; random is always one. Two more can be asked for: `one_time`, the first strategy choosing all new
-samples at once from round 0's model, and `full`, one tuning on all rows. A run's configuration is what `diverseevol run` would be given.
+An arm is a strategy under the schedule; random is always one. Two more can be asked for: `one_time`, the
+first strategy choosing all new samples at once from round 0's model, and `full`, one tuning on all rows. A
+run's configuration is what `diverseevol run` would be given.
 Folders: OUT/runs/seed-0/k_center/…, each an ordinary run folder.
 """
 
@@ -11,7 +12,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..config import RunConfig, StopConfig, round_sizes, split_budget, validate
 from ..errors import ConfigError
@@ -27,7 +27,7 @@ class Experiment:
     """A comparison to be made; `check` it before anything is loaded.
 
     Attributes:
-        config: The schedule and everything that all runs have in common; its `out` is the comparison's folder.
+        config: The schedule and all else that the runs have in common; its `out` is the comparison's folder.
         strategies: What is compared, without random or with it.
         seeds: One run an arm and seed.
         is_one_time: Whether the first strategy also chooses all at once.
@@ -48,7 +48,8 @@ class Experiment:
     @property
     def arms(self) -> tuple[str, ...]:
         """All arms, those that can lend their start first."""
-        return (*self.scheduled, *((ONE_TIME,) if self.is_one_time else ()), *((FULL,) if self.is_full else ()))
+        asked = {ONE_TIME: self.is_one_time, FULL: self.is_full}
+        return (*self.scheduled, *(arm for arm, is_asked in asked.items() if is_asked))
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -75,18 +76,15 @@ class Experiment:
         """The run folder of an arm and seed."""
         return RunFolder(self.root / "runs" / f"seed-{seed}" / arm)
 
-    def strategy(self, arm: str) -> str:
-        """The strategy that an arm runs."""
-        return {ONE_TIME: self.scheduled[0], FULL: RANDOM}.get(arm, arm)
-
     def run_config(self, arm: str, seed: int, n_rows: int = 0, **changes: str) -> RunConfig:
-        """An arm's configuration with a seed; the whole pool's needs `n_rows`, the rows that may be chosen."""
+        """An arm's configuration with a seed; the whole pool's needs `n_rows`, which may be chosen."""
         values = self.config.model_dump()
         values |= {"out": str(self.run(arm, seed).root), "seed": seed, **changes}
-        strategy = self.strategy(arm)
-        options = {name: value for name, value in self.config.selection.options.items() if _suits(strategy, name)}
-        fields = {name: value for name, value in values["selection"].items() if name not in self.config.selection.options}
-        values["selection"] = {**fields, **options, "strategy": strategy}
+        strategy = {ONE_TIME: self.scheduled[0], FULL: RANDOM}.get(arm, arm)
+        for option in self.config.selection.options:
+            if not _suits(strategy, option):
+                del values["selection"][option]
+        values["selection"]["strategy"] = strategy
         if arm == ONE_TIME:
             values |= {"rounds": 1, "n_new": sum(self.sizes[1:]), "budget": None}
         if arm == FULL:
@@ -106,59 +104,64 @@ class Experiment:
         stored = run.config()
         config = self.run_config(arm, seed, n_rows=stored["n_init"])
         n_rounds = len(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
-        return len(run.rounds_done()) == n_rounds and _plain(config) == {key: stored.get(key) for key in _plain(config)}
+        wanted = json.loads(config.model_dump_json(exclude={"out"}))  # as a run folder stores it
+        return len(run.rounds_done()) == n_rounds and all(stored.get(key) == wanted[key] for key in wanted)
 
     def check(self) -> None:
         """Check everything that needs no data.
 
         Raises:
             SelectionError: nobody registered a strategy.
-            ConfigError: nothing to compare, something twice, no yardstick, or a budget that says nothing of samples.
+            ConfigError: nothing to compare, something twice, no yardstick, or a budget not in samples.
         """
         for name in self.strategies:
             if name in (ONE_TIME, FULL):
-                raise ConfigError(f"{name!r} is no strategy: give --{name.replace('_', '-')} beside --strategies.")
+                option = "--" + name.replace("_", "-")
+                raise ConfigError(f"{name!r} is no strategy: give {option} beside --strategies.")
             check_strategy(name)
             if not FOLDER_NAME.fullmatch(name):
-                raise ConfigError(f"the strategy {name!r} cannot be the name of a folder. Register it under letters and digits.")
+                remedy = "Register it under letters and digits."
+                raise ConfigError(f"the strategy {name!r} cannot be the name of a folder. {remedy}")
         _check_once("--strategies", self.strategies)
         _check_once("--seeds", self.seeds)
         if not self.seeds or min(self.seeds) < 0:
-            raise ConfigError(f"--seeds must be whole numbers from 0 up, found {', '.join(map(str, self.seeds)) or 'none'}.")
+            found = ", ".join(map(str, self.seeds)) or "none"
+            raise ConfigError(f"--seeds must be whole numbers from 0 up, found {found}.")
         if self.scheduled == (RANDOM,) and (self.is_one_time or not self.is_full):
-            raise ConfigError("there is nothing to compare with random. Give --strategies k_center (or others), or --full.")
+            remedy = "Give --strategies k_center (or others), or --full."
+            raise ConfigError(f"there is nothing to compare with random. {remedy}")
         if not self.config.has_heldout:
             raise ConfigError(
-                "compare needs a yardstick: set heldout.path=FILE, rows like the pool's that are not in it, or pool.holdout=500 to take some "
-                "off the pool (and heldout.group or pool.holdout_by=COLUMN to balance them over its values)."
+                "compare needs a yardstick: set heldout.path=FILE, rows like the pool's that are not in it, "
+                "or pool.holdout=500 to take some off the pool (and heldout.group or pool.holdout_by=COLUMN "
+                "to balance them over its values)."
             )
-        if self.config.stop != StopConfig():
-            raise ConfigError("with stop: the runs would end at different budgets, which cannot be compared. Leave it out.")
-        if split_budget(self.config.budget)[1] is not None:
-            raise ConfigError(
-                f"budget is {self.config.budget!r}: compare counts budgets in samples, and at equal response tokens besides. Set budget=1100."
-            )
-        if len(self.sizes) < 2:
-            raise ConfigError("rounds is 0: there is nothing to choose, so nothing to compare. Set rounds to 1 or more.")
-        if self.is_one_time and len(self.sizes) == 2:
-            raise ConfigError(
-                "rounds is 1, which is one-time sampling already. Leave --one-time out, or set rounds to 2 or more."
-            )
+        self._check_schedule()
         for option in self.config.selection.options:
             if not any(_suits(name, option) for name in self.strategies):
-                raise ConfigError(
-                    f"selection.{option} is an option of none of {', '.join(self.strategies)}. Take it out, or add its strategy."
-                )
+                names, remedy = ", ".join(self.strategies), "Take it out, or add its strategy."
+                raise ConfigError(f"selection.{option} is an option of none of {names}. {remedy}")
+
+    def _check_schedule(self) -> None:
+        """Check that there is something to choose, and that all runs end at the same budget."""
+        budget = self.config.budget
+        if self.config.stop != StopConfig():
+            remedy = "which cannot be compared. Leave it out."
+            raise ConfigError(f"with stop: the runs would end at different budgets, {remedy}")
+        if split_budget(budget)[1] is not None:
+            found = "compare counts budgets in samples, and at equal response tokens besides"
+            raise ConfigError(f"budget is {budget!r}: {found}. Set budget=1100.")
+        if len(self.sizes) < 2:
+            found = "there is nothing to choose, so nothing to compare"
+            raise ConfigError(f"rounds is 0: {found}. Set rounds to 1 or more.")
+        if self.is_one_time and len(self.sizes) == 2:
+            remedy = "Leave --one-time out, or set rounds to 2 or more."
+            raise ConfigError(f"rounds is 1, which is one-time sampling already. {remedy}")
 
 
 def _suits(strategy: str, option: str) -> bool:
-    """Whether an option is meant for a strategy; random, which sees no embeddings, is spared their whitening."""
+    """Whether an option is meant for a strategy; random sees no embeddings and is spared their whitening."""
     return takes_option(strategy, option) and not (strategy == RANDOM and option == "whiten")
-
-
-def _plain(config: RunConfig) -> dict[str, Any]:
-    """A configuration as a run folder stores it."""
-    return dict(json.loads(config.model_dump_json(exclude={"out"})))
 
 
 def _check_once(option: str, values: tuple[object, ...]) -> None:
