@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,21 +14,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .base import dist
-from .base.files import write_text
+from .base.files import write_json, write_text
 from .base.progress import SILENT, Watch
 from .config import EmbedConfig, PoolConfig, PromptConfig, RunConfig, round_sizes
 from .embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, open_embeddings, outer_fingerprint
-from .errors import ConfigError, PoolError, RunFolderError
+from .errors import ConfigError, EmbedError, ModelError, PoolError, RunFolderError
 from .gauges import GAUGES
 from .holdout import saved_holdout
-from .ledger import billed
+from .ledger import billed, process_bytes
 from .models import adapter_config, check_fits, load_model, load_tokenizer
 from .models import fingerprint as model_fingerprint
+from .plan.estimate import make_plan
+from .plan.facts import facts_of
 from .pool import Pool, plain_text, read_rows_file
 from .pool import fingerprint as pool_fingerprint
 from .pool.columns import group_names, pool_columns
 from .pool.overlap import read_benchmarks
-from .predicting import save_plan
 from .prepare import Prepared, prepare
 from .run_folder import RunFolder, locked
 from .selection import Signal
@@ -100,7 +102,7 @@ def open_stages(
     )
     dist.on_main(lambda: _check_finished(run, stages.sizes))
     dist.on_main(lambda: run.save_config(whole))
-    dist.on_main(lambda: save_plan(stages))
+    dist.on_main(lambda: _save_plan(stages))
     if dist.on_main(lambda: _lacks_outer_pass(stages)):
         with billed() as cost:  # now: what is wrong with an outer model is found before a round is trained
             report = _embed_outer(data.pool, config, run.outer_dir, fingerprint, watch)
@@ -108,6 +110,18 @@ def open_stages(
         cost.tokens, cost.flops = report.n_tokens, report.flops
         run.add_metrics(0, {"stages": {"embed_outer": cost.as_dict()}})
     return stages
+
+
+def _save_plan(stages: Stages) -> None:
+    """Write what the run will take, by its real tokens; where the shape of a model cannot be read, say so and write nothing."""
+    tokens, n_first = stages.data.tokens, None if stages.seed_rows is None else len(stages.seed_rows)
+    counts = (tokens.n_tokens, tokens.n_trained, tokens.n_full)
+    try:
+        plan = make_plan(stages.whole, facts_of(stages.whole, stages.needs, len(tokens), counts, n_first, process_bytes()))
+    except (ModelError, EmbedError) as error:
+        stages.watch.note(f"no plan of the cost: {error}")
+        return
+    write_json(stages.run.plan_file, asdict(plan))
 
 
 def _lacks_outer_pass(stages: Stages) -> bool:

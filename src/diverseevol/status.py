@@ -11,7 +11,7 @@ import numpy as np
 from .base.files import load_array, read_jsonl, size_of
 from .config import StopConfig, round_sizes
 from .errors import ConfigError, PoolError, RunFolderError
-from .plan.measured import progress
+from .ledger import beside_plan
 from .pool import Pool
 from .pool.overlap import why_dropped
 from .pool.shapes import BadLine
@@ -65,7 +65,7 @@ def run_status(root: Path, silent_for: float | None = None, known: dict[Any, Any
         "rounds": [run.metrics(index) for index in done],
         "seconds": spent_on("hours", [run.metrics(index) for index in range(at + (not are_rounds_over))]) * HOUR,
         "picks": [] if picked is None or not is_ready else once(("picks", picked), lambda: last_picks(run, picked)),
-        "progress": plan and progress(plan, [run.metrics(index) for index in done], is_finished),
+        "progress": plan and beside_plan(plan, [run.metrics(index) for index in done], is_finished),
         "final": run.final_metrics(),
         "bytes": once(("bytes", at, is_finished), lambda: size_of(root)),
     }

@@ -1,4 +1,4 @@
-"""`plan`: what a run will cost, before any of it is spent; also checks everything that a run checks."""
+"""`plan`: what a run will cost, before any of it is spent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,8 @@ from . import options as o
 if TYPE_CHECKING:
     from ..config import RunConfig
 
-PAPERS_BENCHMARKS = ("vicuna", "koala", "wizardlm")
 SMALL = 1e9
 """Parameters below which a device is not kept busy by the usual batches."""
-BenchmarkOption = Annotated[
-    list[str] | None, typer.Option("--benchmark", help="Judged after a round; the paper's three without it. Repeat it.")
-]
-PriceIn = Annotated[float | None, typer.Option("--price-in", help="The judge's price of a million tokens in.")]
-PriceOut = Annotated[float | None, typer.Option("--price-out", help="And of a million tokens out.")]
 
 
 def plan(
@@ -35,22 +29,19 @@ def plan(
     n_new: o.NewOption = None,
     seed: o.SeedOption = None,
     hardware: Annotated[str, typer.Option("--hardware", help="a100, h100, h100-pcie, h200, b200, l4, l40s, …")] = "h100",
-    utilisation: Annotated[float, typer.Option("--utilisation", help="Share of that device's peak that the run gets.")] = 0.4,
+    utilisation: Annotated[
+        float, typer.Option("--utilisation", min=0.01, max=1.0, help="Share of that device's peak that the run gets.")
+    ] = 0.4,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure the rates here: ten steps and a pass. Loads the model.")
     ] = False,
-    benchmark: BenchmarkOption = None,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Say what a run will cost: tokens, FLOPs, seconds, memory, disk, and how much of one full fine-tuning it is."""
-    if (price_in is None) != (price_out is None):
-        raise typer.BadParameter("give both --price-in and --price-out, or neither")
     sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
     options = {"pool": pool, "model": model, "out": out, "strategy": strategy, "seed": seed, **sizes}
     config = o.config_from(words, preset, options, needs_out=False)
-    values = planned(config, hardware, utilisation, calibrate, benchmark or PAPERS_BENCHMARKS, price_in, price_out)
+    values = planned(config, hardware, utilisation, calibrate)
     if as_json:
         typer.echo(json.dumps(values, ensure_ascii=False))
         return
@@ -59,52 +50,47 @@ def plan(
     print_plan(config, values)
 
 
-def planned(
-    config: RunConfig,
-    hardware: str,
-    utilisation: float,
-    is_calibrated: bool,
-    benchmarks: list[str] | tuple[str, ...],
-    price_in: float | None,
-    price_out: float | None,
-) -> dict[str, Any]:
+def planned(config: RunConfig, hardware: str, utilisation: float, is_calibrated: bool) -> dict[str, Any]:
     """Every figure of the plan, as plain values.
 
     Raises:
-        DiverseEvolError: as a run would before it loads weights; or an option names what is not known.
+        DiverseEvolError: the pool or a model cannot be used; or an option names what is not known.
     """
-    from ..evaluation.judge.cost import Prices
-    from ..plan import knobs, make_plan, rates_of
-    from ..plan.judging import judging
+    from ..plan.hardware import rates_of
     from .run import quiet_libraries
     from .watch import open_watch
 
     rates = rates_of(hardware, utilisation)
-    prices = Prices(price_in, price_out) if price_in is not None and price_out is not None else None
     quiet_libraries()
-    from ..planning import read_facts
+    from ..ledger import process_bytes
+    from ..plan.estimate import make_plan
+    from ..plan.facts import read_facts
 
     watch = open_watch()
-    if is_calibrated:
-        from ..calibrating import calibrate
-
-        facts = read_facts(config, watch, is_here=True)  # before: a model that was tuned would count as part of the program
-        rates = calibrate(config, watch)
-    else:
-        facts = read_facts(config, watch)
+    # Before rates are measured: a model that was tuned would count as part of the program.
+    facts = read_facts(config, watch, process_bytes() if is_calibrated else 0)
     made = make_plan(config, facts)
-    values = made.as_dict()
-    if not is_calibrated and facts.model.n_all < SMALL:
-        values["notes"].append(
-            f"a model this small reaches far less than {utilisation:g} of the peak: --calibrate, on that machine, measures it"
-        )
+    if is_calibrated:
+        from ..plan.calibrate import calibrate  # which loads the trainer
+
+        rates = calibrate(config, watch)
     return {
-        **values,
-        "rates": {"train": rates.train, "embed": rates.embed, "start": rates.start, "source": rates.source},
+        **asdict(made),
+        "rates": asdict(rates),
         "seconds": made.seconds(rates),
-        "judging": asdict(judging(benchmarks, facts.target_lengths, prices)),
-        "knobs": [
-            {"keys": knob.keys, "what": knob.what, "ratio": knob.plan.ratio, "seconds": knob.plan.seconds(rates)}
-            for knob in knobs(config, facts, made)
-        ],
+        "notes": _notes(config, is_calibrated or made.model.n_parameters >= SMALL),
     }
+
+
+def _notes(config: RunConfig, is_rate_known: bool) -> list[str]:
+    """What the figures leave out, in words."""
+    stop = config.stop
+    texts = {
+        "rows are counted at the pool's mean length, and K-Center tends to pick longer ones": "k_center"
+        in config.selection.strategy,
+        "train.command tunes: counted as three epochs of all weights, whatever it does": config.train.command,
+        f"the one pass of {config.embed.model} over the pool's texts is not counted": config.embed.model,
+        "stop.* may end the run earlier: these figures are the most": stop != type(stop)(),
+        "a model this small reaches a far smaller share of the peak: --calibrate, on that machine, measures it": not is_rate_known,
+    }
+    return [text for text, is_so in texts.items() if is_so]

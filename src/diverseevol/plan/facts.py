@@ -1,126 +1,121 @@
-"""What a plan starts from: how long the pool's rows are, and how large the models.
+"""What is known of a run beside its configuration: how many rows its pool has, and how long they are.
 
-Shape letters: N rows that were tokenised.
+A started run knows the tokens of all its rows; before, `read_facts` tokenises a random sample. Both go through
+`facts_of`, so that a plan and a run are counted alike. Shape letters: S rows that were tokenised.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-PERCENTS = (5, 25, 50, 75, 95, 100)
+from ..base.progress import Watch
+from ..config import RunConfig, round_sizes
+from ..errors import ConfigError
+from ..models import check_fits, load_tokenizer
+from ..pool import Pool, read_rows_file
+from ..selection import Signal, make_strategy
+from ..tokens import Encoder
 
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """How long rows are as a model reads them; of a sample, unless `n_sampled` is all."""
-
-    n_rows: int
-    """Rows that can be chosen."""
-    n_sampled: int
-    """Rows that were tokenised to know."""
-    mean: float
-    """Tokens a row, cut at prompt.max_length."""
-    mean_square: float
-    """Of the tokens a row: what attention costs."""
-    mean_trained: float
-    """Tokens a row that the loss counts: the responses."""
-    percentiles: dict[int, int]
-    """Tokens a row that so many per cent of the rows do not exceed."""
-    truncated_share: float
-    """Share of the rows that prompt.max_length cuts."""
-    left_out_share: float
-    """Share of the rows that have no trained token left, and so cannot be chosen; already taken off `n_rows`."""
-    mean_of_longest: float
-    """Tokens a row of the longest quarter."""
-
-    @classmethod
-    def of(
-        cls, n_tokens_N: NDArray[np.integer], n_trained_N: NDArray[np.integer], n_full_N: NDArray[np.integer], n_rows: int
-    ) -> Lengths:
-        """Sum up the rows that were tokenised; they stand for `n_rows` of their kind.
-
-        Args:
-            n_tokens_N: Tokens a row, cut.
-            n_trained_N: Those that the loss counts; rows with none are left out.
-            n_full_N: Tokens a row before the cut.
-            n_rows: Rows of the pool, before any are left out.
-        """
-        is_usable_N = n_trained_N > 0
-        usable = n_tokens_N[is_usable_N].astype(np.float64)
-        if not len(usable):
-            return cls(0, len(n_tokens_N), 0.0, 0.0, 0.0, dict.fromkeys(PERCENTS, 0), 0.0, 1.0, 0.0)
-        quantiles = np.percentile(usable, PERCENTS, method="higher")
-        return cls(
-            n_rows=round(n_rows * float(is_usable_N.mean())),
-            n_sampled=len(n_tokens_N),
-            mean=float(usable.mean()),
-            mean_square=float(np.square(usable).mean()),
-            mean_trained=float(n_trained_N[is_usable_N].mean()),
-            percentiles={percent: int(value) for percent, value in zip(PERCENTS, quantiles, strict=True)},
-            truncated_share=float((n_full_N > n_tokens_N)[is_usable_N].mean()),
-            left_out_share=1 - float(is_usable_N.mean()),
-            mean_of_longest=float(np.sort(usable)[len(usable) * 3 // 4 :].mean()),
-        )
-
-    @property
-    def n_tokens(self) -> float:
-        """Tokens of the whole pool, about."""
-        return self.mean * self.n_rows
-
-
-@dataclass(frozen=True, slots=True)
-class ModelShape:
-    """A model's size, without its weights; parameters are counted without an adapter's."""
-
-    name: str
-    n_all: int
-    n_computing: int
-    """Those that a tuning computes with for each token: all but the embeddings' look-up, the head counted even where it is tied."""
-    n_decoder: int
-    """Those that the embedding pass computes with: no embedding tables, no head."""
-    n_head: int
-    n_layers: int
-    width: int
-    n_heads: int
-    """0: no attention."""
-    widest: int
-    """The largest side of a weight below the head."""
-    n_vocabulary: int
-    itemsize: int
-    """Bytes of a weight as the model's files have it."""
-    n_adapter: int = 0
-    """Parameters of the adapter, where one is tuned."""
-
-    def scaled(self, share: float, name: str) -> ModelShape:
-        """A model with that share of the parameters, as far as costs go."""
-        sizes = ("n_all", "n_computing", "n_decoder", "n_head", "n_layers", "n_adapter")
-        return replace(self, name=name, **{size: max(1, round(getattr(self, size) * share)) for size in sizes})
+MAX_SAMPLED = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known before a run."""
+    """What a plan starts from; tokens as the rounds' model reads them, cut at prompt.max_length.
 
-    lengths: Lengths
-    """By the tokenizer of the rounds' model."""
-    model: ModelShape
-    """The rounds' model: the selector, where there is one."""
-    target: ModelShape
-    """The model that the subset is for."""
-    target_lengths: Lengths
-    """By its own tokenizer."""
-    needs: frozenset[str] = frozenset({"embedding"})
-    """Signals of a model that the strategy reads."""
-    n_heldout: int = 0
+    Attributes:
+        n_rows: Rows that can be chosen: those with a token to train on.
+        tokens_S: Tokens a row; of a sample, unless all rows were tokenised.
+        mean_trained: Tokens a row that the loss counts: the responses.
+        truncated_share: Share of the rows that are cut.
+        signals: What the strategy reads of the rounds' model.
+        n_first: Rows of round 0, where a list of the user's gives them.
+        program_bytes: What the process takes without a model; 0 where a GPU's memory is meant.
+    """
+
+    n_rows: int
+    tokens_S: NDArray[np.int64]
+    mean_trained: float
+    truncated_share: float
+    signals: frozenset[str]
     n_first: int | None = None
-    """Rows of round 0, where a list of the user's gives them."""
-    pool_bytes: int = 0
     program_bytes: int = 0
-    """What the process takes without a model: part of a peak where it is that of the resident set, as it is without a GPU."""
-    is_float32: bool = False
-    """Whether the device computes in 32 bits where the configuration leaves it open."""
-    notes: tuple[str, ...] = ()
-    """What is not counted, in words."""
+
+    @property
+    def mean(self) -> float:
+        """Tokens a row."""
+        return float(self.tokens_S.mean())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The rows' figures, as plain values."""
+        sampled = {"n_sampled": len(self.tokens_S), "mean": self.mean, "longest": int(self.tokens_S.max())}
+        rates = {"mean_trained": self.mean_trained, "truncated_share": self.truncated_share}
+        return {"n_rows": self.n_rows, **sampled, **rates}
+
+
+def facts_of(
+    config: RunConfig,
+    needs: frozenset[str],
+    n_rows: int,
+    tokens: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    n_first: int | None,
+    program_bytes: int = 0,
+) -> Facts:
+    """Put together what is known of a run, started or not; `needs` may name columns of the records, too.
+
+    `tokens` are those of a row as it is cut, those of them that the loss counts, and those before the cut.
+
+    Raises:
+        ConfigError: no row has a token to train on.
+    """
+    n_tokens_S, n_trained_S, n_full_S = tokens
+    is_usable_S = n_trained_S > 0
+    share = float(is_usable_S.mean())
+    if not share:
+        raise ConfigError("no row has a token left to train on: prompts fill prompt.max_length. Raise it.")
+    signals = {str(need) for need in needs & frozenset(Signal)}
+    signals |= {"embedding"} if config.stop.measure in ("covering_radius", "vendi") else set()
+    return Facts(
+        n_rows=round(n_rows * share),
+        tokens_S=n_tokens_S[is_usable_S].astype(np.int64),
+        mean_trained=float(n_trained_S[is_usable_S].mean()),
+        truncated_share=float((n_full_S > n_tokens_S)[is_usable_S].mean()),
+        signals=frozenset(signals - ({"embedding"} if config.embed.model else set())),
+        n_first=n_first,
+        program_bytes=program_bytes,
+    )
+
+
+def read_facts(config: RunConfig, watch: Watch, program_bytes: int = 0) -> Facts:
+    """Read what the plan of a run that is not started needs; nothing that is written stays.
+
+    Raises:
+        DiverseEvolError: the pool, a list of rows, the strategy, the tokenizer or the model cannot be used.
+        ConfigError: the pool has too few rows for the schedule.
+    """
+    selection, prompt, holdout = config.selection, config.prompt, config.pool.holdout or 0
+    model, code = config.for_rounds().model, config.trust_remote_code
+    needs = make_strategy(selection.strategy, **selection.options).needs
+    tokenizer = load_tokenizer(model, code)
+    check_fits(model, tokenizer, prompt.max_length, code)
+    pool = Pool.read(config.pool, config.seed, watch=watch)
+    rng = np.random.default_rng([config.seed, len(pool)])
+    rows = np.sort(rng.choice(len(pool), min(MAX_SAMPLED, len(pool)), replace=False))
+    encoded = Encoder(tokenizer, prompt).encode([pool.sample(row) for row in rows.tolist()])
+    sizes = [(len(row.ids), int(row.mask.sum()), row.n_full) for row in encoded]
+    n_tokens, n_trained, n_full = np.array(sizes, dtype=np.int64).T
+    n_first = len(read_rows_file(Path(selection.seed_subset), pool)) if selection.seed_subset else None
+    facts = facts_of(config, needs, len(pool), (n_tokens, n_trained, n_full), n_first, program_bytes)
+    n_wanted = sum(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
+    n_free = facts.n_rows - (holdout if isinstance(holdout, int) else round(holdout * len(pool)))
+    if n_wanted > n_free and n_first is None:
+        raise ConfigError(
+            f"the schedule chooses {n_wanted} rows, the pool has {n_free} that are neither held out nor too long "
+            "to train on. Lower budget, rounds, n_new or n_init, or raise prompt.max_length."
+        )
+    return facts
