@@ -70,8 +70,7 @@ def test_what_compare_leaves(made_model, pool_file, tmp_path):
     assert ended.exit_code == 0, ended.output
     page = (tmp_path / "c.html").read_text("utf-8")
     assert '<h1 dir="auto">c: k_center against random against full</h1>' in page
-    assert "k_center against random at 12 samples, held-out loss: " in page
-    assert "k_center less random" in page
+    assert "k_center (12 samples) against random (12):" in page and "equal response tokens: " in page
     assert "2 seeds are few" in page
     names = ("k_center, mean of 2 seeds", "random, mean of 2 seeds", "the whole pool")
     assert all(f'"name":"{name}"' in page for name in names)

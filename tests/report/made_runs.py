@@ -173,44 +173,28 @@ def add_lines(file, rows):
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def make_comparison(root, remarks=()):
-    """What `compare` leaves, with one seed's runs on disk and the figures of five."""
+def make_comparison(root, words=()):
+    """What `compare` leaves, as far as the page reads it, with one seed's runs on disk and the figures of five."""
     for arm, losses in (("k_center", (3.0, 2.5, 2.25)), ("random", (3.0, 2.75, 2.5)), ("full", (2.0,))):
         rounds = {"rounds": [list(range(60))]} if arm == "full" else {}
         make_run(root / "runs/seed-0" / arm, strategy="random" if arm == "full" else arm, losses=losses, **rounds)
-    measures = [{"name": "heldout_loss", "title": "held-out loss", "is_lower_better": True}]
-    measures.append({"name": "balanced_loss", "title": "balanced loss", "is_lower_better": True})
-    differences = [
-        difference("k_center", "heldout_loss", "samples", 10, -0.2, (-0.3, -0.1)),
-        difference("k_center", "heldout_loss", "samples", 14, -0.3, (-0.4, -0.2)),
-        difference("k_center", "heldout_loss", "flops", 14, 0.5, (0.25, 0.75), "worse"),
-        difference("k_center", "balanced_loss", "samples", 14, -0.1, (-0.3, 0.1), "no difference shown", 12),
-        difference("k_center", "heldout_loss", "last", 14, 0.25, (None, None), "one seed shows nothing", reference="full"),
-    ]
-    levels = [
-        level("k_center", 10, 2.5, 0.1, 500.0),
-        level("k_center", 14, 2.25, 0.125, 24_000.0),
-        level("random", 14, 2.5, None, None),
-    ]
+    names = {"heldout_loss": "held-out loss", "balanced_loss": "balanced loss"}
     values = {
-        "folder": str(root),
-        "measures": measures,
-        "references": ["random", "full"],
-        "levels": levels,
-        "differences": differences,
+        "measures": [{"name": name, "title": title, "is_lower_better": True} for name, title in names.items()],
+        "differences": [
+            difference("heldout_loss", "samples", 10, -0.2, (-0.3, -0.1)),
+            difference("heldout_loss", "samples", 14, -0.3, (-0.4, -0.2)),
+            difference("heldout_loss", "flops", 14, 0.5, (0.25, 0.75), "worse"),
+            difference("balanced_loss", "samples", 14, -0.1, (-0.3, 0.1), "no difference shown"),
+        ],
+        "runs": [{"arm": arm, "seed": 0} for arm in ("full", "random", "k_center")],
+        "confidence": {"random": 0.975},
+        "words": list(words),
     }
-    values["runs"] = [{"arm": arm, "seed": 0} for arm in ("full", "random", "k_center")]
-    values |= {"confidence": {"random": 0.975, "full": 0.95}, "words": ["not on the page"], "remarks": list(remarks)}
     write_json(root / "comparison.json", values)
     return root
 
 
-def difference(arm, measure, axis, n, mean, interval, verdict="better", needed=None, reference="random"):
-    pair = {"n": 5, "mean": mean, "low": interval[0], "high": interval[1], "n_needed": needed}
-    found = {"arm": arm, "reference": reference, "measure": measure, "axis": axis, "n_samples": n, "at": float(n)}
-    return {**found, "paired": pair, "verdict": verdict}
-
-
-def level(arm, n, loss, deviation, flops):
-    found = {"arm": arm, "n_samples": n, "n_seeds": 5, "trained_tokens": 1234.4, "seconds": 75.0, "flops": flops}
-    return {**found, "mean": {"heldout_loss": loss}, "deviation": {"heldout_loss": deviation}}
+def difference(measure, axis, n, mean, interval, verdict="better"):
+    found = {"arm": "k_center", "reference": "random", "measure": measure, "axis": axis, "n_samples": n, "verdict": verdict}
+    return {**found, "paired": {"n": 5, "mean": mean, "low": interval[0], "high": interval[1]}}

@@ -413,7 +413,7 @@ def test_a_comparison_draws_its_differences_with_their_intervals(visit, made, tm
     write_report([made.make_comparison(tmp_path / "cmp")], tmp_path / "c.html")
     page = visit(tmp_path / "c.html")
     page.locator("#summary table").first.wait_for()
-    assert page.locator("#summary table").count() == 2
+    assert page.locator("#summary pre").count() == 1
     page.locator("[data-figure='difference-heldout-loss']").scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('[data-figure=difference-heldout-loss]').data")
     band = page.evaluate("() => document.querySelector('[data-figure=difference-heldout-loss]').data.map((one) => one.y)")

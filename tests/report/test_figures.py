@@ -11,7 +11,7 @@ from diverseevol.pool import Pool
 from diverseevol.report.cost import cost_figure, costs_of, side_by_side
 from diverseevol.report.coverage import cluster_names, coverage_figure, label_column, lengths_figure
 from diverseevol.report.curves import diversity_figures, quality_figures
-from diverseevol.report.differences import difference_figures, difference_rows
+from diverseevol.report.differences import difference_figures
 from diverseevol.report.figure import Line, flops_shown, line_layout, line_traces, shown
 from diverseevol.report.vectors import PoolVectors, find_vectors
 
@@ -77,7 +77,7 @@ def test_what_was_not_measured_has_no_figure(made, opened, tmp_path):
     file.write_text('{"question_id": 1, "nothing": true}\n')  # no verdict: passed over
     subject = opened(run.root)
     assert [*quality_figures(subject), *diversity_figures(subject), *difference_figures(subject)] == []
-    assert (difference_rows(subject), side_by_side(subject)) == ([], [])
+    assert side_by_side(subject) == []
 
 
 def test_radius_and_vendi_beside_random_sets(whole_run, opened):
@@ -124,21 +124,9 @@ def test_differences_by_round_with_the_line_that_they_are_held_against(made, ope
     }
     assert "below the line of random is better" in first.note and "97.5% intervals" in first.note
     assert (first.tile.value, first.tile.detail) == ("-0.300", "better")
-    words = "better (-0.3000 over 5 seeds, interval -0.4000 to -0.2000)."
-    assert first.says == f"k_center against random at 14 samples, held-out loss: {words}"
-    assert "no difference shown; 12 seeds would show one of this size (-0.1000 over 5 seeds, " in second.says
+    assert first.says == "Held-out loss, to random: -0.300 for k_center at 14 samples, better."
+    assert second.says.endswith("-0.100 for k_center at 14 samples, no difference shown.")
     assert [trace["mode"] for trace in second.traces[:2]] == ["markers"] * 2  # the edges of a single point are seen
-    assert difference_rows(subject)[2:] == [
-        [
-            "k_center less random",
-            "no difference shown; 12 seeds would show one of this size",
-            "equal samples",
-            "balanced loss",
-            "-0.1000",
-            "-0.3000 to +0.1000",
-        ],
-        ["k_center less full", "one seed shows nothing", "the last rounds", "held-out loss", "+0.2500", "–"],
-    ]
 
 
 def test_measured_beside_predicted_and_one_full_tuning(whole_run, opened):
@@ -148,8 +136,8 @@ def test_measured_beside_predicted_and_one_full_tuning(whole_run, opened):
     (figure,) = cost_figure(costs)
     for name, expected in (("predicted", PLANNED), ("measured", MEASURED)):
         assert columns(figure)[name] == (["0", "1", "2"], pytest.approx([n / 48_000 for n in expected]))
-    words = "12 s and 54 kFLOPs, which is 1.12 of one full fine-tuning on the whole pool; 52.2 kFLOPs were predicted (+3%)."
-    assert figure.says.startswith(f"The finished rounds took {words} That is more than tuning on everything;")
+    spent = "54 kFLOPs, 12 s"
+    assert figure.says == f"Cost: 1.12 of one full fine-tuning on the pool ({spent}); 1.09 were predicted."
     assert (figure.tile.value, figure.tile.detail) == ("1.12", "1.09 predicted")
     rows = list(costs.rows())
     assert rows[:2] == [
@@ -170,7 +158,7 @@ def test_costs_of_rounds_to_come_of_silent_trainers_and_without_a_plan(made, who
     costs = costs_of(opened(run.root).main)
     assert (costs.measured, costs.ratio, costs.predicted) == (None, None, PLANNED)
     (figure,) = cost_figure(costs)
-    assert columns(figure)["measured"][1][1] is None and figure.tile is None
+    assert columns(figure)["measured"][1][1] is None and figure.tile.value == "–"
     run.plan_file.unlink()
     costs = costs_of(opened(run.root).main)
     assert (costs.predicted, costs.full, list(cost_figure(costs))) == (None, None, [])
@@ -240,7 +228,10 @@ def test_clusters_are_called_by_their_words(made, opened, tmp_path):
     rows = [{"instruction": f"Write about {word}", "input": "", "output": "yes"} for word in words]
     run = opened(made.make_run(tmp_path / "r", rows, rounds=[[0, 39]], losses=[1.0]).root).main
     names = cluster_names(run, np.repeat([0, 1], 20), np.arange(40))
-    assert names == {0: "1: cats, about, write", 1: "2: dogs, about, write"}
+    assert names == ["1: cats, about, write"] * 20 + ["2: dogs, about, write"] * 20
+    sums = [{"instruction": f"{at} + {at}", "input": "", "output": "yes"} for at in range(40)]
+    run = opened(made.make_run(tmp_path / "s", sums, rounds=[[0, 39]], losses=[1.0]).root).main
+    assert set(cluster_names(run, np.repeat([0, 1], 20), np.arange(40))) == {"1", "2"}  # no words at all
 
 
 def test_a_label_each_does_not_fill_the_page(made, opened, tmp_path):

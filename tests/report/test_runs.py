@@ -60,7 +60,7 @@ def test_a_comparison_is_its_runs_strategies_first(made, opened, tmp_path):
     assert [run.name for run in subject.one_an_arm] == ["k_center, seed 0", "random, seed 0"]
     assert [run.is_full for run in subject.runs] == [False, False, False, False, True, True]
     assert subject.comparison["words"] == ["k_center wins"]
-    with pytest.raises(RunFolderError, match="is a comparison with runs of its own. Give it alone, or the run folders below"):
+    with pytest.raises(RunFolderError, match="is a comparison. Give it alone, or run folders below"):
         opened(tmp_path, tmp_path / "runs/seed-0/random")
 
 
@@ -71,9 +71,7 @@ def test_what_cannot_be_reported(made, opened, tmp_path):
     with pytest.raises(RunFolderError, match="the same run is named twice"):
         opened(run.root, run.root.parent / "r")
     (run.round_dir(0) / "done").unlink()
-    with pytest.raises(
-        RunFolderError, match="has no finished round yet, so there is nothing to report. Give the run's command again."
-    ):
+    with pytest.raises(RunFolderError, match="has no finished round to report yet. Give the run's command again."):
         opened(run.root)
 
 

@@ -1,6 +1,7 @@
-"""What a run cost beside what was predicted, as a share of one full fine-tuning on the whole pool; and several runs' costs.
+"""What a run cost beside what was predicted, as a share of one full fine-tuning on the whole pool.
 
-Predictions are plan.json's, measurements the bills in metrics.json; only what both count is compared: tuning and passes over the pool.
+Predictions are plan.json's, measurements the bills in metrics.json; only what both count is compared:
+tuning and passes over the pool.
 """
 
 from __future__ import annotations
@@ -88,41 +89,36 @@ def cost_figure(costs: Costs) -> Iterator[Figure]:
         traces.append({"type": "bar", "name": name, "x": list(costs.bills)[: len(y)], "y": y, **look})
     y_axis = {"title": {"text": "share of one full fine-tuning"}, "tickformat": ".0%", "rangemode": "tozero"}
     layout = {"xaxis": {"title": {"text": "round"}, "type": "category"}, "yaxis": y_axis, "bargap": 0.4}
-    note = "FLOPs of tuning and of passes over the pool; one full fine-tuning is that of all weights on all rows."
-    planned = f"{sum(costs.predicted) / costs.full:.2f} predicted"
-    tile = None if costs.ratio is None else Tile(f"{costs.ratio:.2f}", "Of one full fine-tuning", planned)
-    yield Figure("cost", "Cost by round", traces, layout, _says(costs, sum(costs.predicted)), note, tile)
+    planned, measured = (
+        sum(costs.predicted) / costs.full,
+        "–" if costs.ratio is None else f"{costs.ratio:.2f}",
+    )
+    spent = f"{flops_shown(costs.measured)}, {duration(costs.seconds)}"
+    says = f"Cost: {measured} of one full fine-tuning on the pool ({spent}); {planned:.2f} were predicted."
+    note = (
+        "FLOPs of tuning and of passes over the pool; one full fine-tuning is that of all weights on all "
+        "rows, for as many epochs. A run that costs more saves labels and later trainings, not compute."
+    )
+    tile = Tile(measured, "Of one full fine-tuning", f"{planned:.2f} predicted")
+    yield Figure("cost", "Cost by round", traces, layout, says, note, tile)
 
 
 def side_by_side(subject: Subject) -> list[list[str]]:
-    """What each arm chose, where it ended and what that cost, a mean over its seeds, under `SIDE_BY_SIDE`; empty for one run."""
+    """Where each arm ended and what that cost, means over its seeds, as `SIDE_BY_SIDE`; none for one run."""
     rows = []
     for arm, runs in subject.arms.items() if len(subject.runs) > 1 else ():
         costs = [costs_of(run) for run in runs]
-        losses = [(run.metrics[-1].get("heldout") or {}).get("loss") for run in runs]
-        ratio = _mean([cost.ratio for cost in costs])
-        ends = [arm, str(len(runs)), shown(runs[0].n_chosen[-1]), shown(_mean(losses))]
-        ends += [
-            flops_shown(_mean([cost.measured for cost in costs])),
-            "–" if ratio is None else f"{ratio:.2f}",
-        ]
-        rows.append([*ends, duration(fmean(cost.seconds for cost in costs))])
+        loss = _mean([(run.metrics[-1].get("heldout") or {}).get("loss") for run in runs])
+        ratio, measured = _mean([cost.ratio for cost in costs]), _mean([cost.measured for cost in costs])
+        reached = [arm, str(len(runs)), shown(runs[0].n_chosen[-1]), shown(loss)]
+        spent = [flops_shown(measured), "–" if ratio is None else f"{ratio:.2f}"]
+        rows.append([*reached, *spent, duration(fmean(cost.seconds for cost in costs))])
     return rows
 
 
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None
-
-
-def _says(costs: Costs, predicted: float) -> str:
-    text = f"The finished rounds took {duration(costs.seconds)}"
-    if costs.measured is None or costs.ratio is None:
-        return f"{text}; what they computed the trainer did not say."
-    text += f" and {flops_shown(costs.measured)}, which is {costs.ratio:.2f} of one full fine-tuning on the whole pool"
-    text += f"; {flops_shown(predicted)} were predicted ({costs.measured / predicted - 1:+.0%})."
-    more = " That is more than tuning on everything; what is saved are labels and later trainings."
-    return text + (more if costs.ratio > 1 else "")
 
 
 def _flops(stages: Mapping[str, Any]) -> float | None:

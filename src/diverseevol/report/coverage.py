@@ -1,16 +1,18 @@
-"""How the picks spread against the pool itself: over its labels or clusters of its vectors, and over the samples' lengths.
+"""How the picks spread against the pool itself: over labels or clusters, and over the samples' lengths.
 
-Clusters are k-means cells (evaluation/cells.py), each called by the words that its rows hold more often than the rest of the pool.
+Clusters are k-means cells of the vectors (evaluation/cells.py), each called by the words that its rows hold
+more often than the rest of the pool.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import CountVectorizer
 
 from ..errors import ConfigError
 from ..evaluation.cells import k_means_cells
@@ -21,6 +23,7 @@ from .runs import RunData, Subject
 from .text import shortened
 from .vectors import PoolVectors
 
+WORD = re.compile(r"[^\W\d_]{4,20}")
 N_CLUSTERS = 24
 N_DRAWN = 24
 MOST_GROUPS = 500
@@ -41,7 +44,7 @@ def label_column(run: RunData) -> str | None:
 def coverage_figure(
     subject: Subject, runs: Sequence[RunData], vectors: PoolVectors | None, column: str | None
 ) -> Iterator[Figure]:
-    """Shares of the pool's groups in the pool and in each run's picks; none where the pool has neither labels nor vectors.
+    """Shares of groups in the pool and in each run's picks; none where it has neither labels nor vectors.
 
     Args:
         subject: Whose runs they are.
@@ -60,41 +63,38 @@ def coverage_figure(
         except ConfigError:
             if column:
                 raise  # else the held-out file has the column, the pool does not
-    if groups is None and vectors is not None:
-        groups, rows = _clusters(runs[0], vectors), vectors.rows_N
+    if groups is None and vectors is not None and len(vectors.rows_N) >= 20:
+        n_cells, rows = min(N_CLUSTERS, len(vectors.rows_N) // 10), vectors.rows_N
+        groups = cluster_names(runs[0], k_means_cells(vectors.vectors_ND, n_cells, seed=0), rows)
         kind = "k-means clusters of the vectors, called by their most particular words"
     if groups is not None and len(set(groups)) > 1:
         yield _figure(subject, runs, np.array(groups, dtype=np.str_), rows, kind)
 
 
-def _clusters(run: RunData, vectors: PoolVectors) -> list[str] | None:
-    """The cluster's name for each row with a vector; None where these are too few."""
-    n_cells = min(N_CLUSTERS, len(vectors.rows_N) // 10)
-    if n_cells < 2:
-        return None
-    cells = k_means_cells(vectors.vectors_ND, n_cells, seed=0)
-    names = cluster_names(run, cells, vectors.rows_N)
+def cluster_names(run: RunData, cells: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
+    """Each row's cluster: a number by size, and three words that its rows hold more often than the pool's."""
+    read = np.random.default_rng(0).choice(len(rows), min(len(rows), ROWS_READ), replace=False).tolist()
+    words_of: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for at in read:
+        text = texts_of(run.pool, int(rows[at]))[0][:2_000].lower()
+        words_of[int(cells[at])].update(set(WORD.findall(text)))
+    n_of, everywhere = Counter(cells[read].tolist()), sum(words_of.values(), Counter())
+    names = {}
+    for number, (cell, _) in enumerate(Counter(cells.tolist()).most_common(), start=1):
+        share = {word: n / n_of[cell] for word, n in words_of[cell].items()}
+        lift = {word: each * log(each / everywhere[word] * len(read)) for word, each in share.items()}
+        best = sorted(lift, key=lambda word: (-lift[word], word))[:3]
+        names[cell] = f"{number}: {', '.join(best)}" if best else str(number)
     return [names[cell] for cell in cells.tolist()]
 
 
-def cluster_names(run: RunData, cells: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[int, str]:
-    """A name for each cluster: its number by size, and three words that its rows hold more often than the pool's."""
-    read = np.sort(np.random.default_rng(0).choice(len(rows), min(len(rows), ROWS_READ), replace=False))
-    counter = CountVectorizer(binary=True, token_pattern=r"(?<![^\W\d_])[^\W\d_]{4,20}")
-    has_word = counter.fit_transform(texts_of(run.pool, int(row))[0][:2_000] for row in rows[read]).toarray()
-    words, everywhere_W = counter.get_feature_names_out(), has_word.mean(axis=0)
-    names = {}
-    for number, (cell, _) in enumerate(Counter(cells.tolist()).most_common(), start=1):
-        is_here = cells[read] == cell
-        share_W = has_word[is_here].mean(axis=0) if is_here.any() else np.zeros(len(words))
-        known = np.flatnonzero(share_W)
-        lift = share_W[known] * np.log(share_W[known] / everywhere_W[known])
-        best = words[known[np.argsort(-lift, kind="stable")[:3]]]
-        names[cell] = f"{number}: {', '.join(best)}" if len(best) else str(number)
-    return names
-
-
-def _figure(subject: Subject, runs: Sequence[RunData], groups: NDArray[np.str_], rows: NDArray[np.int64], kind: str) -> Figure:
+def _figure(
+    subject: Subject,
+    runs: Sequence[RunData],
+    groups: NDArray[np.str_],
+    rows: NDArray[np.int64],
+    kind: str,
+) -> Figure:
     """Dots at the shares of each group, the largest groups first."""
     in_pool = Counter(groups.tolist())
     names = [name for name, _ in in_pool.most_common()]
@@ -152,7 +152,7 @@ def lengths_figure(subject: Subject, runs: Sequence[RunData]) -> Iterator[Figure
     layout = line_layout("tokens of a sample", "share of the rows", lines)
     layout["xaxis"] |= {"type": "log", "dtick": "D2"}
     layout["yaxis"] |= SHARES
-    note = "Prompt and response by the run's tokenizer and template, cut to prompt.max_length. Each point is a bin."
+    note = "Prompt and response in the run's tokens, cut to prompt.max_length. Each point is a bin."
     says = f"Tokens a sample, median and range of the middle 90 %: {'; '.join(findings)}."
     yield Figure("lengths", "Lengths", line_traces(lines, ".1%"), layout, says, note)
 

@@ -1,4 +1,4 @@
-"""Figures by round: held-out loss and verdicts, covering radius and Vendi score, with bands and the lines to hold them against."""
+"""Figures by round: held-out loss and verdicts, covering radius and Vendi score, with bands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Read = Callable[[RunData, int], float | None]
 
 
 def quality_figures(subject: Subject) -> Iterator[Figure]:
-    """Held-out loss of every arm, mean and spread over seeds, and the score of every benchmark that was judged."""
+    """Held-out loss of every arm, mean and spread over seeds, and the score of every judged benchmark."""
     for name, (title, meaning) in LOSSES.items():
 
         def read(run: RunData, at: int, name: str = name) -> float | None:
@@ -47,7 +47,7 @@ def quality_figures(subject: Subject) -> Iterator[Figure]:
 
 
 def diversity_figures(subject: Subject) -> Iterator[Figure]:
-    """Covering radius and Vendi score by round beside random sets of the same sizes, as `diverseevol diversity` measured them.
+    """Covering radius and Vendi score by round beside random sets of the same sizes, as `diversity` measured.
 
     Runs that were measured in other vectors than the first are left out.
     """
@@ -57,8 +57,8 @@ def diversity_figures(subject: Subject) -> Iterator[Figure]:
         def read(run: RunData, at: int, name: str = name) -> float | None:
             found = run.diversity or {}
             sets = found["sets"] if first and found.get("embeddings") == first["embeddings"] else []
-            values = [each["measures"][name]["value"] for each in sets if each["n_chosen"] == run.n_chosen[at]]
-            return values[0] if values else None
+            here = next((each for each in sets if each["n_chosen"] == run.n_chosen[at]), None)
+            return here and here["measures"][name]["value"]
 
         lines = list(_by_arm(subject, read))
         if first and not any(line.role == "random" for line in lines):
@@ -68,17 +68,19 @@ def diversity_figures(subject: Subject) -> Iterator[Figure]:
 
 
 def _random_sets(sets: Sequence[dict[str, Any]], name: str) -> Iterator[Line]:
-    known = [each for each in sets if "random_mean" in each["measures"].get(name, {})]
-    mean, low, high = ([each["measures"][name][f"random_{key}"] for each in known] for key in ("mean", "low", "high"))
+    found = [(each["n_chosen"], each["measures"].get(name, {})) for each in sets]
+    known = [(n, values) for n, values in found if "random_mean" in values]
+    mean, low, high = ([values[f"random_{key}"] for _, values in known] for key in ("mean", "low", "high"))
     if known:
-        yield Line(RANDOM_SETS, [each["n_chosen"] for each in known], mean, "random", low, high)
+        yield Line(RANDOM_SETS, [n for n, _ in known], mean, "random", low, high)
 
 
 def _by_arm(subject: Subject, read: Read) -> Iterator[Line]:
-    """A line an arm: the mean over its seeds, with one standard deviation around it; the whole pool's as a level line."""
+    """A line an arm: the mean over its seeds, one standard deviation around it; the whole pool's is level."""
     widest = sorted({n for run in subject.runs if not run.is_full for n in run.n_chosen})
     for arm, runs in subject.arms.items():
-        values = [[value for run in runs if (value := read(run, at)) is not None] for at in range(len(runs[0].rounds))]
+        read_all = [[read(run, at) for run in runs] for at in range(len(runs[0].rounds))]
+        values = [[value for value in each if value is not None] for each in read_all]
         x = [float(n) for n, known in zip(runs[0].n_chosen, values, strict=True) if known]
         if not x:
             continue
@@ -93,7 +95,7 @@ def _by_arm(subject: Subject, read: Read) -> Iterator[Line]:
 
 
 def _other_rows(subject: Subject) -> str:
-    """Losses on other rows are no comparison; in a comparison, runs are held against each other seed by seed, on the same ones."""
+    """Losses on other rows do not compare; a comparison pairs runs of one seed, on the same rows."""
     rows = set()
     for run in subject.runs:
         file, fingerprint = run.folder.holdout_file, run.config.get("fingerprint", {})
@@ -139,8 +141,10 @@ def _figure(key: str, title: str, unit: str, lines: Sequence[Line], note: str) -
     for line in lines:
         if main.x[-1] in line.x:
             at = list(line.x).index(main.x[-1])
-            band = "" if line.low is None or line.high is None else f" ({shown(line.low[at])} to {shown(line.high[at])})"
-            there.append(f"{line.name} {shown(line.y[at])}{band}")
+            text = f"{line.name} {shown(line.y[at])}"
+            if line.low is not None and line.high is not None:
+                text += f" ({shown(line.low[at])} to {shown(line.high[at])})"
+            there.append(text)
     says = f"{title} at {shown(main.x[-1])} samples: {'; '.join(there)}."
     start = f"{shown(main.y[0])} at {shown(main.x[0])} samples" if len(main.x) > 1 else ""
     tile = Tile(shown(main.y[-1]), title, start)

@@ -1,28 +1,33 @@
-"""A figure as plotly.js's own dicts, made here and drawn by the page, with what a reader should take from it in words.
+"""A figure as plotly.js's own dicts, made here and drawn by the page, with what a reader should take from it.
 
-A trace with a name is a column of the figure's table and of its CSV, both made from the traces by the page; the edges of a band are
-columns of their own. A colour that begins with `--` is a name in page.css, so that light and dark are the page's matter. Texts stand in
-traces as they are: the page escapes every one of them but colours and hover templates, which are ours alone.
+A trace with a name is a column of the figure's table and of its CSV, which the page makes from the traces;
+the edges of a band are columns, too. A colour is a name in page.css, so that light and dark are the page's
+matter. Texts stand in traces as they are: the page escapes all but colours and hover templates, which are
+ours alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import cycle
 from typing import Any, Literal
 
 from ..base.text import si
 
 Role = Literal["main", "other", "random", "full"]
-"""What a line stands for; it decides colour, dashes and mark, so that random looks the same in every figure."""
+"""What a line stands for; it decides the looks, so that random is the same in every figure."""
 Trace = dict[str, Any]
 LOOKS = {
     "main": ("--accent", "solid", "circle"),
     "random": ("--random", "dash", "diamond"),
     "full": ("--full", "dot", "square"),
 }
-OTHERS = (("--other-1", "triangle-up"), ("--other-2", "x"), ("--other-3", "cross"))
+OTHERS = [
+    (f"--other-{at + 1}", dash, symbol)
+    for dash in ("solid", "dashdot")
+    for at, symbol in enumerate(("triangle-up", "x", "cross"))
+]
 MOST_MARKERS = 15
 
 
@@ -66,22 +71,11 @@ class Line:
     low: Sequence[float | None] | None = None
     high: Sequence[float | None] | None = None
 
-    def at(self, x: float) -> float | None:
-        """Its value there, if it has one."""
-        return self.y[list(self.x).index(x)] if x in self.x else None
-
 
 def looks_of(roles: Sequence[Role]) -> list[tuple[str, str, str]]:
     """Colour, dashes and mark of each line; others have the next ones in turn."""
-    found, n = [], count()
-    for role in roles:
-        if role != "other":
-            found.append(LOOKS[role])
-            continue
-        at = next(n)
-        color, symbol = OTHERS[at % len(OTHERS)]
-        found.append((color, "solid" if at < len(OTHERS) else "dashdot", symbol))
-    return found
+    others = cycle(OTHERS)
+    return [next(others) if role == "other" else LOOKS[role] for role in roles]
 
 
 def line_traces(lines: Sequence[Line], number: str = ".4~g") -> list[Trace]:
@@ -97,7 +91,8 @@ def line_traces(lines: Sequence[Line], number: str = ".4~g") -> list[Trace]:
             }
             edge |= {"marker": {"color": color, "symbol": "line-ew-open", "size": 16}, "hoverinfo": "skip"}
             traces.append(edge | {"name": f"{each.name}, low", "y": each.low})
-            traces.append(edge | {"name": f"{each.name}, high", "y": each.high, "fill": "tonexty", "fillcolor": color})
+            edge |= {"fill": "tonexty", "fillcolor": color}
+            traces.append(edge | {"name": f"{each.name}, high", "y": each.high})
         width = 2.6 if each.role == "main" else 1.8
         mode = "lines+markers" if len(each.x) <= MOST_MARKERS else "lines"
         look = {"name": each.name, "mode": mode, "line": {"color": color, "dash": dash, "width": width}}
@@ -125,9 +120,9 @@ def shown(value: float | None) -> str:
     """A number for people: whole ones with separators, others with four significant digits."""
     if value is None:
         return "–"
-    if float(value).is_integer() and abs(value) < 1e15:
+    if 1e4 <= abs(value) < 1e9 or (float(value).is_integer() and abs(value) < 1e15):
         return f"{value:,.0f}"
-    return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.3g}"
+    return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
 
 
 def flops_shown(flops: float | None) -> str:

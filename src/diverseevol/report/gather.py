@@ -1,4 +1,4 @@
-"""Everything that the page shows, gathered once; what a run does not have is missing, and the page says what would add it."""
+"""Everything that the page shows, gathered once; of what is missing the page says what would add it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.progress import SILENT, Watch
+from ..base.progress import Watch
 from ..evaluation.verdict import QuestionScore
 from .cost import Costs, cost_figure, costs_of
 from .coverage import coverage_figure, lengths_figure
@@ -47,18 +47,8 @@ class Content:
     examples: dict[str, list[tuple[QuestionScore, Mapping[str, Any]]]]
 
 
-def gather(subject: Subject, method: Method = "pca", labels: str | None = None, watch: Watch = SILENT) -> Content:
-    """Gather it.
-
-    Args:
-        subject: The runs.
-        method: How the map is drawn.
-        labels: The column whose values' coverage is shown; None: the run's own, else clusters.
-        watch: Sees the steps.
-
-    Raises:
-        ConfigError: no record has the labels' column, or UMAP is not installed.
-    """
+def gather(subject: Subject, method: Method, labels: str | None, watch: Watch) -> Content:
+    """Gather it; the arguments and errors are those of `write_report`."""
     run = subject.main
     ids = run.pool.index["id"]
     shown_runs = [each for each in subject.one_an_arm or [run] if ids.equals(each.pool.index["id"])]

@@ -1,4 +1,4 @@
-"""The picks with their reasons and what was left out near each, and the samples that the page speaks of, each with its text once."""
+"""The picks with their reasons and what was left out near each, and the page's samples with their texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ N_SAMPLES = 20_000
 TEXT_BYTES = 5_000_000
 """Of all samples together, so that the page stays below 10 MB."""
 LONGEST, LONGEST_OTHER = 1_200, 200
+Near = list[tuple[int, float]]
+"""Pool rows with their distances, nearest first."""
 KNOWN = frozenset({"id", "row", "round", "rank", "distance", "nearest_id", "source", "source_row"})
 
 
 def table_of_picks(runs: Sequence[RunData], vectors: PoolVectors | None) -> list[dict[str, Any]]:
-    """The picks of runs over one pool for the page's table, the first so many of each; samples are named by their pool rows."""
+    """The first so many picks of each run over one pool; samples are named by their pool rows."""
     found = []
     for number, run in enumerate(runs):
         lines = [line for picks in run.picks for line in picks][: N_TABLE // len(runs)]
@@ -39,21 +41,23 @@ def table_of_picks(runs: Sequence[RunData], vectors: PoolVectors | None) -> list
 
 def reason_of(line: dict[str, Any]) -> str:
     """Why a sample was picked, in a few words, from its line of chosen.jsonl."""
-    numbers = {name: value for name, value in line.items() if name not in KNOWN and type(value) in (int, float)}
+    scores = {name: value for name, value in line.items() if name not in KNOWN}
+    numbers = {name: value for name, value in scores.items() if type(value) in (int, float)}
     reasons = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in numbers.items()]
     if line.get("distance") is not None and line.get("nearest_id"):
         reasons.insert(0, f"{line['distance']:.4g} from its nearest chosen sample")
-    return ", ".join(reasons) or ("first draw" if line["round"] == 0 else "drawn; the strategy gives no figures")
+    drawn = "first draw" if line["round"] == 0 else "drawn; the strategy gives no figures"
+    return ", ".join(reasons) or drawn
 
 
-def _left_out(run: RunData, picked: NDArray[np.int64], vectors: PoolVectors | None) -> dict[int, list[tuple[int, float]]]:
-    """For each pick the rows nearest to it that were never chosen, with their distances."""
+def _left_out(run: RunData, picked: NDArray[np.int64], vectors: PoolVectors | None) -> dict[int, Near]:
+    """For each pick the rows nearest to it that were never chosen."""
     if vectors is None:
         return {}
-    asked = vectors.known(picked)
-    rows_CK, distances_CK = nearest_unchosen(vectors, asked, np.concatenate([run.chosen_rows, run.unchoosable_rows]))
-    near = [list(zip(*each, strict=True)) for each in zip(rows_CK.tolist(), distances_CK.tolist(), strict=True)]
-    return dict(zip(asked.tolist(), near, strict=True))
+    asked, barred = vectors.known(picked), np.concatenate([run.chosen_rows, run.unchoosable_rows])
+    rows_CK, distances_CK = nearest_unchosen(vectors, asked, barred)
+    found = zip(asked.tolist(), rows_CK.tolist(), distances_CK.tolist(), strict=True)
+    return {row: list(zip(rows, distances, strict=True)) for row, rows, distances in found}
 
 
 def gather_samples(
@@ -63,9 +67,9 @@ def gather_samples(
     others: NDArray[np.int64],
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The samples of the page, by columns: pool rows, ascending, their tokens, what each asks, and what picks and their like answer.
+    """The samples of the page by columns: pool rows, ascending, tokens, questions, answers of named ones.
 
-    There is room for `N_SAMPLES`: the picks first, then what is named beside those of the table, then a random part of the others.
+    There is room for `N_SAMPLES`: picks, then what is named beside them, then a random part of the rest.
 
     Args:
         pool: The pool.

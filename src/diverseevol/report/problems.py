@@ -1,4 +1,4 @@
-"""What was wrong with the data: rows put aside, duplicates, questions of benchmarks among them; how many of each kind."""
+"""What was wrong with the data: rows put aside, duplicates, questions of benchmarks, by their kinds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LISTS: dict[str, tuple[Any, str, str]] = {
         "{id}, like question {question_id}: {matched}",
     ),
 }
-"""The pool folder's lists of rows: the shape of a line, its kind, and what is shown of the first of a kind."""
+"""The pool folder's lists: the shape of a line, its kind, and what is shown of the first of a kind."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the page is about: one run, several, or a comparison with all its runs, as their folders tell it. Knows no model."""
+"""What the page is about: one run, several, or a comparison with all its runs, as their folders tell it."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class RunData:
     @property
     def is_full(self) -> bool:
         """Whether the run tuned once on every row that it may choose."""
-        is_all = len(self.rounds) == 1 and len(self.chosen_rows) == len(self.pool) - len(self.unchoosable_rows)
-        return self.arm == FULL or is_all
+        n_left = len(self.pool) - len(self.unchoosable_rows) - len(self.chosen_rows)
+        return self.arm == FULL or (len(self.rounds) == 1 and n_left == 0)
 
     @cached_property
     def diversity(self) -> dict[str, Any] | None:
@@ -85,7 +85,7 @@ class RunData:
 
 @dataclass(frozen=True)
 class Subject:
-    """All runs, the one that is looked at closely first, and what `compare` wrote, if a comparison's folder was given."""
+    """All runs, the one that is looked at closely first, and what `compare` wrote, if it was its folder."""
 
     runs: tuple[RunData, ...]
     comparison: dict[str, Any] | None = None
@@ -109,7 +109,7 @@ class Subject:
         return [runs[0] for runs in self.arms.values() if not runs[0].is_full]
 
     def role(self, run: RunData) -> Role:
-        """How a run is drawn: the whole pool's, one of the arm that is looked at closely, random, or another."""
+        """How a run is drawn: the whole pool's, of the arm that is looked at closely, random, or another."""
         if run.is_full:
             return "full"
         if run.arm == self.main.arm:
@@ -130,7 +130,7 @@ def open_subject(paths: Sequence[Path]) -> Subject:
             continue
         if len(paths) > 1:
             below = path / "runs"
-            raise RunFolderError(f"{path} is a comparison with runs of its own. Give it alone, or the run folders below {below}.")
+            raise RunFolderError(f"{path} is a comparison. Give it alone, or run folders below {below}.")
         comparison = dict(read_json(path / COMPARISON))
         return Subject(tuple(_runs_of(path, comparison)), comparison)
     names = [path.name for path in paths]
@@ -139,7 +139,7 @@ def open_subject(paths: Sequence[Path]) -> Subject:
 
 
 def _runs_of(root: Path, comparison: dict[str, Any]) -> Iterator[RunData]:
-    """The runs of a comparison: those of the strategies before random's and the whole pool's, seed by seed."""
+    """The runs of a comparison: the strategies' before random's and the whole pool's, seed by seed."""
     for run in sorted(comparison["runs"], key=lambda run: (run["arm"] == FULL, run["arm"] == RANDOM)):
         arm, seed = run["arm"], run["seed"]
         yield _open(root / "runs" / f"seed-{seed}" / arm, f"{arm}, seed {seed}", arm)
@@ -149,20 +149,21 @@ def _open(root: Path, name: str, arm: str) -> RunData:
     folder = RunFolder(root)
     if not folder.config_file.exists():
         raise RunFolderError(
-            f"{root} is neither a run folder (it has no config.yaml) nor a finished comparison (no {COMPARISON}). "
-            "Give the folder that `run --out` or `compare --out` named."
+            f"{root} is neither a run folder (it has no config.yaml) nor a finished comparison "
+            f"(no {COMPARISON}). Give the folder that `run --out` or `compare --out` named."
         )
     rounds = tuple(folder.rounds_done())
     if not rounds:
-        raise RunFolderError(f"{root} has no finished round yet, so there is nothing to report. Give the run's command again.")
+        raise RunFolderError(f"{root} has no finished round to report yet. Give the run's command again.")
     metrics = tuple(folder.metrics(index) for index in rounds)
     picks = tuple(folder.picks(index) for index in rounds)
     return RunData(folder, name, arm, folder.config(), rounds, metrics, picks)
 
 
 def _with_arms(runs: Sequence[RunData]) -> Iterator[RunData]:
-    """Runs of one strategy that differ by their seeds alone are one arm; every other run is an arm of its own."""
+    """Runs of one strategy that differ by their seeds alone are one arm; any other run is one of its own."""
     for run in runs:
         peers = [each for each in runs if each.strategy == run.strategy]
-        is_one_arm = len({peer.n_chosen for peer in peers}) == 1 and len({peer.seed for peer in peers}) == len(peers)
+        n_schedules, n_seeds = len({peer.n_chosen for peer in peers}), len({peer.seed for peer in peers})
+        is_one_arm = n_schedules == 1 and n_seeds == len(peers)
         yield replace(run, arm=run.strategy if is_one_arm else run.name)

@@ -1,7 +1,7 @@
-"""Text of data sets and models on its way into the page: it may be hostile, and must show as text and do nothing else.
+"""Text of data sets and models on its way into the page: it may be hostile, and must show and do nothing.
 
-The page has two ways in, and each makes every text harmless by itself: the template (jinja2's autoescape, with `visible` before it)
-and the JSON inside a <script> element (`script_json`). In between, texts may be anything.
+The page has two ways in, and each makes every text harmless: the template (jinja2's autoescape, `visible`
+before it) and the JSON inside a <script> element (`script_json`). In between, texts may be anything.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import json
 import re
 from typing import Any
 
-INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-"""Control characters (not tab and line end), marks of the reading direction, invisible characters, halves of surrogate pairs."""
+CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+DIRECTION = r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+INVISIBLE = re.compile(rf"[{CONTROL}{DIRECTION}\ufff9-\ufffb\ud800-\udfff]")
+"""Control characters (not tab and line end), marks of the reading direction, halves of surrogate pairs."""
 IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 

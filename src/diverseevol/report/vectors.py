@@ -1,8 +1,8 @@
-"""The vectors that the page draws from: one set for all rounds, so that a sample has one place; the map, and who is near whom.
+"""The vectors that the page draws from, one set for all rounds, so that a sample has one place.
 
-The map's axes are the first two principal components of the shown rows, or of every k-th of them, by the randomised method of Halko
-et al., 2011 (https://arxiv.org/abs/0909.4061); or UMAP (McInnes et al., 2018, https://arxiv.org/abs/1802.03426) of the first 50, in
-which distances mean little.
+The map's axes are the first two principal components of the shown rows, or of every k-th of them, by the
+randomised method of Halko et al., 2011 (https://arxiv.org/abs/0909.4061); or UMAP (McInnes et al., 2018,
+https://arxiv.org/abs/1802.03426) of the first 50, in which distances mean little.
 Shape letters: N rows with a vector, P shown rows, C picks, D embedding width, K components or neighbours.
 """
 
@@ -27,7 +27,7 @@ FIT_NUMBERS = 1 << 24
 UMAP_WIDTH = 50
 N_NEAREST = 3
 MOST_NUMBERS = 1 << 28
-"""Of the vectors among which neighbours are looked for, 1 GB in float32; of more, a random part is looked at."""
+"""Of the vectors among which neighbours are looked for, 1 GB in float32; of more, a random part is taken."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PoolVectors:
         return rows[np.isin(rows, self.rows_N)]
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The vectors of pool rows that have one; all their numbers are finite, for embedding refuses others."""
+        """The vectors of pool rows that have one; all numbers are finite, for embedding refuses others."""
         return np.asarray(self.vectors_ND[np.searchsorted(self.rows_N, rows)], dtype=np.float32)
 
 
@@ -78,8 +78,13 @@ class Map:
     note: str
 
 
-def project(vectors: PoolVectors, rows: NDArray[np.int64], method: Method = "pca", seed: int = 0) -> Map | None:
-    """Place those of some pool rows that have a vector; None where there are too few different vectors for a plane.
+def project(
+    vectors: PoolVectors,
+    rows: NDArray[np.int64],
+    method: Method = "pca",
+    seed: int = 0,
+) -> Map | None:
+    """Place those of some pool rows that have a vector; None where too few differ for a plane.
 
     Raises:
         ConfigError: UMAP is asked for and not installed.
@@ -106,8 +111,8 @@ def _umap(reduced_PK: NDArray[np.float32], seed: int) -> NDArray[np.floating]:
         from umap import UMAP
     except ImportError:
         raise ConfigError(
-            "--map umap needs a package that is not installed. Install it with: pip install 'diverseevol[umap]', "
-            "or give --map pca."
+            "--map umap needs a package that is not installed. Install it with: "
+            "pip install 'diverseevol[umap]', or give --map pca."
         ) from None
     xy_P2: NDArray[np.floating] = UMAP(random_state=seed, n_jobs=1).fit_transform(reduced_PK)
     return xy_P2
@@ -125,7 +130,7 @@ def nearest_unchosen(
         seed: Draws the rows that are looked at, where not all are.
 
     Returns:
-        int64[C, K] pool rows, nearest first, and float32[C, K] distances; K is 3, or as many rows as are left.
+        int64[C, K] pool rows, nearest first, float32[C, K] distances; K is 3, or as many rows as are left.
     """
     open_rows = np.setdiff1d(vectors.rows_N, barred_rows)
     most = MOST_NUMBERS // vectors.vectors_ND.shape[1]

@@ -1,4 +1,4 @@
-"""What judges said of a run's rounds: the scores by round, and answers side by side where the last one did best and worst."""
+"""What judges said of a run's rounds: scores, and answers side by side where a round did best and worst."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ N_EACH = 2
 
 @dataclass(frozen=True)
 class Judged:
-    """A round's verdicts: benchmark and opponent in words, the round's place among the finished ones, the verdicts, their score."""
+    """A round's verdicts: benchmark and opponent in words, and the round's place among the finished ones."""
 
     name: str
     at: int
@@ -28,7 +28,7 @@ class Judged:
 
 
 def judged_rounds(run: RunData) -> Iterator[Judged]:
-    """All verdicts on finished rounds, in order of the rounds; `score` says what is wrong with a file that is passed over here."""
+    """Verdicts on finished rounds, in their order; `score` says what is wrong with a file passed over."""
     for file in sorted(run.folder.all_verdicts_dir.glob("*/*.jsonl")):
         match = VERDICTS.fullmatch(file.name)
         if not match or file.name.endswith(".missing.jsonl") or int(match["round"]) not in run.rounds:

@@ -1,8 +1,8 @@
 """The page: one HTML file with everything in it, which fetches nothing and runs no script but its own.
 
-A Content-Security-Policy with the scripts' hashes keeps anything else from running, whatever a text might smuggle in; texts are
-escaped all the same, by jinja2's autoescape and `script_json`. plotly.js (vendor/, MIT) is the basic bundle of the npm package
-plotly.js-basic-dist-min, unchanged.
+A Content-Security-Policy with the scripts' hashes keeps anything else from running, whatever a text might
+smuggle in; texts are escaped all the same, by jinja2's autoescape and `script_json`. plotly.js (vendor/,
+MIT) is the basic bundle of the npm package plotly.js-basic-dist-min, unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from ..base.progress import SILENT, Watch
 from ..config import yaml_text
 from ..errors import ConfigError
 from .cost import BILL, SIDE_BY_SIDE, side_by_side
-from .differences import DIFFERENCES, difference_rows
 from .figure import shown
 from .gather import Content, gather
 from .runs import open_subject
@@ -53,24 +52,18 @@ def write_report(
     content = gather(open_subject(paths), method, labels, watch)
     options = [*(["--map", method] if method != "pca" else []), *(["--labels", labels] if labels else [])]
     again = shlex.join(["diverseevol", "report", *map(str, paths), "--out", str(out), *options])
-    write_text(out, render(content, paths[0].name, again))
+    write_text(out, _render(content, paths[0].name, again))
 
 
-def render(content: Content, name: str, page_again: str) -> str:
-    """Write the page as text.
-
-    Args:
-        content: What it shows.
-        name: Of the folder that was asked for.
-        page_again: The command that makes it again.
-    """
+def _render(content: Content, name: str, page_again: str) -> str:
+    """The page as text; `name` is that of the folder asked for, `page_again` the command that was given."""
     subject, run = content.subject, content.subject.main
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_finalize)
     page.filters |= {"shortened": shortened, "shown": shown}
     scripts = [_part(f"page/{name}.js") for name in ("charts", "map", "table")]
     script = "\n".join(["(() => {", "'use strict';", *scripts, "})();", ""])
     plotly = _part("vendor/plotly-basic.min.js")
-    # These are our own files; of what comes from a run nothing is marked as safe but the JSON that script_json escaped.
+    # Our own files; of what comes from a run nothing is marked as safe but the JSON that script_json escaped.
     own = {
         "style": _part("page/page.css"),
         "plotly": plotly,
@@ -87,7 +80,6 @@ def render(content: Content, name: str, page_again: str) -> str:
         subject=subject,
         run=run,
         bills=(BILL, list(content.costs.rows())),
-        differences=(DIFFERENCES, difference_rows(subject)),
         side_by_side=(SIDE_BY_SIDE, side_by_side(subject)),
         config_text=yaml_text(config),
         run_again=shlex.join(["diverseevol", "run", str(run.folder.config_file), "--out", "NEW_FOLDER"]),
@@ -98,14 +90,15 @@ def render(content: Content, name: str, page_again: str) -> str:
 def _data(content: Content) -> dict[str, Any]:
     """For the page's scripts; samples are named by their pool rows."""
     figures = [figure for group in content.figures.values() for figure in group]
-    xy = [] if content.map is None else [[float(f"{value:.5g}") for value in xy] for xy in content.map.xy_P2.tolist()]
+    placed = content.map
+    xy = [] if placed is None else [[float(f"{value:.5g}") for value in at] for at in placed.xy_P2.tolist()]
     runs = []
     for run in content.shown_runs:
         rows = [[line["row"] for line in picks] for picks in run.picks]
         runs.append({"name": run.name, "rounds": list(zip(run.rounds, rows, strict=True))})
     return {
         "figures": {figure.key: {"data": figure.traces, "layout": figure.layout} for figure in figures},
-        "map": content.map and {"rows": content.map.rows_P.tolist(), "xy": xy},
+        "map": placed and {"rows": placed.rows_P.tolist(), "xy": xy},
         "samples": content.samples,
         "picks": content.picks,
         "runs": runs,
