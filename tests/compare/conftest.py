@@ -104,16 +104,9 @@ def quick(quickly):
     patch.undo()
 
 
-@pytest.fixture
-def calls_of():
-    """Count the calls of functions, by their dotted names, for the length of a test."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield lambda *names: count_calls(patch, names)
-
-
 @pytest.fixture(scope="session")
 def counted():
-    """The same under a patch of one's own."""
+    """Count the calls of functions, by their dotted names, as long as a patch holds."""
     return count_calls
 
 

@@ -106,7 +106,7 @@ def lend_outer_bill(lender: RunFolder, borrower: RunFolder) -> None:
 
 
 def link_tree(source: Path, target: Path, without: Path | None = None) -> None:
-    """Link a file, or all files below a folder but one, under a name that is free; copy where links fail."""
+    """Link a file, or a folder but for one thing in it, under a name that is free; copy where links fail."""
     if source.is_dir():
         target.mkdir(parents=True)
         for item in sorted(source.iterdir()):

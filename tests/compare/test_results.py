@@ -2,10 +2,7 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +13,7 @@ import yaml
 from diverseevol import evolve
 from diverseevol.base.progress import LineWatch
 from diverseevol.compare import Experiment, compare_strategies
-from diverseevol.compare.results import as_csv
+from diverseevol.compare.results import BALANCED, LOSS, as_csv, measures_of, points_of, spent
 from diverseevol.errors import ModelError, RunFolderError
 from diverseevol.run_folder import RunFolder, locked
 
@@ -74,22 +71,9 @@ def test_every_run_is_the_one_that_an_ordinary_run_makes(compared, config_for, q
             assert mine_has["heldout"] == other_has["heldout"]
             flops = [{name: bill.get("flops") for name, bill in has["stages"].items()} for has in (mine_has, other_has)]
             assert flops[0] == flops[1]
-        names = [
-            sorted(str(file.relative_to(run.root)) for file in run.root.rglob("*") if file.is_file()) for run in (mine, other)
-        ]
+        names = [{str(file.relative_to(run.root)) for file in run.root.rglob("*.*")} for run in (mine, other)]
         assert names[0] == names[1]
-        stored = [{key: value for key, value in run.config().items() if key != "out"} for run in (mine, other)]
-        assert stored[0] == stored[1]
-
-
-def test_each_run_is_whole_by_itself_and_goes_on_alone(compared, quick, tmp_path):
-    experiment, _, _ = compared
-    shutil.copytree(experiment.run("facility_location", 0).root, tmp_path / "alone")  # without its lenders
-    settings = experiment.run_config("facility_location", 0).model_copy(update={"out": str(tmp_path / "alone"), "rounds": 3})
-    rounds = list(evolve(settings))
-    assert [round_.n_chosen for round_ in rounds] == [8, 12, 16, 20]
-    # A linked file is never written into: what went on changed nothing of the comparison's runs.
-    assert experiment.is_finished("facility_location", 0)
+        assert mine.config() | {"out": ""} == other.config() | {"out": ""}
 
 
 def test_linked_files_are_the_same_until_one_is_replaced(compared):
@@ -99,17 +83,9 @@ def test_linked_files_are_the_same_until_one_is_replaced(compared):
     files = [experiment.run(arm, 0).metrics_file(0) for arm in experiment.arms]
     assert len({os.stat(file).st_ino for file in files}) == len(files)
     lent = [json.loads(file.read_text()).get("lent") for file in files]
-    assert lent == [
-        None,
-        {"from": "k_center", "stages": ["train", "heldout", "embed"]},
-        {"from": "k_center", "stages": ["train", "heldout"]},
-        {"from": "k_center", "stages": ["train", "heldout", "embed"]},
-    ]
-
-
-def test_only_what_is_to_be_kept_stays(compared):
-    experiment, _, _ = compared
-    for arm, last in (("k_center", 2), ("random", 2), ("one_time", 1)):
+    model, signals = ({"from": "k_center", "stages": ["train", "heldout", *more]} for more in ((), ("embed",)))
+    assert lent == [None, signals, model, signals]
+    for arm, last in (("k_center", 2), ("random", 2), ("one_time", 1)):  # only what is to be kept stays
         run = experiment.run(arm, 0)
         assert [index for index in range(last + 1) if run.model_dir(index).exists()] == [last]
         assert run.config()["keep"] == "last"
@@ -118,11 +94,9 @@ def test_only_what_is_to_be_kept_stays(compared):
 def test_the_comparison_is_of_the_runs_figures(compared):
     experiment, comparison, _ = compared
     run = {arm: [experiment.run(arm, seed) for seed in (0, 3)] for arm in experiment.arms}
-    differences = [
-        run["k_center"][at].metrics(2)["heldout"]["loss"] - run["random"][at].metrics(2)["heldout"]["loss"] for at in (0, 1)
-    ]
+    losses = {arm: [each.metrics(2)["heldout"]["loss"] for each in run[arm]] for arm in ("k_center", "random")}
     found = comparison.find("k_center", "random", "heldout_loss", "samples")
-    assert found.paired.mean == pytest.approx(np.mean(differences))
+    assert found.paired.mean == pytest.approx(np.subtract(losses["k_center"], losses["random"]).mean())
     assert found.n_samples == 16
     assert comparison.find("one_time", "random", "balanced_loss", "samples").n_samples == 16
     assert [measure.name for measure in comparison.measures] == ["heldout_loss", "balanced_loss"]
@@ -157,10 +131,10 @@ def test_a_finished_comparison_opens_no_run(compared, monkeypatch):
     assert compare_strategies(experiment) == comparison
 
 
-def test_seeds_and_strategies_are_added_to_what_is_there(compared, quick, calls_of):
+def test_seeds_and_strategies_are_added_to_what_is_there(compared, quick, counted, monkeypatch):
     experiment, _, _ = compared
     before = {file: file.stat().st_mtime_ns for file in experiment.root.rglob("chosen.jsonl")}
-    counts = calls_of(FIT, EMBED, READ)
+    counts = counted(monkeypatch, (FIT, EMBED, READ))
     more = replace(experiment, strategies=("k_center", "facility_location", "margin"), seeds=(0,))
     comparison = compare_strategies(more)
     assert comparison.find("margin", "random", "heldout_loss", "samples").verdict == "one seed shows nothing"
@@ -233,16 +207,6 @@ def test_rows_held_out_of_the_pool_are_the_same_for_all_arms_of_a_seed(config_fo
     assert [measure.name for measure in comparison.measures] == names
 
 
-def test_a_trainer_outside_whose_flops_nobody_knows(config_for, tmp_path):
-    trainer = tmp_path / "trainer.sh"
-    trainer.write_text('cp "$2"/* "$3"/\n')
-    words = (f"train.command=sh {trainer} {{data}} {{base}} {{out}}",)
-    comparison = compare_strategies(Experiment(config_for(tmp_path / "c", *words, rounds=1), ("k_center",), (0,)))
-    assert comparison.level("k_center").flops is None
-    assert comparison.find("k_center", "random", "heldout_loss", "flops") is None
-    assert comparison.find("k_center", "random", "heldout_loss", "tokens") is not None
-
-
 def test_a_run_that_fails_leaves_the_finished_ones(config_for, tmp_path):
     trainer = tmp_path / "trainer.sh"
     trainer.write_text('test -e "$0.broken" && test "$4" = 1 && exit 7; cp "$2"/* "$3"/\n')
@@ -253,17 +217,21 @@ def test_a_run_that_fails_leaves_the_finished_ones(config_for, tmp_path):
         compare_strategies(experiment)
     assert experiment.unfinished() == [("k_center", 1), ("random", 1)]
     (tmp_path / "trainer.sh.broken").unlink()
-    assert len(compare_strategies(experiment).runs) == 4
+    comparison = compare_strategies(experiment)
+    assert len(comparison.runs) == 4
+    assert comparison.level("k_center").flops is None  # another program trained, and said nothing of them
+    assert comparison.find("k_center", "random", "heldout_loss", "flops") is None
+    assert comparison.find("k_center", "random", "heldout_loss", "tokens") is not None
 
 
-def test_a_pool_that_the_seed_draws_is_not_shared_between_seeds(config_for, quick, tmp_path):
-    experiment = Experiment(config_for(tmp_path / "c", "pool.max_rows=150", rounds=1), ("k_center",), (0, 1))
+@pytest.mark.parametrize("drawn", ["pool.max_rows=150", "pool.sources=[{{path: {}, max_rows: 150}}]"])
+def test_a_pool_that_the_seed_draws_is_not_shared_between_seeds(config_for, pool_file, quick, tmp_path, drawn):
+    words = (drawn.format(pool_file), *(["pool.path=null"] if "sources" in drawn else []))
+    experiment = Experiment(config_for(tmp_path / "c", *words, rounds=1), ("k_center",), (0, 1))
     compare_strategies(experiment)
-    pools = {
-        (seed, os.stat(experiment.run(arm, seed).pool_dir / "index.arrow").st_ino) for arm in experiment.arms for seed in (0, 1)
-    }
-    assert len(pools) == 2
-    alone = list(evolve(config_for(tmp_path / "alone", "pool.max_rows=150", rounds=1, seed=1)))
+    runs = [experiment.run(arm, seed) for arm in experiment.arms for seed in (0, 1)]
+    assert len({os.stat(run.pool_dir / "index.arrow").st_ino for run in runs}) == 2
+    alone = list(evolve(config_for(tmp_path / "alone", *words, rounds=1, seed=1)))
     assert [pick["id"] for pick in experiment.run("k_center", 1).picks(1)] == list(alone[1].chosen_ids)
 
 
@@ -273,12 +241,7 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize(
     ("function", "n"),
-    [
-        ("diverseevol.compare.sharing.link_tree", 3),
-        ("diverseevol.compare.sharing.write_json", 1),
-        ("diverseevol.stages.embed_tokens", 2),
-        ("diverseevol.train.sft.fit", 4),
-    ],
+    [("diverseevol.compare.sharing.link_tree", 3), ("diverseevol.compare.sharing.write_json", 1), (EMBED, 2), (FIT, 4)],
 )
 def test_stopped_anywhere_it_ends_as_if_nothing_had_been(compared, config_for, quick, monkeypatch, tmp_path, function, n):
     experiment, expected, _ = compared
@@ -309,20 +272,71 @@ def assert_as_expected(here, found, experiment, expected):
         assert not list(mine.root.rglob("*.partial"))
 
 
-def test_killed_with_signal_9_it_goes_on(config_for, tmp_path):
-    (tmp_path / "trainer.sh").write_text('cp "$2"/* "$3"/\n')
-    config = config_for(tmp_path / "c", f"train.command=sh {tmp_path}/trainer.sh {{data}} {{base}} {{out}}")
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    command = [sys.executable, "-m", "diverseevol", "compare", str(tmp_path / "c.yaml"), "--seeds", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        while not (tmp_path / "c/runs/seed-0/random/rounds/00/model").exists():
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    assert not (tmp_path / "c/comparison.json").exists()
-    before = (tmp_path / "c/runs/seed-0/k_center/rounds/00/done").stat().st_mtime_ns
-    comparison = compare_strategies(Experiment(config, ("k_center",), (0,)))
-    assert [run.budgets for run in comparison.runs] == [(8, 12, 16)] * 2
-    assert (tmp_path / "c/runs/seed-0/k_center/rounds/00/done").stat().st_mtime_ns == before
+def folder(root, rounds, start="base"):
+    """A run folder with nothing but its configuration and metrics."""
+    for index, metrics in enumerate(rounds):
+        (root / f"rounds/{index:02d}").mkdir(parents=True)
+        (root / f"rounds/{index:02d}/metrics.json").write_text(json.dumps({"round": index, **metrics}))
+        (root / f"rounds/{index:02d}/done").touch()
+    values = {"pool": {"path": "p"}, "model": "m", "train": {"start": start}}
+    (root / "config.yaml").write_text(yaml.safe_dump(values | {"versions": {"a": "b"}, "fingerprint": {"a": "b"}}))
+    return RunFolder(root)
+
+
+def round_of(n, seconds, embed=0.0, lent=(), **heldout):
+    stages = {"select": {"seconds": 1.0}, "train": {"seconds": seconds, "flops": seconds * 1e9}, "heldout": {"seconds": 500.0}}
+    if embed:
+        stages["embed"] = {"seconds": embed, "flops": embed * 1e9}
+    metrics = {"n_new": n, "n_chosen": n, "trained_tokens_chosen": 7 * n, "stages": stages, "heldout": {"loss": 3.0, **heldout}}
+    return {**metrics, **({"lent": {"from": "a", "stages": list(lent)}} if lent else {})}
+
+
+def test_a_choice_that_rests_on_models_costs_all_rounds_before_it(tmp_path):
+    run = folder(tmp_path, [round_of(10, 100, embed=20), round_of(20, 200, embed=30), round_of(30, 300)])
+    points = points_of(run)
+    assert [(point.n_samples, point.trained_tokens) for point in points] == [(10, 70), (20, 140), (30, 210)]
+    # Choosing (1 s a round) and tuning up to here, and the passes before here; measuring (500 s) is no part of it.
+    assert [point.seconds for point in points] == [1 + 100, 2 + 300 + 20, 3 + 600 + 50]
+    assert [point.flops for point in points] == [100e9, 320e9, 650e9]
+
+
+def test_a_choice_that_rests_on_no_model_costs_the_last_tuning_alone(tmp_path):
+    rounds = [round_of(10, 100), round_of(20, 200), round_of(30, 300)]
+    assert [point.seconds for point in points_of(folder(tmp_path / "a", rounds))] == [101, 202, 303]
+    assert [point.flops for point in points_of(folder(tmp_path / "b", rounds, start="previous"))] == [100e9, 300e9, 600e9]
+
+
+def test_an_outer_models_pass_is_part_of_every_choice_by_it(tmp_path):
+    rounds = [round_of(10, 100), round_of(20, 200), round_of(30, 300)]
+    rounds[0]["stages"]["embed_outer"] = {"seconds": 7.0, "flops": 7e9}
+    points = points_of(folder(tmp_path, rounds))
+    assert [point.seconds for point in points] == [101, 209, 310]
+    assert [point.flops for point in points] == [100e9, 207e9, 307e9]
+
+
+def test_flops_of_a_trainer_that_does_not_say_are_unknown(tmp_path):
+    rounds = [round_of(10, 100, embed=20), round_of(20, 200)]
+    for each in rounds:
+        del each["stages"]["train"]["flops"]
+    points = points_of(folder(tmp_path, rounds))
+    assert [point.flops for point in points] == [None, None]
+    assert [point.seconds for point in points] == [101, 322]
+    assert spent([RunFolder(tmp_path)])["flops"] is None
+
+
+def test_the_balanced_loss_is_the_mean_over_groups_where_all_have_them(tmp_path):
+    grouped = folder(tmp_path / "a", [round_of(10, 1, by_group={"x": 1.0, "y": 2.0, "z": 7.5}, balanced_loss=3.5)])
+    plain = folder(tmp_path / "b", [round_of(10, 1)])
+    assert points_of(grouped)[0].values == {"heldout_loss": 3.0, "balanced_loss": 3.5}
+    assert points_of(plain)[0].values == {"heldout_loss": 3.0}
+    assert measures_of([grouped]) == (LOSS, BALANCED)
+    assert measures_of([grouped, plain]) == (LOSS,)
+
+
+def test_what_was_lent_is_spent_once(tmp_path):
+    lender = folder(tmp_path / "a", [round_of(10, 100, embed=20), round_of(20, 200)])
+    borrower = folder(tmp_path / "b", [round_of(10, 100, embed=20, lent=("train", "heldout", "embed")), round_of(20, 50)])
+    cost = spent([lender, borrower])
+    assert cost["seconds"] == pytest.approx((1 + 100 + 500 + 20) + (1 + 200 + 500) + 1 + (1 + 50 + 500))
+    assert cost["flops"] == pytest.approx(370e9)
+    assert cost["seconds_saved_by_sharing"] == 620
