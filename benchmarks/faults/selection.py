@@ -7,7 +7,7 @@ FAULTS = [
     Fault(
         "selection/lazy_distances.py", "(scores >= best) & (scores > GONE)", "(scores > best)", "tests/selection/test_k_center.py"
     ),
-    Fault("selection/lazy_distances.py", " | ((squared == bounds) & (nearest < known))", "", "tests/selection/test_k_center.py"),
+    Fault("selection/distances.py", " | ((squared == known) & (rows < nearest))", "", "tests/selection/test_k_center.py"),
     Fault(
         "selection/lazy_distances.py", "best > self.floor or", "best >= self.floor or", "tests/selection/test_lazy_distances.py"
     ),
@@ -25,7 +25,7 @@ FAULTS = [
     ),
     Fault(
         "selection/distances.py",
-        "np.lexsort((centre_rows[j_P], squared_P, i_P))",
+        "np.lexsort((rows_C[j_P], squared_P, i_P))",
         "np.lexsort((squared_P, i_P))",
         "tests/selection",
     ),
@@ -33,7 +33,7 @@ FAULTS = [
     Fault("selection/first_bounds.py", "[part - first]", "[: len(part)]", "tests/selection/test_first_bounds.py"),
     Fault("selection/base.py", "is_free[self.chosen(chosen_rows)] = False", "pass", "tests/selection"),
     Fault("selection/k_center.py", "squared / 2 if", "squared if", "tests/selection/test_k_center.py"),
-    Fault("selection/first_row.py", "(pick[0], -pick[1])", "(pick[0], pick[1])", "tests/selection"),
+    Fault("selection/traversal.py", "squared_M if weights is None else squared_M * weights", "squared_M", "tests/selection"),
     Fault("selection/random_draw.py", "replace=False", "replace=True", "tests/selection/test_strategies.py"),
     Fault("selection/reader.py", "values_MD /= np.sqrt", "values_MD /= (lambda x: x)", "tests/selection"),
 ]

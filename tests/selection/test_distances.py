@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from diverseevol.selection import distances
-from diverseevol.selection.distances import Centres, product_error, squared_of_pairs
+from diverseevol.selection.distances import NO_ROW, Centres, product_error, squared_of_pairs
 from diverseevol.selection.reader import RowReader, blocks
 
 
@@ -19,7 +19,7 @@ def centres_of(c, centre_rows):
 
 
 def nearest_centres(x, c, centre_rows, limits):
-    return centres_of(c, centre_rows).nearest(x, 0, len(c), limits)
+    return centres_of(c, centre_rows).lower(x, 0, len(c), limits, np.full(len(x), NO_ROW))
 
 
 def test_nearest_centres_are_exact_and_respect_limits(make_points):
@@ -30,8 +30,9 @@ def test_nearest_centres_are_exact_and_respect_limits(make_points):
     squared, nearest = nearest_centres(x, c, centre_rows, np.full(50, np.inf))
     assert squared.tolist() == table.min(axis=1).tolist()
     assert nearest.tolist() == [int(centre_rows[row == row.min()].min()) for row in table]
-    limited, _ = nearest_centres(x, c, centre_rows, np.full(50, 1.0))
-    assert limited.tolist() == np.where(table.min(axis=1) <= 1, table.min(axis=1), np.inf).tolist()
+    known, unmoved = nearest_centres(x, c, centre_rows, np.full(50, 1.0))
+    assert known.tolist() == np.minimum(table.min(axis=1), 1).tolist()
+    assert (unmoved == NO_ROW).tolist() == (table.min(axis=1) > 1).tolist()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e8, 1e19, 1e150])
@@ -52,16 +53,19 @@ def test_centres_come_back_whether_they_are_kept_or_read_again(kept, monkeypatch
     monkeypatch.setattr(distances, "KEPT_NUMBERS", kept)
     monkeypatch.setattr(distances, "BLOCK_NUMBERS", 20)
     points = np.random.default_rng(4).normal(size=(40, 5))
-    centres = Centres(RowReader(points), np.arange(0, 30, 2))
+    centres = Centres(RowReader(points), np.arange(0, 30, 2), n_more=2)  # a third more than it was made for
     for row in (3, 39, 1):
         centres.add(np.array([row]))
     rows = [*range(0, 30, 2), 3, 39, 1]
     assert centres.rows == rows
-    for start, stop in ((0, 18), (4, 5), (14, 18)):
+    for start, stop in ((0, 18), (4, 5), (14, 18), (15, 17)):
         part = centres.part(start, stop)
         assert part.exact_CD.tolist() == points[rows[start:stop]].tolist()
         assert np.allclose(part.shifted_CD - part.shifted_CD[0], part.exact_CD - part.exact_CD[0], atol=1e-6)
         assert np.allclose(part.norms_C, np.square(part.shifted_CD).sum(axis=1))
+    known, nearest = centres.lower(points, 0, 18, np.full(40, np.inf), np.full(40, NO_ROW))
+    assert known.tolist() == exact_squared(points, points[rows]).min(axis=1).tolist()
+    assert nearest[rows].tolist() == rows
 
 
 def test_a_pair_has_the_same_bits_in_any_company():

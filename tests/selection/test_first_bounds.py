@@ -63,7 +63,7 @@ def test_scouts_are_sent_where_they_pay(kind, monkeypatch):
         points = middles[rng.integers(0, 100, 3000)] + points / 50
     reader, rows, centre_rows = RowReader(points), np.arange(40, 3000), np.arange(40)
     space = unit.Space.of(reader, centre_rows, CPU)
-    assert (unit.find_scouts(reader, rows, space, CPU) is not None) is (kind == "clustered")
+    assert (unit.scouting_guess(reader, rows, space, CPU) is not None) is (kind == "clustered")
     exact = exact_squared(points[rows], points[centre_rows]).min(axis=1)
     bounds = first_bounds(reader, rows, centre_rows, CPU)
     assert (bounds >= exact).all()

@@ -9,7 +9,7 @@ from diverseevol.selection.reader import RowReader
 def on_a_line(places, bounds, weights=None):
     """Rows at `places` on a line and one centre at 0, which is the last row."""
     points = np.append(places, 0.0)[:, None]
-    centres = Centres(RowReader(points), [len(places)])
+    centres = Centres(RowReader(points), np.array([len(places)]))
     return LazyDistances(np.arange(len(places)), centres, np.array(bounds, dtype=np.float64), weights)
 
 

@@ -34,7 +34,6 @@ def filter_by_definition(points, quality, chosen, n_new, threshold):
 @pytest.mark.parametrize("n_chosen", [0, 5])
 def test_filter_equals_its_definition(kind, threshold, n_chosen, make_points, monkeypatch):
     monkeypatch.setattr(unit, "BLOCK_ROWS", 7)
-    monkeypatch.setattr(unit, "BLOCK_NUMBERS", 9)
     rng = np.random.default_rng([n_chosen, len(kind)])
     points = make_points(kind, 60, 3, rng).astype(np.float64)
     quality, chosen = rng.integers(0, 9, 60).astype(float), rng.permutation(60)[:n_chosen].tolist()

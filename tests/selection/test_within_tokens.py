@@ -3,7 +3,7 @@ import pytest
 
 from diverseevol.errors import PoolExhaustedError, SelectionError
 from diverseevol.selection import Selection, select
-from diverseevol.selection.within_tokens import select_within
+from diverseevol.selection.api import select_within
 
 
 @pytest.mark.parametrize("spread", [1, 40])

@@ -111,7 +111,7 @@ def select(
     if tokens is None:
         picks = pick(n_new or 0)
     else:
-        from ..selection.within_tokens import select_within
+        from ..selection.api import select_within
 
         picks = select_within(pick, signals.numbers(length_column, "--tokens"), n_left, tokens)
     dist.on_main(lambda: _write(out, picks, names))

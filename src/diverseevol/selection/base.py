@@ -76,11 +76,11 @@ class Signals:
 
     Attributes:
         n_rows: N, the number of pool rows.
-        embeddings: (N, D) numbers of any floating or integer type: in memory, memory-mapped, a torch tensor on
-            any device, or `Vectors`.
+        embeddings: (N, D) numbers of any floating or integer type: in memory, memory-mapped, a torch tensor
+            on any device, or `Vectors`.
         columns: further signals, and columns of the pool's own records, by name: one value a row.
-        selectable: (N,) bool; rows that are False are never picked, though chosen ones among them still count as
-            chosen. None: every row may be picked.
+        selectable: (N,) bool; rows that are False are never picked, though chosen ones among them still count
+            as chosen. None: every row may be picked.
         watch: is shown how far a long selection has come.
 
     Raises:
@@ -183,7 +183,8 @@ class Selection:
 
     Attributes:
         rows: int64 pool rows in pick order, each once.
-        columns: what the strategy knew, one value a pick, in the same order (K-Center: distance, nearest_row).
+        columns: what the strategy knew, one value a pick, in the same order (K-Center: distance,
+            nearest_row).
         skipped: rows that a guard kept out although they could have been picked, by the guard's name.
     """
 

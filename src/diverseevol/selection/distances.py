@@ -1,18 +1,18 @@
 """The exact squared distance to the nearest centre, for few rows; everything else only decides which pairs need it.
 
-The exact value is the definition, sum((x - c)²) in float64 in numpy's fixed order of addition, so it has the same bits on every
-machine, in every block and on every rank.
+The exact value is the definition, sum((x - c)²) in float64 in numpy's fixed order of addition, so it has the
+same bits on every machine, in every block and on every rank.
 
-Which pairs may be a row's nearest is found by a product in float32, and by one in float64 where that is too coarse: with x, c minus a
-common shift (it takes away offsets shared by all rows), |x|² + |c|² - 2 x·c differs from the squared distance by at most
-e·(|x| + |c|)², where e = (D + 16) u for unit roundoff u (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1:
-γ_D for an inner product in any order, plus three roundings of the shift and a few of the sums).
+Which pairs may be a row's nearest is found by a product in float32, and by one in float64 where that is too
+coarse: with x, c minus a common shift (it takes away offsets shared by all rows), |x|² + |c|² - 2 x·c differs
+from the squared distance by at most e·(|x| + |c|)², where e = (D + 16) u for unit roundoff u (Higham,
+Accuracy and Stability of Numerical Algorithms, 2002, section 3.1: γ_D for an inner product in any order, plus
+three roundings of the shift and a few of the sums).
 Shape letters: M rows, C centres, D embedding width, P pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +29,8 @@ NO_ROW = np.iinfo(np.int64).max  # "no centre found yet"; any centre at the same
 def product_error(width: int, dtype: type) -> float:
     """Return e: how far a product on the CPU may be off, relative to (|x| + |c|)².
 
-    bfloat16 products, which a program may have allowed for its training, round their inputs far more coarsely; the error then has
-    to be wider, or picks would depend on that setting.
+    bfloat16 products, which a program may have allowed for its training, round their inputs far more
+    coarsely; the error then has to be wider, or picks would depend on that setting.
     """
     if dtype is np.float64:
         return (width + 16) * 2.0**-53
@@ -46,80 +46,76 @@ class Part:
     shifted_CD: np.ndarray
     norms_C: np.ndarray
 
-    def __getitem__(self, some: slice) -> Part:
-        return Part(self.exact_CD[some], self.shifted_CD[some], self.norms_C[some])
-
-    def grown(self, n_rows: int) -> Part:
-        """The same with room for `n_rows`."""
-        old = (self.exact_CD, self.shifted_CD, self.norms_C)
-        new = [np.concatenate([values, np.empty((n_rows - len(values), *values.shape[1:]), values.dtype)]) for values in old]
-        return Part(*new)
-
 
 class Centres:
-    """The centres in the order they came: their pool rows, and their vectors while they fit into `KEPT_NUMBERS`."""
+    """The centres in the order they came: their pool rows, and the vectors of as many as fit into `KEPT_NUMBERS`."""
 
-    def __init__(self, reader: RowReader, rows: Iterable[int], n_more: int = 0) -> None:
+    def __init__(self, reader: RowReader, rows: np.ndarray, n_more: int = 0) -> None:
         """Take `rows`, and make room for as many more as are to come."""
         self.reader = reader
         self.rows: list[int] = []
-        first_rows = np.fromiter(rows, dtype=np.int64)
-        self._shift_D = reader.mean_of(first_rows).astype(np.float32)
-        self._n_kept = 0
-        n_room = min(len(first_rows) + n_more, KEPT_NUMBERS // reader.width)
-        self._kept = self._read(first_rows[:0]).grown(n_room)
-        for part in blocks(len(first_rows), BLOCK_NUMBERS // reader.width):
-            self.add(first_rows[part])
+        self._shift_D = reader.mean_of(rows).astype(np.float32)
+        n_kept, width = min(len(rows) + n_more, KEPT_NUMBERS // reader.width), reader.width
+        self._kept = Part(np.empty((n_kept, width)), np.empty((n_kept, width), np.float32), np.empty(n_kept, np.float32))
+        for part in blocks(len(rows), BLOCK_NUMBERS // width):
+            self.add(rows[part])
 
     def add(self, rows: np.ndarray) -> None:
         """Take more rows as centres."""
-        stop = self._n_kept + len(rows)
-        if self._n_kept == len(self.rows) and stop * self.reader.width <= KEPT_NUMBERS:
-            if stop > len(self._kept.norms_C):
-                self._kept = self._kept.grown(max(stop, 2 * self._n_kept))
-            new, room = self._read(rows), self._kept[self._n_kept : stop]
-            room.exact_CD[:], room.shifted_CD[:], room.norms_C[:] = new.exact_CD, new.shifted_CD, new.norms_C
-            self._n_kept = stop
+        start, stop = len(self.rows), min(len(self.rows) + len(rows), len(self._kept.norms_C))
+        if start < stop:
+            new, some = self._read(rows[: stop - start]), slice(start, stop)
+            self._kept.exact_CD[some], self._kept.shifted_CD[some] = new.exact_CD, new.shifted_CD
+            self._kept.norms_C[some] = new.norms_C
         self.rows.extend(rows.tolist())
 
     def part(self, start: int, stop: int) -> Part:
         """The centres from number `start` up to `stop`, read again where they are not kept."""
-        return self._kept[start:stop] if stop <= self._n_kept else self._read(np.array(self.rows[start:stop]))
+        if stop > len(self._kept.norms_C):
+            return self._read(np.array(self.rows[start:stop]))
+        some = slice(start, stop)
+        return Part(self._kept.exact_CD[some], self._kept.shifted_CD[some], self._kept.norms_C[some])
 
-    def numbers_read(self, stop: int) -> int:
-        """How many numbers `part` makes anew for each centre up to `stop`; none where they are kept."""
-        return 0 if stop <= self._n_kept else 2 * self.reader.width
+    def _read(self, rows: np.ndarray) -> Part:
+        exact_CD = self.reader.float64(rows)
+        shifted_CD = self._shifted(exact_CD)
+        return Part(exact_CD, shifted_CD, _squared_lengths(shifted_CD))
 
-    def shifted(self, exact_MD: np.ndarray) -> np.ndarray:
+    def _shifted(self, exact_MD: np.ndarray) -> np.ndarray:
         """Vectors minus the common shift, as float32; infinite where float32 ends."""
         shift_D = torch.from_numpy(self._shift_D)
         return torch.from_numpy(exact_MD).sub(shift_D).float().numpy()  # by torch, which uses all cores
 
-    def _read(self, rows: np.ndarray) -> Part:
-        exact_CD = self.reader.float64(rows)
-        shifted_CD = self.shifted(exact_CD)
-        return Part(exact_CD, shifted_CD, _squared_lengths(shifted_CD))
-
-    def nearest(self, x_MD: np.ndarray, start: int, stop: int, limits_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find each row's exact squared distance to the nearest of these centres, and its pool row (ties: the lowest).
+    def lower(
+        self, x_MD: np.ndarray, start: int, stop: int, known_M: np.ndarray, nearest_M: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower what is known of the rows' distances by the exact ones to some centres, as new arrays.
 
         Args:
             x_MD: the rows, as `RowReader.exact` reads them.
             start: number of the first centre to look at.
             stop: number behind the last.
-            limits_M: distances beyond the row's limit are of no interest; such a row gets +inf and the row `NO_ROW`.
+            known_M: squared distances, or bounds on them, so far; +inf if nothing is known.
+            nearest_M: the pool row of the centre at that distance, `NO_ROW` if there is none. A lower row at
+                the same distance takes its place.
         """
-        squared_M, nearest_M = np.full(len(x_MD), np.inf), np.full(len(x_MD), NO_ROW)
-        part = self.part(start, stop)
-        centre_rows = np.array(self.rows[start:stop], dtype=np.int64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            i_P, j_P = self._pairs_within(x_MD, part, limits_M)
-            squared_P = squared_of_pairs(x_MD, part.exact_CD, i_P, j_P)
-        order = np.lexsort((centre_rows[j_P], squared_P, i_P))
-        found, first = np.unique(i_P[order], return_index=True)
-        squared_M[found] = squared_P[order][first]
-        nearest_M[found] = centre_rows[j_P[order][first]]
-        return squared_M, nearest_M
+        width = self.reader.width
+        numbers_read = 0 if stop <= len(self._kept.norms_C) else 2 * width
+        for block in blocks(stop - start, BLOCK_NUMBERS // (numbers_read + 4 * len(x_MD))):
+            part = self.part(start + block.start, start + block.stop)
+            rows_C = np.array(self.rows[start + block.start : start + block.stop], dtype=np.int64)
+            with np.errstate(over="ignore", invalid="ignore"):
+                i_P, j_P = self._pairs_within(x_MD, part, known_M)
+                squared_P = squared_of_pairs(x_MD, part.exact_CD, i_P, j_P)
+            order = np.lexsort((rows_C[j_P], squared_P, i_P))
+            found, first = np.unique(i_P[order], return_index=True)
+            squared, rows = squared_P[order][first], rows_C[j_P[order][first]]
+            known, nearest = known_M[found], nearest_M[found]
+            is_nearer = (squared < known) | ((squared == known) & (rows < nearest))
+            known_M, nearest_M = known_M.copy(), nearest_M.copy()
+            known_M[found] = np.where(is_nearer, squared, known)
+            nearest_M[found] = np.where(is_nearer, rows, nearest)
+        return known_M, nearest_M
 
     def _pairs_within(self, x_MD: np.ndarray, part: Part, limits_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pairs (row, centre) that may be a row's nearest within its limit; the others are ruled out by a product."""
@@ -127,7 +123,7 @@ class Centres:
         if n_centres <= MANY_PAIRS:
             return np.divmod(np.arange(n_rows * n_centres), n_centres)
         if n_rows * part.exact_CD.size >= SMALL_PRODUCT:
-            i_P, j_P = _ruled_in(self.shifted(x_MD), part.shifted_CD, part.norms_C, limits_M)
+            i_P, j_P = _ruled_in(self._shifted(x_MD), part.shifted_CD, part.norms_C, limits_M)
             if len(i_P) <= MANY_PAIRS * n_rows:
                 return i_P, j_P
         c_CD = part.exact_CD - self._shift_D

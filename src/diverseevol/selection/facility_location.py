@@ -1,24 +1,28 @@
 """Facility location: the picks that leave every row of the pool a similar row among the chosen.
 
-Maximises f(S) = Σ_i max_{j in P ∪ S} sim(i, j) greedily; sim is the cosine, or 0 where that is negative. The greedy set reaches at
-least 1 - 1/e of the best possible f (Nemhauser, Wolsey and Fisher, 1978, https://doi.org/10.1007/BF01588971). As data selection:
-Mirzasoleiman et al., "Distributed Submodular Maximization", 2016, https://arxiv.org/abs/1411.0541, whose section on decomposable
-functions also shows that a uniform sample of the rows i estimates f; that is done beyond `represented` rows.
+Maximises f(S) = Σ_i max_{j in P ∪ S} sim(i, j) greedily; sim is the cosine, or 0 where that is negative. The
+greedy set reaches at least 1 - 1/e of the best possible f (Nemhauser, Wolsey and Fisher, 1978,
+https://doi.org/10.1007/BF01588971). As data selection: Mirzasoleiman et al., "Distributed Submodular
+Maximization", 2016, https://arxiv.org/abs/1411.0541, whose section on decomposable functions also shows that
+a uniform sample of the rows i estimates f; that is done beyond `represented` rows.
 
-Instead of a graph of neighbours, all gains are kept and corrected: after a pick only the rows i change that it brought closer, some
-N/t of them at pick t. This is the exact greedy, where a graph of so many neighbours as fit would lose what the distant pairs add.
-The kept gains come from float32 products and only tell which candidates are in the lead; those are computed anew in float64, until no
-other can reach the best of them (lazily: Minoux, 1978, an old gain is a bound, since gains only fall). How far float32 may be off is
-measured on the ones computed anew. Gains that float64 cannot tell apart, some 1e-14 a represented row, are equal and go to the lowest row, so
-the picks do not depend on the device, the blocks or the number of processes.
-Cost: (1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 4·N·D + 8·M·D bytes; all of it on rank 0.
-Shape letters: N rows that may be picked, M represented rows, D embedding width, C chosen rows, B rows of a block, R changed rows,
-L rows in the lead.
+Instead of a graph of neighbours, all gains are kept and corrected: after a pick only the rows i change that
+it brought closer, some N/t of them at pick t. This is the exact greedy, where a graph of so many neighbours
+as fit would lose what the distant pairs add. The kept gains come from float32 products and only tell which
+candidates are in the lead; those are computed anew in float64, until no other can reach the best of them
+(lazily: Minoux, 1978, an old gain is a bound, since gains only fall). How far float32 may be off is measured
+on the ones computed anew. Gains that float64 cannot tell apart, some 1e-14 a represented row, are equal and
+go to the lowest row, so the picks do not depend on the device, the blocks or the number of processes.
+Cost: (1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 4·N·D + 8·M·D bytes; all of it on rank
+0.
+Shape letters: N rows that may be picked, M represented rows, D embedding width, C chosen rows, K picks, P
+both, B rows of a block, R changed rows, L rows in the lead.
 """
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -41,22 +45,20 @@ class FacilityLocation:
     """Adds the rows that stand for the most others.
 
     Attributes:
-        represented: rows whose similarity is summed, at most; of more candidates a sample drawn with `rng` stands for all.
+        represented: rows whose similarity is summed, at most; of more candidates a sample drawn with `rng`
+            stands for all.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({Signal.EMBEDDING})
     represented: PositiveInt = 20_000
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The embeddings."""
-        return frozenset({Signal.EMBEDDING})
 
     def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
         """Pick `n_new` rows, the largest gain first; equal gains go to the lowest row.
 
         Returns:
-            The picks with the columns `gain` (float64: the growth of f, scaled up from the represented rows to all candidates)
-            and `nearest_row` (int64: the most similar row chosen before, the lowest if several are; -1 for the first of all).
+            The picks with the columns `gain` (float64: the growth of f, scaled up from the represented rows
+            to all candidates) and `nearest_row` (int64: the most similar row chosen before, the lowest if
+            several are; -1 for the first of all).
 
         Raises:
             PoolExhaustedError: fewer than `n_new` selectable rows are left.
@@ -186,16 +188,10 @@ def fast_type(device: torch.device) -> torch.dtype:
 
 def _most_similar_before(reader: RowReader, picks: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """For each pick the most similar of the chosen rows and the picks before it; the lowest of equal ones; -1 if there is none."""
-    others, picks_KD = np.concatenate([chosen, picks]), reader.float64(picks)
-    equal = rounding_of(reader)
-    n_before = len(chosen) + np.arange(len(picks))[:, None]
-    best_K, nearest_K = np.full(len(picks), -2.0), np.full(len(picks), -1)
-    for block in blocks(len(others), BLOCK_NUMBERS // max(len(picks), reader.width)):
-        similar_KB = picks_KD @ reader.float64(others[block]).T
-        similar_KB[np.arange(len(others))[block] >= n_before] = -2.0
-        top_K = np.maximum(best_K, similar_KB.max(axis=1))
-        is_top = (similar_KB >= top_K[:, None] - equal) & (similar_KB > -2.0)
-        lowest_K = np.where(is_top, others[block], np.iinfo(np.int64).max).min(axis=1)
-        nearest_K = np.where(best_K < top_K - equal, lowest_K, np.minimum(nearest_K, lowest_K))
-        best_K = top_K
-    return nearest_K
+    others = np.concatenate([chosen, picks])
+    similar_KP = reader.float64(picks) @ reader.float64(others).T
+    is_before_KP = np.arange(len(others)) < len(chosen) + np.arange(len(picks))[:, None]
+    similar_KP[~is_before_KP] = -2.0
+    is_top_KP = is_before_KP & (similar_KP >= similar_KP.max(axis=1, keepdims=True) - rounding_of(reader))
+    lowest_K = np.where(is_top_KP, others, np.iinfo(np.int64).max).min(axis=1)
+    return np.where(is_top_KP.any(axis=1), lowest_K, -1)

@@ -1,15 +1,18 @@
 """A first upper bound on each row's distance to its nearest centre, without the product of all rows with all centres.
 
-Any centre bounds the distance to the nearest one from above; the art is to guess a near one cheaply. A few centres that lie far
-apart (landmarks) span a space of few dimensions in which everything is compared. There a row's guess is the centre that looks nearest,
-exact for landmarks and rough for the others; or, where a trial shows that it is better, the nearest centre of the row's nearest scout,
-scouts being some rows that were compared with all centres, which finds the way where rows lie in clusters. The distance to the guessed
-centre is then computed directly, so a bad guess costs work later on, and never a wrong pick. A GPU multiplies so fast that it takes the
-product of all rows with all centres after all.
+Any centre bounds the distance to the nearest one from above; the art is to guess a near one cheaply. A few
+centres that lie far apart (landmarks) span a space of few dimensions in which everything is compared. There a
+row's guess is the centre that looks nearest, exact for landmarks and rough for the others; or, where a trial
+shows that it is better, the nearest centre of the row's nearest scout, scouts being some rows that were
+compared with all centres, which finds the way where rows lie in clusters. The distance to the guessed centre
+is then computed directly, so a bad guess costs work later on, and never a wrong pick. A GPU multiplies so
+fast that it takes the product of all rows with all centres after all.
 
-The bound is rigorous: differences of float32 numbers and a sum of squares have a relative error of at most (D + 4) u (Higham,
-Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and rows that float32 does not hold exactly add u (|x| + |c|).
-Cost: products of (N, D, P) and of (N, P, C) or (N, P, S), of (S, D, C), on a GPU one of (N, D, C), and one gathered centre a row.
+The bound is rigorous: differences of float32 numbers and a sum of squares have a relative error of at most (D
++ 4) u (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and rows that float32 does
+not hold exactly add u (|x| + |c|).
+Cost: products of (N, D, P) and of (N, P, C) or (N, P, S), of (S, D, C), on a GPU one of (N, D, C), and one
+gathered centre a row.
 Shape letters: N rows, C centres, P landmarks, S scouts, D embedding width, B rows of a block.
 """
 
@@ -69,9 +72,9 @@ class Space:
         """Rows minus the middle, in the few dimensions."""
         return torch.addmm(-(self.middle_D @ self.basis_DP), rows_BD, self.basis_DP)
 
-    def looks_nearest(self, seen_BP: Tensor) -> Tensor:
+    def looks_nearest(self, rows_BD: Tensor) -> Tensor:
         """The number of the centre that looks nearest to each row."""
-        return torch.addmm(self.norms_C, seen_BP, self.targets_PC).argmin(dim=1)
+        return torch.addmm(self.norms_C, self.seen(rows_BD), self.targets_PC).argmin(dim=1)
 
     def nearest(self, rows_BD: Tensor) -> Tensor:
         """The number of the centre nearest to each row, up to float32's rounding."""
@@ -92,48 +95,35 @@ class Space:
         return distance_B * (1 + (rows_BD.shape[1] + 8) * UNIT) + rounding_B
 
 
-@dataclass(frozen=True, slots=True)
-class Scouts:
-    """Some rows that were compared with all centres."""
-
-    targets_PS: Tensor
-    """-2 times the scouts, as the space shows them."""
-    norms_S: Tensor
-    """Their squared lengths there."""
-    nearest_S: Tensor
-    """The number of each scout's nearest centre."""
-
-    def nearest(self, seen_BP: Tensor) -> Tensor:
-        """The number of the centre nearest to the scout that looks nearest to each row."""
-        return self.nearest_S[torch.addmm(self.norms_S, seen_BP, self.targets_PS).argmin(dim=1)]
+Guess = Callable[[Tensor], Tensor]
 
 
-def find_scouts(reader: RowReader, rows: np.ndarray, space: Space, device: torch.device) -> Scouts | None:
-    """Scouts that lie far from each other, or none where they would not pay: tried on a few rows of which the truth is found out."""
+def scouting_guess(reader: RowReader, rows: np.ndarray, space: Space, device: torch.device) -> Guess | None:
+    """Guess by scouts that lie far from each other; None where it would not pay: tried on a few rows whose truth is found out."""
     if len(space.centres_CD) <= N_LANDMARKS or len(rows) < 4 * N_SCOUTS:
         return None
     probe_BD = reader.float32(_even_part(rows[1::2], N_PROBED), device)
-    seen_BP = space.seen(probe_BD)
+
+    def gap(guess_B: Tensor) -> Tensor:
+        return (space.distances(probe_BD, guess_B).square() - truth_B).sum()
+
     truth_B = space.distances(probe_BD, space.nearest(probe_BD)).square()
-    first_B = space.distances(probe_BD, space.looks_nearest(seen_BP)).square()
-    if (first_B - truth_B).sum() < SMALL_GAP * truth_B.sum():
+    first_gap = gap(space.looks_nearest(probe_BD))
+    if first_gap < SMALL_GAP * truth_B.sum():
         return None
     some_rows = _even_part(rows[::2], 4 * N_SCOUTS)
     step = max(1, BLOCK_NUMBERS // (4 * reader.width))
-    seen_SP = torch.cat([space.seen(reader.float32(some_rows[part], device)) for part in blocks(len(some_rows), step)])
+    parts = [space.seen(reader.float32(some_rows[part], device)) for part in blocks(len(some_rows), step)]
+    seen_SP = torch.cat(parts)
     found = spread_rows(seen_SP, N_SCOUTS)
-    scout_rows = some_rows[found.cpu().numpy()]
+    scout_rows, seen_SP = some_rows[found.cpu().numpy()], seen_SP[found]
     parts = [space.nearest(reader.float32(scout_rows[part], device)) for part in blocks(len(scout_rows), step)]
-    scouts = Scouts(-2 * seen_SP[found].T, seen_SP[found].square().sum(dim=1), torch.cat(parts))
-    second_B = space.distances(probe_BD, scouts.nearest(seen_BP)).square()
-    return scouts if (second_B - truth_B).sum() < (first_B - truth_B).sum() / 2 else None
+    nearest_S, norms_S, targets_PS = torch.cat(parts), seen_SP.square().sum(dim=1), -2 * seen_SP.T
 
+    def guess(rows_BD: Tensor) -> Tensor:
+        return nearest_S[torch.addmm(norms_S, space.seen(rows_BD), targets_PS).argmin(dim=1)]
 
-def cheap_guess(reader: RowReader, rows: np.ndarray, space: Space, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """The better way to guess each row's nearest centre without the product of all with all."""
-    scouts = find_scouts(reader, rows, space, device)
-    nearest = space.looks_nearest if scouts is None else scouts.nearest
-    return lambda rows_BD: nearest(space.seen(rows_BD))
+    return guess if gap(guess(probe_BD)) < first_gap / 2 else None
 
 
 def first_bounds(
@@ -154,7 +144,9 @@ def first_bounds(
         block_rows: rows a block; None: as many as fit into `BLOCK_NUMBERS`. The picks do not depend on it.
     """
     space = Space.of(reader, centre_rows, device)
-    guess = space.nearest if device.type == "cuda" else cheap_guess(reader, rows, space, device)
+    guess: Guess = space.nearest
+    if device.type != "cuda":
+        guess = scouting_guess(reader, rows, space, device) or space.looks_nearest
 
     def bounds_of(rows_BD: Tensor) -> np.ndarray:
         guess_B = guess(rows_BD)

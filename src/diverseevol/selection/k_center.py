@@ -1,12 +1,13 @@
 """Greedy K-Center: each pick is the row farthest from everything chosen so far.
 
-Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section on K-Center sampling; the greedy rule is
-Gonzalez's farthest-first traversal (1985). Differs from the published code in that distances cannot become NaN, near-ties are
-decided by direct differences in float64 and then by the lowest row, and no N × N matrix is built.
-The picks depend on the embeddings alone: not on the device, the blocks, the threads or the number of processes.
-Cost: one pass over the rows (first_bounds.py) and, per pick, only the few rows whose bound is still in the lead; some 40 bytes a row
-beside the embeddings. Rows are shared out over the ranks, which exchange 32 bytes each per pick; every rank reads the rows that it needs
-from the whole array.
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section on K-Center sampling; the
+greedy rule is Gonzalez's farthest-first traversal (1985). Differs from the published code in that distances
+cannot become NaN, near-ties are decided by direct differences in float64 and then by the lowest row, and no N
+× N matrix is built. The picks depend on the embeddings alone: not on the device, the blocks, the threads or
+the number of processes.
+Cost: one pass over the rows and, per pick, only the few rows whose bound is still in the lead; some 40 bytes
+a row beside the embeddings. Rows are shared out over the ranks, each of which reads what it needs from the
+whole array.
 Shape letters: N pool rows, C chosen rows, D embedding width.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -35,10 +36,13 @@ class KCenter:
 
     Attributes:
         metric: euclidean, or cosine (1 - cos; the same as Euclidean on rows of unit length).
-        device: where the product runs: auto (the embeddings' own GPU, else this process's, else the CPU), cpu, cuda, cuda:0, …
-        block_rows: rows a block; None: as many as fit into 16 MB (a GPU: 256 MB). Changes memory and time, never the picks.
+        device: where the product runs: auto (the embeddings' own GPU, else this process's, else the CPU),
+            cpu, cuda, cuda:0, …
+        block_rows: rows a block; None: as many as fit into 16 MB (a GPU: 256 MB). Changes memory and time,
+            never the picks.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({Signal.EMBEDDING})
     metric: Literal["euclidean", "cosine"] = "euclidean"
     device: str = "auto"
     block_rows: PositiveInt | None = None
@@ -46,19 +50,16 @@ class KCenter:
     def __post_init__(self) -> None:
         _device(self.device)
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The embeddings."""
-        return frozenset({Signal.EMBEDDING})
-
     def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
         """Pick `n_new` rows, farthest first; equal distances go to the lowest row. `rng` is not used.
 
-        With nothing chosen yet, the first pick is the row farthest from the mean of the rows that may be picked.
+        With nothing chosen yet, the first pick is the row farthest from the mean of the rows that may be
+        picked.
 
         Returns:
-            The picks with the columns `distance` (float64: to the nearest row chosen before; for the first of all, to the mean)
-            and `nearest_row` (int64: that row, the lowest if several are as near; -1 for the first of all).
+            The picks with the columns `distance` (float64: to the nearest row chosen before; for the first of
+            all, to the mean) and `nearest_row` (int64: that row, the lowest if several are as near; -1 for
+            the first of all).
 
         Raises:
             PoolExhaustedError: fewer than `n_new` selectable rows are left.

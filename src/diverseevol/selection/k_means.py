@@ -1,14 +1,16 @@
 """K-means quotas: the pool in clusters, and from each its share of rows, those nearest to the middle first.
 
-Source: Lloyd's clustering in the mini-batch form of Sculley (2010, https://doi.org/10.1145/1772690.1772862), scikit-learn's
-MiniBatchKMeans. Rank 0 clusters, because scikit-learn's sums depend on its threads, and tells the others.
-Cost: the fit on at most `FIT_NUMBERS` numbers, one product of (N, D, clusters) to assign the rows; O(N) memory beside that.
+Source: Lloyd's clustering in the mini-batch form of Sculley (2010, https://doi.org/10.1145/1772690.1772862),
+scikit-learn's MiniBatchKMeans. Rank 0 clusters, because scikit-learn's sums depend on its threads, and tells
+the others.
+Cost: the fit on at most `FIT_NUMBERS` numbers, one product of (N, D, clusters) to assign the rows; O(N)
+memory beside that.
 Shape letters: M rows, D embedding width, G clusters, B rows of a block.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import PositiveInt
@@ -32,21 +34,19 @@ class KMeans:
         share: equal, or proportional to the clusters' sizes.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({Signal.EMBEDDING})
     clusters: PositiveInt | None = None
     share: Literal["equal", "proportional"] = "equal"
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The embeddings."""
-        return frozenset({Signal.EMBEDDING})
 
     def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
         """Pick `n_new` rows, every cluster's nearest first, then every cluster's second, and so on; `rng` seeds the clustering.
 
-        The shares are of the training set: rows chosen earlier count as their cluster's. Of equal distances the lowest row is first.
+        The shares are of the training set: rows chosen earlier count as their cluster's. Of equal distances
+        the lowest row is first.
 
         Returns:
-            The picks with the columns `cluster` (int64) and `distance` (float64: Euclidean, to the cluster's centroid).
+            The picks with the columns `cluster` (int64) and `distance` (float64: Euclidean, to the cluster's
+            centroid).
 
         Raises:
             PoolExhaustedError: fewer than `n_new` selectable rows are left.

@@ -1,10 +1,11 @@
 """Each row's distance to its nearest centre, kept lazily: an old value is an upper bound, since a distance only falls.
 
-Source: the lazy evaluation of greedy algorithms (Minoux, 1978), here with blocks of leaders, a front and rigorous first bounds.
-A row is settled when its value is exact over all centres so far. To find the farthest row, settle only rows whose bound is not
-below the best settled value; mostly these are a handful. Before a row is compared with all centres of the start, it is compared with
-those that came since, which are few and often nearer. The search looks at a front of the rows with the highest bounds; the floor, the
-highest bound outside, tells when the front has to be drawn anew.
+Source: the lazy evaluation of greedy algorithms (Minoux, 1978), here with blocks of leaders, a front and
+rigorous first bounds. A row is settled when its value is exact over all centres so far. To find the farthest
+row, settle only rows whose bound is not below the best settled value; mostly these are a handful. Before a
+row is compared with all centres of the start, it is compared with those that came since, which are few and
+often nearer. The search looks at a front of the rows with the highest bounds; the floor, the highest bound
+outside, tells when the front has to be drawn anew.
 
 Cost: O(M) memory; per pick a product of the few leaders with the centres they have not seen.
 Shape letters: M rows of this rank, D embedding width.
@@ -33,8 +34,8 @@ class LazyDistances:
         rows: (M,) pool rows, ascending.
         centres: all centres so far, in the order they came; where rows are read, too.
         bounds: (M,) upper bounds on the squared distances, at first to the nearest of `centres`.
-        weights: (M,) factors ≥ 0 on the squared distances, if the rows do not count alike: the farthest row is that of the largest
-            product.
+        weights: (M,) factors ≥ 0 on the squared distances, if the rows do not count alike: the farthest row
+            is that of the largest product.
     """
 
     rows: np.ndarray
@@ -143,11 +144,7 @@ class LazyDistances:
 
     def _compare(self, positions: np.ndarray, start: int, stop: int) -> None:
         """Lower the bounds by the exact distances to the centres from number `start` up to `stop`."""
-        reader = self.centres.reader
-        x_MD = reader.exact(self.rows[positions])
-        for part in blocks(stop - start, BLOCK_NUMBERS // (self.centres.numbers_read(stop) + 4 * len(positions))):
-            bounds, known = self.bounds[positions], self.nearest[positions]
-            squared, nearest = self.centres.nearest(x_MD, start + part.start, start + part.stop, bounds)
-            is_nearer = (squared < bounds) | ((squared == bounds) & (nearest < known))
-            self.bounds[positions] = np.where(is_nearer, squared, bounds)
-            self.nearest[positions] = np.where(is_nearer, nearest, known)
+        x_MD = self.centres.reader.exact(self.rows[positions])
+        self.bounds[positions], self.nearest[positions] = self.centres.lower(
+            x_MD, start, stop, self.bounds[positions], self.nearest[positions]
+        )

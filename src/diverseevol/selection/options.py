@@ -1,12 +1,14 @@
 """Options of every strategy, each a strategy around another: guards that keep rows out, whitened vectors, quotas by group.
 
-Guards only narrow what may be picked, and report what they kept out. The isolation of a row is a simple form of the distance to the k-th
-nearest neighbour (Ramaswamy et al., 2000, https://doi.org/10.1145/342009.335437), with a sample in the neighbours' place, so that the
-cost is linear in N. Whitening is an option of DiverseEvol's published code (Wu et al., 2023, https://arxiv.org/abs/2311.08182), after
-Su et al., 2021, https://arxiv.org/abs/2103.15316.
-Cost: guards and quotas O(N); isolation one product of (M, D, L) in float64; whitening two passes of N·D² and N·D·n multiplications in
-float64, and N × n float32 of memory; a quota asks its strategy once a group.
-Shape letters: N pool rows, M rows that count, L landmarks, D embedding width, n kept directions, G groups, B rows of a block.
+Guards only narrow what may be picked, and report what they kept out. The isolation of a row is a simple form
+of the distance to the k-th nearest neighbour (Ramaswamy et al., 2000, https://doi.org/10.1145/342009.335437),
+with a sample in the neighbours' place, so that the cost is linear in N. Whitening is an option of
+DiverseEvol's published code (Wu et al., 2023, https://arxiv.org/abs/2311.08182), after Su et al., 2021,
+https://arxiv.org/abs/2103.15316.
+Cost: guards and quotas O(N); isolation one product of (M, D, L) in float64; whitening two passes of N·D² and
+N·D·n multiplications in float64, and N × n float32 of memory; a quota asks its strategy once a group.
+Shape letters: N pool rows, M rows that count, L landmarks, D embedding width, n kept directions, G groups, B
+rows of a block.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ class Outliers:
 
         Raises:
             PoolExhaustedError: too few rows are left.
-            NonFiniteError: the measure is isolation, and a row that is chosen or may be picked holds NaN or infinite values.
+            NonFiniteError: the measure is isolation, and a row that is chosen or may be picked holds NaN or
+                infinite values.
             SelectionError: the column is not there or does not hold numbers, or another argument is unusable.
         """
         free = signals.free(chosen_rows, n_new)
@@ -121,8 +124,8 @@ def isolation_of(reader: RowReader, rows: np.ndarray, counted: np.ndarray) -> np
     """Measure how isolated `rows` are: the distance to the `N_NEAREST`-th nearest of a sample of `counted`, the landmarks.
 
     Returns:
-        float32[M], the Euclidean distance to the landmark other than the row itself; float32, so that rounding of the product does
-        not tell equal distances apart.
+        float32[M], the Euclidean distance to the landmark other than the row itself; float32, so that
+        rounding of the product does not tell equal distances apart.
 
     Raises:
         NonFiniteError: a row holds NaN or infinite values.
@@ -152,7 +155,8 @@ def whiten(embeddings: Embeddings, n: int, rows: np.ndarray | None = None) -> np
         rows: (M,) the rows that count, in mean, covariance and result; None: all.
 
     Returns:
-        float32 (N, n) of rows of unit length; rows that do not count, and one that is the mean itself, are zero.
+        float32 (N, n) of rows of unit length; rows that do not count, and one that is the mean itself, are
+        zero.
 
     Raises:
         NonFiniteError: a row that counts holds NaN or infinite values.
@@ -214,8 +218,8 @@ class Whitened:
 class Quota:
     """The option `quota: {by: COLUMN, shares: equal | proportional | {group: share}}`.
 
-    equal: as many picks from each group; proportional: as many as the group has rows that may be picked; a mapping: as it says, in
-    proportion to its sum, and nothing from a group that it does not name.
+    equal: as many picks from each group; proportional: as many as the group has rows that may be picked; a
+    mapping: as it says, in proportion to its sum, and nothing from a group that it does not name.
     """
 
     strategy: SkipValidation[Strategy]
@@ -230,8 +234,9 @@ class Quota:
     def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
         """Pick group by group, in the order of their names; a group's picks count as chosen for the groups after it.
 
-        Quotas are whole numbers by the largest remainder; a group that runs out gives its rest to the others. The picks are merged so
-        that each beginning of them keeps to the shares; `nearest_row` may therefore be a row that stands later.
+        Quotas are whole numbers by the largest remainder; a group that runs out gives its rest to the others.
+        The picks are merged so that each beginning of them keeps to the shares; `nearest_row` may therefore
+        be a row that stands later.
 
         Returns:
             The strategy's picks and columns, and the column `group` (text; empty for rows without a value).

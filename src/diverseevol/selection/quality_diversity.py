@@ -1,9 +1,10 @@
 """Quality and diversity together: the best rows that are not near a chosen one, or the largest product of quality and distance.
 
-Source of the filter: DEITA (Liu et al., 2023, https://arxiv.org/abs/2312.15685), "score-first, diversity-aware" selection: rows in
-falling quality, each taken if its cosine distance to the nearest row taken so far exceeds 0.1. Differs in that a shortfall is filled
-with the best of the rest, and said so. Source of the product: greedy K-Center (Gonzalez, 1985) with distances weighted by quality.
-Distances that decide are direct differences in float64, so the picks are the same on any device and number of processes.
+Source of the filter: DEITA (Liu et al., 2023, https://arxiv.org/abs/2312.15685), "score-first,
+diversity-aware" selection: rows in falling quality, each taken if its cosine distance to the nearest row
+taken so far exceeds 0.1. Differs in that a shortfall is filled with the best of the rest, and said so. Source
+of the product: greedy K-Center (Gonzalez, 1985) with distances weighted by quality. Distances that decide are
+direct differences in float64, so the picks are the same on any device and number of processes.
 Cost: filter: a product of the rows looked at with the chosen ones, on every rank; product: that of K-Center.
 Shape letters: N pool rows, M rows that may be picked, B rows of a block, D embedding width.
 """
@@ -20,8 +21,8 @@ from pydantic.dataclasses import dataclass
 from ..base.text import some_of
 from ..errors import NonFiniteError, SelectionError
 from .base import STRICT, Selection, Signal, Signals
-from .distances import Centres
-from .reader import BLOCK_NUMBERS, RowReader, blocks
+from .distances import NO_ROW, Centres
+from .reader import RowReader, blocks
 from .traversal import farthest_first
 
 BLOCK_ROWS = 256
@@ -33,7 +34,8 @@ class QualityDiversity:
     """Adds rows that are good and unlike what is there.
 
     Attributes:
-        quality: the column of the pool's records, or the signal, that says how good a row is: a number of at least 0.
+        quality: the column of the pool's records, or the signal, that says how good a row is: a number of at
+            least 0.
         mode: filter, or product.
         threshold: of the filter: a row whose cosine distance to a chosen one is not above it is passed over.
         power: of the product: quality^power × Euclidean distance; 0 is K-Center.
@@ -53,9 +55,10 @@ class QualityDiversity:
         """Pick `n_new` rows; equal qualities, or products, go to the lowest row. `rng` is not used.
 
         Returns:
-            The picks with the columns `quality`, `distance` (float64: to the nearest row chosen before; cosine for the filter and
-            Euclidean for the product; for the first of all 2, or the distance to the mean), `nearest_row` (-1 for the first of all)
-            and, for the filter, `is_fill` (bool: passed over at first, and taken because too few were left).
+            The picks with the columns `quality`, `distance` (float64: to the nearest row chosen before;
+            cosine for the filter and Euclidean for the product; for the first of all 2, or the distance to
+            the mean), `nearest_row` (-1 for the first of all) and, for the filter, `is_fill` (bool: passed
+            over at first, and taken because too few were left).
 
         Raises:
             PoolExhaustedError: fewer than `n_new` selectable rows are left.
@@ -75,22 +78,19 @@ class QualityDiversity:
         return picks
 
     def _filtered(self, reader: RowReader, ranked: np.ndarray, chosen: np.ndarray, n_new: int) -> Selection:
-        """Go through the free rows, ranked by quality; then fill up from the top."""
+        """Go through the rows, ranked by quality, and take those far enough from all taken; then fill up from the top."""
         picks: list[tuple[int, float, int, bool]] = []
         if not chosen.size:
             picks.append((int(ranked[0]), LARGEST, -1, False))
             chosen, ranked = ranked[:1], ranked[1:]
-        centres = Centres(reader, chosen)
-        for row, squared, nearest_row in _far_enough(centres, ranked, 2 * self.threshold, n_new - len(picks)):
-            picks.append((row, squared / 2, nearest_row, False))
-        left = ranked[~np.isin(ranked, [pick[0] for pick in picks])]
-        for row in left[: n_new - len(picks)].tolist():
-            squared, nearest_row = _nearest(centres, row)
-            centres.add(np.array([row]))
-            picks.append((row, squared / 2, nearest_row, True))
-        rows, distances, nearest, is_fill = zip(*picks, strict=True)
-        columns = {"distance": np.array(distances), "nearest_row": np.array(nearest), "is_fill": np.array(is_fill)}
-        return Selection(np.array(rows, dtype=np.int64), columns)
+        centres = Centres(reader, chosen, n_new)
+        for limit, is_fill in ((2 * self.threshold, False), (-1.0, True)):
+            for row, squared, nearest in _taken(centres, ranked, limit, n_new - len(picks)):
+                picks.append((row, squared / 2, nearest, is_fill))
+            ranked = ranked[~np.isin(ranked, [row for row, *_ in picks])]
+        rows, distances, nearest_rows, is_fill_K = zip(*picks, strict=True)
+        columns = {"distance": distances, "nearest_row": nearest_rows, "is_fill": is_fill_K}
+        return Selection(np.array(rows, dtype=np.int64), {name: np.array(column) for name, column in columns.items()})
 
     def _largest_products(
         self, reader: RowReader, quality_N: np.ndarray, free: np.ndarray, chosen: np.ndarray, n_new: int, signals: Signals
@@ -116,35 +116,22 @@ def _check_quality(name: str, quality_N: np.ndarray, free: np.ndarray) -> None:
             )
 
 
-def _far_enough(centres: Centres, ranked: np.ndarray, limit: float, n_most: int) -> Iterator[tuple[int, float, int]]:
+def _taken(centres: Centres, ranked: np.ndarray, limit: float, n_most: int) -> Iterator[tuple[int, float, int]]:
     """Go through rows and make each a centre whose squared distance to every centre exceeds `limit`, until there are `n_most`.
 
     Yields:
-        (row, squared distance, nearest centre's row).
+        (row, squared distance, nearest centre's row; of equally near ones the lowest).
     """
-    n_found = 0
-    for block in blocks(len(ranked), BLOCK_ROWS):
-        for row in _beyond(centres, ranked[block], limit).tolist() if n_found < n_most else []:
-            squared, nearest_row = _nearest(centres, row)  # again, since rows of this very block may have become centres
-            if squared > limit and n_found < n_most:
-                centres.add(np.array([row]))
-                n_found += 1
-                yield row, squared, nearest_row
-
-
-def _nearest(centres: Centres, row: int) -> tuple[float, int]:
-    """The exact squared distance of a row to its nearest centre, and that centre; of equal ones the lowest."""
-    x_1D = centres.reader.float64(np.array([row]))
-    found = [
-        centres.nearest(x_1D, part.start, part.stop, np.array([np.inf]))
-        for part in blocks(len(centres.rows), BLOCK_NUMBERS // centres.reader.width)
-    ]
-    return min((float(squared[0]), int(nearest[0])) for squared, nearest in found)
-
-
-def _beyond(centres: Centres, rows: np.ndarray, limit: float) -> np.ndarray:
-    """The rows, in their order, whose squared distance to every centre exceeds `limit`."""
-    for part in blocks(len(centres.rows), BLOCK_NUMBERS // centres.reader.width):
-        squared, _ = centres.nearest(centres.reader.float64(rows), part.start, part.stop, np.full(len(rows), limit))
-        rows = rows[squared > limit]
-    return rows
+    for block in blocks(len(ranked) if n_most else 0, BLOCK_ROWS):
+        x_BD, n_before = centres.reader.exact(ranked[block]), len(centres.rows)
+        known, nearest = np.full(len(x_BD), np.inf), np.full(len(x_BD), NO_ROW)
+        known, nearest = centres.lower(x_BD, 0, n_before, known, nearest)
+        for pos in np.flatnonzero(known > limit):
+            one = slice(pos, pos + 1)  # again, since rows of this very block may have become centres
+            squared, row = centres.lower(x_BD[one], n_before, len(centres.rows), known[one], nearest[one])
+            if squared[0] > limit and n_most:
+                centres.add(ranked[block][one])
+                n_most -= 1
+                yield int(ranked[block][pos]), float(squared[0]), int(row[0])
+        if not n_most:
+            return

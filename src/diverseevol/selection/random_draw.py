@@ -7,6 +7,7 @@ Cost: O(N) time and memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,10 +18,7 @@ from .base import Selection, Signals
 class RandomDraw:
     """Adds rows drawn uniformly, without replacement, in random order."""
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Nothing: no model has to look at the pool."""
-        return frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
         """Draw `n_new` rows with `rng`; the order of the picks is random too.

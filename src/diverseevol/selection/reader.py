@@ -1,8 +1,8 @@
 """Rows of the embeddings in the two forms that selection computes with: float64 to decide, float32 to go fast.
 
-The array may be numpy, memory-mapped, a torch tensor on any device, or anything that reads its rows on demand (`Vectors`); only the
-rows asked for are ever read. Under the cosine metric rows are scaled to unit length, which turns it into the Euclidean one:
-1 - cos = half the squared distance.
+The array may be numpy, memory-mapped, a torch tensor on any device, or anything that reads its rows on demand
+(`Vectors`); only the rows asked for are ever read. Under the cosine metric rows are scaled to unit length,
+which turns it into the Euclidean one: 1 - cos = half the squared distance.
 
 Shape letters: N pool rows, M rows asked for, D embedding width.
 """

@@ -1,7 +1,8 @@
 """Strategies by name: the built-in ones, and those that installed packages register.
 
-A package registers a strategy through the entry-point group `diverseevol.strategies`; the entry is a class or a function
-whose keyword arguments are the strategy's options. Names are known without loading any of them (and so without torch).
+A package registers a strategy through the entry-point group `diverseevol.strategies`; the entry is a class or
+a function whose keyword arguments are the strategy's options. Names are known without loading any of them
+(and so without torch).
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """Selection by one number a row: what the model is least sure of, what it gets wrong, what an instruction helps it with.
 
-Sources: least confidence, margin and entropy of DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), on raw logits over
-all positions (`variant` paper); the same on probabilities over the response (response), as uncertainty sampling is meant (Settles,
-2009, http://digital.library.wisc.edu/1793/60660). Loss over the response; perplexity is its exponential, so the order is the same.
-Instruction-Following Difficulty (Li et al., 2023, https://arxiv.org/abs/2308.12032): the answer's loss behind its instruction over its
-loss alone; from 1 on the instruction does not help, and such rows are left out.
+Sources: least confidence, margin and entropy of DiverseEvol (Wu et al., 2023,
+https://arxiv.org/abs/2311.08182), on raw logits over all positions (`variant` paper); the same on
+probabilities over the response (response), as uncertainty sampling is meant (Settles, 2009,
+http://digital.library.wisc.edu/1793/60660). Loss over the response; perplexity is its exponential, so the
+order is the same. Instruction-Following Difficulty (Li et al., 2023, https://arxiv.org/abs/2308.12032): the
+answer's loss behind its instruction over its loss alone; from 1 on the instruction does not help, and such
+rows are left out.
 Cost: O(N log N) time, O(N) memory.
 Shape letters: N pool rows, M rows that may be picked.
 """
@@ -55,7 +57,8 @@ class ByScore:
             The picks with the column `score` (float64).
 
         Raises:
-            PoolExhaustedError: fewer than `n_new` selectable rows are left, or fewer have a score below the limit.
+            PoolExhaustedError: fewer than `n_new` selectable rows are left, or fewer have a score below the
+                limit.
             NonFiniteError: the score of a row that may be picked is NaN or infinite.
             SelectionError: a signal is missing, or another argument is unusable.
         """

@@ -1,6 +1,7 @@
 """Sharing a number of picks out over groups: by shares, in whole numbers, with what a group has already and what it can still give.
 
-Source: the method of the largest remainder (Hamilton), https://en.wikipedia.org/wiki/Largest_remainders_method.
+Source: the method of the largest remainder (Hamilton),
+https://en.wikipedia.org/wiki/Largest_remainders_method.
 Shape letters: G groups.
 """
 
@@ -14,9 +15,9 @@ ROUNDING = 9  # digits of a remainder that count, so that equal shares have equa
 def share_out(n: int, shares_G: np.ndarray, room_G: np.ndarray, have_G: np.ndarray | None = None) -> np.ndarray:
     """Share `n` out so that what the groups have afterwards comes as near to the shares as it can.
 
-    A group's exact due is level × share - have, but not below 0 nor above its room, with the one level at which the dues add up to
-    `n`; so a group that runs out gives its rest to the others, in proportion. Each gets the whole part of its due, and the largest
-    remainders one more (of equal ones the first).
+    A group's exact due is level × share - have, but not below 0 nor above its room, with the one level at
+    which the dues add up to `n`; so a group that runs out gives its rest to the others, in proportion. Each
+    gets the whole part of its due, and the largest remainders one more (of equal ones the first).
 
     Args:
         n: how many to share out; the room of the groups with a share must suffice.

@@ -1,10 +1,10 @@
 """Vectors in files, of which only the rows asked for are ever in memory: .npy, safetensors, Parquet, folders of shards.
 
-Rows are read with pread into buffers of our own, not through a memory map: the pages of a map count as the process's memory, and
-whoever limits that (Slurm, Kubernetes) would end the process though it needs none of them. Parquet cannot give
-single rows, so its vectors are copied into a .npy first. Nothing is unpickled.
-Cost: a contiguous part is one read a shard; scattered rows are read in the order of the file, near ones together, at most
-`SPAN_BYTES` (or a row) at once beside what is returned.
+Rows are read with pread into buffers of our own, not through a memory map: the pages of a map count as the
+process's memory, and whoever limits that (Slurm, Kubernetes) would end the process though it needs none of
+them. Parquet cannot give single rows, so its vectors are copied into a .npy first. Nothing is unpickled.
+Cost: a contiguous part is one read a shard; scattered rows are read in the order of the file, near ones
+together, at most `SPAN_BYTES` (or a row) at once beside what is returned.
 Shape letters: N rows, M rows asked for, B rows of a batch, D width.
 """
 
@@ -150,15 +150,17 @@ def open_vectors(path: str | Path, scratch_dir: str | Path | None = None, watch:
     """Open vectors for selection without reading them into memory; under several processes every rank calls it.
 
     Args:
-        path: a .npy; a .safetensors, or `FILE:NAME` for one of its tensors; a Parquet file, or `FILE:COLUMN` for one of its list
-            columns; or a folder of one of these kinds, whose files are taken in the natural order of their names.
-        scratch_dir: where the vectors of Parquet are copied to, which takes N·D numbers; None: where they lie. The copy is
-            deleted as soon as it is open, and its room is free again when the vectors are let go.
+        path: a .npy; a .safetensors, or `FILE:NAME` for one of its tensors; a Parquet file, or `FILE:COLUMN`
+            for one of its list columns; or a folder of one of these kinds, whose files are taken in the
+            natural order of their names.
+        scratch_dir: where the vectors of Parquet are copied to, which takes N·D numbers; None: where they
+            lie. The copy is deleted as soon as it is open, and its room is free again when the vectors are
+            let go.
         watch: is shown how far the copy is.
 
     Raises:
-        EmbedError: a file is not there, not readable, cut off, or does not hold rows of numbers; shards are missing, or differ in
-            width or type; or there is no room for the copy.
+        EmbedError: a file is not there, not readable, cut off, or does not hold rows of numbers; shards are
+            missing, or differ in width or type; or there is no room for the copy.
     """
     place, name = _split_name(path)
     files = _files_of(place)

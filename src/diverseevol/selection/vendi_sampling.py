@@ -1,17 +1,17 @@
 """Vendi sampling: of several random sets the one that, together with the chosen rows, is the most (or least) diverse.
 
-Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), its analysis of how a subset's diversity acts on the tuned
-model: random sets, ordered by the Vendi score of chosen rows and set. The score: Friedman and Dieng, 2022,
-https://arxiv.org/abs/2210.02410.
-Cost: `sets` times the eigenvalues of the smaller of an (P + S) × (P + S) and a D × D matrix, in float64, on rank 0; the chosen rows' part
-of it is built once. Scores that are equal in 10 digits, beyond which they hold the machine's rounding, go to the set drawn first.
-Shape letters: P chosen rows, S rows of a set, D embedding width.
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), its analysis of how a subset's
+diversity acts on the tuned model: random sets, ordered by the Vendi score of chosen rows and set. The score:
+Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410.
+Cost: `sets` times the smaller of an (P + S) × (P + S) and a D × D matrix and its eigenvalues, in float64, on
+rank 0. Scores that are equal in 10 digits, beyond which they hold the machine's rounding, go to the set drawn
+first.
+Shape letters: P chosen rows, S rows of a set, N of both, D embedding width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import PositiveInt
@@ -21,7 +21,7 @@ from ..base import dist
 from ..errors import SelectionError
 from ..vendi import check_order, vendi_of
 from .base import STRICT, Selection, Signal, Signals
-from .reader import BLOCK_NUMBERS, RowReader, blocks
+from .reader import RowReader
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -34,6 +34,7 @@ class VendiSampling:
         q: the score's order; 1 is the paper's.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({Signal.EMBEDDING})
     sets: PositiveInt = 100
     rank: Literal["best", "median", "worst"] | PositiveInt = "best"
     q: float = 1.0
@@ -43,16 +44,12 @@ class VendiSampling:
             raise SelectionError(f"rank must be best, median, worst or a number from 1 to {self.sets}; found {self.rank}.")
         check_order(self.q)
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The embeddings."""
-        return frozenset({Signal.EMBEDDING})
-
     def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
         """Draw `sets` sets of `n_new` rows with `rng`, each without replacement, and take the one of the given rank.
 
         Returns:
-            The set's rows in the order in which they were drawn, with the column `vendi` (float64: the same for all, the score).
+            The set's rows in the order in which they were drawn, with the column `vendi` (float64: the same
+            for all, the score).
 
         Raises:
             PoolExhaustedError: fewer than `n_new` selectable rows are left.
@@ -65,8 +62,7 @@ class VendiSampling:
 
         def scores() -> list[float]:
             reader.check(np.concatenate([free, chosen]))
-            score_of = _scorer(reader, chosen, n_new, self.q)
-            return [score_of(rows) for rows in drawn]
+            return [self._score(reader.float64(np.concatenate([chosen, rows]))) for rows in drawn]
 
         found = dist.on_main(scores)
         order = sorted(range(self.sets), key=lambda number: (-float(f"{found[number]:.10g}"), number))
@@ -74,27 +70,6 @@ class VendiSampling:
         taken = order[places[self.rank] if isinstance(self.rank, str) else self.rank - 1]
         return Selection(drawn[taken], {"vendi": np.full(n_new, found[taken])})
 
-
-def _scorer(reader: RowReader, chosen: np.ndarray, n_new: int, q: float) -> Callable[[np.ndarray], float]:
-    """A function from a set's rows to the Vendi score of the chosen rows and the set."""
-    n = len(chosen) + n_new
-    if n <= reader.width:
-        chosen_PD = reader.float64(chosen)
-        gram_PP = chosen_PD @ chosen_PD.T
-
-        def from_gram(rows: np.ndarray) -> float:
-            set_SD = reader.float64(rows)
-            between_PS = chosen_PD @ set_SD.T
-            return vendi_of(np.block([[gram_PP, between_PS], [between_PS.T, set_SD @ set_SD.T]]), n, q)
-
-        return from_gram
-    kernel_DD = np.zeros((reader.width, reader.width))
-    for block in blocks(len(chosen), BLOCK_NUMBERS // reader.width):
-        chosen_BD = reader.float64(chosen[block])
-        kernel_DD += chosen_BD.T @ chosen_BD
-
-    def from_columns(rows: np.ndarray) -> float:
-        set_SD = reader.float64(rows)
-        return vendi_of(kernel_DD + set_SD.T @ set_SD, n, q)
-
-    return from_columns
+    def _score(self, units_ND: np.ndarray) -> float:
+        n, width = units_ND.shape  # the smaller kernel has the same eigenvalues above zero
+        return vendi_of(units_ND @ units_ND.T if n <= width else units_ND.T @ units_ND, n, self.q)
