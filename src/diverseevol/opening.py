@@ -115,7 +115,7 @@ def open_stages(
 def _save_plan(stages: Stages) -> None:
     """Write what the run will take, by its real tokens; where the shape of a model cannot be read, say so and write nothing."""
     tokens, n_first = stages.data.tokens, None if stages.seed_rows is None else len(stages.seed_rows)
-    counts = (tokens.n_tokens, tokens.n_trained, tokens.n_full)
+    counts = np.array([tokens.n_tokens, tokens.n_trained, tokens.n_full], dtype=np.int64)
     try:
         plan = make_plan(stages.whole, facts_of(stages.whole, stages.needs, len(tokens), counts, n_first, process_bytes()))
     except (ModelError, EmbedError) as error:

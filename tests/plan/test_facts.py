@@ -23,19 +23,19 @@ def run(made_model, pool_file, tmp_path):
 
 
 def test_rows_without_a_trained_token_are_left_out_of_everything(run):
-    tokens = (np.array([4, 8, 12, 12]), np.array([1, 3, 5, 0]), np.array([4, 8, 30, 40]))
+    tokens = np.array([[4, 8, 12, 12], [1, 3, 5, 0], [4, 8, 30, 40]])
     found = facts_of(run(), frozenset({"embedding", "a column"}), 1000, tokens, None)
     assert (found.n_rows, found.mean, found.mean_trained) == (750, 8, 3)
     assert found.truncated_share == pytest.approx(1 / 3)
     assert found.signals == {"embedding"}
     assert found.as_dict()["longest"] == 12
     with pytest.raises(ConfigError, match=r"no row has a token left to train on: .* Raise it"):
-        facts_of(run(), frozenset(), 1000, (tokens[0], np.zeros(4), tokens[2]), None)
+        facts_of(run(), frozenset(), 1000, tokens * [[1], [0], [1]], None)
 
 
 def test_signals_that_the_configuration_adds_or_takes_away(run, outer_model):
     def signals(*words, needs=("embedding",)):
-        return facts_of(run(*words), frozenset(needs), 9, (np.ones(2),) * 3, None).signals
+        return facts_of(run(*words), frozenset(needs), 9, np.ones((3, 2), dtype=int), None).signals
 
     assert signals("stop.measure=vendi", needs=()) == {"embedding"}
     assert signals("stop.measure=heldout", "pool.holdout=9", needs=()) == frozenset()

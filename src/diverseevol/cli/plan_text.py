@@ -40,13 +40,13 @@ def print_plan(config: RunConfig, values: dict[str, Any]) -> None:
 def _pool_lines(config: RunConfig, values: dict[str, Any]) -> list[str]:
     lengths = values["lengths"]
     by = "all of them" if lengths["n_sampled"] >= lengths["n_rows"] else f"{lengths['n_sampled']:,} drawn at random"
-    models = [("model", values["target"])]
-    models += [("selector", values["model"])] if config.selector else []
+    models = [("model", config.model, values["target"])]
+    models += [("selector", config.selector.model, values["model"])] if config.selector else []
     return [
         f"pool: {lengths['n_rows']:,} rows that can be trained on, about {lengths['mean'] * lengths['n_rows']:,.0f} tokens (read from {by})",
         f"  tokens a row: mean {lengths['mean']:.0f} ({lengths['mean_trained']:.0f} trained on), longest {lengths['longest']:,}; "
         f"{lengths['truncated_share']:.1%} cut at {config.prompt.max_length:,}",
-        *(f"{what}: {shape['name']}, {si(shape['n_parameters'])} parameters" for what, shape in models),
+        *(f"{what}: {name}, {si(cost['n_parameters'])} parameters" for what, name, cost in models),
     ]
 
 

@@ -1,11 +1,11 @@
 """What a run will cost: tokens and FLOPs round by round, and so its time; memory, disk, and a judge's tokens.
 
 One full tuning is the measure: all weights of `model`, tuned on every row for as many epochs. The published
-schedule (DiverseEvol, https://arxiv.org/abs/2311.08182, section 3) costs 1.55 of it on 15,011 rows and 1.24 on
-52,002, if a forward pass is a third of a training step. Chosen rows are taken to be as long as the pool's on
-average (K-Center tends to pick longer ones), and all models to cut a text into as many tokens as the rounds'
-one. After the last round nothing is chosen, so its model does not read the pool. Models are made on the meta
-device, without weights, and counted by the ledger's own functions.
+schedule (DiverseEvol, https://arxiv.org/abs/2311.08182, section 3) costs 1.55 of it on 15,011 rows and 1.24
+on 52,002, if a forward pass is a third of a training step. Chosen rows are taken to be as long as the pool's
+on average (K-Center tends to pick longer ones), and all models to cut a text into as many tokens as the
+rounds' one. The last round's model does not read the pool. Models are made on the meta device, without
+weights, and counted by the ledger's own functions.
 
 Memory is a tuning's peak on one device that holds the whole model: what fits where, no promise. Activations
 follow Korthikanti et al. (2022, https://arxiv.org/abs/2205.05198, section 4.1): 34 bytes a token, layer and
@@ -50,7 +50,6 @@ class ModelCost:
     of the pool that it reads; bytes of a tuning's peak, of its folder, and of what it says of a row.
     """
 
-    name: str
     n_parameters: int
     train_flops: float
     full_flops: float
@@ -180,8 +179,8 @@ def epochs_of(train: TrainConfig, n_rows: int) -> float:
     max_steps = int(keys.get("max_steps") or -1)
     if max_steps <= 0:
         return float(keys.get("num_train_epochs", 3))
-    n_device, n_times = int(keys.get("per_device_train_batch_size", 4)), keys.get("gradient_accumulation_steps")
-    per_step = n_device * int(n_times) if n_times else train.total_batch_size or n_device
+    n_device, n_parts = keys.get("per_device_train_batch_size", 4), keys.get("gradient_accumulation_steps")
+    per_step = int(n_device) * int(n_parts) if n_parts else train.total_batch_size or int(n_device)
     return max_steps / math.ceil(n_rows / per_step)
 
 
@@ -200,7 +199,8 @@ def cost_of_model(config: RunConfig, facts: Facts) -> ModelCost:
         try:
             model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **train.lora))
         except REFUSALS as error:
-            raise ModelError(f"PEFT puts no adapter on {config.model}: {error}. Correct train.lora.") from error
+            text = f"PEFT puts no adapter on {config.model}: {error}. Correct train.lora."
+            raise ModelError(text) from error
     decoder, head = find_decoder(model), model.get_output_embeddings().weight
     shape, tokens_S, signals = model.config.get_text_config(), facts.tokens_S, facts.signals
     n_tuned = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
@@ -211,7 +211,6 @@ def cost_of_model(config: RunConfig, facts: Facts) -> ModelCost:
     others, n_again = signals - {"answer_loss"}, facts.mean_trained if "answer_loss" in signals else 0.0
     again = n_again * forward_flops(n_outside_tables(decoder) + head.numel(), 1)  # over the responses alone
     return ModelCost(
-        name=config.model,
         n_parameters=n_frozen if is_adapter else n_tuned,
         train_flops=training_flops(n_computing(model), 1, is_adapter),
         full_flops=full_flops,
@@ -235,7 +234,7 @@ def _step_bytes(train: TrainConfig, shape: PretrainedConfig, facts: Facts) -> fl
 
 
 def _judge_tokens(facts: Facts) -> dict[str, int]:
-    """What a judge takes for one round's answers in both orders, if they are as long as the pool's responses."""
+    """What a judge takes for one round's answers in both orders, if they are as long as the pool's."""
     n_judgements = 2 * sum(KNOWN[name].n_questions for name in BENCHMARKS)
     tokens_in = round(n_judgements * (JUDGES_FRAME + facts.mean + facts.mean_trained))  # of two answers
     return {"n_judgements": n_judgements, "tokens_in": tokens_in, "tokens_out": JUDGES_REPLY * n_judgements}

@@ -1,7 +1,7 @@
 """What is known of a run beside its configuration: how many rows its pool has, and how long they are.
 
-A started run knows the tokens of all its rows; before, `read_facts` tokenises a random sample. Both go through
-`facts_of`, so that a plan and a run are counted alike. Shape letters: S rows that were tokenised.
+A started run knows the tokens of all its rows; before, `read_facts` tokenises a random sample. Both go
+through `facts_of`, so that a plan and a run are counted alike. Shape letters: S rows that were tokenised.
 """
 
 from __future__ import annotations
@@ -62,18 +62,18 @@ def facts_of(
     config: RunConfig,
     needs: frozenset[str],
     n_rows: int,
-    tokens: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    tokens_3S: NDArray[Any],
     n_first: int | None,
     program_bytes: int = 0,
 ) -> Facts:
     """Put together what is known of a run, started or not; `needs` may name columns of the records, too.
 
-    `tokens` are those of a row as it is cut, those of them that the loss counts, and those before the cut.
+    `tokens_3S` are those of a row as it is cut, those of them that the loss counts, and those before the cut.
 
     Raises:
         ConfigError: no row has a token to train on.
     """
-    n_tokens_S, n_trained_S, n_full_S = tokens
+    n_tokens_S, n_trained_S, n_full_S = tokens_3S
     is_usable_S = n_trained_S > 0
     share = float(is_usable_S.mean())
     if not share:
@@ -82,7 +82,7 @@ def facts_of(
     signals |= {"embedding"} if config.stop.measure in ("covering_radius", "vendi") else set()
     return Facts(
         n_rows=round(n_rows * share),
-        tokens_S=n_tokens_S[is_usable_S].astype(np.int64),
+        tokens_S=n_tokens_S[is_usable_S],
         mean_trained=float(n_trained_S[is_usable_S].mean()),
         truncated_share=float((n_full_S > n_tokens_S)[is_usable_S].mean()),
         signals=frozenset(signals - ({"embedding"} if config.embed.model else set())),
@@ -107,15 +107,14 @@ def read_facts(config: RunConfig, watch: Watch, program_bytes: int = 0) -> Facts
     rng = np.random.default_rng([config.seed, len(pool)])
     rows = np.sort(rng.choice(len(pool), min(MAX_SAMPLED, len(pool)), replace=False))
     encoded = Encoder(tokenizer, prompt).encode([pool.sample(row) for row in rows.tolist()])
-    sizes = [(len(row.ids), int(row.mask.sum()), row.n_full) for row in encoded]
-    n_tokens, n_trained, n_full = np.array(sizes, dtype=np.int64).T
+    tokens_3S = np.array([(len(row.ids), int(row.mask.sum()), row.n_full) for row in encoded]).T
     n_first = len(read_rows_file(Path(selection.seed_subset), pool)) if selection.seed_subset else None
-    facts = facts_of(config, needs, len(pool), (n_tokens, n_trained, n_full), n_first, program_bytes)
+    facts = facts_of(config, needs, len(pool), tokens_3S, n_first, program_bytes)
     n_wanted = sum(round_sizes(config.rounds, config.n_init, config.n_new, config.budget))
     n_free = facts.n_rows - (holdout if isinstance(holdout, int) else round(holdout * len(pool)))
     if n_wanted > n_free and n_first is None:
         raise ConfigError(
-            f"the schedule chooses {n_wanted} rows, the pool has {n_free} that are neither held out nor too long "
-            "to train on. Lower budget, rounds, n_new or n_init, or raise prompt.max_length."
+            f"the schedule chooses {n_wanted} rows, the pool has {n_free} that are neither held out nor "
+            "too long to train on. Lower budget, rounds, n_new or n_init, or raise prompt.max_length."
         )
     return facts

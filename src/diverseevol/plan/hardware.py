@@ -1,9 +1,9 @@
 """Seconds from FLOPs: the peak rates of some accelerators, and how much of it a run gets.
 
 Peaks are dense bf16 products with float32 accumulation, in FLOP/s, of one device, as their makers state them
-(half of the figure where that is given "with sparsity"): https://www.nvidia.com/en-us/data-center/ (a100, h100,
-h200, l4, l40s; dgx-b200, 72 PFLOPS of FP8 training for eight), NVIDIA's white papers on the Ampere GA102 and
-Ada GPU architectures, appendix A, and https://www.amd.com/en/products/accelerators/instinct/mi300/mi300x.html.
+(half of the figure where that is given "with sparsity"): https://www.nvidia.com/en-us/data-center/ (a100,
+h100, h200, l4, l40s; dgx-b200, 72 PFLOPS of FP8 training for eight), NVIDIA's white papers on the GA102 and
+Ada architectures, appendix A, and https://www.amd.com/en/products/accelerators/instinct/mi300/mi300x.html.
 What a run gets depends on model, batch and software. Well-tuned large trainings reach 0.4 (PaLM, Chowdhery et
 al., 2022, https://arxiv.org/abs/2204.02311, table 3: up to 0.46); small models reach far less.
 """
