@@ -197,6 +197,13 @@ def test_shares_of_labels_in_pool_and_picks(whole_run, opened):
     assert "values of 'topic'" in figure.note
 
 
+def test_what_is_most_above_its_share_is_not_the_largest(made, opened, tmp_path):
+    rows = [row | {"topic": "rare" if at < 2 else "common"} for at, row in enumerate(made.records(60))]
+    subject = opened(made.make_run(tmp_path / "r", rows).root)
+    (figure,) = coverage_figure(subject, [subject.main], None, None)
+    assert "most above its share: rare (3.3% of the pool, 14.3% of the picks)" in figure.says
+
+
 def test_which_column_holds_labels(made, opened, tmp_path):
     quota = {"strategy": "k_center", "quota": {"by": "topic"}}
     run = made.make_run(tmp_path / "r", config={"heldout": None, "selection": quota})

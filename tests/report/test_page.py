@@ -173,6 +173,7 @@ def test_json_in_a_script_cannot_end_it():
     value = {"</script><script>alert(1)//": ["<!--", "a & b", "]]>"]}
     text = script_json(value)
     assert not set("<>&") & set(text) and json.loads(text) == value
+    assert json.loads(script_json("a\u202eb \ud800")) == "a�b �"
     with pytest.raises(ValueError, match="not JSON compliant"):
         script_json(float("nan"))
 
