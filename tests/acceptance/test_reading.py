@@ -226,6 +226,7 @@ BESIDE = ["state-capitals.jsonl", "train_notes.json", "testing-equipment.jsonl",
         (CONFIGS, "", None, CONFIGS[1:3], CONFIGS[3:]),
         (CONFIGS, ":main", "test", CONFIGS[3:5], CONFIGS[1:3]),
         (CONFIGS, ":other", None, CONFIGS[5:], CONFIGS[1:5]),
+        (["README.md", "train.jsonl", "test.jsonl"], "", None, ["train.jsonl"], ["test.jsonl"]),  # no file is the card's
         (BESIDE, "", None, [BESIDE[0], BESIDE[1], *BESIDE[3:]], BESIDE[2:3]),
         (["a.jsonl", "sub/b.jsonl", "contest.jsonl"], "", None, ["a.jsonl", "sub/b.jsonl", "contest.jsonl"], []),
     ],

@@ -185,6 +185,10 @@ def test_one_moderated_prompt_is_no_wrong_key_and_no_credit_stops_at_once(answer
         must(judged(answers, judge))
     unreadable = [line for line in read_jsonl(answers[-1]) if line["score"] is None]
     assert [(line["question_id"], line["problem"]) for line in unreadable] == [(3, "the server's content filter refused it")] * 2
+    # Who was answered before has a good key, whatever words the 403 comes with.
+    with server.serving(lambda asked: server.Sent(403, "Forbidden") if "Q3?" in asked.prompt else "8 9") as judge:
+        refused(judged(answers, judge, "temperature=0.25"), "2 of 40 judgements are left")
+        assert len(judge.asked) == 40
     with server.serving(lambda asked: server.Sent(402, '{"error": {"message": "top up"}}')) as judge:
         refused(judged(answers, judge, "temperature=0.5"), "no credit is left", "top up")
         assert len(judge.asked) == 1

@@ -55,7 +55,8 @@ def test_a_quantised_base_is_quantised_again_under_its_adapter(model, pool, tmp_
     """The adapter was trained over four bits; over the whole base the same adapter is another model."""
     must(run_cli("run", "--pool", pool, "--model", model, "--out", tmp_path / "a", *OPTIONS, "train.method=qlora"))
     tuned = tmp_path / "a/rounds/00/model"
-    assert json.loads((tuned / "config.json").read_text())["quantization_config"]["bnb_4bit_quant_type"] == "nf4"
+    quantisation = json.loads((tuned / "config.json").read_text())["quantization_config"]
+    assert (quantisation["load_in_4bit"], quantisation["bnb_4bit_quant_type"]) == (True, "nf4")
     (tuned / "config.json").unlink()
     must(run_cli("embed", "--pool", pool, "--model", tuned, "--out", tmp_path / "whole", "prompt.max_length=512"))
     quantised, whole = vectors(tmp_path / "a/rounds/00/signals"), vectors(tmp_path / "whole")

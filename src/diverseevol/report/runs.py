@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.files import read_json
+from ..base.files import damaged, read_json
 from ..errors import RunFolderError
 from ..pool import Pool
 from ..run_folder import RunFolder
@@ -141,8 +141,11 @@ def open_subject(paths: Sequence[Path]) -> Subject:
 def _runs_of(root: Path, comparison: dict[str, Any]) -> Iterator[RunData]:
     """The runs of a comparison: the strategies' before random's and the whole pool's, seed by seed."""
     for run in sorted(comparison["runs"], key=lambda run: (run["arm"] == FULL, run["arm"] == RANDOM)):
-        arm, seed = run["arm"], run["seed"]
-        yield _open(root / "runs" / f"seed-{seed}" / arm, f"{arm}, seed {seed}", arm)
+        arm, seed = str(run["arm"]), run["seed"]
+        folder = root / "runs" / f"seed-{seed}" / arm
+        if not folder.resolve().is_relative_to((root / "runs").resolve()):
+            raise damaged(root / COMPARISON, f"{arm!r} is no strategy's name")
+        yield _open(folder, f"{arm}, seed {seed}", arm)
 
 
 def _open(root: Path, name: str, arm: str) -> RunData:
