@@ -153,3 +153,12 @@ def test_what_is_written_as_yaml_is_read_back_by_us_and_by_readers_of_yaml_1_1()
 def test_yaml_that_no_key_takes(text):
     with pytest.raises(ConfigError, match="the value of seed is not valid YAML"):
         parse_yaml(text, "the value of seed")
+
+
+@pytest.mark.parametrize(
+    "word", ["train.hub_token=hf_x", "train.model_init_kwargs={token: hf_x}", "final={train: {hub_token: hf_x}}"]
+)
+def test_a_key_never_gets_into_a_config_that_is_written_down(word):
+    with pytest.raises(ConfigError, match="are kept out of configs.* set HF_TOKEN") as caught:
+        load(word)
+    assert "hf_x" not in str(caught.value)

@@ -210,10 +210,8 @@ def test_other_ranks_open_no_tracker(monkeypatch, tmp_path, noting):
             "final={train: {report_to: mlflo}}",
             "train.report_to names 'mlflo', which the Trainer does not know. Did you mean 'mlflow'",
         ),
-        ("train.hub_token=hf_x", r"train.hub_token is kept out of configs. Log in with `hf auth login` or set HF_TOKEN"),
     ],
 )
-def test_what_cannot_be_meant_and_what_must_not_be_written(word, message):
-    with pytest.raises(ConfigError, match=message) as caught:
+def test_what_cannot_be_meant(word, message):
+    with pytest.raises(ConfigError, match=message):
         check_trackers(load_config(None, (word,), options={"pool.path": "p", "model": "m", "out": "o"}))
-    assert "hf_x" not in str(caught.value)

@@ -243,7 +243,13 @@ class TrainConfig(Section):
         return _paths_expanded(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
-    def _has_placeholders(self) -> TrainConfig:
+    def _can_be_written_down(self) -> TrainConfig:
+        inner = self.sft.get("model_init_kwargs")
+        if self.sft.get("hub_token") or (isinstance(inner, Mapping) and inner.get("token")):
+            raise ValueError(
+                "train.hub_token and train.model_init_kwargs.token are kept out of configs, which are written into the run "
+                "folder: log in with `hf auth login` or set HF_TOKEN"
+            )
         if self.command and ("{data}" not in self.command or "{out}" not in self.command):
             raise ValueError(f"train.command must contain {{data}} and {{out}}, found {self.command!r}")
         return self
@@ -262,8 +268,8 @@ class TunedConfig(Section):
             TrainConfig.model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(map(str, ("train", *first["loc"])))
-            raise ValueError(f"{key} is {first['input']!r}: {first['msg']}") from None
+            found = f"train.{'.'.join(map(str, first['loc']))} is {first['input']!r}: " if first["loc"] else ""
+            raise ValueError(found + str(first["msg"]).removeprefix("Value error, ")) from None
         return value
 
     def of(self, train: TrainConfig) -> TrainConfig:

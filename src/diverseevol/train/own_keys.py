@@ -36,7 +36,6 @@ OWN_SFT_KEYS = {
     "save_only_model": _RESUME,
     "restore_callback_states_from_checkpoint": _RESUME,
     "enable_jit_checkpoint": _RESUME,
-    "hub_token": "Log in with `hf auth login` or set HF_TOKEN: what stands in a config is written into the run folder.",
     "push_to_hub": _EXPORT,
     "hub_*": _EXPORT,
     "load_best_model_at_end": _BEST,
@@ -96,8 +95,7 @@ def check_own_keys(config: TrainConfig) -> None:
         is_off = value is None or value == "no" or (value is False and key != "completion_only_loss")
         reason = next((reason for name, reason in OWN_SFT_KEYS.items() if fnmatchcase(key, name)), None)
         if reason and not is_off:
-            how = "kept out of configs" if key == "hub_token" else "set by the run itself"
-            raise ConfigError(f"train.{key} is {how}. {reason}")
+            raise ConfigError(f"train.{key} is set by the run itself. {reason}")
         inner = value if key == "model_init_kwargs" and isinstance(value, Mapping) else {}
         if name := next((name for name in inner if name in OWN_MODEL_KEYS), None):
             raise ConfigError(f"train.model_init_kwargs.{name} is set by the run itself. {OWN_MODEL_KEYS[name]}")
