@@ -124,13 +124,15 @@ def test_nothing_lies_in_a_folder_before_a_run_is_started_there(tmp_path, monkey
         wait_for(RunFolder(tmp_path), lambda word: word["n_written"] == 1)
 
 
-def test_a_disk_that_refuses_does_not_stop_the_work(run):
-    run.progress_file.mkdir()  # cannot be replaced by a file
-    (run.progress_file / "x").touch()
+def test_a_disk_that_refuses_does_not_stop_the_work(run, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record_progress, "replacing", full)
     with recorded(run, SILENT) as watch, watch.task("train", 1, "steps") as task:
         time.sleep(5 * EVERY)
         task.advance()
-    assert run.progress_file.is_dir()
+    assert not run.progress_file.exists()
 
 
 def test_other_ranks_leave_nothing(run, monkeypatch):

@@ -77,7 +77,7 @@ def test_budgets_count_what_they_name(limit, reason):
     [
         (("stop.measure=radius",), r"stop.measure is 'radius': give 'covering_radius', 'vendi' or 'heldout'"),
         (("stop.measure=heldout",), "stop.measure: heldout needs held-out rows: set heldout.path or pool.holdout"),
-        (("stop.share=1",), "stop.share is 1: give a number below 1"),
+        (("stop.share=1",), "stop.share is 1: it should be less than 1"),
         (("stop.rounds=0",), "stop.rounds is 0"),
         (("stop.hours=0",), "stop.hours is 0"),
         (("stop.minutes=3",), "unknown key stop.minutes. Known here: measure, share, rounds, samples, tokens, flops, hours"),

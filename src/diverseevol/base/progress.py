@@ -32,7 +32,7 @@ class Task:
     about: str = ""
     """A word about where the work stands, such as a loss."""
     done: float = 0.0
-    last: float = field(default_factory=time.monotonic)
+    last: float = field(default_factory=lambda: time.monotonic())
     """Second of the latest advance."""
     recent: tuple[float, float] = (0.0, 0.0)
     """Units and seconds up to it, those of long ago forgotten alike."""

@@ -45,10 +45,17 @@ def _line(key: str, items: Sequence[Any]) -> str:
     found = "empty" if value is None else repr(value)
     if kind.startswith("model_"):
         return f"{key} is {found}, but it is a section of several keys: {', '.join(_keys_below(key.split('.')))}."
+    if all(item["type"] == "literal_error" for item in items):
+        wanted = [str(item["ctx"]["expected"]).replace("False", "false") for item in items]
+        return f"{key} is {found}: give {' or '.join(wanted)}. {_meant(value, items)}".rstrip()
     wanted = [str(item["msg"]).removeprefix("Input should be ") for item in items]
-    words = [str(word) for item in items if kind == "literal_error" for word in item["ctx"]["expected"].split("'")]
-    hint = nearest(value.lower(), words) if isinstance(value, str) else ""
-    return f"{key} is {found}: it should be {' or '.join(dict.fromkeys(wanted))}. {hint}".rstrip()
+    return f"{key} is {found}: it should be {' or '.join(dict.fromkeys(wanted))}."
+
+
+def _meant(value: object, items: Sequence[Any]) -> str:
+    """The nearest of the words that would be right."""
+    words = [word for item in items for word in str(item["ctx"]["expected"]).split("'")]
+    return nearest(value.lower(), words) if isinstance(value, str) else ""
 
 
 def _unknown(path: Sequence[str]) -> str:

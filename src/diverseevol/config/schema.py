@@ -68,12 +68,18 @@ def _count_or_share(value: object) -> object:
     raise ValueError(f"pool.holdout is {value!r}: give a whole number of rows, or a share of the pool below 1")
 
 
-def _paths_expanded(value: Any) -> Any:  # noqa: ANN401 - any YAML value
-    """A value of `train`, at any depth, with what begins like a path of the shell expanded."""
+def _tidy(value: Any, place: str = "train") -> Any:  # noqa: ANN401 - any YAML value
+    """A value of `train`, at any depth, with what begins like a path of the shell expanded.
+
+    Raises:
+        ValueError: a value below a key's own keys is yes, no, on or off: a word where no type tells that a flag is meant.
+    """
     if isinstance(value, Mapping):
-        return {key: item if key == "command" else _paths_expanded(item) for key, item in value.items()}
+        return {key: item if key == "command" else _tidy(item, f"{place}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_paths_expanded(item) for item in value]
+        return [_tidy(item) for item in value]
+    if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off") and place.count(".") > 1:
+        raise ValueError(f"{place} is {value!r}: write true or false")
     return expanded(value) if isinstance(value, str) and value.startswith(("~", "$")) else value
 
 
@@ -239,8 +245,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand_paths(cls, values: Any) -> Any:  # noqa: ANN401 - whatever stands there
-        return _paths_expanded(values) if isinstance(values, Mapping) else values
+    def _tidy_values(cls, values: Any) -> Any:  # noqa: ANN401 - whatever stands there
+        return _tidy(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _can_be_written_down(self) -> TrainConfig:
