@@ -56,8 +56,8 @@ FAULTS = [
     ),
     Fault(
         "evaluation/answer/local.py",
-        "*(own if isinstance(own, list) else [] if own is None else [own])",
-        "*([] if isinstance(own, list) or own is None else [own])",
+        "own if isinstance(own, list) else [own]",
+        "[] if isinstance(own, list) else [own]",
         "tests/evaluation/answer/test_local.py",
     ),
     Fault(

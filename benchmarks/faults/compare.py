@@ -1,9 +1,10 @@
-"""Faults of compare: the pure part, then lending, figures and runs."""
+"""Faults of compare: the pure part, then results, what is compared and what is shared."""
 
 from . import Fault
 
 PAIRED, COMPARISON = "tests/evaluation/test_paired.py", "tests/evaluation/test_comparison.py"
-WORDS, LENDING, RUNS = "tests/evaluation/test_comparison_words.py", "tests/compare/test_lending.py", "tests/compare/test_runs.py"
+WORDS, RESULTS = "tests/evaluation/test_comparison_words.py", "tests/compare/test_results.py"
+COMPARED = "tests/compare"
 
 FAULTS = [
     Fault("evaluation/paired.py", "confidence_interval(confidence)", "confidence_interval(0.9)", PAIRED),
@@ -17,15 +18,15 @@ FAULTS = [
     Fault("evaluation/comparison.py", "(1 - CONFIDENCE) / max(1, n_arms)", "(1 - CONFIDENCE)", COMPARISON),
     Fault("evaluation/comparison_words.py", '.verdict == "better" != at_tokens', ".verdict != at_tokens", WORDS),
     Fault("evaluation/comparison_words.py", "is_longer=is_same_size and ratio > 1", "is_longer=True", WORDS),
-    Fault("compare/figures.py", "for at in range(index))]", "for at in range(index + 1))]", "tests/compare/test_figures.py"),
-    Fault("compare/figures.py", "if not is_chain:", "if False:", "tests/compare/test_figures.py"),
+    Fault("compare/results.py", "range(index if is_chain else 0)", "range(index + 1 if is_chain else 0)", RESULTS),
+    Fault("compare/results.py", "range(0 if is_chain else index, index + 1)", "range(0, index + 1)", RESULTS),
+    Fault("compare/results.py", 'keep="all", keep_signals="all"', 'keep="none", keep_signals="all"', RESULTS),
+    Fault("compare/results.py", "    if exclude:", "    if False:", RESULTS),
     Fault("compare/experiment.py", ', "budget": None}', "}", "tests/compare/test_experiment.py"),
-    Fault("compare/experiment.py", "and _plain(config) ==", "and {} ==", RUNS),
-    Fault("compare/lending.py", ", without=lender.losses_dir", "", LENDING),
-    Fault("compare/lending.py", "if each == seed or not experiment.config.pool.holdout:", "if True:", RUNS),
-    Fault("compare/lending.py", "if each == seed or not is_drawn_by_seed(experiment.config):", "if True:", RUNS),
-    Fault("compare/lending.py", "if _asks_the_same(experiment, arm, other, seed)]", "if True]", RUNS),
-    Fault("compare/lending.py", "if was.get(what) != now.get(what):", "if False:", RUNS),
-    Fault("compare/runs.py", 'keep="all", keep_signals="all"', 'keep="none", keep_signals="all"', RUNS),
-    Fault("compare/runs.py", "    if exclude:", "    if False:", RUNS),
+    Fault("compare/experiment.py", "all(stored.get(key) == wanted[key] for key in wanted)", "True", COMPARED),
+    Fault("compare/sharing.py", ", without=lender.losses_dir", "", COMPARED),
+    Fault("compare/sharing.py", "if of_seed == seed or not pool.holdout:", "if True:", COMPARED),
+    Fault("compare/sharing.py", "if of_seed == seed or not is_drawn_by_seed:", "if True:", COMPARED),
+    Fault("compare/sharing.py", "(experiment.run_config(name, seed)) == asked", "(experiment.run_config(name, seed))", COMPARED),
+    Fault("compare/sharing.py", "if was.get(what) != now.get(what):", "if False:", COMPARED),
 ]

@@ -27,7 +27,7 @@ FAULTS = [
     Fault("stopping.py", "abs(value - known[0])", "(known[0] - value)", "tests/test_stopping.py"),
     Fault("stopping.py", "spent >= limit", "spent > limit", "tests/test_stopping.py"),
     Fault("stopping.py", "for one in metrics for bill", "for one in metrics[-1:] for bill", "tests/test_stopping.py"),
-    Fault("gauges.py", "1, selectable=selectable", "1", "tests/test_gauges.py"),
+    Fault("gauges.py", "return float(picks.columns", "return 2 * float(picks.columns", "tests/test_gauges.py"),
     Fault("gauges.py", "[np.sort(chosen)]", "", "tests/test_gauges.py"),
     Fault("stages.py", "self.run.chosen_before(at + 1)", "self.run.chosen_before(at)", "tests/test_loop_stops.py"),
     Fault("stages.py", "for each in (index - 1, index)", "for each in (index,)", "tests/test_loop_stops.py"),

@@ -47,8 +47,8 @@ FAULTS = [
     Fault("pool/overlap/contamination.py", "reverse=True", "reverse=False", "tests/pool/overlap/test_contamination.py"),
     Fault(
         "pool/overlap/contamination.py",
-        "filter(None, (turn.text, turn.input))",
-        "filter(None, (turn.text,))",
+        "filter(None, (turn.thinking, turn.text, turn.input))",
+        "filter(None, (turn.thinking, turn.text))",
         "tests/pool/overlap/test_contamination.py",
     ),
     Fault(
@@ -72,7 +72,7 @@ FAULTS = [
     Fault("pool/overlap/vectors.py", "if row not in repeats]", "]", "tests/pool/overlap/test_vectors.py"),
     Fault("pool/overlap/vectors.py", "(near.similarity, -near.kept)", "-near.kept", "tests/pool/overlap/test_vectors.py"),
     Fault("pool/overlap/vectors.py", "[rows - rows[0]] - mean_D", "[rows - rows[0]]", "tests/pool/overlap/test_vectors.py"),
-    Fault("pool/ids.py", "{turn.input}\\0", "", "tests/pool/overlap/test_duplicates.py"),
+    Fault("pool/ids.py", "for turn in sample.turns]", "for turn in sample.turns[:1]]", "tests/pool/overlap/test_duplicates.py"),
     Fault("pool/build.py", "else ~is_dropped", "else is_dropped", "tests/pool/overlap/test_left_out.py"),
     Fault(
         "prepare.py",

@@ -30,7 +30,9 @@ FAULTS = [
         "samples, len(chosen), stages.tokenizer, config.prompt",
         "tests/test_final.py",
     ),
-    Fault("final.py", "        _check_same(stages, made_of)\n        return\n", "        return\n", "tests/test_final.py"),
+    Fault(
+        "final.py", "        _check_same(stages, stored, made_of)\n        return\n", "        return\n", "tests/test_final.py"
+    ),
     Fault(
         "config/schema.py", '"train": self.selector.of(self.train), "selector": None', '"selector": None', "tests/test_final.py"
     ),

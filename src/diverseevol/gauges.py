@@ -9,23 +9,22 @@ Both are of each round's own embeddings: their scale may drift with the models.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .base import dist
+from .errors import PoolExhaustedError
 from .selection import Signals, make_strategy
 from .vendi import vendi_score
 
 
 def radius(signals: Signals, chosen: NDArray[np.int64]) -> float:
     """Euclidean distance of the worst-covered row that may be chosen from its nearest chosen row; 0 where none may be."""
-    selectable = np.ones(signals.n_rows, dtype=bool) if signals.selectable is None else signals.selectable.copy()
-    selectable[chosen] = False
-    if not selectable.any():
+    try:
+        picks = make_strategy("k_center").select(signals, chosen, 1, np.random.default_rng(0))
+    except PoolExhaustedError:
         return 0.0
-    picks = make_strategy("k_center").select(replace(signals, selectable=selectable), chosen, 1, np.random.default_rng(0))
     return float(picks.columns["distance"][0])
 
 

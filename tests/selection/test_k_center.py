@@ -236,5 +236,5 @@ def test_a_gpu_gives_the_same(kind, make_points, as_triples):
         pytest.skip("needs a GPU")
     points = make_points(kind, 5000, 64, np.random.default_rng(17))
     expected = as_triples(select(points, [3, 77, 1200], 60, device="cpu"))
-    assert as_triples(select(torch.from_numpy(points).cuda(), [3, 77, 1200], 60)) == expected
+    assert as_triples(select(torch.from_numpy(points).cuda(), torch.tensor([3, 77, 1200]).cuda(), 60)) == expected
     assert as_triples(select(points, [3, 77, 1200], 60, device="cuda")) == expected

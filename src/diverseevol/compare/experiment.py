@@ -9,17 +9,15 @@ Folders: OUT/runs/seed-0/k_center/…, each an ordinary run folder.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import RunConfig, StopConfig, round_sizes, split_budget, validate
 from ..errors import ConfigError
-from ..run_folder import RunFolder
+from ..run_folder import FOLDER_NAME, RunFolder
 from ..selection.registry import check_strategy, takes_option
 
 RANDOM, ONE_TIME, FULL = "random", "one_time", "full"
-FOLDER_NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)

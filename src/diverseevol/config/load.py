@@ -61,7 +61,7 @@ def load_config(
         put(given, key, value)
     _forget_adapter(values, given)
     config = validate(values)
-    for train in {id(one.train): one.train for one in (config, config.for_rounds(), config.for_final())}.values():
+    for train in (config.train, config.for_rounds().train, config.for_final().train):
         if not _is_presets_own(train):
             check_train_keys(train)
     return config

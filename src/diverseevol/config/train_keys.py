@@ -5,6 +5,7 @@ Importing them loads torch and takes seconds, so `load_config` looks only where 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 
@@ -54,17 +55,23 @@ def check_train_keys(config: TrainConfig) -> None:
     """
     if config.command:
         return
-    from peft import LoraConfig
     from trl import SFTConfig
 
-    for kind, section, keys in ((SFTConfig, "train", config.sft), (LoraConfig, "train.lora", config.lora)):
-        for key, value in keys.items():
-            _check(kind, key, value, section)
+    _check_all(SFTConfig, config.sft, "train")
+    if config.lora:
+        from peft import LoraConfig
+
+        _check_all(LoraConfig, config.lora, "train.lora")
 
 
-def _check(kind: type, key: str, value: object, section: str) -> None:
-    """Check a key's name, and its value where the annotation names numbers and true or false alone."""
+def _check_all(kind: type, keys: Mapping[str, object], section: str) -> None:
     known = get_type_hints(kind)
+    for key, value in keys.items():
+        _check(kind, known, key, value, section)
+
+
+def _check(kind: type, known: Mapping[str, object], key: str, value: object, section: str) -> None:
+    """Check a key's name, and its value where the annotation names numbers and true or false alone."""
     if key not in known:
         meant = OTHER_NAMES.get(key)
         hint = f"Did you mean {meant!r}? " if meant in known or meant == "lora" else nearest(key, known)

@@ -111,7 +111,8 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
         ModelError, EmbedError: as `cost_of_model`.
     """
     rounds, final = config.for_rounds(), config.for_final()
-    model, target = cost_of_model(rounds, facts), cost_of_model(final, facts)
+    model = cost_of_model(rounds, facts)
+    target = model if final is rounds else cost_of_model(final, facts)
     works = tuple(_rounds(rounds, facts, model))
     kept = {"all": len(works), "last": 2, "best": 3, "none": 1}  # a new one is there before an old one goes
     n_embedded = sum(sorted(each.n_embedded for each in works)[-kept[config.keep_signals] :])

@@ -60,10 +60,8 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
 
     Raises:
         ConfigError: format, columns or tags cannot be used.
-        PoolError: a source is not there.
-        PoolError: no row of a source has a known format.
-        PoolError: more rows are bad than `max_bad` allows.
-        PoolError: a source cannot be read, or no row is left.
+        PoolError: a source is not there or cannot be read, no row of it has a known format, more rows are bad than `max_bad`
+            allows, or none is left.
     """
     sources = config.all_sources()
     readers = [Reader.of(source) for source in sources]

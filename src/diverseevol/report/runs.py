@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..base.files import damaged, read_json
 from ..errors import RunFolderError
 from ..pool import Pool
-from ..run_folder import RunFolder
+from ..run_folder import FOLDER_NAME, RunFolder
 from .figure import Role
 
 COMPARISON = "comparison.json"
@@ -142,10 +142,9 @@ def _runs_of(root: Path, comparison: dict[str, Any]) -> Iterator[RunData]:
     """The runs of a comparison: the strategies' before random's and the whole pool's, seed by seed."""
     for run in sorted(comparison["runs"], key=lambda run: (run["arm"] == FULL, run["arm"] == RANDOM)):
         arm, seed = str(run["arm"]), run["seed"]
-        folder = root / "runs" / f"seed-{seed}" / arm
-        if not folder.resolve().is_relative_to((root / "runs").resolve()):
-            raise damaged(root / COMPARISON, f"{arm!r} is no strategy's name")
-        yield _open(folder, f"{arm}, seed {seed}", arm)
+        if not (FOLDER_NAME.fullmatch(arm) and isinstance(seed, int)):
+            raise damaged(root / COMPARISON, f"{arm!r} is no strategy's name, or {seed!r} no seed")
+        yield _open(root / "runs" / f"seed-{seed}" / arm, f"{arm}, seed {seed}", arm)
 
 
 def _open(root: Path, name: str, arm: str) -> RunData:

@@ -4,7 +4,7 @@ The layout is a contract (docs/run_folder.md). State lives here and nowhere else
 folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
 """
 
-from .folder import BASE, OWN, RunFolder, round_name, runs_below
+from .folder import BASE, FOLDER_NAME, OWN, RunFolder, round_name, runs_below
 from .lock import locked
 from .record import flat, versions
 from .record_progress import recorded, this_machine
@@ -12,6 +12,7 @@ from .shapes import Pick, Word
 
 __all__ = [
     "BASE",
+    "FOLDER_NAME",
     "OWN",
     "Pick",
     "RunFolder",

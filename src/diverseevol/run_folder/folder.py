@@ -38,6 +38,8 @@ CONFIG = "config.yaml"
 ROUNDS = "rounds"
 OWN = "own"
 BASE = "base"
+FOLDER_NAME = re.compile(r"\w[\w.-]*")
+"""What a strategy that is compared may be called: its runs lie in folders of that name."""
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 

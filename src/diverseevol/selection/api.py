@@ -42,8 +42,7 @@ def select(
     Raises:
         PoolExhaustedError: fewer than `n_new` selectable rows are left.
         NonFiniteError: a row that matters holds NaN or infinite values.
-        SelectionError: nobody registered the strategy.
-        SelectionError: another argument is unusable; the message names it.
+        SelectionError: nobody registered the strategy, or another argument is unusable; the message names it.
     """
     if not isinstance(strategy, str) and options:
         raise SelectionError(

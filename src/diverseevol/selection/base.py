@@ -110,11 +110,16 @@ class Signals:
         """Return the rows chosen so far as a sorted int64 array.
 
         Args:
-            chosen_rows: row numbers in any order, as a list, a numpy array or a torch tensor.
+            chosen_rows: row numbers in any order, as a list, a numpy array or a torch tensor on any device.
 
         Raises:
             SelectionError: not a list of integers, a row outside the pool, or a row named twice.
         """
+        if not isinstance(chosen_rows, np.ndarray | list | tuple | range):
+            import torch
+
+            if isinstance(chosen_rows, torch.Tensor):
+                chosen_rows = chosen_rows.cpu()  # numpy reads no GPU's memory
         rows = np.asarray(chosen_rows)
         if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
             raise SelectionError(f"chosen_rows must be a list of row numbers; found {rows.dtype} of the shape {rows.shape}.")

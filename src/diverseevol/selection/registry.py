@@ -8,14 +8,14 @@ a function whose keyword arguments are the strategy's options. Names are known w
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import ValidationError
 
+from ..base.text import nearest
 from ..errors import DiverseEvolError, SelectionError
 from .base import Strategy
 
@@ -57,7 +57,7 @@ def check_strategy(name: str) -> None:
     known = known_strategies()
     if name not in known:
         raise SelectionError(
-            f"no strategy is called {name!r}. {_nearest(name, known)}Known: {', '.join(known)}; "
+            f"no strategy is called {name!r}. {nearest(name, known)}Known: {', '.join(known)}; "
             f"a package adds more through the group {GROUP}."
         )
 
@@ -70,8 +70,7 @@ def make_strategy(name: str, **options: object) -> Strategy:
         options: the strategy's own options, and those of every strategy: quota, whiten, outliers, minimum.
 
     Raises:
-        SelectionError: nobody registered the name.
-        SelectionError: an option is unknown, missing or has an unusable value.
+        SelectionError: nobody registered the name, or an option is unknown, missing or has an unusable value.
     """
     check_strategy(name)
     make = _factory(name)
@@ -106,7 +105,7 @@ def _built(what: str, make: Callable[..., Strategy], options: Mapping[Any, Any],
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         found = f"its options are {', '.join(known)}" if known else "it has no options"
         raise SelectionError(
-            f"{what} has no option {unknown[0]!r}: {found}. {_nearest(unknown[0], [*known, *COMMON])}"
+            f"{what} has no option {unknown[0]!r}: {found}. {nearest(unknown[0], [*known, *COMMON])}"
             f"Every strategy also takes {', '.join(COMMON)}."
         )
     for parameter in parameters:
@@ -137,8 +136,3 @@ def _factory(name: str) -> Callable[..., Strategy]:
 def _load(module: str, attribute: str) -> Callable[..., Strategy]:
     make: Callable[..., Strategy] = getattr(import_module(f".{module}", __package__), attribute)
     return make
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    match = get_close_matches(name, list(known), n=1)
-    return f"Did you mean {match[0]!r}? " if match else ""

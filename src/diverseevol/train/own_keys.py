@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import get_type_hints
 
 from ..config import TrainConfig
 from ..errors import ConfigError
@@ -91,8 +92,12 @@ def check_own_keys(config: TrainConfig) -> None:
     """
     if config.command:
         return
+    from trl import SFTConfig
+
+    types = get_type_hints(SFTConfig)
     for key, value in config.sft.items():
-        is_off = value is None or value == "no" or (value is False and key != "completion_only_loss")
+        # Where none is a value, too, false says something.
+        is_off = value is None or value == "no" or (value is False and types[key] is bool)
         reason = next((reason for name, reason in OWN_SFT_KEYS.items() if fnmatchcase(key, name)), None)
         if reason and not is_off:
             raise ConfigError(f"train.{key} is set by the run itself. {reason}")
