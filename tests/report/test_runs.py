@@ -82,7 +82,10 @@ def test_only_finished_rounds_count(made, opened, tmp_path):
     assert np.array_equal(opened(run.root).main.chosen_rows, [0, 1, 2, 3, 4, 5, 10, 11, 12, 13])
 
 
-def test_a_comparison_names_no_folder_outside_its_own(opened, tmp_path):
-    write_json(tmp_path / "comparison.json", {"runs": [{"arm": "../../elsewhere", "seed": 0}], "words": []})
-    with pytest.raises(RunFolderError, match="comparison.json is damaged: '../../elsewhere' is no strategy's name"):
+@pytest.mark.parametrize(
+    ("arm", "seed"), [("../../elsewhere", 0), ("random/../../../elsewhere", 0), ("random", "0/../../.."), ("..", 0)]
+)
+def test_a_comparison_names_no_folder_outside_its_own(opened, tmp_path, arm, seed):
+    write_json(tmp_path / "comparison.json", {"runs": [{"arm": arm, "seed": seed}], "words": []})
+    with pytest.raises(RunFolderError, match=f"comparison.json is damaged: '{arm}' is no strategy's name"):
         opened(tmp_path)
