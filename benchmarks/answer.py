@@ -27,8 +27,8 @@ from diverseevol.evaluation.answer.decode import decode
 from diverseevol.evaluation.answer.prompts import Prompts
 from diverseevol.evaluation.answer.sampling import SAMPLINGS
 from diverseevol.evaluation.questions import Question
-from diverseevol.models import load_tokenizer
-from diverseevol.tokens import Encoder
+from diverseevol.models.load import load_tokenizer
+from diverseevol.text.tokens import Encoder
 from helpers import SHARED, TINYSTORIES, clock, has_shared, parsed, tinystories
 
 Answers = list[list[int]]

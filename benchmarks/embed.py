@@ -22,7 +22,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from diverseevol.config import EmbedConfig
-from diverseevol.embed import EmbedReport, embed_tokens, open_embeddings
+from diverseevol.models.embed import EmbedReport, embed_tokens, open_embeddings
 from helpers import alpaca_tokens, clock, has_shared, parsed, tinystories
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from diverseevol.demo.model import made_model
 from diverseevol.demo.pool import make_pool
-from diverseevol.status import run_status
+from diverseevol.run.status import run_status
 
 ROUNDS = 4
 

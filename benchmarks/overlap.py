@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from diverseevol.base.progress import SILENT
-from diverseevol.pool import Pool
-from diverseevol.pool.overlap import Benchmark, find_contamination, find_duplicates, phrases, read_benchmarks
-from diverseevol.pool.overlap.duplicates import compared_parts
-from diverseevol.pool.overlap.near import WIDTH
+from diverseevol.data import Pool
+from diverseevol.data.overlap import Benchmark, find_contamination, find_duplicates, phrases, read_benchmarks
+from diverseevol.data.overlap.duplicates import compared_parts
+from diverseevol.data.overlap.near import WIDTH
 
 THRESHOLD = 0.7
 

@@ -39,7 +39,7 @@ def loads(file: Path) -> int:
 
 
 def read(file: Path) -> int:
-    from diverseevol.pool import Pool
+    from diverseevol.data import Pool
 
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         pool = Pool.read(file, pool_dir=Path(folder))

@@ -72,9 +72,9 @@ def measure(folder: Path, is_sharded: bool) -> None:
     from diverseevol.base import dist
     from diverseevol.base.progress import SILENT
     from diverseevol.config import EmbedConfig, load_config
-    from diverseevol.embed import embed_tokens
-    from diverseevol.models import load_model, load_tokenizer
-    from diverseevol.train.sft import fit
+    from diverseevol.models.embed import embed_tokens
+    from diverseevol.models.load import load_model, load_tokenizer
+    from diverseevol.models.train.sft import fit
 
     words = (f"train.fsdp={str(is_sharded).lower()}", "train.total_batch_size=8", "train.per_device_train_batch_size=2")
     config = load_config(None, (*words, "train.num_train_epochs=1"), options={"pool.path": "p", "model": "m", "out": "o"}).train

@@ -16,7 +16,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from diverseevol.config import EmbedConfig
-from diverseevol.embed import EmbedReport, embed_tokens
+from diverseevol.models.embed import EmbedReport, embed_tokens
 from diverseevol.selection import Signal
 from embed import MadeTokens, SomeRows, made_llama
 from helpers import alpaca_tokens, clock, has_shared, parsed, tinystories

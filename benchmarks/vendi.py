@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from diverseevol import open_vectors
-from diverseevol.vendi import ORDERS, vendi_scores
+from diverseevol.selection.vendi import ORDERS, vendi_scores
 
 
 def write_rows(file: Path, n: int, width: int) -> None:

@@ -41,7 +41,7 @@ def lively_model(made_model, tmp_path_factory) -> Path:
     """The same with weights so large and a head so different that it does not say the same to everything."""
     import torch
 
-    from diverseevol.models import load_model, load_tokenizer
+    from diverseevol.models.load import load_model, load_tokenizer
 
     folder = tmp_path_factory.mktemp("lively")
     model, rng = load_model(str(made_model)), torch.Generator().manual_seed(1)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from diverseevol import evolve, load_config
 from diverseevol.base.progress import LineWatch
+from diverseevol.data import Pool
+from diverseevol.data.ids import content_hash
 from diverseevol.errors import ConfigError
 from diverseevol.holdout import draw_holdout
-from diverseevol.pool import Pool
-from diverseevol.pool.ids import content_hash
-from diverseevol.status import explain_sample
+from diverseevol.run.status import explain_sample
 
 QUICK = (
     "train.learning_rate=1e-3",
@@ -227,7 +227,7 @@ def test_a_resumed_run_keeps_its_split_and_strategies_share_it(held, made_model,
 
 
 def test_what_is_wrong_is_said_before_a_model_is_loaded(made_model, pool_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("diverseevol.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("diverseevol.models.load.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
     cases = [
         (("pool.holdout=200",), r"asks for 200 rows, but of the pool's 200 rows .* only 197 can be held out"),
         (("pool.holdout=190",), r"the schedule chooses 15 rows, the pool has \d+ good ones \(19\d excluded\)"),

@@ -77,7 +77,7 @@ FAULTS = [
         "tests/evaluation/answer/test_served.py -k earlier",
     ),
     Fault(
-        "benchmarks.py",
+        "data/benchmarks.py",
         "first.setdefault(text, number) != number",
         "first.setdefault(text, number) == number",
         "tests/evaluation/test_questions.py",

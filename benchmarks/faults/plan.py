@@ -23,17 +23,23 @@ FAULTS = [
     Fault("plan/estimate.py", "n_outside_tables(decoder) + head", "head", ESTIMATE),
     Fault("plan/facts.py", "n_trained_S > 0", "n_trained_S >= 0", FACTS),
     Fault("plan/facts.py", "if n_wanted > n_free and", "if n_wanted > facts.n_rows and", FACTS),
-    Fault("ledger.py", "to_do * seconds / flops", "to_do * flops / seconds", "tests/plan/test_started_runs.py"),
+    Fault("run/ledger.py", "to_do * seconds / flops", "to_do * flops / seconds", "tests/plan/test_started_runs.py"),
     Fault(
-        "final.py",
+        "loop/final.py",
         "samples, len(chosen), tokenizer, config.prompt",
         "samples, len(chosen), stages.tokenizer, config.prompt",
-        "tests/test_final.py",
+        "tests/loop/test_final.py",
     ),
     Fault(
-        "final.py", "        _check_same(stages, stored, made_of)\n        return\n", "        return\n", "tests/test_final.py"
+        "loop/final.py",
+        "        _check_same(stages, stored, made_of)\n        return\n",
+        "        return\n",
+        "tests/loop/test_final.py",
     ),
     Fault(
-        "config/schema.py", '"train": self.selector.of(self.train), "selector": None', '"selector": None', "tests/test_final.py"
+        "config/schema.py",
+        '"train": self.selector.of(self.train), "selector": None',
+        '"selector": None',
+        "tests/loop/test_final.py",
     ),
 ]

@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, PromptConfig
-from diverseevol.models import load_tokenizer
-from diverseevol.prepare import prepare
-from diverseevol.tokens import Tokens
+from diverseevol.models.load import load_tokenizer
+from diverseevol.text.prepare import prepare
+from diverseevol.text.tokens import Tokens
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 TINYSTORIES = str(SHARED / "models" / "tinystories-656k")

@@ -19,13 +19,13 @@ if os.environ.keys().isdisjoint(("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCK
 
 if TYPE_CHECKING:
     from .config import RunConfig, load_config
+    from .data import Pool
     from .errors import DiverseEvolError
     from .evaluation.coverage import covering_radius
     from .evaluation.diversity import DiversityReport, measure_diversity, vendi_score
     from .evaluation.verdict_table import score_verdicts
-    from .loop import Round, evolve
-    from .opening import embed_pool
-    from .pool import Pool
+    from .loop.evolve import Round, evolve
+    from .loop.opening import embed_pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
     from .selection.vectors import open_vectors
 
@@ -35,9 +35,9 @@ _HOMES = {
     "evaluation.coverage": ("covering_radius",),
     "evaluation.diversity": ("DiversityReport", "measure_diversity", "vendi_score"),
     "evaluation.verdict_table": ("score_verdicts",),
-    "loop": ("Round", "evolve"),
-    "opening": ("embed_pool",),
-    "pool": ("Pool",),
+    "loop.evolve": ("Round", "evolve"),
+    "loop.opening": ("embed_pool",),
+    "data": ("Pool",),
     "selection": ("Selection", "Signal", "Signals", "Strategy", "make_strategy", "select"),
     "selection.vectors": ("open_vectors",),
 }

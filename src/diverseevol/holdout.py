@@ -19,11 +19,11 @@ from .base import dist
 from .base.files import write_text
 from .base.progress import Watch
 from .config import PoolConfig
+from .data import Pool
+from .data.columns import group_names
+from .data.ids import N_HASH, priorities
 from .errors import ConfigError
-from .pool import Pool
-from .pool.columns import group_names
-from .pool.ids import N_HASH, priorities
-from .run_folder import RunFolder
+from .run import RunFolder
 from .selection.share_out import share_out
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from diverseevol import evolve, load_config
 from diverseevol.cli.app import app
 from diverseevol.errors import ConfigError, EvaluationError, ModelError, RunFolderError
-from diverseevol.models import load_model, load_tokenizer
+from diverseevol.models.load import load_model, load_tokenizer
 
 N = 9
 
@@ -68,7 +68,7 @@ def test_the_adapter_answers_not_its_base(run_dir, question_file):
     from diverseevol.config import PromptConfig
     from diverseevol.evaluation.answer.prompts import Prompts
     from diverseevol.evaluation.questions import Question
-    from diverseevol.tokens import Encoder
+    from diverseevol.text.tokens import Encoder
 
     name = str(run_dir / "rounds/01/model")
     model = load_model(name).eval()

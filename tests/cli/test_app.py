@@ -171,7 +171,7 @@ def test_an_interrupt_says_how_to_go_on_and_exits_with_130(made_model, pool_file
 
 
 def test_two_runs_in_one_folder(made_model, pool_file, tmp_path):
-    from diverseevol.run_folder import locked
+    from diverseevol.run import locked
 
     with locked(tmp_path / "r"):
         ended = call("run", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "r")

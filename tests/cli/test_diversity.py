@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from diverseevol import fixed_embedding, load_config, measure_diversity
+from diverseevol import load_config, measure_diversity
 from diverseevol.base.progress import SILENT
 from diverseevol.cli import diversity_tables
 from diverseevol.cli.app import app
+from diverseevol.data import Pool
 from diverseevol.errors import (
     ConfigError,
     DiverseEvolError,
@@ -19,11 +20,11 @@ from diverseevol.errors import (
     RunFolderError,
     SelectionError,
 )
+from diverseevol.evaluation import fixed_embedding
 from diverseevol.evaluation.cells import cells_of_labels, k_means_cells
 from diverseevol.evaluation.diversity import measure_pool
-from diverseevol.opening import open_stages
-from diverseevol.pool import Pool
-from diverseevol.run_folder import locked
+from diverseevol.loop.opening import open_stages
+from diverseevol.run import locked
 
 N = 50
 POINTS = np.random.default_rng(0).normal(size=(N, 5)).astype(np.float32)

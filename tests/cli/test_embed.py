@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from diverseevol.cli.app import app
 from diverseevol.cli.embed import SIGNALS_HELP, asked_signals
-from diverseevol.embed import open_signals
+from diverseevol.data import Pool
 from diverseevol.errors import ConfigError
-from diverseevol.pool import Pool
+from diverseevol.models.embed import open_signals
 from diverseevol.selection import Signal
 
 

@@ -10,7 +10,7 @@ from diverseevol.cli.app import app
 from diverseevol.cli.init import config_text
 from diverseevol.config import PRESETS
 from diverseevol.errors import ConfigError
-from diverseevol.run_folder import RunFolder
+from diverseevol.run import RunFolder
 
 NAMED = {"pool.path": "p.jsonl", "model": "m", "out": "runs/mine"}
 SMALL = ("rounds=1", "n_init=8", "budget=16", "n_new=8", "prompt.max_length=256")  # of the pool and the model that the tests have

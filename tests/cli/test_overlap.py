@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from diverseevol import evolve, load_config
 from diverseevol.base.progress import LineWatch
 from diverseevol.cli.app import app
+from diverseevol.data import Pool
+from diverseevol.data.export import export_rows
 from diverseevol.errors import ConfigError, PoolError, RunFolderError
-from diverseevol.pool import Pool
-from diverseevol.pool.export import export_rows
-from diverseevol.status import explain_sample
+from diverseevol.run.status import explain_sample
 
 LONG = "Implement a binary search algorithm to find a specific element in a sorted array."
 

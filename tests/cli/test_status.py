@@ -27,7 +27,7 @@ from diverseevol.cli.status_text import (
     sum_words,
 )
 from diverseevol.errors import RunFolderError
-from diverseevol.status import run_status
+from diverseevol.run.status import run_status
 
 QUICK = ("train.num_train_epochs=1", "train.learning_rate=1e-3", "train.total_batch_size=8", "prompt.max_length=256")
 HOSTILE = "[red]\x1b[31mDROP\x1b[0m\u202etxet\nline two <script>\u0007" + "x" * 1000
@@ -289,7 +289,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from diverseevol.base.progress import SILENT
-from diverseevol.run_folder import locked, recorded
+from diverseevol.run import locked, recorded
 with locked(Path(sys.argv[1])) as run, recorded(run, SILENT) as watch, watch.task("train", 6, "steps") as task:
     task.advance(3)
     time.sleep(600)
@@ -341,7 +341,7 @@ def test_ctrl_c_ends_the_watching_and_says_that_the_run_goes_on(half_done):
 
 
 def test_a_file_that_cannot_be_read_for_a_moment_is_no_news(run_dir, monkeypatch):
-    from diverseevol import status
+    from diverseevol.run import status
 
     n_looks = []
 
@@ -357,7 +357,7 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_no_news(run_dir, monkeypatch
 
 
 def test_a_watcher_does_not_read_everything_again_at_every_look(run_dir, monkeypatch):
-    from diverseevol import status
+    from diverseevol.run import status
 
     known = {}
     first = run_status(run_dir, None, known)
@@ -375,7 +375,7 @@ def test_of_no_run_even_with_watch(tmp_path, monkeypatch):
 
 
 def test_a_run_that_is_just_being_started_is_waited_for(run_dir, tmp_path, monkeypatch):
-    from diverseevol import status
+    from diverseevol.run import status
 
     stopped = {"state": "stopped", "is_running": False}
     said = [RunFolderError("no config.yaml"), stopped, {"state": "running", "is_running": True}, stopped, None]
@@ -394,6 +394,6 @@ def test_a_run_that_is_just_being_started_is_waited_for(run_dir, tmp_path, monke
 
 
 def test_status_loads_no_torch(run_dir):
-    code = f"import sys; from pathlib import Path; from diverseevol.status import run_status; run_status(Path({str(run_dir)!r})); print('torch' in sys.modules)"
+    code = f"import sys; from pathlib import Path; from diverseevol.run.status import run_status; run_status(Path({str(run_dir)!r})); print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.stdout == "False\n", ended.stderr

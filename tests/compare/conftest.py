@@ -66,8 +66,8 @@ def noisy_fit(
     import torch
 
     from diverseevol.base.files import replacing
-    from diverseevol.ledger import Cost
-    from diverseevol.models import load_model
+    from diverseevol.models.load import load_model
+    from diverseevol.run.ledger import Cost
 
     model = load_model(start)
     noise = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, *rows]).generate_state(1)[0]))
@@ -86,11 +86,11 @@ def noisy_fit(
 @pytest.fixture(scope="session")
 def quickly():
     """A context in which rounds are not trained but made noisy."""
-    import diverseevol.train.sft  # noqa: F401 - what is replaced must be there
+    import diverseevol.models.train.sft  # noqa: F401 - what is replaced must be there
 
     def patched():
         patch = pytest.MonkeyPatch()
-        patch.setattr("diverseevol.train.sft.fit", noisy_fit)
+        patch.setattr("diverseevol.models.train.sft.fit", noisy_fit)
         return patch
 
     return patched

@@ -15,21 +15,19 @@ from diverseevol.base.progress import LineWatch
 from diverseevol.compare import Experiment, compare_strategies
 from diverseevol.compare.results import BALANCED, LOSS, as_csv, measures_of, points_of, spent
 from diverseevol.errors import ModelError, RunFolderError
-from diverseevol.run_folder import RunFolder, locked
+from diverseevol.run import RunFolder, locked
 
 FIT, EMBED, READ, TOKENS = (
-    "diverseevol.train.sft.fit",
-    "diverseevol.stages.embed_tokens",
-    "diverseevol.prepare.read_pool",
-    "diverseevol.prepare.build_tokens",
+    "diverseevol.models.train.sft.fit",
+    "diverseevol.loop.stages.embed_tokens",
+    "diverseevol.text.prepare.read_pool",
+    "diverseevol.text.prepare.build_tokens",
 )
 
 
 @pytest.fixture(scope="module")
 def compared(config_for, quickly, counted, tmp_path_factory):
     """K-Center, facility location, random and one-time with two seeds, and what was called on the way."""
-    import diverseevol.prepare
-    import diverseevol.stages  # noqa: F401 - what is counted must be there
 
     root = tmp_path_factory.mktemp("compare") / "c"
     experiment = Experiment(config_for(root), ("k_center", "facility_location"), (0, 3), is_one_time=True)
@@ -126,8 +124,8 @@ def test_a_finished_comparison_opens_no_run(compared, monkeypatch):
     def never(*_, **__):
         raise AssertionError("a run was opened")
 
-    monkeypatch.setattr("diverseevol.loop.open_stages", never)
-    monkeypatch.setattr("diverseevol.opening.open_record", never)
+    monkeypatch.setattr("diverseevol.loop.evolve.open_stages", never)
+    monkeypatch.setattr("diverseevol.loop.opening.open_record", never)
     assert compare_strategies(experiment) == comparison
 
 

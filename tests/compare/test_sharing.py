@@ -3,7 +3,7 @@ import os
 import pytest
 
 from diverseevol.compare.sharing import lend_outer_bill, lend_start, link_tree
-from diverseevol.run_folder import RunFolder
+from diverseevol.run import RunFolder
 
 
 @pytest.fixture

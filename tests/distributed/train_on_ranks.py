@@ -9,8 +9,8 @@ import torch
 from diverseevol.base import dist
 from diverseevol.base.progress import SILENT
 from diverseevol.config import load_config
-from diverseevol.models import load_model, load_tokenizer
-from diverseevol.train import sft
+from diverseevol.models.load import load_model, load_tokenizer
+from diverseevol.models.train import sft
 
 FOLDER = Path(sys.argv[1])
 

@@ -17,9 +17,9 @@ import diverseevol.config
 from diverseevol import load_config
 from diverseevol.cli.app import app
 from diverseevol.config import SourceConfig
+from diverseevol.data.formats import Reader
 from diverseevol.demo import show
 from diverseevol.demo.pool import make_heldout
-from diverseevol.pool.formats import Reader
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
 

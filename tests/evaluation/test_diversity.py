@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import diverseevol
-from diverseevol import vendi
 from diverseevol.errors import EmbedError, NonFiniteError, PoolExhaustedError, SelectionError
 from diverseevol.evaluation import diversity
 from diverseevol.evaluation.cells import cell_entropy, cells_of_labels, share_hit
 from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
 from diverseevol.evaluation.diversity import draw_random_sets, measure_diversity, measure_pool
 from diverseevol.evaluation.text_diversity import measure_words
+from diverseevol.selection import vendi
 from diverseevol.selection.vectors import open_vectors
 
 N = 60

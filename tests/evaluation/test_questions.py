@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diverseevol.benchmarks import KNOWN, Asked, parse_benchmark
+from diverseevol.data.benchmarks import KNOWN, Asked, parse_benchmark
 from diverseevol.errors import ConfigError, EvaluationError
 from diverseevol.evaluation.questions import read_questions
 

@@ -3,9 +3,9 @@
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.ledger import Cost
 from diverseevol.plan.calibrate import rate_and_start
 from diverseevol.plan.hardware import rates_of
+from diverseevol.run.ledger import Cost
 
 
 def test_a_share_of_the_peak():

@@ -5,9 +5,9 @@ from dataclasses import asdict
 import pytest
 
 from diverseevol import evolve, load_config
-from diverseevol.ledger import beside_plan
 from diverseevol.plan.estimate import LIBRARIES, make_plan
-from diverseevol.status import run_status
+from diverseevol.run.ledger import beside_plan
+from diverseevol.run.status import run_status
 
 QUICK = ("train.num_train_epochs=2", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
 

@@ -10,9 +10,9 @@ import yaml
 from diverseevol.base.files import write_json
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig
-from diverseevol.pool.build import finish_pool, read_pool
-from diverseevol.pool.overlap import left_out
-from diverseevol.run_folder import BASE, RunFolder
+from diverseevol.data.build import finish_pool, read_pool
+from diverseevol.data.overlap import left_out
+from diverseevol.run import BASE, RunFolder
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
 hostile = importlib.util.module_from_spec(_spec)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from diverseevol.base.files import read_json, write_json
-from diverseevol.pool import Pool
+from diverseevol.data import Pool
 from diverseevol.report.cost import cost_figure, costs_of, side_by_side
 from diverseevol.report.coverage import cluster_names, coverage_figure, label_column, lengths_figure
 from diverseevol.report.curves import diversity_figures, quality_figures

@@ -65,7 +65,7 @@ def answer(
     trust_remote_code: Trust = False,
 ) -> None:
     """Let a model answer questions, by the prompt that it was trained with; the same command again resumes."""
-    from ..benchmarks import parse_benchmark
+    from ..data.benchmarks import parse_benchmark
     from ..evaluation.questions import read_questions
     from .answer_models import Sampled, check_usage, load_local, model_alone, models_of_run, open_served
 
@@ -81,8 +81,8 @@ def answer(
         watch.note(note)
     dist.start()
     from ..evaluation.answer.job import answer_benchmarks
-    from ..models import fingerprint
-    from ..run_folder import RunFolder
+    from ..models.load import fingerprint
+    from ..run import RunFolder
 
     sampled = Sampled(sampling, max_new_tokens, turns, seed)
     is_served = bool(served_model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..base.progress import Watch
 from ..errors import ConfigError, RunFolderError
-from ..run_folder import RunFolder
+from ..run import RunFolder
 
 if TYPE_CHECKING:
     from ..config import PromptConfig
@@ -79,7 +79,7 @@ def check_usage(
 def model_alone(model: str | None, template: str, trust_remote_code: bool) -> Target:
     """A model without a run; None: a server's, of which nothing is known."""
     from ..config import PromptConfig
-    from ..models import tokenizer_folder
+    from ..models.load import tokenizer_folder
 
     prompt = PromptConfig.model_validate({"template": template})
     return Target("", model or "the served model", model, tokenizer_folder(model) if model else None, prompt, trust_remote_code)
@@ -92,7 +92,7 @@ def models_of_run(root: Path, round_name: str, is_served: bool, watch: Watch) ->
         RunFolderError: there is no such round, or its model was not kept and no server has it.
     """
     from ..config import PromptConfig
-    from ..status import round_named
+    from ..run.status import round_named
 
     run = RunFolder(root)
     config = run.config()
@@ -125,8 +125,8 @@ def models_of_run(root: Path, round_name: str, is_served: bool, watch: Watch) ->
 def _prompts(target: Target, max_new: int) -> Prompts | None:
     """What makes the prompts; None where nothing is known of the model's tokenizer."""
     from ..evaluation.answer.prompts import Prompts
-    from ..models import load_tokenizer, n_positions
-    from ..tokens import Encoder
+    from ..models.load import load_tokenizer, n_positions
+    from ..text.tokens import Encoder
 
     if target.tokenizer is None:
         return None
@@ -142,7 +142,7 @@ def load_local(target: Target, sampled: Sampled, dtype: str, n_rows: int | None)
     quiet_libraries()
     from ..evaluation.answer.local import LocalModel
     from ..evaluation.answer.sampling import SAMPLINGS
-    from ..models import load_model
+    from ..models.load import load_model
 
     prompts = _prompts(target, sampled.max_new_tokens)
     assert prompts is not None, "a model that is loaded has a tokenizer"
@@ -157,7 +157,7 @@ def open_served(
     """Ask a server for the model, by the name that it has there."""
     from ..evaluation.answer.sampling import SAMPLINGS
     from ..evaluation.answer.served import ServedModel
-    from ..prompt import resolve_template
+    from ..text.prompt import resolve_template
 
     prompts = _prompts(target, sampled.max_new_tokens)
     return ServedModel(

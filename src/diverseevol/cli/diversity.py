@@ -66,7 +66,7 @@ def diversity(
             raise typer.BadParameter(mistake)
     from ..base import dist
     from ..base.files import write_json
-    from ..run_folder import RunFolder
+    from ..run import RunFolder
     from .diversity_subject import subject_of_run, subject_of_vectors
     from .watch import open_watch
 

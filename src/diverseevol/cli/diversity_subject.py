@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ..base.progress import Watch
+from ..data import Pool
 from ..errors import EmbedError, RunFolderError, SelectionError
 from ..evaluation.diversity import TextOf
-from ..pool import Pool
-from ..run_folder import RunFolder
+from ..run import RunFolder
 from ..selection.vectors import FileVectors, open_vectors
 from .select_files import Ids, open_ids, read_chosen, read_columns
 
@@ -58,7 +58,7 @@ def subject_of_run(run: RunFolder, embeddings: str, model: str | None, labels: s
     pool = Pool.open(run.pool_dir)
     column = None
     if labels is not None:
-        from ..pool.columns import pool_columns
+        from ..data.columns import pool_columns
 
         column = pool_columns(pool, [labels], "--labels")[labels]
     vectors, source = _vectors_of_run(run, pool, embeddings, model, watch)
@@ -90,7 +90,7 @@ def subject_of_vectors(embeddings: str, chosen: Path | None, labels: str | None,
 
 def _vectors_of_run(run: RunFolder, pool: Pool, embeddings: str, model: str | None, watch: Watch) -> tuple[FileVectors, str]:
     if embeddings == BY_MODEL:
-        from ..fixed_embedding import fixed_embedding
+        from ..evaluation.fixed_embedding import fixed_embedding
         from .run import quiet_libraries
 
         quiet_libraries()

@@ -45,7 +45,7 @@ def embed(
     watch = open_watch()
     dist.start()
     quiet_libraries()
-    from ..opening import embed_folder
+    from ..loop.opening import embed_folder
 
     report = embed_folder(config, watch, asked)
     shapes = {"embeddings.npy": f"{report.n_rows:,} × {report.width}", "signals.parquet": f"{report.n_rows:,} rows"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..evaluation.tasks import TaskRequest
-    from ..yardstick import Measured, Report, Rows
+    from ..evaluation.yardstick import Measured, Report, Rows
 
 N_GROUPS = 20
 WORDS = "A run folder; or, with --model, settings such as prompt.template=chat."
@@ -61,7 +61,7 @@ def heldout(
     if model:
         report = _of_model(words, model, str(file), group, request)
     else:
-        from ..yardstick import measure_run
+        from ..evaluation.yardstick import measure_run
         from .watch import open_watch
 
         report = measure_run(Path(runs[0]), round_name, file, group, request, open_watch(), _quiet)
@@ -79,7 +79,7 @@ def _request(tasks: str | None, limit: int | None, folder: Path | None) -> TaskR
 
 def _of_model(words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None) -> Report:
     config = o.config_from(words, None, {"pool": file, "model": model, "rounds": 0}, needs_out=False)
-    from ..yardstick import measure_model
+    from ..evaluation.yardstick import measure_model
     from .watch import open_watch
 
     _quiet()

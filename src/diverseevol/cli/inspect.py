@@ -17,7 +17,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Say when and why a sample was chosen, or how near to a chosen one it lies."""
-    from ..status import explain_sample
+    from ..run.status import explain_sample
 
     found = explain_sample(run, sample)
     if as_json:
@@ -43,10 +43,10 @@ def export(
     round_name: Annotated[str, typer.Option("--round", help="A round's number, last, or best (lowest held-out loss).")] = "last",
 ) -> None:
     """Write the chosen subset in the form another tool reads."""
-    from ..pool import Pool
-    from ..pool.export import export_rows
-    from ..run_folder import RunFolder
-    from ..status import round_named
+    from ..data import Pool
+    from ..data.export import export_rows
+    from ..run import RunFolder
+    from ..run.status import round_named
 
     folder = RunFolder(run)
     folder.config()

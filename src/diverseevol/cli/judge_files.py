@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data.files_in import PACKED
 from ..errors import ConfigError
 from ..evaluation.judge.answers import Answer, read_answers
 from ..evaluation.judge.pairs import Pairing, pair_judgements, single_judgements
-from ..pool.files_in import PACKED
-from ..run_folder import RunFolder
+from ..run import RunFolder
 
 ROUND_FILE = re.compile(r"round-(\d+)")
 

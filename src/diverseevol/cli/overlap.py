@@ -13,8 +13,8 @@ from ..errors import RunFolderError
 from . import options as o
 
 if TYPE_CHECKING:
-    from ..pool import Records
-    from ..pool.overlap import Benchmark, Duplicate, Match
+    from ..data import Records
+    from ..data.overlap import Benchmark, Duplicate, Match
 
 N_SHOWN = 5
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -38,8 +38,8 @@ def overlap(
     config = o.config_from(words, None, given).pool
     import numpy as np
 
-    from ..pool import read_pool
-    from ..pool.overlap import find_contamination, find_duplicates, read_benchmarks, save_contamination, save_duplicates
+    from ..data import read_pool
+    from ..data.overlap import find_contamination, find_duplicates, read_benchmarks, save_contamination, save_duplicates
     from .watch import open_watch
 
     watch = open_watch()
@@ -77,9 +77,9 @@ def duplicates(
     import numpy as np
 
     from ..base.files import load_array
-    from ..pool import Pool
-    from ..pool.overlap.vectors import near_vectors
-    from ..run_folder import RunFolder
+    from ..data import Pool
+    from ..data.overlap.vectors import near_vectors
+    from ..run import RunFolder
     from .watch import open_watch
 
     folder = RunFolder(run)

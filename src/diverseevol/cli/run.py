@@ -47,7 +47,7 @@ def run_loop(config: RunConfig) -> None:
     watch = open_watch()
     dist.start()
     quiet_libraries()
-    from ..loop import Round, evolve
+    from ..loop.evolve import Round, evolve
 
     last: Round | None = None
     for last in evolve(config, watch):

@@ -15,9 +15,9 @@ from ..config import RunConfig
 
 def print_samples(config: RunConfig, n_samples: int) -> None:
     """Print the first samples of the pool: trained text in colour (between ⟦ ⟧ without a terminal), masked text dim."""
-    from ..models import load_tokenizer
-    from ..prepare import prepare
-    from ..tokens import BORDER, describe
+    from ..models.load import load_tokenizer
+    from ..text.prepare import prepare
+    from ..text.tokens import BORDER, describe
     from .run import quiet_libraries
     from .watch import open_watch
 

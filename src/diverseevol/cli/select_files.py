@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ..data import Pool
+from ..data.columns import as_column
+from ..data.files_in import kind_of, open_text
 from ..errors import SelectionError
-from ..pool import Pool
-from ..pool.columns import as_column
-from ..pool.files_in import kind_of, open_text
-from ..run_folder import RunFolder
+from ..run import RunFolder
 from ..selection import Signal
 
 N_TOKENS = "n_tokens"
@@ -182,7 +182,7 @@ def _from_arrow(column: Any) -> np.ndarray:  # noqa: ANN401 - pyarrow has no typ
 
 def _record_columns(file: Path, names: frozenset[str]) -> tuple[dict[str, np.ndarray], list[str]]:
     from ..config import SourceConfig
-    from ..pool.sources import read_source
+    from ..data.sources import read_source
 
     values: dict[str, list[Any]] = {name: [] for name in names}
     keys: dict[str, None] = {}

@@ -35,8 +35,8 @@ def status(
     Of a folder with run folders below it, such as a comparison's, it says so in a line a run.
     """
     from ..errors import RunFolderError
-    from ..run_folder import runs_below
-    from ..status import run_status
+    from ..run import runs_below
+    from ..run.status import run_status
     from .status_text import overview_line, status_lines
 
     if below := runs_below(run):
@@ -91,9 +91,9 @@ def looks(run: Path, interval: float) -> Iterator[dict[str, Any]]:
         RunFolderError: `run` is no run folder, and has not become one while a run may be starting.
     """
     from ..errors import RunFolderError
-    from ..run_folder import RunFolder
-    from ..status import run_status
-    from ..watching import Silence
+    from ..run import RunFolder
+    from ..run.status import run_status
+    from ..run.watching import Silence
 
     silence, known = Silence(), dict[Any, Any]()
     began, was_running = time.monotonic(), False

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..base.text import duration
-from ..ledger import totals
+from ..run.ledger import totals
 from .score_text import printable
 from .status_text import State, cost_lines, now_lines, pool_words, sum_words
 from .tables import new_table

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..config import RunConfig, StopConfig, round_sizes, split_budget, validate
 from ..errors import ConfigError
-from ..run_folder import FOLDER_NAME, RunFolder
+from ..run import FOLDER_NAME, RunFolder
 from ..selection.registry import check_strategy, takes_option
 
 RANDOM, ONE_TIME, FULL = "random", "one_time", "full"

@@ -27,12 +27,12 @@ from ..base.files import write_json, write_text
 from ..base.progress import SILENT, Watch
 from ..base.text import duration
 from ..config import RunConfig
+from ..data import Pool, read_rows_file
 from ..errors import RunFolderError
 from ..evaluation.comparison import Comparison, Measure, Point, Run, compare_runs
 from ..evaluation.comparison_words import in_words, remarks, rows
-from ..ledger import totals
-from ..pool import Pool, read_rows_file
-from ..run_folder import RunFolder, locked
+from ..run import RunFolder, locked
+from ..run.ledger import totals
 from .experiment import FULL, Experiment
 from .sharing import borrow
 
@@ -146,7 +146,7 @@ def _run_seed(experiment: Experiment, seed: int, arms: list[str], watch: Watch) 
 
 def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -> None:
     """Run the loop of one run, up to the round `last` or to its end."""
-    from ..loop import evolve  # torch, which a finished comparison does without
+    from ..loop.evolve import evolve  # torch, which a finished comparison does without
 
     done = dist.on_main(RunFolder(Path(config.out)).rounds_done)
     with closing(evolve(config, watch)) as rounds:

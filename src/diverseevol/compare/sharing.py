@@ -16,7 +16,7 @@ from ..base import dist
 from ..base.files import replacing, write_json
 from ..config import RunConfig, round_sizes
 from ..errors import RunFolderError
-from ..run_folder import OWN, RunFolder, locked, round_name
+from ..run import OWN, RunFolder, locked, round_name
 from ..selection import Signal, make_strategy
 from .experiment import FULL, Experiment
 
@@ -33,7 +33,7 @@ def borrow(experiment: Experiment, arm: str, seed: int, config: RunConfig) -> No
         RunFolderError: the other runs were made of another pool, model or held-out rows.
         ConfigError: as `open_record`.
     """
-    from ..opening import open_record  # torch, which a finished comparison does without
+    from ..loop.opening import open_record  # torch, which a finished comparison does without
 
     with locked(Path(config.out)) as run:
         dist.on_main(lambda: open_record(run, config) and None)

@@ -16,11 +16,11 @@ import numpy as np
 from ..base.files import write_jsonl, write_text
 from ..base.progress import Watch
 from ..config import load_config, yaml_text
+from ..data import Pool
 from ..evaluation.coverage import covering_radius
-from ..ledger import totals
-from ..loop import evolve
-from ..opening import embed_folder
-from ..pool import Pool
+from ..loop.evolve import evolve
+from ..loop.opening import embed_folder
+from ..run.ledger import totals
 from .model import made_model
 from .pool import make_heldout, make_pool, rare_skills
 

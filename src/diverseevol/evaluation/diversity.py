@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..base.progress import SILENT, Watch
 from ..errors import PoolExhaustedError, SelectionError
-from ..vendi import ORDERS, vendi_score, vendi_scores
+from ..selection.vendi import ORDERS, vendi_score, vendi_scores
 from .cells import cell_entropy, share_hit
 from .coverage import distances_to_prefixes, mean_nearest_within
 from .nearest import Vectors, check_rows

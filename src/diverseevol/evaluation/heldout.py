@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from ..base import dist
 from ..base.progress import Watch
 from ..errors import NonFiniteError
-from ..tokens import Tokens
+from ..text.tokens import Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmarks import Asked, differences, find_file
+from ..data.benchmarks import Asked, differences, find_file
+from ..data.questions import Question, questions_in
 from ..errors import EvaluationError
-from ..pool.questions import Question, questions_in
 
 __all__ = ["Question", "Questions", "read_questions"]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from ..data.files_in import kind_of
+from ..data.json_files import json_rows
 from ..errors import EvaluationError, PoolError
-from ..pool.files_in import kind_of
-from ..pool.json_files import json_rows
-from ..run_folder import RunFolder
+from ..run import RunFolder
 from .judgements import Problem, ProblemKind, Verdicts
 from .verdict_layouts import (
     StoredScores,

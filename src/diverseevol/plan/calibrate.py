@@ -11,11 +11,11 @@ from pathlib import Path
 
 from ..base.progress import SILENT, Watch
 from ..config import RunConfig, TrainConfig
-from ..embed import embed_tokens
-from ..ledger import Cost
-from ..models import load_model, load_tokenizer
-from ..prepare import prepare
-from ..train.sft import fit
+from ..models.embed import embed_tokens
+from ..models.load import load_model, load_tokenizer
+from ..models.train.sft import fit
+from ..run.ledger import Cost
+from ..text.prepare import prepare
 from .hardware import Rates
 
 N_STEPS = 10

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from ..benchmarks import KNOWN
 from ..config import RunConfig, TrainConfig, round_sizes, split_budget
-from ..embed.encoder import find_decoder
-from ..embed.report import head_flops, n_outside_tables, pass_flops
+from ..data.benchmarks import KNOWN
 from ..errors import REFUSALS, ModelError
-from ..ledger import forward_flops, training_flops
-from ..models import empty_model, n_computing
+from ..models.embed.encoder import find_decoder
+from ..models.embed.report import head_flops, n_outside_tables, pass_flops
+from ..models.load import empty_model, n_computing
+from ..run.ledger import forward_flops, training_flops
 from .facts import Facts
 from .hardware import Rates
 

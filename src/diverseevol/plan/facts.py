@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from ..base.progress import Watch
 from ..config import RunConfig, round_sizes
+from ..data import Pool, read_rows_file
 from ..errors import ConfigError
-from ..models import check_fits, load_tokenizer
-from ..pool import Pool, read_rows_file
+from ..models.load import check_fits, load_tokenizer
 from ..selection import Signal, make_strategy
-from ..tokens import Encoder
+from ..text.tokens import Encoder
 
 MAX_SAMPLED = 2000
 

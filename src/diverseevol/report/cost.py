@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from ..base.text import duration
-from ..ledger import STAGES, totals
+from ..run.ledger import STAGES, totals
 from .figure import Figure, Tile, flops_shown, hover, looks_of, shown
 from .runs import RunData, Subject
 

@@ -14,9 +14,9 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.columns import group_names
 from ..errors import ConfigError
 from ..evaluation.cells import k_means_cells
-from ..pool.columns import group_names
 from .figure import Figure, Line, Role, Trace, hover, line_layout, line_traces, looks_of
 from .picks import texts_of
 from .runs import RunData, Subject

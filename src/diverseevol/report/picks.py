@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pool import Pool
+from ..data import Pool
 from .runs import RunData
 from .text import shortened
 from .vectors import PoolVectors, nearest_unchosen

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.files import damaged, read_json
+from ..data import Pool
 from ..errors import RunFolderError
-from ..pool import Pool
-from ..run_folder import FOLDER_NAME, RunFolder
+from ..run import FOLDER_NAME, RunFolder
 from .figure import Role
 
 COMPARISON = "comparison.json"

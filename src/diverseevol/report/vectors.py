@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ..base.files import load_array
 from ..errors import ConfigError
-from ..run_folder import BASE
+from ..run import BASE
 from .runs import RunData
 
 Method = Literal["pca", "umap"]

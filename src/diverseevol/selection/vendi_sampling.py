@@ -19,9 +19,9 @@ from pydantic.dataclasses import dataclass
 
 from ..base import dist
 from ..errors import SelectionError
-from ..vendi import check_order, vendi_of
 from .base import STRICT, Selection, Signal, Signals
 from .reader import RowReader
+from .vendi import check_order, vendi_of
 
 
 @dataclass(frozen=True, config=STRICT)

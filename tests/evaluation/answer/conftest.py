@@ -9,8 +9,8 @@ from diverseevol.evaluation.answer.local import LocalModel
 from diverseevol.evaluation.answer.prompts import Prompts
 from diverseevol.evaluation.answer.sampling import SAMPLINGS
 from diverseevol.evaluation.questions import Question
-from diverseevol.models import load_tokenizer
-from diverseevol.tokens import Encoder
+from diverseevol.models.load import load_tokenizer
+from diverseevol.text.tokens import Encoder
 
 WORDS = "a question about something that is longer than the others and about numbers 1 2 3 dates and lists"
 

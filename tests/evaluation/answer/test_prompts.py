@@ -1,13 +1,13 @@
 import pytest
 
-from diverseevol.benchmarks import Asked
 from diverseevol.config import PromptConfig
+from diverseevol.data.benchmarks import Asked
+from diverseevol.data.sample import Sample, Turn
 from diverseevol.errors import PromptError
 from diverseevol.evaluation.answer.prompts import Prompts, dialogue
 from diverseevol.evaluation.questions import Question, read_questions
-from diverseevol.models import load_tokenizer
-from diverseevol.pool.sample import Sample, Turn
-from diverseevol.tokens import Encoder
+from diverseevol.models.load import load_tokenizer
+from diverseevol.text.tokens import Encoder
 
 
 def test_the_prompt_is_the_training_prompt_to_the_token(prompts, questions):

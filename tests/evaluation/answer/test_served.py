@@ -12,8 +12,8 @@ from diverseevol.evaluation.answer.prompts import Prompts
 from diverseevol.evaluation.answer.sampling import SAMPLINGS
 from diverseevol.evaluation.answer.served import ServedModel
 from diverseevol.evaluation.questions import Question
-from diverseevol.models import load_model, load_tokenizer
-from diverseevol.tokens import Encoder
+from diverseevol.models.load import load_model, load_tokenizer
+from diverseevol.text.tokens import Encoder
 
 pytest.importorskip("openai", reason="needs the openai client: pip install 'diverseevol[judge]'")
 KEY = "sk-very-secret-key"

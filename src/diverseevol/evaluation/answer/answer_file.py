@@ -19,9 +19,9 @@ from typing import Any
 
 from ...base import dist
 from ...base.files import read_json, remove, write_json, write_jsonl
+from ...data.sample import Sample
 from ...errors import EvaluationError
-from ...pool.sample import Sample
-from ...run_folder import flat, locked
+from ...run import flat, locked
 from ..questions import Question
 
 SYNC_SECONDS = 5.0

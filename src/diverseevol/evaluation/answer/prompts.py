@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ...data.sample import Sample, Turn
 from ...errors import PromptError
-from ...pool.sample import Sample, Turn
-from ...tokens import Encoder
+from ...text.tokens import Encoder
 from ..questions import Question
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any
 
 from ...base import dist
 from ...base.progress import SILENT, Task, Watch
+from ...data.sample import Sample
 from ...errors import ModelError
-from ...pool.sample import Sample
 from ..api_client import FILTERED, ApiClient, Reply, Route, Trouble
 from ..api_patience import Patience
 from ..questions import Question

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...data.records import records_in
 from ...errors import EvaluationError
-from ...pool.records import records_in
 
 QUESTION_KEYS = ("question", "text", "question_text", "instruction", "prompt")
 ANSWER_KEYS = ("answer", "output")

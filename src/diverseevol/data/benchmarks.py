@@ -1,0 +1,188 @@
+"""The benchmarks that are known by name: where their questions come from, how many there are, and what the file looks like.
+
+    vicuna     80    Vicuna (Chiang et al., 2023, https://lmsys.org/blog/2023-03-30-vicuna), used by DiverseEvol
+    koala      180   Koala (Geng et al., 2023, https://bair.berkeley.edu/blog/2023/04/03/koala), used by DiverseEvol
+    wizardlm   218   WizardLM (Xu et al., 2023, https://arxiv.org/abs/2304.12244), used by DiverseEvol
+    mt_bench   80    MT-Bench, two turns (Zheng et al., 2023, https://arxiv.org/abs/2306.05685)
+    alpaca_eval 805  AlpacaEval (Li et al., 2023, https://github.com/tatsu-lab/alpaca_eval)
+Any other file is a benchmark of its user's own, with the question's field named. A file that differs from the known one is used all the same:
+the difference is said, for somebody may have mended a question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.files import expanded
+from ..errors import ConfigError, EvaluationError
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark known by name.
+
+    Attributes:
+        fields: Names that the question's field goes by in the files that are about.
+        n_questions: How many questions it has.
+        address: Where the file can be read on the web.
+        hub_id: The repository on the Hugging Face Hub, where there is one.
+        hub_file: The file in it.
+        hub_type: The kind of repository: dataset or space.
+        sha256: Of the file as DiverseEvol used it; None: not known, so not checked.
+        category: The field that sorts questions into kinds, where there is one.
+    """
+
+    fields: tuple[str, ...]
+    n_questions: int
+    address: str
+    hub_id: str | None = None
+    hub_file: str = ""
+    hub_type: str = "dataset"
+    sha256: str | None = None
+    category: str = "category"
+
+
+RAW = "https://raw.githubusercontent.com"
+HUB = "https://huggingface.co"
+KNOWN = {
+    "vicuna": Benchmark(
+        fields=("text", "turns"),
+        n_questions=80,
+        address=f"{RAW}/lm-sys/FastChat/main/fastchat/llm_judge/data/vicuna_bench/question.jsonl",
+        sha256="590c39157bc561eadd7f03cad4be18c2b597f93029780af65f86718f39eafa87",
+    ),
+    "koala": Benchmark(
+        fields=("prompt",),
+        n_questions=180,
+        address=f"{RAW}/arnav-gudibande/koala-test-set/main/koala_test_set.jsonl",
+        sha256="c8cda5c53810dc30aad34fabbb828fe3eba0957119e00916650c971905d19886",
+    ),
+    "wizardlm": Benchmark(
+        fields=("Instruction",),
+        n_questions=218,
+        address=f"{RAW}/nlpxucan/WizardLM/main/WizardLM/data/WizardLM_testset.jsonl",
+        sha256="1a39103c4ad7e0b68a0f7ed770f13a60cc60749418263dafb20cfe8f5e51901e",
+        category="Skill",
+    ),
+    "mt_bench": Benchmark(
+        fields=("turns", "prompt"),
+        n_questions=80,
+        address=f"{HUB}/spaces/lmsys/mt-bench/raw/main/data/mt_bench/question.jsonl",
+        hub_id="lmsys/mt-bench",
+        hub_file="data/mt_bench/question.jsonl",
+        hub_type="space",
+    ),
+    "alpaca_eval": Benchmark(
+        fields=("instruction",),
+        n_questions=805,
+        address=f"{HUB}/datasets/tatsu-lab/alpaca_eval/resolve/main/alpaca_eval.json",
+        hub_id="tatsu-lab/alpaca_eval",
+        hub_file="alpaca_eval.json",
+        category="dataset",
+    ),
+}
+FILE_NAMES = ("{name}.jsonl", "{name}.json", "{name}_test_set.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `NAME[=FILE[:FIELD]]` says; without a file it is the known benchmark's own."""
+
+    name: str
+    file: Path | None
+    field: str | None
+
+
+def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
+    """Take `NAME[=FILE[:FIELD]]` apart, or a FILE by itself, whose name is then the benchmark's; a file's own name may hold = and :.
+
+    Args:
+        word: What the user wrote.
+        needs_field: Whether a file of no known benchmark has to say which field holds the question.
+
+    Raises:
+        ConfigError: the name is unknown and no file is given, or the field is missing.
+    """
+    name, equals, place = word.partition("=")
+    if _is_file(word):
+        name, equals, place = Path(word).name.split(".")[0], "=", word
+    known = KNOWN.get(name)
+    if not equals:
+        if known is None:
+            raise ConfigError(f"no benchmark is called {name[:60]!r}. Known: {', '.join(KNOWN)}; or give NAME=FILE:FIELD.")
+        return Asked(name, None, None)
+    file, colon, field = place.rpartition(":")
+    if not colon or not field or "/" in field or _is_file(place):
+        file, field = place, ""
+    if not file:
+        raise ConfigError(f"--benchmark {word!r} names no file. Give NAME=FILE:FIELD, such as my=questions.jsonl:question.")
+    if needs_field and known is None and not field:
+        raise ConfigError(
+            f"--benchmark {word!r} does not say which field holds the question. Give {name}={place}:FIELD, such as {name}={place}:question."
+        )
+    return Asked(name, Path(expanded(file)), field or None)
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(expanded(word)).is_file()
+    except OSError:  # too long to be one
+        return False
+
+
+def find_file(name: str, folder: Path | None) -> Path:
+    """The file of a known benchmark: in `folder` if it is there, else from the Hub (or its cache on this machine).
+
+    Raises:
+        EvaluationError: it is in neither.
+    """
+    known = KNOWN[name]
+    names = [pattern.format(name=name) for pattern in FILE_NAMES]
+    for candidate in names if folder else []:
+        if folder and (folder / candidate).is_file():
+            return folder / candidate
+    looked = f"{folder} holds none of {', '.join(names)}, and " if folder else ""
+    if known.hub_id is None:
+        raise EvaluationError(
+            f"no questions for {name}: {looked}they are not on the Hub. Download {known.address} and give --benchmark {name}=FILE."
+        )
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(hf_hub_download(known.hub_id, known.hub_file, repo_type=known.hub_type))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        said = " ".join(str(error).split())[:150]
+        raise EvaluationError(
+            f"no questions for {name}: {looked}the Hub's {known.hub_id} gave {type(error).__name__}: {said}. "
+            f"Check the network and HF_HUB_OFFLINE, or download {known.address} and give --benchmark {name}=FILE."
+        ) from None
+
+
+def differences(name: str, file: Path, n_questions: int, texts: Sequence[str]) -> list[str]:
+    """How a file of a known benchmark differs from the one that is known, and which questions are asked twice; a sentence each."""
+    said = []
+    known = KNOWN.get(name)
+    if known:
+        if n_questions != known.n_questions:
+            said.append(f"{name}: {file} holds {n_questions} questions, the benchmark has {known.n_questions}")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if known.sha256 is None:
+            said.append(f"{name}: the file's hash is not checked, for none is known (sha256 {digest[:12]}…)")
+        elif digest != known.sha256:
+            said.append(
+                f"{name}: {file} is not the file that DiverseEvol used (sha256 {digest[:12]}… instead of {known.sha256[:12]}…)"
+            )
+    return said + _repeats(name, texts)
+
+
+def _repeats(name: str, texts: Sequence[str]) -> list[str]:
+    first: dict[str, int] = {}
+    pairs = [
+        f"{number} repeats {first[text]}" for number, text in enumerate(texts, 1) if first.setdefault(text, number) != number
+    ]
+    more = f", and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+    return [f"{name}: {len(pairs)} question(s) asked twice: {', '.join(pairs[:5])}{more} (counted from 1)"] if pairs else []

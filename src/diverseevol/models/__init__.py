@@ -1,0 +1,1 @@
+"""Loading a base model, tuning it, and reading its embeddings and signals."""

@@ -1,0 +1,341 @@
+"""Loading, saving and trusting models: local folders or Hub ids, plain or PEFT adapters, weights from safetensors only.
+
+Padding: no token is added and no embedding is resized. Where a tokenizer has no padding token its EOS stands in; padded
+positions are masked, so the result is the same as with the published code's added `[PAD]` (docs/deviations.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from ..base import dist
+from ..base.files import hash_sampled, read_json, write_json
+from ..errors import REFUSALS, DiverseEvolError, ModelError
+from ..run.ledger import n_numbers
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.distributed import DistributedConfig
+
+
+LAYER_NUMBER = re.compile(r"\.\d+(?=\.|$)")
+
+
+FILE_OF_STOPS = "generation_config.json"
+
+
+def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder or Hub id, with a padding token and an EOS token.
+
+    Raises:
+        ModelError: it cannot be loaded, has no fast version, or has no EOS token to end answers with.
+    """
+    from transformers import AutoTokenizer
+
+    folder = tokenizer_folder(name)
+    with loading("the tokenizer of", name):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"the tokenizer of {name!r} ({type(tokenizer).__name__}) has no fast version, which tells what text each token holds: "
+            "the loss mask follows from that. Take a model whose folder has a tokenizer.json."
+        )
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"the tokenizer of {name!r} has no EOS token, so answers would never end. Set eos_token in its tokenizer_config.json."
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    name: str,
+    dtype: str | torch.dtype = "auto",
+    trust_remote_code: bool = False,
+    is_trainable: bool = False,
+    is_sharded: bool = False,
+    **kwargs: Any,  # noqa: ANN401 - handed to from_pretrained
+) -> PreTrainedModel:
+    """A causal language model from a model folder, an adapter folder or a Hub id, on this rank's device.
+
+    An adapter folder (PEFT) is loaded over the base model that it names, quantised as it was when the adapter was trained;
+    `is_trainable` keeps the adapter's weights trainable. With `is_sharded` each rank reads and holds its share of the base's weights
+    (FSDP2), and every rank must call.
+
+    Raises:
+        ModelError: it cannot be loaded, it has no safetensors weights, the adapter's file lacks some, or it would be quantised and sharded.
+    """
+    from transformers import AutoModelForCausalLM
+
+    adapter = adapter_config(name)
+    base = _base_of(name, adapter)
+    # An absolute path, which an adapter trained on this model then names, so that it is found again from anywhere.
+    base = str(Path(base).resolve()) if Path(base).is_dir() else base
+    if adapter and (quantisation := _quantisation(name, base, trust_remote_code)):
+        kwargs.setdefault("quantization_config", quantisation)
+    if kwargs.get("quantization_config"):
+        kwargs.setdefault("device_map", {"": device()})  # quantised where it stays: such weights are not moved afterwards
+    dist.start()
+    if is_sharded:
+        if "quantization_config" in kwargs:
+            raise ModelError(f"{name!r} cannot be quantised and sharded over ranks (FSDP) at once. Leave one of them out.")
+        kwargs["distributed_config"] = _shares(name, trust_remote_code)
+    with loading("the model", name):
+        model, report = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True, output_loading_info=True, **kwargs
+        )
+        _check_whole(base, report)
+        if adapter:
+            from peft import PeftModel
+
+            with warnings.catch_warnings():
+                # PEFT leaves weights that the file lacks as they are at first, and warns where nobody looks.
+                warnings.filterwarnings("error", ".*missing adapter keys")
+                model = PeftModel.from_pretrained(model, name, is_trainable=is_trainable)
+    if is_trainable:
+        _make_savable(model.generation_config)
+    return model if is_sharded or "device_map" in kwargs else model.to(device())
+
+
+def _quantisation(name: str, base: str, trust_remote_code: bool) -> dict[str, Any] | None:
+    """How the base under an adapter was quantised when that was trained, unless the base's own files say so themselves."""
+    file = Path(name) / "config.json"
+    found = json.loads(file.read_text("utf-8")).get("quantization_config") if file.is_file() else None
+    return found if found and "quantization_config" not in _config(base, trust_remote_code).to_dict() else None
+
+
+def save_quantisation(model: PreTrainedModel, folder: Path) -> None:
+    """Leave beside an adapter how its base was quantised, in a config.json, where `load_model` finds it again."""
+    config = model.config
+    if adapter_config(str(folder)) and getattr(config, "quantization_config", None):
+        config.save_pretrained(folder)
+
+
+def _shares(name: str, trust_remote_code: bool) -> DistributedConfig:
+    """One share a rank, with each layer a unit that is whole only while it computes: transformers' own plan knows them by one name alone."""
+    from transformers.distributed import DistributedConfig
+
+    model = empty_model(name, trust_remote_code)
+    kinds = set(model._no_split_modules or ())
+    layers = {LAYER_NUMBER.sub(".*", at) for at, module in model.named_modules() if type(module).__name__ in kinds}
+    return DistributedConfig(fsdp_size=dist.world_size(), fsdp_plan=dict.fromkeys(sorted(layers), "free_full_weight"))
+
+
+def name_stops(folder: Path, stops: Collection[int]) -> None:
+    """Have a model folder's generation_config.json name the tokens that end an answer, beside those that it or its base names."""
+    from transformers.utils import cached_file
+
+    base = _base_of(str(folder), adapter_config(str(folder)))
+    lenient = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    own = folder / FILE_OF_STOPS
+    if own.is_file():
+        config = read_json(own)
+    elif found := cached_file(base, FILE_OF_STOPS, **lenient):
+        config = read_json(Path(found))
+    else:
+        found = cached_file(base, "config.json", **lenient)
+        plain = read_json(Path(found)) if found else {}
+        config = {key: plain[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if plain.get(key) is not None}
+    known = config.get("eos_token_id")
+    known = known if isinstance(known, list) else [] if known is None else [known]
+    if new := sorted(set(stops) - set(known)):
+        config.pop("_from_model_config", None)  # else the library may make it anew from config.json
+        write_json(own, {**config, "eos_token_id": [*new, *known]})
+
+
+def _make_savable(config: GenerationConfig) -> None:
+    """Mend a published generation configuration that transformers reads but would not write again, as its own messages say.
+
+    Sampling values without `do_sample` (Vicuna's and Llama 2's) mean to sample; what has no effect otherwise is left out.
+    """
+    try:
+        config.validate(strict=True)
+    except ValueError as error:
+        sampling = "`do_sample` is not set to `True`"
+        for name, words in re.findall(r"^- `(\w+)`: (.*)", str(error), re.MULTILINE):
+            if sampling in words:
+                config.do_sample = True
+            else:
+                setattr(config, name, None)
+
+
+@contextmanager
+def loading(what: str, name: str) -> Iterator[None]:
+    """Load something of a model folder or Hub id: whatever the libraries raise becomes one error that says what to do.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    try:
+        yield
+    except DiverseEvolError:
+        raise
+    except (*REFUSALS, UserWarning, SafetensorError) as error:
+        advice = _advice(what, _base_of(name, adapter_config(name)), error)
+        raise ModelError(f"cannot load {what} {name!r}: {_first_line(error)} {_where(name)}{advice}") from error
+
+
+def _check_whole(name: str, report: dict[str, Any]) -> None:
+    """Refuse a model whose files lack weights: transformers would fill them with random numbers and say so where nobody looks."""
+    for kind, found in (("are missing from", report["missing_keys"]), ("have another shape in", report["mismatched_keys"])):
+        if found:
+            first = sorted(map(str, found))[0]
+            raise ModelError(
+                f"{len(found)} weights of {name!r} {kind} its files, first {first}. "
+                "Copy or save the model again; a model without a language-model head cannot be tuned here."
+            )
+
+
+def _advice(what: str, name: str, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return " Set trust_remote_code=true if you have read its code and trust it."
+    folder = Path(name)
+    if what.startswith("the tokenizer") and folder.is_dir() and not (folder / "tokenizer.json").is_file():
+        return (
+            " It has no tokenizer.json, which is read here: where it has other files (tokenizer.model, vocab.txt), load them once with "
+            "AutoTokenizer, with sentencepiece or tiktoken installed, and save_pretrained(…) into the folder."
+        )
+    if folder.is_dir() and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
+        return " Pickled weights are not loaded: convert them with model.save_pretrained(…) where you trust them."
+    return ""
+
+
+def _base_of(name: str, adapter: dict[str, Any] | None) -> str:
+    """The model under an adapter, or `name` itself.
+
+    Raises:
+        ModelError: the adapter names a folder that is not there.
+    """
+    if adapter is None:
+        return name
+    base = str(adapter["base_model_name_or_path"])
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise ModelError(
+            f"the adapter {name!r} needs its base model at {base!r}, which is not there. Put it back, or set "
+            "base_model_name_or_path in adapter_config.json."
+        )
+    return base
+
+
+def device() -> torch.device:
+    """This rank's device."""
+    import torch
+
+    return torch.device("cuda", dist.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def adapter_config(name: str) -> dict[str, Any] | None:
+    """The adapter's configuration if `name` is a folder that holds a PEFT adapter."""
+    file = Path(name) / "adapter_config.json"
+    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else None
+
+
+def tokenizer_folder(name: str) -> str:
+    """Where the tokenizer of `name` lies: an adapter folder without one of its own points to its base model."""
+    adapter = adapter_config(name)
+    if adapter and not (Path(name) / "tokenizer_config.json").is_file():
+        return _base_of(name, adapter)
+    return name
+
+
+def check_fits(model_name: str, tokenizer: PreTrainedTokenizerBase, max_length: int, trust_remote_code: bool = False) -> None:
+    """Check, without loading weights, that a model reads `max_length` tokens and knows all of the tokenizer's.
+
+    Raises:
+        ModelError: there is no such model, its positions end earlier, or its embedding does.
+    """
+    config = _text_config(model_name, trust_remote_code)
+    n_known = getattr(config, "vocab_size", None)
+    if n_known and len(tokenizer) > n_known:
+        raise ModelError(
+            f"the tokenizer of {model_name!r} has {len(tokenizer)} tokens, but the model's embedding {n_known} rows. "
+            "Resize the embedding (model.resize_token_embeddings) and save the model, or take back the added tokens."
+        )
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and max_length > positions:
+        raise ModelError(
+            f"prompt.max_length is {max_length}, but {model_name!r} reads {positions} tokens at most. Set prompt.max_length={positions} or less."
+        )
+
+
+def n_positions(model_name: str, trust_remote_code: bool = False) -> int | None:
+    """How many tokens a model reads, prompt and answer together, by its configuration; None where that names no end.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    found = getattr(_text_config(model_name, trust_remote_code), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def empty_model(model_name: str, trust_remote_code: bool = False) -> PreTrainedModel:
+    """A model's modules without its weights (on the meta device): only shapes; of an adapter folder, its base model.
+
+    Raises:
+        ModelError: there is no such model, or its class cannot be made without weights.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = _config(model_name, trust_remote_code)
+    with loading("the model without its weights,", model_name), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def _text_config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
+    return _config(model_name, trust_remote_code).get_text_config()
+
+
+def _config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
+    from transformers import AutoConfig
+
+    name = _base_of(model_name, adapter_config(model_name))
+    with loading("the model", model_name):
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+
+
+def fingerprint(name: str) -> str:
+    """A short hash of a local model folder (its JSON files, and the size, head and tail of its weights), or the Hub id itself."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return name
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(folder.iterdir()):
+        if file.suffix not in {".json", ".safetensors", ".model", ".jinja", ".txt"}:
+            continue
+        digest.update(f"{file.name}\0".encode())
+        hash_sampled(digest, file, n_blocks=2)
+    return digest.hexdigest()
+
+
+def n_computing(model: PreTrainedModel) -> int:
+    """Parameters that cost products for each token: all but the token embeddings' look-up, the output head's counted even where it is tied."""
+    n_all = sum(map(n_numbers, model.parameters()))
+    is_tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    return n_all if is_tied else n_all - int(model.get_input_embeddings().weight.numel())
+
+
+def _where(name: str) -> str:
+    path = Path(name)
+    if path.is_dir():
+        return f"The folder holds: {', '.join(sorted(item.name for item in path.iterdir())[:8]) or 'nothing'}."
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        return "There is no such folder."
+    return "It is no local folder; as a Hub id it needs the network (HF_TOKEN for gated models)."
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = line if len(line) <= 200 else line[:200] + "…"
+    return line if line.endswith((".", "?", "!")) else line + "."

@@ -1,0 +1,317 @@
+"""Records of every format against the turns they must become, and every reason for which a record is refused."""
+
+import json
+
+import pytest
+
+from diverseevol.config import SourceConfig
+from diverseevol.data.checks import RowError, UnknownRowError
+from diverseevol.data.formats import Reader
+from diverseevol.data.layouts import PAIRS
+from diverseevol.data.sample import Sample, Turn
+from diverseevol.errors import ConfigError
+
+CALL = {"type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+USER, ANSWER = Turn("user", "q"), Turn("assistant", "a", is_trained=True)
+
+
+def read(record, **source):
+    return Reader.of(SourceConfig(path="x", **source)).read(record)
+
+
+def turns(record, **source):
+    return read(record, **source)[1].turns
+
+
+def reason(record, **source):
+    with pytest.raises(RowError) as caught:
+        read(record, **source)
+    return str(caught.value)
+
+
+def chat(*pairs, **message):
+    return {"messages": [{"role": role, "content": text} for role, text in pairs], **message}
+
+
+FORMATS = {
+    "alpaca": ({"instruction": "q", "input": "", "output": "a"}, (USER, ANSWER)),
+    "dolly": ({"instruction": "q", "context": "c", "response": "a", "category": "x"}, (Turn("user", "q", "c"), ANSWER)),
+    "sharegpt": ({"id": "1", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}, (USER, ANSWER)),
+    "messages": (chat(("user", "q"), ("assistant", "a")), (USER, ANSWER)),
+    "prompt_completion": ({"prompt": "q", "completion": "a"}, (USER, ANSWER)),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats_are_found_by_themselves_and_by_name(name):
+    record, expected = FORMATS[name]
+    assert read(record) == (name, Sample(expected))
+    assert read(record, format=name) == (name, Sample(expected))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_known_pairs(pair):
+    assert turns(dict(zip(pair, ("q", "a"), strict=True))) == (USER, ANSWER)
+
+
+def test_a_context_is_never_dropped():
+    assert turns({"question": "q", "context": "c", "answer": "a"}) == (Turn("user", "q", "c"), ANSWER)
+    assert read({"question": "q", "answer": "a"})[0] == "question/answer"
+    assert read({"instruction": "q", "context": "c", "output": "a"})[0] == "instruction/output"
+
+
+def test_alpaca_with_everything():
+    record = {
+        "instruction": "q",
+        "input": "i",
+        "output": "a",
+        "system": "s",
+        "history": [["q0", "a0"]],
+        "tools": '[{"name": "t"}]',
+    }
+    assert read(record)[1] == Sample(
+        (
+            Turn("system", "s"),
+            Turn("user", "q0"),
+            Turn("assistant", "a0", is_trained=True),
+            Turn("user", "q", "i"),
+            ANSWER,
+        ),
+        '[{"name": "t"}]',
+    )
+
+
+@pytest.mark.parametrize("nothing", [None, "", []])
+def test_null_parts_are_none(nothing):
+    record = {"instruction": "q", "input": None, "output": "a", "system": None, "history": nothing, "tools": nothing}
+    assert read(record) == ("alpaca", Sample((USER, ANSWER)))
+
+
+def test_null_columns_do_not_hide_the_format():
+    record = {"messages": None, "instruction": "q", "input": None, "output": "a", "prompt": None, "completion": None}
+    assert read(record) == ("alpaca", Sample((USER, ANSWER)))
+
+
+def test_history_and_messages_as_text_of_a_csv():
+    assert turns({"instruction": "q", "output": "a", "history": '[["q", "a"]]'}) == (USER, ANSWER, USER, ANSWER)
+    assert turns({"messages": json.dumps(FORMATS["messages"][0]["messages"])}) == (USER, ANSWER)
+
+
+def test_prompt_and_completion_as_messages_train_on_the_completion_alone():
+    record = {
+        "prompt": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}],
+        "completion": [{"role": "assistant", "content": "a"}],
+    }
+    assert turns(record) == (USER, Turn("assistant", "a"), USER, ANSWER)
+    assert turns({**record, "completion": "a"}) == turns(record)
+    assert turns({**record, "prompt": "q"}) == (USER, ANSWER)
+    assert reason({**record, "prompt": 3}) == "wrong type: 'prompt' is a number; expected text or messages"
+    assert "'prompt' holds messages, so 'context' has no place" in reason({**record, "context": "c"})
+
+
+@pytest.mark.parametrize("key", ["text", "value"])
+def test_blocks_are_joined(key):
+    blocks = [{"type": "text", key: "q"}, {"type": "text", key: " r"}]
+    record = {"messages": [{"role": "user", "content": blocks}, {"role": "assistant", "content": "a"}]}
+    assert turns(record)[0] == Turn("user", "q r")
+
+
+@pytest.mark.parametrize("switch", ["loss_weight", "weight", "train", "loss"])
+@pytest.mark.parametrize(("off", "on"), [(0, 1), (0.0, 1.0), (False, True)])
+def test_switches_of_the_loss(switch, off, on):
+    record = chat(("user", "q"), ("assistant", "a"), ("user", "q"), ("assistant", "a"))
+    record["messages"][0][switch] = on
+    record["messages"][1][switch] = off
+    record["messages"][3][switch] = on
+    assert [turn.is_trained for turn in turns(record)] == [False, False, False, True]
+    record["messages"][1][switch] = None
+    assert turns(record)[1].is_trained
+    record["messages"][1][switch] = 0.5
+    assert reason(record) == f"turn 1 has {switch} 0.5; only 0 and 1 can be followed"
+    record["messages"][1][switch] = record["messages"][3][switch] = off
+    assert reason(record) == "nothing to train on: the loss of every assistant turn is switched off"
+
+
+def test_tools_in_messages():
+    record = {
+        "messages": [
+            {"role": "developer", "content": "s"},
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "ipython", "content": "1"},
+            {"role": "function", "content": "2"},
+            {"role": "assistant", "content": "a", "tool_calls": None},
+        ],
+        "tools": [{"name": "add"}],
+    }
+    sample = read(record)[1]
+    assert [turn.role for turn in sample.turns] == ["system", "user", "assistant", "tool", "tool", "assistant"]
+    assert json.loads(sample.turns[2].tool_calls) == [CALL]
+    assert sample.turns[2].is_trained
+    assert json.loads(sample.tools) == [{"name": "add"}]
+
+
+def test_the_older_function_call_of_openai():
+    record = {
+        "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": None, "function_call": {"name": "f"}}]
+    }
+    assert json.loads(turns(record)[1].tool_calls) == [{"name": "f"}]
+
+
+def test_tools_in_sharegpt():
+    call = '{"name": "add", "arguments": {}}'
+    names = [("system", "s"), ("human", "q"), ("function_call", call), ("observation", "1"), ("bing", "a")]
+    record = {"conversations": [{"from": name, "value": text} for name, text in names], "tools": "[]"}
+    assert read(record)[1] == Sample(
+        (Turn("system", "s"), USER, Turn("assistant", "", is_trained=True, tool_calls=call), Turn("tool", "1"), ANSWER)
+    )
+    record["conversations"][2]["value"] = "add()"
+    assert reason(record) == "the call in turn 2 is not JSON"
+
+
+def test_a_system_column_beside_a_system_turn():
+    record = {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "system": "s"}
+    expected = (Turn("system", "s"), USER, ANSWER)
+    assert turns(record) == expected
+    record["conversations"].insert(0, {"from": "system", "value": "s"})
+    assert turns(record) == expected
+    assert reason({**record, "system": "t"}) == "two system prompts: the column 'system' and the first turn"
+
+
+def test_columns_and_tags():
+    record = {"frage": "q", "antwort": "a", "input": "not mine"}
+    assert read(record, columns={"prompt": "frage", "response": "antwort"}) == ("alpaca (columns)", Sample((USER, ANSWER)))
+    record = {"chat": [{"who": "Q", "says": "q"}, {"who": "A", "says": "a"}], "rules": "s"}
+    tags = {"role_tag": "who", "content_tag": "says", "user_tag": "Q", "assistant_tag": "A"}
+    assert turns(record, columns={"messages": "chat", "system": "rules"}, tags=tags) == (Turn("system", "s"), USER, ANSWER)
+    swapped = {"conversations": [{"from": "gpt", "value": "q"}, {"from": "human", "value": "a"}]}
+    assert turns(swapped, tags={"user_tag": "gpt", "assistant_tag": "human"}) == (USER, ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"format": "alpacca"}, "pool.format is 'alpacca', which is unknown. Did you mean 'alpaca'"),
+        ({"columns": {"promt": "x"}}, "pool.columns maps 'promt', which is unknown. Did you mean 'prompt'"),
+        ({"tags": {"user": "x"}}, "pool.tags sets 'user', which is unknown. Did you mean 'user_tag'"),
+        ({"columns": {"prompt": "x", "response": "x"}}, "maps both prompt and response to the column 'x'"),
+        ({"columns": {"prompt": "output"}}, "maps both response and prompt|maps both prompt and response"),
+        ({"columns": {"messages": "x", "prompt": "y"}}, "names prompt, which format 'sharegpt' does not have"),
+        ({"format": "alpaca", "columns": {"messages": "x"}}, "names messages, which format 'alpaca' does not have"),
+        ({"format": "alpaca", "tags": {"user_tag": "x"}}, "pool.tags describes dialogues, but the rows are read as 'alpaca'"),
+        ({"tags": {"user_tag": "x", "assistant_tag": "x"}}, "gives two roles the name 'x'"),
+    ],
+)
+def test_a_mapping_that_cannot_be(source, message):
+    with pytest.raises(ConfigError, match=message):
+        Reader.of(SourceConfig(path="x", **source))
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ([1], "not an object but a list"),
+        ("words", "not an object but text"),
+        (None, "not an object but null"),
+        ({"instruction": 3, "output": "a"}, "wrong type: 'instruction' is a number, not text"),
+        ({"instruction": "q", "output": True}, "wrong type: 'output' is true or false, not text"),
+        ({"instruction": "q", "input": ["i"], "output": "a"}, "wrong type: 'input' is a list, not text"),
+        ({"instruction": "q", "input": {}, "output": "a"}, "wrong type: 'input' is an object, not text"),
+        ({"instruction": "q", "output": None}, "no response"),
+        ({"instruction": "q", "output": ""}, "no response"),
+        ({"instruction": "q", "output": " \n\t\u3000"}, "no response"),
+        ({"instruction": " ", "output": "a"}, "empty 'instruction'"),
+        ({"instruction": "", "input": "i", "output": "a"}, "empty 'instruction', only 'input' is filled"),
+        ({"instruction": "q\0", "output": "a"}, "a NUL character in the user's turn"),
+        ({"instruction": "q", "input": "\0", "output": "a"}, "a NUL character in the user's turn"),
+        ({"instruction": "q", "output": "a", "history": "x"}, "wrong type: 'history' is not a list"),
+        ({"instruction": "q", "output": "a", "history": [["x"]]}, "history is not a list of [user, assistant] pairs of text"),
+        ({"instruction": "q", "output": "a", "tools": "add()"}, "tools is not JSON"),
+        ({"messages": "x"}, "wrong type: 'messages' is not a list"),
+        ({"messages": []}, "no turns"),
+        ({"messages": ["x"]}, "turn 0 is not an object"),
+        (chat(("usr", "q")), "turn 0 has the role 'usr', which is unknown"),
+        ({"messages": [{"role": ["user"], "content": "q"}]}, "turn 0 has the role ['user'], which is unknown"),
+        ({"messages": [{"role": "user", "content": 3}]}, "wrong type: the content of turn 0 is not text"),
+        ({"messages": [{"role": "user"}]}, "wrong type: turn 0 has no text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
+            "turn 0 holds a block of type 'image'; only text can be used",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "wrong type: a text block of turn 0 has no text"),
+        (chat(("user", "q"), ("assistant", None)), "wrong type: turn 1 has no text"),
+        (
+            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "reasoning_content": ["hm"]}]},
+            "wrong type: turn 1 must keep its thinking as one text; found reasoning_content",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": "add("}]},
+            "tool_calls of turn 1 is not JSON",
+        ),
+    ],
+)
+def test_why_a_record_is_refused(record, expected):
+    assert expected in reason(record)
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"),
+    [
+        ("ua", ""),
+        ("sua", ""),
+        ("uaua", ""),
+        ("uau", ""),
+        ("ucta", ""),
+        ("ucttaua", ""),
+        ("uc", ""),
+        ("u", "no response: the assistant never speaks"),
+        ("su", "no response: the assistant never speaks"),
+        ("a", "role order: the assistant speaks before the user; take that turn out, or put a user's before it"),
+        ("sau", "role order: the assistant speaks before the user; take that turn out, or put a user's before it"),
+        ("tua", "role order: the tool speaks before the user; take that turn out, or put a user's before it"),
+        ("usa", "role order: turn 1 is a system turn, but not the first"),
+        ("ssua", "role order: turn 1 is a system turn, but not the first"),
+        ("uua", "role order: turn 1 is the user's behind the user's"),
+        ("uaa", "role order: turn 2 is the assistant's behind the assistant's"),
+        ("uta", "role order: turn 1 is the tool's behind the user's"),
+        ("uata", ""),
+        ("ucua", ""),
+        ("uca", "role order: turn 2 is the assistant's behind a call of tools"),
+        ("uctua", "role order: turn 3 is the user's behind the tool's"),
+    ],
+)
+def test_the_order_of_the_roles(roles, expected):
+    made = {
+        "s": {"role": "system", "content": "s"},
+        "u": {"role": "user", "content": "q"},
+        "a": {"role": "assistant", "content": "a"},
+        "c": {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        "t": {"role": "tool", "content": ""},
+    }
+    record = {"messages": [made[role] for role in roles]}
+    if expected:
+        assert reason(record) == expected
+    else:
+        assert [turn.role[0] for turn in turns(record)] == [role.replace("c", "a") for role in roles]
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_thinking_is_kept_apart(key):
+    record = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", key: "hm"}]}
+    assert turns(record)[1] == Turn("assistant", "a", is_trained=True, thinking="hm")
+
+
+def test_an_empty_turn_inside_is_named():
+    assert reason(chat(("user", "q"), ("assistant", " "), ("user", "q"), ("assistant", "a"))) == "empty: turn 1, the assistant's"
+    assert reason(chat(("user", "q"), ("assistant", "a"), ("user", " \n"), ("assistant", "a"))) == "empty: turn 2, the user's"
+
+
+def test_unknown_formats_are_told_apart():
+    for record, words in (
+        ({"text": "x"}, "plain text"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "preference data"),
+        ({"foo": 1, "bar": 2}, "unknown format: keys foo, bar"),
+        ({}, "keys none"),
+    ):
+        with pytest.raises(UnknownRowError, match=words):
+            read(record)

@@ -1,0 +1,376 @@
+"""From a source to the pool's folder and back: what is kept, what is put aside, and that it can be done again."""
+
+import json
+import random
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from diverseevol.base.progress import SILENT
+from diverseevol.config import PoolConfig, SourceConfig
+from diverseevol.data import Pool, Records, build, finish_pool, first_pass, read_pool, store
+from diverseevol.errors import ConfigError, PoolError
+
+
+def record(number, **more):
+    return {"instruction": f"question {number}", "input": "", "output": f"answer {number}", **more}
+
+
+def write_lines(path, records):
+    path.write_text(
+        "".join((one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) + "\n" for one in records), "utf-8"
+    )
+    return path
+
+
+def quarantine(folder):
+    return [json.loads(line) for line in (folder / "quarantine.jsonl").read_text("utf-8").splitlines()]
+
+
+def read(tmp_path, config, seed=0):
+    return read_pool(config, tmp_path / "pool", seed, SILENT)
+
+
+def test_rows_read_back_as_they_were_written(tmp_path):
+    texts = ['{"output":"ü",  "instruction" : "\\u00fc", "x": 1e5}', json.dumps(record(1)), json.dumps(record(1))]
+    pool = Pool.read(write_lines(tmp_path / "a.jsonl", texts))
+    assert len(pool) == 3
+    assert [pool.record_text(row) for row in range(3)] == texts
+    assert [pool.record(row) for row in range(3)] == [json.loads(text) for text in texts]
+    assert pool.ids[2] == f"{pool.ids[1]}-1"
+    assert [pool.id(row) for row in range(3)] == pool.ids.tolist()
+    assert pool.sample(0).turns[0].text == "ü"
+    assert pool.format(0) == "alpaca"
+    assert pool.source(2) == str(tmp_path / "a.jsonl")
+    assert pool.source_row(2) == 2
+    assert pool.source_rows.tolist() == [0, 1, 2]
+    assert pool.rows_of([pool.id(2), pool.id(0)]).tolist() == [2, 0]
+    with pytest.raises(PoolError, match=r"id ffff and 1 more of 3 not found in the pool of 3 rows"):
+        pool.rows_of([pool.id(1), "ffff", "eeee"])
+    with pytest.raises(IndexError, match=r"row -1 is not in the pool: it has rows 0 to 2"):
+        pool.record(-1)
+
+
+def test_lines_with_ids_are_one_line_and_change_nothing_else(tmp_path):
+    records = [record(0, n=[1, 2]), record(1, _id="mine"), {"instruction": "q", "output": 'say "_id"'}]
+    (tmp_path / "a.json").write_text(json.dumps(records, indent=4))
+    pool = Pool.read(tmp_path / "a.json")
+    for row, one in enumerate(records):
+        line = pool.line_with_id(row)
+        assert line.count("\n") == 1
+        assert line.endswith("}\n")
+        assert len(re.findall(r'"_id":', line)) == 1
+        assert json.loads(line) == {**one, "_id": pool.id(row)}
+    assert pool.line(0) == '{ "instruction": "question 0", "input": "", "output": "answer 0", "n": [ 1, 2 ] }'
+
+
+def test_a_subset_has_the_ids_of_the_pool_it_came_from(tmp_path):
+    pool = Pool.read(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(9)]))
+    subset = tmp_path / "subset.jsonl"
+    subset.write_text("".join(pool.line_with_id(row) for row in (2, 5, 7)))
+    assert Pool.read(subset).ids.tolist() == pool.ids[[2, 5, 7]].tolist()
+
+
+def test_ids_agree_between_kinds_of_files_and_orders(tmp_path):
+    records = [{**record(number), "system": None if number % 2 else "s"} for number in range(40)]
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    sparse = [{key: value for key, value in one.items() if value is not None} for one in records]
+    shuffled = random.Random(0).sample(sparse, 40)
+    ids = Pool.read(tmp_path / "a.parquet").ids.tolist()
+    assert Pool.read(write_lines(tmp_path / "a.jsonl", sparse)).ids.tolist() == ids
+    assert set(Pool.read(write_lines(tmp_path / "b.jsonl", shuffled)).ids.tolist()) == set(ids)
+
+
+def test_max_rows_keeps_the_same_rows_of_a_reordered_file_in_file_order(tmp_path):
+    records = [record(number // 2) for number in range(400)]
+    shuffled = random.Random(1).sample(records, 400)
+
+    def kept(records, seed):
+        file = write_lines(tmp_path / "a.jsonl", records)
+        return Pool.read(PoolConfig(path=str(file), max_rows=50), seed)
+
+    pool = kept(records, 0)
+    assert len(pool) == 50
+    assert pool.source_rows.tolist() == sorted(pool.source_rows.tolist())
+    assert set(kept(shuffled, 0).ids.tolist()) == set(pool.ids.tolist())
+    assert set(kept(records, 1).ids.tolist()) != set(pool.ids.tolist())
+
+
+def test_sources_by_weight(tmp_path):
+    one = write_lines(tmp_path / "a.jsonl", [record(number) for number in range(90)])
+    two = write_lines(tmp_path / "b.jsonl", [{"frage": f"q{number}", "antwort": "a"} for number in range(100)])
+    sources = (
+        SourceConfig(path=str(one), weight=3),
+        SourceConfig(path=str(two), weight=1, columns={"prompt": "frage", "response": "antwort"}),
+    )
+    pool = Pool.read(PoolConfig(sources=sources))
+    names = [pool.source(row) for row in range(len(pool))]
+    assert [names.count(str(one)), names.count(str(two))] == [90, 30]
+    assert pool.sample(119).turns[1].text == "a"
+
+
+def test_bad_rows_go_to_the_quarantine_with_place_and_reason(tmp_path):
+    file = write_lines(
+        tmp_path / "a.jsonl",
+        ["", record(0), "oops " + "x" * 500, record(1, output=""), '{"instruction": "\\ud800", "output": "x"}'],
+    )
+    records = read(tmp_path, PoolConfig(path=str(file), max_bad=0.9))
+    assert (len(records), records.n_read, records.n_bad) == (1, 4, 3)
+    assert quarantine(tmp_path / "pool") == [
+        {
+            "source": str(file),
+            "row": 1,
+            "line": 3,
+            "reason": "not JSON: Expecting value at column 1",
+            "text": ("oops " + "x" * 500)[:200],
+        },
+        {"source": str(file), "row": 2, "line": 4, "reason": "no response", "text": json.dumps(record(1, output=""))},
+        {
+            "source": str(file),
+            "row": 3,
+            "line": 5,
+            "reason": "half of a surrogate pair, which is no character",
+            "text": '{"instruction": "\\ud800", "output": "x"}',
+        },
+    ]
+
+
+def test_broken_utf8_can_be_shown(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_bytes(b'[{"instruction": "q", "output": "a\xff"}, {"instruction": "q", "output": "a"}]')
+    read(tmp_path, PoolConfig(path=str(file), max_bad=0.5))
+    assert quarantine(tmp_path / "pool")[0]["reason"] == "broken UTF-8"
+
+
+def test_numbers_beyond_json_are_bad_rows(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", [record(0), '{"instruction": "q", "output": "a", "x": 1e999}'])
+    read(tmp_path, PoolConfig(path=str(file), max_bad=0.5))
+    assert "a number that JSON cannot write" in quarantine(tmp_path / "pool")[0]["reason"]
+
+
+def test_too_many_bad_rows_stop_the_run(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", [record(number, output="" if number % 4 == 0 else "a") for number in range(40)])
+    read(tmp_path, PoolConfig(path=str(file), max_bad=0.25))
+    expected = (
+        r"10 of 40 rows are bad \(25.0%\); pool.max_bad allows 24.0%. The first five:\n"
+        r"  .*a.jsonl line 1 \(row 0\): no response\n(  .*\n){3}  .*a.jsonl line 17 \(row 16\): no response\n"
+        r"Repair or remove them, or raise pool.max_bad; all of them are in .*quarantine.jsonl."
+    )
+    with pytest.raises(PoolError, match=expected):
+        read(tmp_path, PoolConfig(path=str(file), max_bad=0.24))
+    assert len(quarantine(tmp_path / "pool")) == 10
+    with pytest.raises(PoolError, match=r"10 of 40 rows [\s\S]*\nRepair or remove them, or raise pool.max_bad\.$"):
+        Pool.read(PoolConfig(path=str(file), max_bad=0.24))
+
+
+def test_a_pool_without_good_rows(tmp_path):
+    with pytest.raises(PoolError, match=r"not one of 2 rows is good. They are:\n  .*not JSON"):
+        read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", ["x", "y"])), max_bad=1.0))
+    with pytest.raises(PoolError, match=r"the pool is empty: no row in .*b.jsonl"):
+        read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "b.jsonl", []))))
+    assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == ["quarantine.jsonl"]
+
+
+def test_a_format_that_nobody_knows(tmp_path, monkeypatch):
+    file = write_lines(tmp_path / "a.jsonl", [{"foo": 1, "bar": 2}] * 20)
+    with pytest.raises(
+        PoolError,
+        match=r"none of the rows of .* is of a known format. Their keys: foo, bar. Known: alpaca .*pool.columns=",
+    ):
+        Pool.read(file)
+    monkeypatch.setattr(first_pass, "N_TRIED", 7)
+    with pytest.raises(PoolError, match=r"none of the first 7 rows"):
+        Pool.read(file)
+    with pytest.raises(PoolError, match=r"preference data: pool.columns=.prompt: prompt, response: chosen. trains"):
+        Pool.read(write_lines(tmp_path / "b.jsonl", [{"prompt": "q", "chosen": "a", "rejected": "b"}]))
+    some = write_lines(tmp_path / "c.jsonl", [{"foo": 1}] * 5 + [record(number) for number in range(95)])
+    assert len(Pool.read(some)) == 95
+
+
+def test_a_mapped_column_that_no_row_has(tmp_path, monkeypatch):
+    file = write_lines(tmp_path / "a.jsonl", [{"question": "q", "answer": "a"}] * 20)
+
+    def read(**source):
+        return Pool.read(PoolConfig(**{"path": str(file), **source}))
+
+    with pytest.raises(
+        PoolError, match=r"pool.columns maps response to 'anser', which none of the rows .* Did you mean 'answer'"
+    ):
+        read(columns={"prompt": "question", "response": "anser"})
+    with pytest.raises(PoolError, match=r"pool.columns maps system to 'rules', which none of the rows"):
+        read(columns={"prompt": "question", "response": "answer", "system": "rules"})
+    with pytest.raises(PoolError, match=r"pool.format alpaca needs a column 'instruction', which none of the rows"):
+        read(format="alpaca")
+    monkeypatch.setattr(first_pass, "N_TRIED", 7)
+    with pytest.raises(PoolError, match=r"which none of the first 7 rows"):
+        read(columns={"prompt": "question", "response": "anser"})
+    late = write_lines(
+        tmp_path / "b.jsonl", [{"question": "q", "answer": "a", **({"rules": "r"} if n == 9 else {})} for n in range(10)]
+    )
+    assert len(read(path=str(late), columns={"prompt": "question", "response": "answer", "system": "rules"})) == 10
+    with pytest.raises(ConfigError, match=r"maps both prompt and response"):
+        read(columns={"prompt": "x", "response": "x"})
+
+
+def test_tags_for_rows_that_are_no_dialogues(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", [record(0)])
+    with pytest.raises(ConfigError, match=r"pool.tags describes dialogues, but the rows are read as 'alpaca'"):
+        Pool.read(PoolConfig(path=str(file), tags={"user_tag": "x"}))
+
+
+def test_samples_are_read_with_the_mapping_of_their_source(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", [{"f": f"q{number}", "g": "a"} for number in range(10)])
+    read(tmp_path, PoolConfig(path=str(file), columns={"prompt": "f", "response": "g"}))
+    records = Records.open(tmp_path / "pool")
+    assert [sample.turns[0].text for sample in records.samples(3, 6)] == ["q3", "q4", "q5"]
+    assert records.samples(9, 20) == [records.sample(9)]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 32])
+def test_some_records_in_order(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(store, "READ_AT_ONCE", at_once)
+    records = read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(50)]))))
+    for is_in in (np.ones(50, dtype=bool), np.zeros(50, dtype=bool), np.random.default_rng(0).random(50) < 0.3):
+        assert list(records.some(is_in)) == [(position, records.sample(position)) for position in np.flatnonzero(is_in).tolist()]
+
+
+def test_small_batches_change_nothing(tmp_path, monkeypatch):
+    file = write_lines(tmp_path / "a.jsonl", [record(number % 7) for number in range(50)])
+    whole = Pool.read(PoolConfig(path=str(file), max_rows=20), pool_dir=tmp_path / "one")
+    monkeypatch.setattr(first_pass, "BATCH_ROWS", 3)
+    monkeypatch.setattr(build, "INDEX_ROWS", 7)
+    parts = Pool.read(PoolConfig(path=str(file), max_rows=20), pool_dir=tmp_path / "two")
+    assert parts.ids.tolist() == whole.ids.tolist()
+    assert parts.rows_of(whole.ids).tolist() == list(range(20))
+    assert [parts.record_text(row) for row in range(20)] == [whole.record_text(row) for row in range(20)]
+    monkeypatch.setattr(first_pass, "BATCH_ROWS", 1000)
+    monkeypatch.setattr(first_pass, "BATCH_CHARACTERS", 100)
+    assert Pool.read(PoolConfig(path=str(file), max_rows=20)).ids.tolist() == whole.ids.tolist()
+
+
+def test_records_without_a_trained_token_are_put_aside(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", [record(number) for number in range(19)] + ["bad"])
+    records = read(tmp_path, PoolConfig(path=str(file)))
+    n_tokens, n_trained = np.arange(100, 119, dtype=np.int32), np.arange(50, 69, dtype=np.int32)
+    n_trained[3] = 0
+    pool = finish_pool(tmp_path / "pool", n_tokens, n_trained)
+    assert pool.positions.tolist() == [*range(3), *range(4, 19)]
+    assert pool.n_tokens.tolist() == [*range(100, 103), *range(104, 119)]
+    assert pool.n_trained.tolist() == [*range(50, 53), *range(54, 69)]
+    assert (pool.n_tokens.dtype, pool.n_trained.dtype, pool.positions.dtype) == (np.int32, np.int32, np.int64)
+    assert pool.record(3) == record(4)
+    assert pool.id(3) == records.table["id"][4].as_py()
+    assert pool.source_row(3) == pool.source_rows[3] == 4
+    expected = {
+        "source": str(file),
+        "row": 3,
+        "line": None,
+        "reason": "no token left to train on at max_length",
+        "text": json.dumps(record(3)),
+    }
+    assert quarantine(tmp_path / "pool")[1:] == [expected]
+    finish_pool(tmp_path / "pool", n_tokens, n_trained)
+    assert len(quarantine(tmp_path / "pool")) == 2
+    assert Pool.open(tmp_path / "pool").ids.tolist() == pool.ids.tolist()
+
+
+def test_too_long_rows_stop_a_run_only_where_they_are_most(tmp_path):
+    read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(20)])), max_bad=0.0))
+    n_tokens, n_trained = np.full(20, 9, dtype=np.int32), np.array([0] * 10 + [1] * 10, dtype=np.int32)
+    assert len(finish_pool(tmp_path / "pool", n_tokens, n_trained, max_bad=0.0)) == 10
+    n_trained[10] = 0
+    (tmp_path / "pool" / "index.arrow").unlink()
+    with pytest.raises(
+        PoolError, match=r"11 of 20 rows have no token left to train on.*Raise prompt.max_length; the first is .*row 0"
+    ):
+        finish_pool(tmp_path / "pool", n_tokens, n_trained)
+    assert not (tmp_path / "pool" / "index.arrow").exists()
+    with pytest.raises(PoolError, match=r"has 20 records, but 3 were tokenised"):
+        finish_pool(tmp_path / "pool", n_trained[:3], n_trained[:3])
+
+
+def test_records_that_the_template_refuses_are_bad_ones(tmp_path):
+    read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(20)]))))
+    n_tokens = np.array([0, 0] + [9] * 18, dtype=np.int32)
+    finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.1, {0: "refused here"})
+    assert [line["reason"] for line in quarantine(tmp_path / "pool")] == ["refused here", "it has no token"]
+    with pytest.raises(PoolError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused here\n.*row 1.*it has no token"):
+        finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.09, {0: "refused here"})
+
+
+def test_a_second_call_finds_the_records_unless_something_changed(tmp_path, monkeypatch):
+    file = write_lines(tmp_path / "a.jsonl", [record(number) for number in range(9)])
+    config = PoolConfig(path=str(file), max_rows=5)
+    first = read(tmp_path, config).table["id"].to_pylist()
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "FirstPass", None)
+        assert read(tmp_path, config).table["id"].to_pylist() == first
+    finish_pool(tmp_path / "pool", np.ones(5, np.int32), np.ones(5, np.int32))
+    assert read(tmp_path, config, seed=1).table["id"].to_pylist() != first
+    assert not (tmp_path / "pool" / "index.arrow").exists()
+    write_lines(file, [record(number) for number in range(3)])
+    assert len(read(tmp_path, config)) == 3
+
+
+def test_a_kill_while_reading_leaves_no_records(tmp_path, monkeypatch):
+    file = write_lines(tmp_path / "a.jsonl", [record(number) for number in range(9)])
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "id_texts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            read(tmp_path, PoolConfig(path=str(file)))
+    assert [path.name for path in (tmp_path / "pool").iterdir()] == ["quarantine.jsonl"]
+    assert len(read(tmp_path, PoolConfig(path=str(file)))) == 9
+
+
+def test_a_folder_without_a_pool_or_with_a_damaged_one(tmp_path):
+    with pytest.raises(PoolError, match=r"there is no records.arrow"):
+        Pool.open(tmp_path)
+    (tmp_path / "records.arrow").write_bytes(b"ARROW1 and then nothing")
+    with pytest.raises(PoolError, match=r"records.arrow is damaged"):
+        Records.open(tmp_path)
+
+
+REAL = {
+    "alpaca_data.json": ("alpaca", 51_974, 28),
+    "dolly_15k.jsonl": ("dolly", 15_011, 0),
+    "lima_1029.json": ("alpaca", 1_029, 0),
+    "sharegpt_500.json": ("sharegpt", 500, 0),
+    "messages_content_blocks_500.jsonl": ("messages", 500, 0),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_pools_need_no_mapping(shared_data, tmp_path, name):
+    file = shared_data / "pools" / name
+    format_name, n_rows, n_bad = REAL[name]
+    pool = Pool.read(file, pool_dir=tmp_path)
+    assert (len(pool), pool.records.n_bad) == (n_rows, n_bad)
+    assert set(pool.records.table["format"].unique().to_pylist()) == {format_name}
+    assert {line["reason"] for line in quarantine(tmp_path)} == ({"no response"} if n_bad else set())
+    text = file.read_text("utf-8")
+    records = json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
+    for row in (0, 1, n_rows // 2, n_rows - 1):
+        assert pool.record_text(row) in text
+        assert pool.record(row) == records[pool.source_row(row)]
+
+
+def test_copies_and_dialogues_of_the_real_pools(shared_data):
+    dolly = Pool.read(shared_data / "pools" / "dolly_15k.jsonl")
+    lines = (shared_data / "pools" / "dolly_15k.jsonl").read_text("utf-8").splitlines()
+    assert sum("-" in name for name in dolly.ids.tolist()) == len(lines) - len(set(lines)) == 8
+    assert max(len(dolly.record_text(row)) for row in range(len(dolly))) > 26_000
+    lima = Pool.read(shared_data / "pools" / "lima_1029.json")
+    n_turns = [len(lima.sample(row).turns) for row in range(len(lima))]
+    assert sum(n > 2 for n in n_turns) == 29
+    blocks = Pool.read(shared_data / "pools" / "messages_content_blocks_500.jsonl")
+    for row in range(len(blocks)):
+        messages, turns = blocks.record(row)["messages"], blocks.sample(row).turns
+        assert [turn.text for turn in turns] == [message["content"][0]["value"] for message in messages]
+        assert [turn.is_trained for turn in turns] == [message["loss_weight"] > 0 for message in messages]
