@@ -102,7 +102,7 @@ FAULTS = [
     Fault(
         "evaluation/nearest.py", "np.where(np.isfinite(norms_B), bound_B, np.inf)", "bound_B", "tests/evaluation/test_nearest.py"
     ),
-    Fault("evaluation/nearest.py", "2 * s * norms_C[nearest_B] + (1 + s)", "(1 - s)", "tests/evaluation/test_nearest.py"),
+    Fault("evaluation/nearest.py", "+ (1 + s) * norms_B", "+ (1 - s) * norms_B", "tests/evaluation/test_nearest.py"),
     Fault(
         "evaluation/cells.py",
         "_n_cells(cells_N[rows]) / _n_cells(cells_N)",

@@ -21,8 +21,8 @@ FAULTS = [
     ),
     Fault(
         "data/overlap/duplicates.py",
-        "if one.kept in replaced else one",
-        "if False else one",
+        "if one.kept in replaced\n",
+        "if False\n",
         "tests/data/overlap/test_duplicates.py",
     ),
     Fault(
@@ -86,5 +86,5 @@ FAULTS = [
         '{f"benchmark {one.name}": "" for',
         "tests/cli/test_overlap.py",
     ),
-    Fault("run/status.py", "why_dropped(run.pool_dir, records.id(position)) or ", "", "tests/cli/test_overlap.py"),
+    Fault("run/status.py", "why_dropped(run.pool_dir, records.id(position))\n", "None\n", "tests/cli/test_overlap.py"),
 ]

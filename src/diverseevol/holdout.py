@@ -50,12 +50,16 @@ def _draw_and_save(
     write_text(run.holdout_records_file, "".join(pool.line_with_id(row) for row in rows.tolist()))
     if len(copies):
         write_text(run.holdout_copies_file, "".join(f"{pool.id(row)}\n" for row in copies.tolist()))
-    write_text(run.holdout_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist()))  # the last: it says that all is there
+    write_text(
+        run.holdout_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist())
+    )  # the last: it says that all is there
     left_out = f", and {len(copies):,} copies of them left out of every choice" if len(copies) else ""
     watch.note(f"held out: {len(rows):,} rows{left_out}; see {run.holdout_file}")
 
 
-def holdout_of(config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def holdout_of(
+    config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int
+) -> NDArray[np.int64]:
     """Draw what `pool.holdout` asks for; rows on the user's lists are not drawn.
 
     Raises:
@@ -85,11 +89,21 @@ def draw_holdout(
         ConfigError: fewer rows can be held out.
     """
     contents = ids.astype(f"U{N_HASH}")
-    names = np.zeros(len(ids), dtype=np.int64) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    order = np.lexsort((names, contents))  # equal contents side by side; of equal ones the first row stands for them
+    names = (
+        np.zeros(len(ids), dtype=np.int64)
+        if groups is None
+        else np.unique(np.asarray(groups), return_inverse=True)[1]
+    )
+    order = np.lexsort(
+        (names, contents)
+    )  # equal contents side by side; of equal ones the first row stands for them
     first_C = order[np.r_[True, contents[order][1:] != contents[order][:-1]]]
     group_C = names[first_C]
-    may_C = np.ones(len(first_C), dtype=bool) if listed_rows is None else ~np.isin(contents[first_C], contents[listed_rows])
+    may_C = (
+        np.ones(len(first_C), dtype=bool)
+        if listed_rows is None
+        else ~np.isin(contents[first_C], contents[listed_rows])
+    )
     n = size if isinstance(size, int) else max(1, round(size * len(ids)))
     n_G, may_G = np.bincount(group_C), np.bincount(group_C, may_C).astype(np.int64)
     room_G = np.minimum(n_G - 1, may_G)  # one of each group stays in the pool

@@ -17,10 +17,17 @@ def some_of(things: Sequence[object] | NDArray[Any], n_shown: int = 5) -> str:
     return ", ".join(map(str, things[:n_shown])) + (", …" if len(things) > n_shown else "")
 
 
-def progress_words(done: float, total: float | None, unit: str, rate: float, left: float | None, about: str = "") -> str:
+def progress_words(
+    done: float, total: float | None, unit: str, rate: float, left: float | None, about: str = ""
+) -> str:
     """`3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`; what is not known is not said."""
     share = f" of {_count(total)} {unit} ({done / total:.0%})" if total else f" {unit}"
-    parts = [f"{_count(done)}{share}", rate_words(rate, unit), "" if left is None else f"{duration(left)} left", about]
+    parts = [
+        f"{_count(done)}{share}",
+        rate_words(rate, unit),
+        "" if left is None else f"{duration(left)} left",
+        about,
+    ]
     return ", ".join(filter(None, parts))
 
 

@@ -10,9 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-BENCHMARK = (
-    "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
-)
+BENCHMARK = "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
 ROUND = "Whose answers: a round's number, last, best (lowest held-out loss), base (the untuned model), or all that are kept."
 SAMPLING = "paper: temperature 0.7, 50 best; model: its own generation_config."
 DTYPE = "auto: as saved. In float32 the answers are the same whatever the batch (docs/answering.md)."
@@ -20,27 +18,49 @@ DTYPE = "auto: as saved. In float32 the answers are the same whatever the batch 
 Run = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run folder.")]
 Benchmarks = Annotated[list[str], typer.Option("--benchmark", help=BENCHMARK)]
 Folder = Annotated[
-    Path | None, typer.Option("--benchmarks-dir", envvar="DIVERSEEVOL_BENCHMARKS", help="Where known benchmarks' files lie.")
+    Path | None,
+    typer.Option(
+        "--benchmarks-dir", envvar="DIVERSEEVOL_BENCHMARKS", help="Where known benchmarks' files lie."
+    ),
 ]
 Round = Annotated[str, typer.Option("--round", help=ROUND)]
-Model = Annotated[str | None, typer.Option("--model", help="Instead of a run: a model or adapter, folder or Hub id.")]
-Out = Annotated[Path | None, typer.Option("--out", help="With --model or without a run: the file of answers.")]
-Url = Annotated[str | None, typer.Option("--base-url", help="Ask a server with the OpenAI API instead of loading the model.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Instead of a run: a model or adapter, folder or Hub id.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="With --model or without a run: the file of answers.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--base-url", help="Ask a server with the OpenAI API instead of loading the model."),
+]
 Served = Annotated[str | None, typer.Option("--served-model", help="The model's name at that server.")]
-Parallel = Annotated[int, typer.Option("--concurrency", min=1, help="Requests to the server under way at once.")]
-KeyVariable = Annotated[str, typer.Option("--key-variable", help="The environment variable that holds the server's key.")]
+Parallel = Annotated[
+    int, typer.Option("--concurrency", min=1, help="Requests to the server under way at once.")
+]
+KeyVariable = Annotated[
+    str, typer.Option("--key-variable", help="The environment variable that holds the server's key.")
+]
 SamplingName = Annotated[Literal["paper", "greedy", "model"], typer.Option("--sampling", help=SAMPLING)]
 MaxNew = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer at most.")]
-Turns = Annotated[int, typer.Option("--turns", min=1, max=2, help="2: also the second turn of questions that have one.")]
+Turns = Annotated[
+    int, typer.Option("--turns", min=1, max=2, help="2: also the second turn of questions that have one.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes each question's random numbers.")]
 Dtype = Annotated[Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help=DTYPE)]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Questions at once; by itself as many as fit.")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Questions at once; by itself as many as fit.")
+]
 Template = Annotated[
     Literal["alpaca", "chat", "auto"],
     typer.Option("--template", help="Without a run; auto: chat where the model has a template."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Answer again what was answered with other settings.")]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Without a run: let the model's own Python code run.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Answer again what was answered with other settings.")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Without a run: let the model's own Python code run.")
+]
 
 
 def answer(
@@ -86,7 +106,11 @@ def answer(
 
     sampled = Sampled(sampling, max_new_tokens, turns, seed)
     is_served = bool(served_model)
-    targets = models_of_run(run, round_name, is_served, watch) if run else [model_alone(model, template, trust_remote_code)]
+    targets = (
+        models_of_run(run, round_name, is_served, watch)
+        if run
+        else [model_alone(model, template, trust_remote_code)]
+    )
     for target in targets:
         files = {name: out or RunFolder(run or Path()).answers_file(name, target.name) for name in names}
         settings = asdict(sampled) | {"prompt": target.prompt.model_dump(include={"template"})}

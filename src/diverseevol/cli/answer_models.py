@@ -63,17 +63,23 @@ def check_usage(
         ConfigError: they do not fit together.
     """
     if (run is None) == (out is None):
-        raise ConfigError("give a RUN, whose folder takes the answers, or --out FILE with --model or a served model.")
+        raise ConfigError(
+            "give a RUN, whose folder takes the answers, or --out FILE with --model or a served model."
+        )
     if run is not None and model is not None:
         raise ConfigError("a RUN has its own models: leave --model out, or the RUN.")
     if bool(base_url) != bool(served_model):
-        raise ConfigError("--base-url and --served-model belong together: the server's address and the model's name there.")
+        raise ConfigError(
+            "--base-url and --served-model belong together: the server's address and the model's name there."
+        )
     if run is None and model is None and not served_model:
         raise ConfigError("no model to ask: give a RUN, --model, or --base-url with --served-model.")
     if served_model and round_name == "all":
         raise ConfigError("a server has one model: name the round that it serves with --round, not all.")
     if len(set(benchmarks)) < len(benchmarks) or (out is not None and len(benchmarks) > 1):
-        raise ConfigError(f"benchmarks {', '.join(benchmarks)}: name each once, and only one with --out FILE.")
+        raise ConfigError(
+            f"benchmarks {', '.join(benchmarks)}: name each once, and only one with --out FILE."
+        )
 
 
 def model_alone(model: str | None, template: str, trust_remote_code: bool) -> Target:
@@ -82,7 +88,14 @@ def model_alone(model: str | None, template: str, trust_remote_code: bool) -> Ta
     from ..models.load import tokenizer_folder
 
     prompt = PromptConfig.model_validate({"template": template})
-    return Target("", model or "the served model", model, tokenizer_folder(model) if model else None, prompt, trust_remote_code)
+    return Target(
+        "",
+        model or "the served model",
+        model,
+        tokenizer_folder(model) if model else None,
+        prompt,
+        trust_remote_code,
+    )
 
 
 def models_of_run(root: Path, round_name: str, is_served: bool, watch: Watch) -> list[Target]:
@@ -148,11 +161,19 @@ def load_local(target: Target, sampled: Sampled, dtype: str, n_rows: int | None)
     assert prompts is not None, "a model that is loaded has a tokenizer"
     model = load_model(str(target.model), dtype, target.trust_remote_code)
     sampling = SAMPLINGS[sampled.sampling]
-    return LocalModel(model, prompts.tokenizer, prompts, sampling, sampled.seed, sampled.turns, target.title, n_rows)
+    return LocalModel(
+        model, prompts.tokenizer, prompts, sampling, sampled.seed, sampled.turns, target.title, n_rows
+    )
 
 
 def open_served(
-    target: Target, sampled: Sampled, base_url: str, model: str, key: str | None, n_parallel: int, watch: Watch
+    target: Target,
+    sampled: Sampled,
+    base_url: str,
+    model: str,
+    key: str | None,
+    n_parallel: int,
+    watch: Watch,
 ) -> Answerer:
     """Ask a server for the model, by the name that it has there."""
     from ..evaluation.answer.sampling import SAMPLINGS

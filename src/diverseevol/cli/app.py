@@ -63,7 +63,9 @@ def _version(is_asked: bool) -> None:
 @app.callback()
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Options before the verb."""
 
@@ -110,7 +112,9 @@ def _with_expanded_paths(verb: Callable[..., None]) -> Callable[..., None]:
     def path_of(name: str, value: object) -> object:
         if isinstance(value, list):
             return [path_of(name, item) for item in value]
-        is_place = name in PLACES or (name == "words" and ("=" not in str(value) or str(value).startswith("~")))
+        is_place = name in PLACES or (
+            name == "words" and ("=" not in str(value) or str(value).startswith("~"))
+        )
         if isinstance(value, Path):
             return Path(expanded(str(value)))
         return expanded(value) if is_place and isinstance(value, str) else value
@@ -166,9 +170,7 @@ def _fail(message: str, is_debug: bool, error: Exception) -> int:
 
 def _explain_os(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
-        return (
-            f"the disk is full{_at(error)}. Free some space and give the same command again; nothing that was finished is lost."
-        )
+        return f"the disk is full{_at(error)}. Free some space and give the same command again; nothing that was finished is lost."
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"not allowed to write{_at(error)}: {error.strerror}. Give --out a folder you may write to."
     return f"{error.strerror or error}{_at(error)}."

@@ -19,10 +19,15 @@ def compare(
     words: o.Words = None,
     pool: o.PoolOption = None,
     model: o.ModelOption = None,
-    out: Annotated[str | None, typer.Option("--out", help="The comparison's folder; the same command again goes on.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="The comparison's folder; the same command again goes on.")
+    ] = None,
     preset: o.PresetOption = None,
     strategies: Annotated[
-        str | None, typer.Option("--strategies", help="Names with commas between (default: the config's); random is added.")
+        str | None,
+        typer.Option(
+            "--strategies", help="Names with commas between (default: the config's); random is added."
+        ),
     ] = None,
     seeds: Annotated[
         str, typer.Option("--seeds", help="Whole numbers with commas between; one run a strategy and seed.")
@@ -30,7 +35,9 @@ def compare(
     rounds: o.RoundsOption = None,
     n_init: o.InitOption = None,
     n_new: o.NewOption = None,
-    one_time: Annotated[bool, typer.Option("--one-time", help="Also let the first strategy choose all at once.")] = False,
+    one_time: Annotated[
+        bool, typer.Option("--one-time", help="Also let the first strategy choose all at once.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Also tune on the whole pool, once a seed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: what comparison.json holds.")] = False,
 ) -> None:
@@ -43,7 +50,9 @@ def compare(
     from ..compare import Experiment, compare_strategies
     from .watch import open_watch
 
-    names = tuple(name.strip() for name in strategies.split(",")) if strategies else (config.selection.strategy,)
+    names = (
+        tuple(name.strip() for name in strategies.split(",")) if strategies else (config.selection.strategy,)
+    )
     experiment = Experiment(config, names, _seeds(seeds), is_one_time=one_time, is_full=full)
     experiment.check()
     if experiment.unfinished():
@@ -54,7 +63,9 @@ def compare(
     comparison = compare_strategies(experiment, open_watch())
     if dist.is_main():
         stored = experiment.comparison_file.read_text("utf-8")
-        typer.echo(json.dumps(json.loads(stored), ensure_ascii=False)) if as_json else _show(comparison, json.loads(stored))
+        typer.echo(json.dumps(json.loads(stored), ensure_ascii=False)) if as_json else _show(
+            comparison, json.loads(stored)
+        )
     dist.barrier()
 
 
@@ -62,7 +73,9 @@ def _seeds(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise typer.BadParameter(f"--seeds is {text!r}: give whole numbers with commas between, such as 0,1,2") from None
+        raise typer.BadParameter(
+            f"--seeds is {text!r}: give whole numbers with commas between, such as 0,1,2"
+        ) from None
 
 
 def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
@@ -94,13 +107,21 @@ def measure_table(comparison: Comparison, measure: Measure) -> Table:
     n_seeds = len(comparison.seeds)
     best = "lower" if measure.is_lower_better else "higher"
     headings = ("samples", "arm", "mean ± spread", "to random [interval]", "in words")
-    table = new_table(headings, f"{measure.title} ({best} is better), {n_seeds} seeds", texts=("arm", "in words"))
+    table = new_table(
+        headings, f"{measure.title} ({best} is better), {n_seeds} seeds", texts=("arm", "in words")
+    )
     order = sorted(comparison.levels, key=lambda level: level.n_samples)
     for place, level in enumerate(order):
         spread = level.deviation[measure.name]
         mean = f"{level.mean[measure.name]:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
         found = comparison.find(level.arm, comparison.references[0], measure.name, "samples", level.n_samples)
-        table.add_row(f"{level.n_samples:,}", level.arm, mean, shown(found) if found else "", found.verdict if found else "")
+        table.add_row(
+            f"{level.n_samples:,}",
+            level.arm,
+            mean,
+            shown(found) if found else "",
+            found.verdict if found else "",
+        )
         if place + 1 < len(order) and order[place + 1].n_samples != level.n_samples:
             table.add_section()
     return table
@@ -112,10 +133,18 @@ def cost_table(comparison: Comparison) -> Table:
     from .tables import new_table
 
     headings = ("arm", "samples", "response tokens", "time", "TFLOPs")
-    table = new_table(headings, "Cost of the last round's model, as if run alone (mean over seeds)", texts=("arm",))
+    table = new_table(
+        headings, "Cost of the last round's model, as if run alone (mean over seeds)", texts=("arm",)
+    )
     for arm in comparison.arms:
         level = comparison.level(arm)
-        table.add_row(arm, f"{level.n_samples:,}", f"{level.trained_tokens:,.0f}", duration(level.seconds), _tera(level.flops))
+        table.add_row(
+            arm,
+            f"{level.n_samples:,}",
+            f"{level.trained_tokens:,.0f}",
+            duration(level.seconds),
+            _tera(level.flops),
+        )
     return table
 
 

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Where the pool, the runs and the subsets go.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option("--out", help="Where the pool, the runs and the subsets go.")] = Path(
+        "runs/demo"
+    ),
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds after round 0.", min=1)] = 4,
     rows: Annotated[int, typer.Option("--rows", help="Rows of the made pool.", min=700)] = 3000,
     seed: Annotated[int, typer.Option("--seed", help="Fixes every random choice.")] = 0,
     only_data: Annotated[
-        bool, typer.Option("--only-data", help="Make the pool, held-out rows, model and a config for other verbs, and stop.")
+        bool,
+        typer.Option(
+            "--only-data", help="Make the pool, held-out rows, model and a config for other verbs, and stop."
+        ),
     ] = False,
 ) -> None:
     """Run K-Center and random on a made pool with a tiny model: offline, in minutes, every figure computed on the spot."""
@@ -56,11 +61,15 @@ def demo(
     from ..report import write_report
 
     page = out / "report.html"
-    dist.on_main(lambda: write_report([out / strategy for strategy in ("k_center", "random")], page, watch=watch))
+    dist.on_main(
+        lambda: write_report([out / strategy for strategy in ("k_center", "random")], page, watch=watch)
+    )
     console.print(
         f"Subsets: {out}/k_center/rounds/{rounds:02d}/subset.jsonl and {out}/random/… · {duration(time.perf_counter() - started)}"
     )
-    console.print(f"Next: diverseevol status {out}/k_center · diverseevol explain {out}/k_center ID", highlight=False)
+    console.print(
+        f"Next: diverseevol status {out}/k_center · diverseevol explain {out}/k_center ID", highlight=False
+    )
     console.print(f"Both runs on one page, to open in a browser: {page}", highlight=False, soft_wrap=True)
 
 
@@ -69,7 +78,9 @@ def demo_table(rows: list[DemoRow]) -> Table:
     from .tables import new_table
 
     headings = ("rnd", "samples", "strategy", "held-out", "rare", "skills", "radius", "s", "GFLOPs")
-    table = new_table(headings, f"K-Center and random, from the same {rows[0].n_chosen} samples", texts=("strategy",))
+    table = new_table(
+        headings, f"K-Center and random, from the same {rows[0].n_chosen} samples", texts=("strategy",)
+    )
     half = len(rows) // 2
     for pair in zip(rows[:half], rows[half:], strict=True):
         for row in pair:

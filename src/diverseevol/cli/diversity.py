@@ -27,12 +27,16 @@ Run = Annotated[Path | None, typer.Argument(metavar="RUN", help=RUN)]
 Embeddings = Annotated[str, typer.Option("--embeddings", help=VECTORS)]
 Model = Annotated[str | None, typer.Option("--model", help=MODEL)]
 Chosen = Annotated[Path | None, typer.Option("--chosen", help=CHOSEN)]
-RandomSets = Annotated[int, typer.Option("--random-sets", min=0, help="Random sets of the same size to compare with.")]
+RandomSets = Annotated[
+    int, typer.Option("--random-sets", min=0, help="Random sets of the same size to compare with.")
+]
 Labels = Annotated[
-    str | None, typer.Option("--labels", help="Coverage of the labels in this column of the records, not of cells.")
+    str | None,
+    typer.Option("--labels", help="Coverage of the labels in this column of the records, not of cells."),
 ]
 Cells = Annotated[
-    int | None, typer.Option("--cells", min=1, help=f"Cells of a k-means clustering to cover; {N_CELLS} if not given.")
+    int | None,
+    typer.Option("--cells", min=1, help=f"Cells of a k-means clustering to cover; {N_CELLS} if not given."),
 ]
 Columns = Annotated[Path | None, typer.Option("--columns", help=COLUMNS)]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the random sets and starts the clustering.")]
@@ -55,8 +59,11 @@ def diversity(
     own = chosen or columns
     mistakes = {
         "give --labels or --cells, not both": labels is not None and cells is not None,
-        "a run says itself what is chosen and what its records hold: leave out --chosen and --columns": run and own,
-        "give --model or a file of --embeddings, not both": run and model is not None and embeddings != BY_MODEL,
+        "a run says itself what is chosen and what its records hold: leave out --chosen and --columns": run
+        and own,
+        "give --model or a file of --embeddings, not both": run
+        and model is not None
+        and embeddings != BY_MODEL,
         "--model embeds the pool of a run: give the run folder": not run and model is not None,
         "give a run folder, or a file of --embeddings": not run and embeddings == BY_MODEL,
         "--labels is a column of which file? Give --columns": not run and labels is not None and not columns,
@@ -104,7 +111,9 @@ def measured(
     else:
         cells = cells_of_labels(subject.labels)
     if subject.chosen_rows is None:
-        report = DiversityReport((), {}, {}, measure_pool(vectors, seed=seed, cells=cells, text_of=text_of, watch=watch))
+        report = DiversityReport(
+            (), {}, {}, measure_pool(vectors, seed=seed, cells=cells, text_of=text_of, watch=watch)
+        )
     else:
         report = measure_diversity(
             vectors,
@@ -126,6 +135,9 @@ def measured(
         "n_without_label": int((cells == NO_CELL).sum()),
         "random_sets": n_random,
         "seed": seed,
-        "sets": [({"round": subject.rounds[pos]} if subject.rounds else {}) | values for pos, values in enumerate(report.sets())],
+        "sets": [
+            ({"round": subject.rounds[pos]} if subject.rounds else {}) | values
+            for pos, values in enumerate(report.sets())
+        ],
         "pool": report.pool_values(),
     }

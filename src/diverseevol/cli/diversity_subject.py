@@ -36,7 +36,9 @@ class Subject:
     """What random sets are drawn from; None: all."""
 
 
-def subject_of_run(run: RunFolder, embeddings: str, model: str | None, labels: str | None, watch: Watch) -> Subject:
+def subject_of_run(
+    run: RunFolder, embeddings: str, model: str | None, labels: str | None, watch: Watch
+) -> Subject:
     """The finished rounds of a run; under several processes every rank calls it.
 
     Args:
@@ -68,7 +70,9 @@ def subject_of_run(run: RunFolder, embeddings: str, model: str | None, labels: s
     return Subject(vectors, source, chosen, tuple(rounds), tuple(sizes), column, _text_of(pool), choosable)
 
 
-def subject_of_vectors(embeddings: str, chosen: Path | None, labels: str | None, columns: Path | None, watch: Watch) -> Subject:
+def subject_of_vectors(
+    embeddings: str, chosen: Path | None, labels: str | None, columns: Path | None, watch: Watch
+) -> Subject:
     """Rows of vectors from anywhere; arguments as the command line's.
 
     Raises:
@@ -81,14 +85,18 @@ def subject_of_vectors(embeddings: str, chosen: Path | None, labels: str | None,
     if chosen is not None:
         rows = read_chosen(chosen, n_rows, open_ids(None, vectors.folder, n_rows))
         if not len(rows):
-            raise SelectionError(f"{chosen} names no rows. Give one a line, or leave --chosen out to measure all rows.")
+            raise SelectionError(
+                f"{chosen} names no rows. Give one a line, or leave --chosen out to measure all rows."
+            )
     column = None
     if labels is not None:
         column = read_columns(columns, vectors.folder, frozenset({labels}), n_rows, "--labels")[labels]
     return Subject(vectors, embeddings, rows, labels=column)
 
 
-def _vectors_of_run(run: RunFolder, pool: Pool, embeddings: str, model: str | None, watch: Watch) -> tuple[FileVectors, str]:
+def _vectors_of_run(
+    run: RunFolder, pool: Pool, embeddings: str, model: str | None, watch: Watch
+) -> tuple[FileVectors, str]:
     if embeddings == BY_MODEL:
         from ..evaluation.fixed_embedding import fixed_embedding
         from .run import quiet_libraries
@@ -111,11 +119,15 @@ def _check_ids(ids: Ids, pool: Pool) -> None:
     """The ids beside vectors must be the pool's, in its order."""
     for row, (name, own) in enumerate(zip(ids.lines(), pool.ids.tolist(), strict=True)):
         if name != own:
-            raise EmbedError(f"{ids.path}: row {row} is {name}, the pool's is {own}. Give vectors in the pool's order.")
+            raise EmbedError(
+                f"{ids.path}: row {row} is {name}, the pool's is {own}. Give vectors in the pool's order."
+            )
 
 
 def _text_of(pool: Pool) -> TextOf:
     def pieces(row: int) -> list[str]:
-        return [text for turn in pool.sample(row).turns for text in (turn.thinking, turn.text, turn.input) if text]
+        return [
+            text for turn in pool.sample(row).turns for text in (turn.thinking, turn.text, turn.input) if text
+        ]
 
     return pieces

@@ -9,7 +9,11 @@ from rich.table import Table
 from .tables import new_table, open_console
 
 VENDI = {"vendi_0.5": "q = 0.5", "vendi_1": "q = 1", "vendi_2": "q = 2", "vendi_inf": "q = ∞"}
-DISTANCES = {"covering_radius": "covering radius", "mean_nearest_to_subset": "pool → subset", "mean_nearest_within": "within"}
+DISTANCES = {
+    "covering_radius": "covering radius",
+    "mean_nearest_to_subset": "pool → subset",
+    "mean_nearest_within": "within",
+}
 COVERAGE = {"cells_hit": "share hit", "cell_entropy": "entropy, bits"}
 WORDS = {
     "distinct_1": "distinct-1",
@@ -26,7 +30,10 @@ TITLES = (
         DISTANCES,
     ),
     ("Coverage", COVERAGE),
-    ("Words of the records: different n-grams over all n-grams, which falls as text grows; entropy in bits", WORDS),
+    (
+        "Words of the records: different n-grams over all n-grams, which falls as text grows; entropy in bits",
+        WORDS,
+    ),
 )
 HOW_TO_READ = (
     "Below a value: where nine of ten of {n} random sets of that size lie (5 % to 95 % quantile); + above it, - below. More diverse: a "
@@ -38,7 +45,9 @@ HOW_TO_READ = (
 def print_tables(found: dict[str, Any]) -> None:
     """Print what `measured` found."""
     console = open_console()
-    console.print(f"{found['n_rows']:,} × {found['width']:,} of {found['embeddings']}", highlight=False, markup=False)
+    console.print(
+        f"{found['n_rows']:,} × {found['width']:,} of {found['embeddings']}", highlight=False, markup=False
+    )
     for title, names in TITLES:
         if names is WORDS and "n_words" not in found["pool"]:
             continue
@@ -59,7 +68,11 @@ def _table(found: dict[str, Any], names: dict[str, str]) -> Table:
     for measured in found["sets"]:
         label = f"round {measured['round']}" if "round" in measured else "chosen"
         measures = [measured["measures"][name] for name in names]
-        table.add_row(label, f"{measured['n_chosen']:,}", *(_number(measure["value"]) + _sign(measure) for measure in measures))
+        table.add_row(
+            label,
+            f"{measured['n_chosen']:,}",
+            *(_number(measure["value"]) + _sign(measure) for measure in measures),
+        )
         if found["random_sets"]:
             table.add_row("", "", *map(_band, measures), style="dim")
     table.add_row("all", f"{found['n_rows']:,}", *(_number(found["pool"].get(name)) + " " for name in names))

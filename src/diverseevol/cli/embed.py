@@ -21,8 +21,15 @@ OUTER_HELP = "A sentence-transformers model instead of --model: folder or Hub id
 
 
 def embed(
-    pool: Annotated[str, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.npy (N × D, float32), ids.txt and the pool's index.")],
+    pool: Annotated[
+        str, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Folder for embeddings.npy (N × D, float32), ids.txt and the pool's index."
+        ),
+    ],
     model: Annotated[str | None, typer.Option("--model", help="Model or adapter: folder or Hub id.")] = None,
     outer: Annotated[str | None, typer.Option("--outer", help=OUTER_HELP)] = None,
     signals: Annotated[str, typer.Option("--compute", "--signals", help=SIGNALS_HELP)] = "embedding",
@@ -34,10 +41,19 @@ def embed(
     asked = asked_signals(signals)
     if (model is None) == (outer is None):
         raise typer.BadParameter("give either --model or --outer")
-    given = {"pool": pool, "model": model or outer, "embed.model": outer, "out": str(out), "seed": seed, "rounds": 0}
+    given = {
+        "pool": pool,
+        "model": model or outer,
+        "embed.model": outer,
+        "out": str(out),
+        "seed": seed,
+        "rounds": 0,
+    }
     config = o.config_from(words, preset, given)
     if config.embed.model and asked != {"embedding"}:
-        raise ConfigError(f"--outer gives embeddings alone; --compute asks for {signals}. Give --model for the others.")
+        raise ConfigError(
+            f"--outer gives embeddings alone; --compute asks for {signals}. Give --model for the others."
+        )
     from ..base import dist
     from .run import quiet_libraries
     from .watch import open_watch
@@ -48,8 +64,15 @@ def embed(
     from ..loop.opening import embed_folder
 
     report = embed_folder(config, watch, asked)
-    shapes = {"embeddings.npy": f"{report.n_rows:,} × {report.width}", "signals.parquet": f"{report.n_rows:,} rows"}
-    written = [name for name, is_asked in zip(shapes, ("embedding" in asked, asked != {"embedding"}), strict=True) if is_asked]
+    shapes = {
+        "embeddings.npy": f"{report.n_rows:,} × {report.width}",
+        "signals.parquet": f"{report.n_rows:,} rows",
+    }
+    written = [
+        name
+        for name, is_asked in zip(shapes, ("embedding" in asked, asked != {"embedding"}), strict=True)
+        if is_asked
+    ]
     files = ", ".join(f"{out / name} ({shapes[name]})" for name in written)
     watch.note(f"Done: {files}, {report.tokens_per_second:,.0f} tokens/s")
 

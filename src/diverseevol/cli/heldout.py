@@ -26,13 +26,22 @@ FILE = "Held-out rows in any of the pool's formats, instead of the run's own."
 TASKS = "Tasks of lm-eval, with commas between (pip install 'diverseevol[lm-eval]')."
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[RUN] [KEY=VALUE]…", help=WORDS)]
-RoundName = Annotated[str, typer.Option("--round", help="A round's number, all (with the base model), base, last or best.")]
+RoundName = Annotated[
+    str, typer.Option("--round", help="A round's number, all (with the base model), base, last or best.")
+]
 File = Annotated[str | None, typer.Option("--file", help=FILE)]
 Model = Annotated[str | None, typer.Option("--model", help="Measure this model on --file, without a run.")]
-Group = Annotated[str | None, typer.Option("--group", help="A column of the rows; losses are given per value of it, too.")]
+Group = Annotated[
+    str | None, typer.Option("--group", help="A column of the rows; losses are given per value of it, too.")
+]
 Tasks = Annotated[str | None, typer.Option("--tasks", help=TASKS)]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many questions of each task, for a try.")]
-TaskFolder = Annotated[Path | None, typer.Option("--task-folder", help="YAML files of tasks of your own; their code is run.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="Only the first so many questions of each task, for a try."),
+]
+TaskFolder = Annotated[
+    Path | None, typer.Option("--task-folder", help="YAML files of tasks of your own; their code is run.")
+]
 
 
 def heldout(
@@ -74,10 +83,14 @@ def _request(tasks: str | None, limit: int | None, folder: Path | None) -> TaskR
         return None
     from ..evaluation.tasks import TaskRequest
 
-    return TaskRequest(tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip())), limit, folder)
+    return TaskRequest(
+        tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip())), limit, folder
+    )
 
 
-def _of_model(words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None) -> Report:
+def _of_model(
+    words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None
+) -> Report:
     config = o.config_from(words, None, {"pool": file, "model": model, "rounds": 0}, needs_out=False)
     from ..evaluation.yardstick import measure_model
     from .watch import open_watch
@@ -106,9 +119,13 @@ def _print(report: Report, as_json: bool) -> None:
         console.print(groups_table(report.rows, report.models))
     for one in report.models:
         if one.n_trained_on:
-            typer.echo(f"{one.model} was trained on {one.n_trained_on:,} of these rows: its loss on them proves nothing.")
+            typer.echo(
+                f"{one.model} was trained on {one.n_trained_on:,} of these rows: its loss on them proves nothing."
+            )
     if report.not_kept:
-        typer.echo(f"Not measured, for the weights are not kept (keep: all keeps every round's): {', '.join(report.not_kept)}.")
+        typer.echo(
+            f"Not measured, for the weights are not kept (keep: all keeps every round's): {', '.join(report.not_kept)}."
+        )
 
 
 def models_table(report: Report) -> Table:
@@ -124,7 +141,9 @@ def models_table(report: Report) -> Table:
     has_groups = any("by_group" in found for found in losses)
     if has_groups:
         columns["balanced"] = [_figure(found.get("balanced_loss")) for found in losses]
-        columns["worst"] = [_figure(found.get("by_group", {}).get(found.get("worst_group"))) for found in losses]
+        columns["worst"] = [
+            _figure(found.get("by_group", {}).get(found.get("worst_group"))) for found in losses
+        ]
     figures = [task_figures(one) for one in models]
     for name in dict.fromkeys(name for of_model in figures for name in of_model):
         columns[name] = [_figure(of_model.get(name)) for of_model in figures]
@@ -166,7 +185,11 @@ def groups_table(rows: Rows, models: Sequence[Measured]) -> Table:
         losses = [(one.heldout or {})["by_group"].get(name) for one in shown]
         size = rows.groups[name]
         table.add_row(
-            name, f"{size.n_rows:,}", f"{size.n_tokens:,}", *map(_figure, losses), _figure(perplexity(last[name]), ",.2f")
+            name,
+            f"{size.n_rows:,}",
+            f"{size.n_tokens:,}",
+            *map(_figure, losses),
+            _figure(perplexity(last[name]), ",.2f"),
         )
     if len(order) > N_GROUPS:
         table.caption = f"{len(order) - N_GROUPS} more groups, all with lower losses: --json names them."

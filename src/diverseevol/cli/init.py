@@ -31,7 +31,9 @@ def init(
     write_text(file, config_text(preset, {"pool.path": pool, "model": model, "out": out}))
     for key, value in (("pool.path", pool), ("model", model)):
         if not Path(expanded(value)).exists():
-            typer.echo(f"{key} is {value!r}, which is not here: correct it in the file, unless it is a Hub id.")
+            typer.echo(
+                f"{key} is {value!r}, which is not here: correct it in the file, unless it is a Hub id."
+            )
     typer.echo(f"Wrote {file}. Next: diverseevol run {file}")
 
 

@@ -36,11 +36,14 @@ def export(
     format: Annotated[
         str,
         typer.Option(
-            "--format", help="records, alpaca, sharegpt, messages, prompt_completion, parquet, llamafactory, axolotl or trl."
+            "--format",
+            help="records, alpaca, sharegpt, messages, prompt_completion, parquet, llamafactory, axolotl or trl.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File, or folder for llamafactory, axolotl and trl.")],
-    round_name: Annotated[str, typer.Option("--round", help="A round's number, last, or best (lowest held-out loss).")] = "last",
+    round_name: Annotated[
+        str, typer.Option("--round", help="A round's number, last, or best (lowest held-out loss).")
+    ] = "last",
 ) -> None:
     """Write the chosen subset in the form another tool reads."""
     from ..data import Pool

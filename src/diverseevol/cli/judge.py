@@ -22,25 +22,49 @@ WORDS = "A run folder with answers, and the judge's settings as its API calls th
 Words = Annotated[list[str] | None, typer.Argument(metavar="[RUN] [KEY=VALUE]…", help=WORDS)]
 Model = Annotated[str, typer.Option("--model", help="The judge's name at its server.")]
 Benchmark = Annotated[
-    str | None, typer.Option("--benchmark", help="Whose answers in the run; what follows = is `answer`'s alone.")
+    str | None,
+    typer.Option("--benchmark", help="Whose answers in the run; what follows = is `answer`'s alone."),
 ]
-Opponent = Annotated[str | None, typer.Option("--opponent", help="A file of answers, a round (5, base), or OTHER_RUN:ROUND.")]
-Round = Annotated[str, typer.Option("--round", help="Which of the run's answers: a round's number, base, last or all.")]
+Opponent = Annotated[
+    str | None, typer.Option("--opponent", help="A file of answers, a round (5, base), or OTHER_RUN:ROUND.")
+]
+Round = Annotated[
+    str, typer.Option("--round", help="Which of the run's answers: a round's number, base, last or all.")
+]
 Answers = Annotated[Path | None, typer.Option("--answers", help="A file of answers, instead of a run's.")]
-Out = Annotated[Path | None, typer.Option("--out", help="With --answers: the file of verdicts; replies are kept beside it.")]
-Single = Annotated[bool, typer.Option("--single", help="Each answer by itself, 1 to 10, without an opponent.")]
-TemplateOption = Annotated[str | None, typer.Option("--template", help="The instruction: pairwise, single, or a file of yours.")]
-Url = Annotated[str | None, typer.Option("--base-url", envvar="OPENAI_BASE_URL", help="Any server with the OpenAI chat API.")]
-KeyVariable = Annotated[str, typer.Option("--key-variable", help="The environment variable that holds the key.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="With --answers: the file of verdicts; replies are kept beside it."),
+]
+Single = Annotated[
+    bool, typer.Option("--single", help="Each answer by itself, 1 to 10, without an opponent.")
+]
+TemplateOption = Annotated[
+    str | None, typer.Option("--template", help="The instruction: pairwise, single, or a file of yours.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--base-url", envvar="OPENAI_BASE_URL", help="Any server with the OpenAI chat API."),
+]
+KeyVariable = Annotated[
+    str, typer.Option("--key-variable", help="The environment variable that holds the key.")
+]
 Name = Annotated[str | None, typer.Option("--opponent-name", help="How the verdicts call the opponent.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Requests under way at once.")]
 Rate = Annotated[float | None, typer.Option("--rate", min=0.001, help="Requests a minute at most.")]
-Retries = Annotated[int, typer.Option("--retries", min=0, help="Further tries after 429, 5xx, a time-out or a cut connection.")]
+Retries = Annotated[
+    int,
+    typer.Option("--retries", min=0, help="Further tries after 429, 5xx, a time-out or a cut connection."),
+]
 Attempts = Annotated[int, typer.Option("--attempts", min=1, help="Replies to ask for until one is readable.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for a reply.")]
-Limit = Annotated[float | None, typer.Option("--budget", min=0, help="Money that all this may cost; needs both prices.")]
+Limit = Annotated[
+    float | None, typer.Option("--budget", min=0, help="Money that all this may cost; needs both prices.")
+]
 PriceIn = Annotated[float | None, typer.Option("--price-in", min=0, help="Money per million tokens sent.")]
-PriceOut = Annotated[float | None, typer.Option("--price-out", min=0, help="Money per million tokens received.")]
+PriceOut = Annotated[
+    float | None, typer.Option("--price-out", min=0, help="Money per million tokens received.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.")]
 
 
@@ -87,7 +111,14 @@ def judge(
     judge_ = Judge(model, instruction, settings)
     prices = _prices(price_in, price_out, budget, judge_)
     found, replies_file = contests(
-        run, benchmark, round_name, opponent=opponent, opponent_name=opponent_name, answers=answers, out=out, is_single=single
+        run,
+        benchmark,
+        round_name,
+        opponent=opponent,
+        opponent_name=opponent_name,
+        answers=answers,
+        out=out,
+        is_single=single,
     )
     with open_store(replies_file) as store:
         limits = Limits(concurrency, rate, retries, attempts)
@@ -111,7 +142,9 @@ def _taken_apart(words: Sequence[str]) -> tuple[Path | None, dict[str, Any]]:
     given = dict(word.split("=", 1) for word in words if word not in runs)
     values = {key.strip(): parse_yaml(text, f"the value of {key}") for key, text in given.items()}
     settings = {**DEFAULT_SAMPLING, **values}
-    return (Path(runs[0]) if runs else None), {key: value for key, value in settings.items() if value is not None}
+    return (Path(runs[0]) if runs else None), {
+        key: value for key, value in settings.items() if value is not None
+    }
 
 
 def _check_finite(**values: float | None) -> None:
@@ -120,7 +153,9 @@ def _check_finite(**values: float | None) -> None:
             raise ConfigError(f"--{name.replace('_', '-')} is {value}: give a number.")
 
 
-def _prices(price_in: float | None, price_out: float | None, budget: float | None, judge: Judge) -> Prices | None:
+def _prices(
+    price_in: float | None, price_out: float | None, budget: float | None, judge: Judge
+) -> Prices | None:
     from ..evaluation.judge.cost import Prices
 
     if price_in is not None and price_out is not None:

@@ -48,10 +48,14 @@ def contests(
         EvaluationError: a file of answers cannot be read, or two do not belong together.
     """
     if is_single == (opponent is not None):
-        raise ConfigError("give --opponent, a file of answers or a round, or --single to judge each answer by itself; not both.")
+        raise ConfigError(
+            "give --opponent, a file of answers or a round, or --single to judge each answer by itself; not both."
+        )
     if answers is not None:
         if run is not None or benchmark is not None:
-            raise ConfigError("--answers judges a file; a run folder and --benchmark judge a run's answers. Give one of the two.")
+            raise ConfigError(
+                "--answers judges a file; a run folder and --benchmark judge a run's answers. Give one of the two."
+            )
         if out is None:
             raise ConfigError("--answers needs --out, the file for the verdicts.")
         return [_of_files(answers, opponent, opponent_name, out)], out.with_suffix(".sqlite")
@@ -85,7 +89,9 @@ def _of_run(
             raise ConfigError(f"{name} cannot be its own opponent. Give another --round or --opponent.")
         their_name = None if opponent is None else opponent_name or opponent[0]
         pair = name if their_name is None else f"{name}-vs-{their_name}"
-        found.append(Contest(name, their_name, _paired(read_answers(file), theirs), run.verdicts_file(benchmark, pair)))
+        found.append(
+            Contest(name, their_name, _paired(read_answers(file), theirs), run.verdicts_file(benchmark, pair))
+        )
     return found
 
 
@@ -105,7 +111,9 @@ def _opponent(word: str, run: RunFolder, benchmark: str) -> tuple[str, Path]:
         other = RunFolder(Path(folder))
         (name,) = _asked_rounds(other, benchmark, round_name)
         return f"{_plain(Path(folder).resolve().name)}-{name}", other.answers_file(benchmark, name)
-    raise ConfigError(f"--opponent {word!r} is neither a file, a round such as 5 or base, nor OTHER_RUN:ROUND with a run folder.")
+    raise ConfigError(
+        f"--opponent {word!r} is neither a file, a round such as 5 or base, nor OTHER_RUN:ROUND with a run folder."
+    )
 
 
 def _asked_rounds(run: RunFolder, benchmark: str, word: str) -> list[str]:
@@ -113,7 +121,11 @@ def _asked_rounds(run: RunFolder, benchmark: str, word: str) -> list[str]:
     folder = run.answers_dir(benchmark)
     names = {file.stem for file in folder.glob("*.jsonl")} if folder.is_dir() else set()
     rounds = sorted((int(match[1]), name) for name in names if (match := ROUND_FILE.fullmatch(name)))
-    asked = {"all": [name for _, name in rounds], "last": [name for _, name in rounds[-1:]], "base": ["base"] * ("base" in names)}
+    asked = {
+        "all": [name for _, name in rounds],
+        "last": [name for _, name in rounds[-1:]],
+        "base": ["base"] * ("base" in names),
+    }
     found = asked.get(word) or [name for number, name in rounds if word.isdecimal() and number == int(word)]
     if not found:
         there = ", ".join(sorted(names)) or "none"

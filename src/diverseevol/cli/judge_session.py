@@ -14,7 +14,14 @@ from ..evaluation.judge.pairs import Missing
 from ..evaluation.judge.parse import Unreadable
 from ..evaluation.judge.request import Judge
 from ..evaluation.judge.store import ReplyStore, Tokens
-from ..evaluation.judge.verdicts import Verdict, missing_file, n_replaced, verdicts_of, write_missing, write_verdicts
+from ..evaluation.judge.verdicts import (
+    Verdict,
+    missing_file,
+    n_replaced,
+    verdicts_of,
+    write_missing,
+    write_verdicts,
+)
 from .judge_files import Contest
 
 N_SHOWN = 20
@@ -59,7 +66,9 @@ class JudgeSession:
             about = expected_tokens(self.judge, self.open.values(), known)
             most = sum((most_tokens(self.judge, judgement) for judgement in self.open.values()), Tokens())
             bounds = "" if self.judge.longest_reply is None else f"; at most {self._words(most)}"
-            self.watch.note(f"About {self._words(about)}{bounds}, if every first reply is readable.{self._before()}")
+            self.watch.note(
+                f"About {self._words(about)}{bounds}, if every first reply is readable.{self._before()}"
+            )
 
     def ask(self, client: ApiClient) -> None:
         """Ask for what is not stored; what is there is written down whatever happens."""
@@ -116,10 +125,17 @@ class JudgeSession:
 
     def _before(self) -> str:
         spent = "" if self.spent == Tokens() else f" Spent so far: {self._words(self.spent)}."
-        return spent if self.prices else f"{spent} The price is not known: give --price-in and --price-out to see money."
+        return (
+            spent
+            if self.prices
+            else f"{spent} The price is not known: give --price-in and --price-out to see money."
+        )
 
     def _say_missing(self, contest: Contest) -> None:
-        for side, what in (("opponent", "without an answer of the opponent's"), ("ours", "that only the opponent answered")):
+        for side, what in (
+            ("opponent", "without an answer of the opponent's"),
+            ("ours", "that only the opponent answered"),
+        ):
             names = [_name(item) for item in contest.pairing.missing if item.side == side]
             if names:
                 more = f" and {len(names) - N_SHOWN} more" if len(names) > N_SHOWN else ""
@@ -148,6 +164,10 @@ def _name(item: Missing) -> str:
 
 
 def _unreadable(verdicts: Sequence[Verdict]) -> str:
-    found = [(verdict.judgement.question_id, verdict.scores) for verdict in verdicts if isinstance(verdict.scores, Unreadable)]
+    found = [
+        (verdict.judgement.question_id, verdict.scores)
+        for verdict in verdicts
+        if isinstance(verdict.scores, Unreadable)
+    ]
     such_as = f" (question {found[0][0]}: {found[0][1].reason})" if found else ""
     return f"{len(found):,} of them unreadable{such_as}"

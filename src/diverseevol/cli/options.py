@@ -10,8 +10,13 @@ import typer
 if TYPE_CHECKING:
     from ..config import RunConfig
 
-Words = Annotated[list[str] | None, typer.Argument(metavar="[CONFIG] [KEY=VALUE]…", help="A YAML file, and keys to override.")]
-PoolOption = Annotated[str | None, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[CONFIG] [KEY=VALUE]…", help="A YAML file, and keys to override."),
+]
+PoolOption = Annotated[
+    str | None, typer.Option("--pool", help="Instruction data: file, folder, `datasets` folder or Hub id.")
+]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Base model: folder or Hub id.")]
 OutOption = Annotated[str | None, typer.Option("--out", help="Run folder; the same command again resumes.")]
 PresetOption = Annotated[str | None, typer.Option("--preset", help="paper (default), modern or thrifty.")]
@@ -28,7 +33,9 @@ NOWHERE = os.devnull
 """The run folder of what writes nothing, where none is named: nothing can lie in it."""
 
 
-def config_from(words: list[str] | None, preset: str | None, options: dict[str, Any], needs_out: bool = True) -> RunConfig:
+def config_from(
+    words: list[str] | None, preset: str | None, options: dict[str, Any], needs_out: bool = True
+) -> RunConfig:
     """Read the words `[CONFIG] key=value …` and the options that were given, by their names or keys; None: not given.
 
     Without `needs_out` a run folder need not be named.
@@ -44,4 +51,6 @@ def config_from(words: list[str] | None, preset: str | None, options: dict[str, 
         raise typer.BadParameter(f"one config file at most, found {files[0]!r} and {files[1]!r}")
     given = {KEYS.get(name, name): value for name, value in options.items() if value is not None}
     defaults = None if needs_out else {"out": NOWHERE}
-    return load_config(files[0] if files else None, [word for word in words if "=" in word], preset, given, defaults)
+    return load_config(
+        files[0] if files else None, [word for word in words if "=" in word], preset, given, defaults
+    )

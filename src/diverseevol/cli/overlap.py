@@ -25,21 +25,38 @@ def overlap(
     pool: o.PoolOption = None,
     benchmark: Annotated[
         list[str] | None,
-        typer.Option("--benchmark", help="A known NAME, NAME=FILE or NAME=FILE:FIELD with questions; may be repeated."),
+        typer.Option(
+            "--benchmark", help="A known NAME, NAME=FILE or NAME=FILE:FIELD with questions; may be repeated."
+        ),
     ] = None,
     similarity: Annotated[
-        float | None, typer.Option("--similarity", min=0.5, max=1, help="Of near-duplicates, at least (default 0.7).")
+        float | None,
+        typer.Option("--similarity", min=0.5, max=1, help="Of near-duplicates, at least (default 0.7)."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for duplicates.jsonl and contamination.jsonl.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for duplicates.jsonl and contamination.jsonl.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, near-duplicates and benchmark questions in a pool, without removing anything."""
-    given = {"pool": pool, "pool.decontaminate": benchmark, "pool.dedup_similarity": similarity, "model": "-", "out": "-"}
+    given = {
+        "pool": pool,
+        "pool.decontaminate": benchmark,
+        "pool.dedup_similarity": similarity,
+        "model": "-",
+        "out": "-",
+    }
     config = o.config_from(words, None, given).pool
     import numpy as np
 
     from ..data import read_pool
-    from ..data.overlap import find_contamination, find_duplicates, read_benchmarks, save_contamination, save_duplicates
+    from ..data.overlap import (
+        find_contamination,
+        find_duplicates,
+        read_benchmarks,
+        save_contamination,
+        save_duplicates,
+    )
     from .watch import open_watch
 
     watch = open_watch()
@@ -60,7 +77,9 @@ def overlap(
         for line in [*_examples(records, found), *_matched(records, matches)]:
             typer.echo(f"  {line}")
     typer.echo(
-        f"All of them: {out}/duplicates.jsonl, contamination.jsonl" if out else "--out DIR writes all of them, with ids and rows."
+        f"All of them: {out}/duplicates.jsonl, contamination.jsonl"
+        if out
+        else "--out DIR writes all of them, with ids and rows."
     )
     typer.echo("In a run, pool.dedup=near (or exact) and pool.decontaminate=[NAME=FILE] leave them out.")
 
@@ -70,7 +89,9 @@ def duplicates(
     similarity: Annotated[
         float, typer.Option("--similarity", min=0, max=1, help="Cosine of mean-free embeddings, at least.")
     ] = 0.95,
-    n_shown: Annotated[int, typer.Option("--show", min=0, help="Print so many pairs, the most similar first.")] = 10,
+    n_shown: Annotated[
+        int, typer.Option("--show", min=0, help="Print so many pairs, the most similar first.")
+    ] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Find rows that a round's model cannot tell apart, by its embeddings of the pool; nothing is removed."""
@@ -93,7 +114,11 @@ def duplicates(
     rows = load_array(kept[-1] / "rows.npy") if (kept[-1] / "rows.npy").exists() else np.arange(len(pool))
     found = near_vectors(vectors_ND, similarity, open_watch())
     pairs: list[dict[str, Any]] = [
-        {"id": pool.id(int(rows[one.text])), "kept_id": pool.id(int(rows[one.kept])), "similarity": round(one.similarity, 6)}
+        {
+            "id": pool.id(int(rows[one.text])),
+            "kept_id": pool.id(int(rows[one.kept])),
+            "similarity": round(one.similarity, 6),
+        }
         for one in sorted(found, key=lambda one: -one.similarity)
     ]
     if as_json:
@@ -106,7 +131,9 @@ def duplicates(
         typer.echo(f"  {pair['similarity']:.4f} {pair['id']} like {pair['kept_id']}")
 
 
-def _counts(records: Records, found: list[Duplicate], matches: list[Match], benchmarks: list[Benchmark]) -> dict[str, Any]:
+def _counts(
+    records: Records, found: list[Duplicate], matches: list[Match], benchmarks: list[Benchmark]
+) -> dict[str, Any]:
     by_name: dict[str, Any] = {}
     for one in benchmarks:
         own = [match for match in matches if match.question.benchmark == one.name]
@@ -133,7 +160,10 @@ def _text(counts: dict[str, Any], similarity: float) -> str:
 
 def _examples(records: Records, found: list[Duplicate]) -> list[str]:
     near = sorted((one for one in found if one.kind == "near"), key=lambda one: one.similarity)
-    return [f"{one.similarity:.3f} {records.id(one.position)} like {records.id(one.kept)}" for one in near[:N_SHOWN]]
+    return [
+        f"{one.similarity:.3f} {records.id(one.position)} like {records.id(one.kept)}"
+        for one in near[:N_SHOWN]
+    ]
 
 
 def _matched(records: Records, matches: list[Match]) -> list[str]:

@@ -28,12 +28,18 @@ def plan(
     n_init: o.InitOption = None,
     n_new: o.NewOption = None,
     seed: o.SeedOption = None,
-    hardware: Annotated[str, typer.Option("--hardware", help="a100, h100, h100-pcie, h200, b200, l4, l40s, …")] = "h100",
+    hardware: Annotated[
+        str, typer.Option("--hardware", help="a100, h100, h100-pcie, h200, b200, l4, l40s, …")
+    ] = "h100",
     utilisation: Annotated[
-        float, typer.Option("--utilisation", min=0.01, max=1.0, help="Share of that device's peak that the run gets.")
+        float,
+        typer.Option(
+            "--utilisation", min=0.01, max=1.0, help="Share of that device's peak that the run gets."
+        ),
     ] = 0.4,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure the rates here: ten steps and a pass. Loads the model.")
+        bool,
+        typer.Option("--calibrate", help="Measure the rates here: ten steps and a pass. Loads the model."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:

@@ -32,14 +32,20 @@ def print_plan(config: RunConfig, values: dict[str, Any]) -> None:
         say(line)
     say(_verdict(values), "bold")
     if values["ratio"] > 1:
-        say(f"That is more than tuning on everything: the subset saves labels and later trainings, not compute. {CHEAPER}")
+        say(
+            f"That is more than tuning on everything: the subset saves labels and later trainings, not compute. {CHEAPER}"
+        )
     for note in values["notes"]:
         say(f"note: {note}", "dim")
 
 
 def _pool_lines(config: RunConfig, values: dict[str, Any]) -> list[str]:
     lengths = values["lengths"]
-    by = "all of them" if lengths["n_sampled"] >= lengths["n_rows"] else f"{lengths['n_sampled']:,} drawn at random"
+    by = (
+        "all of them"
+        if lengths["n_sampled"] >= lengths["n_rows"]
+        else f"{lengths['n_sampled']:,} drawn at random"
+    )
     models = [("model", config.model, values["target"])]
     models += [("selector", config.selector.model, values["model"])] if config.selector else []
     return [
@@ -51,7 +57,9 @@ def _pool_lines(config: RunConfig, values: dict[str, Any]) -> list[str]:
 
 
 def _rounds(rounds: list[dict[str, Any]]) -> Table:
-    table = new_table(("round", "chosen", "tokens tuned on", "tuning FLOPs", "rows embedded", "embedding FLOPs"))
+    table = new_table(
+        ("round", "chosen", "tokens tuned on", "tuning FLOPs", "rows embedded", "embedding FLOPs")
+    )
     for index, each in enumerate(rounds):
         tuning = (f"{each['n_chosen']:,}", f"{each['train_tokens']:,.0f}", si(each["train_flops"]))
         last = (f"{each['n_embedded']:,}", si(each["embed_flops"])) if each["n_embedded"] else ("-", "-")

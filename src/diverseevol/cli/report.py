@@ -9,7 +9,9 @@ import typer
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders, or the folder of one comparison.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN…", help="Run folders, or the folder of one comparison.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The page, FILE.html.")],
     map_: Annotated[
         Literal["pca", "umap"],
@@ -17,7 +19,10 @@ def report(
     ] = "pca",
     labels: Annotated[
         str | None,
-        typer.Option("--labels", help="Show the coverage of this column's values; else the run's own groups, or clusters."),
+        typer.Option(
+            "--labels",
+            help="Show the coverage of this column's values; else the run's own groups, or clusters.",
+        ),
     ] = None,
 ) -> None:
     """Write one HTML page on a run, several runs or a comparison: figures, a map, every pick with its reason. It fetches nothing."""

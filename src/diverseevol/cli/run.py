@@ -25,7 +25,9 @@ def run(
     n_init: o.InitOption = None,
     n_new: o.NewOption = None,
     seed: o.SeedOption = None,
-    show_samples: int = typer.Option(0, "--show-samples", min=0, help="Print so many samples with what is trained on, and stop."),
+    show_samples: int = typer.Option(
+        0, "--show-samples", min=0, help="Print so many samples with what is trained on, and stop."
+    ),
 ) -> None:
     """Choose and tune, round by round; the same command again resumes."""
     sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
@@ -73,7 +75,9 @@ def round_line(metrics: dict[str, object]) -> str:
     heldout = metrics.get("heldout")
     if isinstance(heldout, dict):
         text += f", held-out loss {heldout['loss']:.4f}"
-    seconds = ", ".join(f"{name} {duration(bill['seconds'])}" for name, bill in stages.items() if bill["seconds"] >= 0.05)
+    seconds = ", ".join(
+        f"{name} {duration(bill['seconds'])}" for name, bill in stages.items() if bill["seconds"] >= 0.05
+    )
     return f"{text} ({seconds})" if seconds else text
 
 

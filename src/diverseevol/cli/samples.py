@@ -32,7 +32,9 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
         for row in range(min(n_samples, len(data.pool))):
             ids, mask = data.tokens.ids(row), data.tokens.mask(row)
             cut = " (cut)" if len(ids) == config.prompt.max_length else ""
-            title = f"row {row} · id {data.pool.id(row)} · {len(ids)} tokens{cut}, {int(mask.sum())} trained on"
+            title = (
+                f"row {row} · id {data.pool.id(row)} · {len(ids)} tokens{cut}, {int(mask.sum())} trained on"
+            )
             console.rule(title, style="dim")
             text = Text()
             for piece, is_trained in describe(ids, mask, tokenizer):
@@ -42,7 +44,10 @@ def print_samples(config: RunConfig, n_samples: int) -> None:
             console.print(text, highlight=False, soft_wrap=True)
     legend = "green (or ⟦ ⟧): trained on · dim: read, never trained on"
     console.rule(
-        f"{legend} · {BORDER}: reads like a control token, but is these tokens of text" if has_borders else legend, style="dim"
+        f"{legend} · {BORDER}: reads like a control token, but is these tokens of text"
+        if has_borders
+        else legend,
+        style="dim",
     )
 
 

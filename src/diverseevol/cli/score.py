@@ -11,16 +11,24 @@ import typer
 
 FILES = "Verdict files, folders of them, or run folders: our layout or DiverseEvol's published one."
 ANSWERS = "Our answers, for lengths that the verdicts do not hold: a file, or a folder with MODEL.jsonl. May be repeated, one a verdict file."
-AGAINST = "Take every other file's difference from this one. (Of two files or two folders it is taken by itself.)"
+AGAINST = (
+    "Take every other file's difference from this one. (Of two files or two folders it is taken by itself.)"
+)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help=FILES)]
 Answers = Annotated[list[Path] | None, typer.Option("--answers", help=ANSWERS)]
-OpponentAnswers = Annotated[list[Path] | None, typer.Option("--opponent-answers", help="The opponent's, likewise.")]
+OpponentAnswers = Annotated[
+    list[Path] | None, typer.Option("--opponent-answers", help="The opponent's, likewise.")
+]
 Against = Annotated[Path | None, typer.Option("--against", help=AGAINST)]
-Expected = Annotated[int | None, typer.Option("--n-questions", min=1, help="How many questions the benchmark has.")]
+Expected = Annotated[
+    int | None, typer.Option("--n-questions", min=1, help="How many questions the benchmark has.")
+]
 Scale = Annotated[
     tuple[float, float],
-    typer.Option("--scale", help="The scale that the judge was given; scores from 0 up to it count as given."),
+    typer.Option(
+        "--scale", help="The scale that the judge was given; scores from 0 up to it count as given."
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap's draws.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: everything, question by question.")]

@@ -14,7 +14,17 @@ from ..evaluation.verdict_table import VerdictReport
 N_SHOWN = 8
 """Problems of one kind in one file that are spelled out; --json has them all."""
 NONE = "–"
-PAIR_COLUMNS = ("RS", "95 %", "questions", "win/tie/lose", "win rate", "first", "second", "order effect", "changed")
+PAIR_COLUMNS = (
+    "RS",
+    "95 %",
+    "questions",
+    "win/tie/lose",
+    "win rate",
+    "first",
+    "second",
+    "order effect",
+    "changed",
+)
 SINGLE_COLUMNS = ("mean score", "95 %", "questions")
 LENGTH_COLUMNS = ("length", "opponent's", "r(score, length)", "LC RS", "95 %", "LC win rate", "longer")
 LEGEND = (
@@ -30,7 +40,10 @@ LENGTH_LEGEND = (
 def report_lines(report: VerdictReport) -> Iterator[str]:
     """The lines that `score` prints."""
     names = short_names([score.name for score in report.files])
-    for is_pair, columns, cells in ((True, PAIR_COLUMNS, _pair_cells), (False, SINGLE_COLUMNS, _single_cells)):
+    for is_pair, columns, cells in (
+        (True, PAIR_COLUMNS, _pair_cells),
+        (False, SINGLE_COLUMNS, _single_cells),
+    ):
         scores = [score for score in report.files if (score.opponent is not None) == is_pair]
         if scores:
             yield from table(("file", *columns), [(names[score.name], *cells(score)) for score in scores])
@@ -38,7 +51,9 @@ def report_lines(report: VerdictReport) -> Iterator[str]:
     measured = [score for score in report.files if score.lengths is not None]
     if measured:
         yield ""
-        yield from table(("file", *LENGTH_COLUMNS), [(names[score.name], *_length_cells(score)) for score in measured])
+        yield from table(
+            ("file", *LENGTH_COLUMNS), [(names[score.name], *_length_cells(score)) for score in measured]
+        )
         yield LENGTH_LEGEND
     if report.length_correlation is not None:
         yield f"correlation of the files' scores with their mean log length: {report.length_correlation:.2f}"
@@ -60,7 +75,10 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     paths = {name: Path(name).absolute() for name in names}
     shared = os.path.commonpath([path.parent for path in paths.values()]) if paths else ""
     short = {name: str(path.relative_to(shared)) for name, path in paths.items()}
-    return {name: text.removesuffix(".gz").removesuffix(".zst").removesuffix(".jsonl") for name, text in short.items()}
+    return {
+        name: text.removesuffix(".gz").removesuffix(".zst").removesuffix(".jsonl")
+        for name, text in short.items()
+    }
 
 
 def printable(text: str) -> str:

@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from ..selection import Selection, Signals, Strategy
     from .select_files import Ids
 
-KINDS = ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
+KINDS = (
+    ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
+)
 COUNT = "How many to pick."
 TOKENS = "Instead of --n-new: pick until the next pick would bring the picks' tokens above this."
 LINES = "Chosen so far: a row number or an id a line, or JSONL with row or id. With none, k_center begins at the row farthest from the mean."
 RECORDS = "JSONL, CSV or Parquet, a record a row, for strategies that read columns; a signals.parquet beside the vectors is read by itself."
 BESIDE = "Their ids, one a line; if not given, ids.txt beside the vectors, where there is one."
-UNITS = {"B": 1} | {f"{letter}{i}B": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("", "i")}
+UNITS = {"B": 1} | {
+    f"{letter}{i}B": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("", "i")
+}
 N_SCOUTS = 1024  # rows that k_center compares each row of a block with, beside the chosen ones
 N_SHOWN = 5
 
@@ -37,13 +41,18 @@ Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help=TOKENS)]
 LengthColumn = Annotated[
     str, typer.Option("--length-column", help="The column of --columns with each row's tokens, for --tokens.")
 ]
-Out = Annotated[Path, typer.Option("--out", help="JSONL, a line a pick: id, row, rank, and what the strategy knew of it.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="JSONL, a line a pick: id, row, rank, and what the strategy knew of it.")
+]
 Chosen = Annotated[Path | None, typer.Option("--chosen", help=LINES)]
 Name = Annotated[str, typer.Option("--strategy", help="Which one; the list is below.")]
 IdsFile = Annotated[Path | None, typer.Option("--ids", help=BESIDE)]
 Columns = Annotated[Path | None, typer.Option("--columns", help=RECORDS)]
 Seed = Annotated[int, typer.Option("--seed", help="For strategies that draw.")]
-Memory = Annotated[str | None, typer.Option("--memory", help="Bounds the blocks worked on at once, such as 1GB, 512MB, 2GiB.")]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", help="Bounds the blocks worked on at once, such as 1GB, 512MB, 2GiB."),
+]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="The strategy's options.")]
 
 
@@ -150,7 +159,9 @@ def _writable_folder(out: Path) -> Path:
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise ConfigError(f"--out {out} cannot be written: {folder}: {error.strerror}. Give another place.") from None
+        raise ConfigError(
+            f"--out {out} cannot be written: {folder}: {error.strerror}. Give another place."
+        ) from None
     return folder
 
 
@@ -165,7 +176,9 @@ def _within(n_bytes: int, numbers_a_row: int, strategy: str, options: Mapping[st
         return make_strategy(strategy, **options)
 
 
-def _picks(chooser: Strategy, signals: Signals, chosen_rows: np.ndarray, n: int, seed: int, names: Ids | None) -> Selection:
+def _picks(
+    chooser: Strategy, signals: Signals, chosen_rows: np.ndarray, n: int, seed: int, names: Ids | None
+) -> Selection:
     """Select; where the vectors hold NaN, name the ids of the first such rows."""
     import numpy as np
 
@@ -195,7 +208,9 @@ def _write(out: Path, picks: Selection, names: Ids | None) -> None:
 
     lines = []
     for rank, row in enumerate(picks.rows.tolist()):
-        line = {**named(row), "rank": rank} | {name: _plain(column[rank].item()) for name, column in picks.columns.items()}
+        line = {**named(row), "rank": rank} | {
+            name: _plain(column[rank].item()) for name, column in picks.columns.items()
+        }
         if names and nearest:
             line["nearest_id"] = ids.get(nearest[rank])
         lines.append(line)

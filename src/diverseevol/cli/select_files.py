@@ -44,7 +44,9 @@ class Ids:
         found: dict[str, int] = {}
         for row, name in enumerate(self.lines()):
             if name in names and found.setdefault(name, row) != row:
-                raise SelectionError(f"{self.path} gives the id {name!r} to the rows {found[name]} and {row}. Make ids unique.")
+                raise SelectionError(
+                    f"{self.path} gives the id {name!r} to the rows {found[name]} and {row}. Make ids unique."
+                )
         return found
 
     def of_rows(self, rows: Collection[int]) -> dict[int, str]:
@@ -71,7 +73,9 @@ def open_ids(file: Path | None, folder: Path, n_rows: int) -> Ids | None:
     ids = Ids(path)
     n_ids = ids.count()
     if n_ids != n_rows:
-        raise SelectionError(f"{path} holds {n_ids:,} ids for {n_rows:,} rows. Give the ids of these vectors with --ids.")
+        raise SelectionError(
+            f"{path} holds {n_ids:,} ids for {n_rows:,} rows. Give the ids of these vectors with --ids."
+        )
     return ids
 
 
@@ -96,13 +100,21 @@ def read_chosen(file: Path | None, n_rows: int, ids: Ids | None) -> np.ndarray:
         place = f"{file} line {number}"
         if name is not None and (known or row is None):
             if name not in known:
-                found = f"is not in {ids.path}" if ids else "is no row number, and no ids are known: give them with --ids"
+                found = (
+                    f"is not in {ids.path}"
+                    if ids
+                    else "is no row number, and no ids are known: give them with --ids"
+                )
                 raise SelectionError(f"{place}: the id {name!r} {found}. Correct the line.")
             row = known[name]
         if row is None or not 0 <= row < n_rows:
-            raise SelectionError(f"{place}: row {row} is outside 0..{n_rows - 1}. Are they other vectors' rows?")
+            raise SelectionError(
+                f"{place}: row {row} is outside 0..{n_rows - 1}. Are they other vectors' rows?"
+            )
         if seen.setdefault(row, number) != number:
-            raise SelectionError(f"{place}: row {row} is chosen already in line {seen[row]}. Name each row once.")
+            raise SelectionError(
+                f"{place}: row {row} is chosen already in line {seen[row]}. Name each row once."
+            )
     return np.array(list(seen), dtype=np.int64)
 
 
@@ -141,18 +153,30 @@ def read_columns(
     found: dict[str, np.ndarray] = {}
     known: list[str] = []
     for path in paths if names else ():
-        columns, keys = (_parquet_columns if kind_of(path) == ".parquet" else _record_columns)(path, names - found.keys())
+        columns, keys = (_parquet_columns if kind_of(path) == ".parquet" else _record_columns)(
+            path, names - found.keys()
+        )
         for name, column in columns.items():
             if len(column) != n_rows:
-                raise SelectionError(f"{path} has {len(column):,} records for {n_rows:,} rows. Give one a row, in row order.")
+                raise SelectionError(
+                    f"{path} has {len(column):,} records for {n_rows:,} rows. Give one a row, in row order."
+                )
             found[name] = column
         known += keys
     embedded = RunFolder(folder).pool_dir
-    if N_TOKENS in names - found.keys() and (embedded / "index.arrow").is_file() and len(pool := Pool.open(embedded)) == n_rows:
+    if (
+        N_TOKENS in names - found.keys()
+        and (embedded / "index.arrow").is_file()
+        and len(pool := Pool.open(embedded)) == n_rows
+    ):
         found[N_TOKENS] = pool.n_tokens.astype(np.float64)
     missing = sorted(names - found.keys())
     if missing:
-        signal = f", and `diverseevol embed --compute {missing[0]}` computes it" if missing[0] in set(Signal) else ""
+        signal = (
+            f", and `diverseevol embed --compute {missing[0]}` computes it"
+            if missing[0] in set(Signal)
+            else ""
+        )
         has = f"Known: {', '.join(dict.fromkeys(known))}" if known else "No columns are known"
         raise SelectionError(
             f"{asked_by} needs a column {str(missing[0])!r}, which is not there. {has}; --columns gives more{signal}."
@@ -193,7 +217,9 @@ def _record_columns(file: Path, names: frozenset[str]) -> tuple[dict[str, np.nda
         for name, column in values.items():
             column.append(row.record.get(name))
     is_text = kind_of(file) in (".csv", ".tsv")
-    return {name: _from_values(column, is_text) for name, column in values.items() if name in keys}, list(keys)
+    return {name: _from_values(column, is_text) for name, column in values.items() if name in keys}, list(
+        keys
+    )
 
 
 def _from_values(values: list[Any], is_text: bool) -> np.ndarray:

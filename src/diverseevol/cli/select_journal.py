@@ -39,7 +39,9 @@ class Journal:
         """The strategy's."""
         return self.strategy.needs
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """The strategy's first `n_new` picks; those that are not here yet are found now, and kept.
 
         Raises:
@@ -48,8 +50,16 @@ class Journal:
         so_far = np.concatenate([chosen_rows, np.array([row for _, row, _ in self.picks], dtype=np.int64)])
         n_left = n_new - len(self.picks)
         try:
-            dist.on_main(lambda: write_text(self.file, "".join(json.dumps(line) + "\n" for line in [self.header, *self.picks])))
-            with self.file.open("a", encoding="utf-8", buffering=1) if dist.is_main() else nullcontext() as lines:
+            dist.on_main(
+                lambda: write_text(
+                    self.file, "".join(json.dumps(line) + "\n" for line in [self.header, *self.picks])
+                )
+            )
+            with (
+                self.file.open("a", encoding="utf-8", buffering=1)
+                if dist.is_main()
+                else nullcontext() as lines
+            ):
                 for pick in self.strategy.traverse(signals, so_far, n_left) if n_left > 0 else ():
                     self.picks.append(pick)
                     if lines:
@@ -82,10 +92,14 @@ def open_journal(out: Path, signals: Signals, chosen_rows: np.ndarray, strategy:
 def _read(file: Path, header: dict[str, Any]) -> list[Pick]:
     if not file.exists():
         return []
-    first, *lines = file.read_text("utf-8").split("\n")[:-1] or [""]  # a line without its end was cut off by the kill
+    first, *lines = file.read_text("utf-8").split("\n")[:-1] or [
+        ""
+    ]  # a line without its end was cut off by the kill
     if first != json.dumps(header):
         return []
-    return [(float(distance), int(row), int(nearest_row)) for distance, row, nearest_row in map(json.loads, lines)]
+    return [
+        (float(distance), int(row), int(nearest_row)) for distance, row, nearest_row in map(json.loads, lines)
+    ]
 
 
 def _hash(values: np.ndarray) -> str:

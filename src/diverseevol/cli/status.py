@@ -25,10 +25,15 @@ Show = Callable[[State | None, State], None]
 def status(
     run: RunArgument,
     is_watching: Annotated[
-        bool, typer.Option("--watch", help="Go on until the run ends: 0 finished, 1 stopped before, 130 Ctrl-C.")
+        bool,
+        typer.Option("--watch", help="Go on until the run ends: 0 finished, 1 stopped before, 130 Ctrl-C."),
     ] = False,
-    interval: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks with --watch.")] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts; with --watch a line a change.")] = False,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.1, help="Seconds between two looks with --watch.")
+    ] = 1.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For scripts; with --watch a line a change.")
+    ] = False,
 ) -> None:
     """Say which rounds are done, what is under way and what it cost so far; from any machine that has the folder.
 
@@ -41,7 +46,9 @@ def status(
 
     if below := runs_below(run):
         if is_watching:
-            raise RunFolderError(f"--watch follows one run, and {run} holds {len(below)}. Name one, such as {below[-1]}.")
+            raise RunFolderError(
+                f"--watch follows one run, and {run} holds {len(below)}. Name one, such as {below[-1]}."
+            )
         states = [run_status(root) for root in below]
         for line in [json.dumps(states, ensure_ascii=False)] if as_json else map(overview_line, states):
             typer.echo(line)

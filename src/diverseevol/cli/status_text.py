@@ -83,7 +83,9 @@ def at_words(state: State) -> str:
 
 def task_words(task: State) -> str:
     """`train: 3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`."""
-    words = progress_words(task["done"], task["total"], task["unit"], task["rate"], task["seconds_left"], task["about"])
+    words = progress_words(
+        task["done"], task["total"], task["unit"], task["rate"], task["seconds_left"], task["about"]
+    )
     return printable(f"{task['name']}: {words}")
 
 

@@ -39,7 +39,9 @@ def wrapped(text: str, width: int) -> list[str]:
     """A text in lines of at most `width` letters, the later ones indented; only words longer than that go beyond."""
     if len(text) <= width:
         return [text]
-    return textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 class _Bar(ProgressColumn):

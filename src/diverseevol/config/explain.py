@@ -61,7 +61,11 @@ def _meant(value: object, items: Sequence[Any]) -> str:
 def _unknown(path: Sequence[str]) -> str:
     known, hint = _keys_below(path[:-1]), nearest(path[-1], _keys_below(path[:-1]))
     if len(path) == 1:
-        inside = [name for name in known if path[0] in {*_keys_below([name]), *(PAPER["train"] if name == "train" else ())}]
+        inside = [
+            name
+            for name in known
+            if path[0] in {*_keys_below([name]), *(PAPER["train"] if name == "train" else ())}
+        ]
         hint = f"Did you mean {inside[0]}.{path[0]}? " if inside else hint
     return f"unknown key {'.'.join(path)}. {hint}Known here: {', '.join(known)}."
 

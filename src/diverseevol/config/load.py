@@ -48,13 +48,19 @@ def load_config(
     given = read_yaml(Path(expanded(str(file)))) if file is not None else {}
     name = preset or given.pop("preset", None) or "paper"
     is_whole = "fingerprint" in given  # a run folder's own config.yaml: no preset says more
-    for key in ("preset", "versions", "fingerprint"):  # the last two: a run folder's own config.yaml is a config, too
+    for key in (
+        "preset",
+        "versions",
+        "fingerprint",
+    ):  # the last two: a run folder's own config.yaml is a config, too
         given.pop(key, None)
     if name not in PRESETS:
         raise ConfigError(f"no preset is called {name!r}. Known: {', '.join(PRESETS)}.")
     if isinstance(given.get("pool"), str):
         given["pool"] = {"path": given["pool"]}  # a path alone does not undo what the preset says of the pool
-    values = merge({"n_new": 100, **(defaults or {})}, merge({} if is_whole else deepcopy(PRESETS[name]), given))
+    values = merge(
+        {"n_new": 100, **(defaults or {})}, merge({} if is_whole else deepcopy(PRESETS[name]), given)
+    )
     for key, value in [*(options or {}).items(), *map(_key_and_value, overrides)]:
         key = "pool.path" if key == "pool" and isinstance(value, str) else key
         put(values, key, value)
@@ -70,15 +76,22 @@ def load_config(
 def _is_presets_own(train: TrainConfig) -> bool:
     """Whether every key that is passed on is a preset's, with its value: then nothing is wrong with them."""
     presets = [preset["train"] for preset in PRESETS.values()]
-    return any(train.sft.items() <= own.items() for own in presets) and train.lora in ({}, *(own.get("lora") for own in presets))
+    return any(train.sft.items() <= own.items() for own in presets) and train.lora in (
+        {},
+        *(own.get("lora") for own in presets),
+    )
 
 
 def _key_and_value(word: str) -> tuple[str, Any]:
     key, equals, text = word.partition("=")
     if not equals or not key:
-        raise ConfigError(f"override {word!r} is not of the form key=value, such as train.learning_rate=1e-4.")
+        raise ConfigError(
+            f"override {word!r} is not of the form key=value, such as train.learning_rate=1e-4."
+        )
     if key.strip() == "preset":
-        raise ConfigError(f"{word} is too late, for other keys change what a preset sets: give --preset {text}.")
+        raise ConfigError(
+            f"{word} is too late, for other keys change what a preset sets: give --preset {text}."
+        )
     # A shell command is full of what YAML would take apart.
     return key.strip(), text if key.strip() == "train.command" else parse_yaml(text, f"the value of {key}")
 
@@ -86,7 +99,12 @@ def _key_and_value(word: str) -> tuple[str, Any]:
 def _forget_adapter(values: dict[str, Any], given: Mapping[str, Any]) -> None:
     """Where full tuning was asked for, leave out the adapter's keys that only the preset had named."""
     train, asked = values.get("train"), given.get("train")
-    if isinstance(train, dict) and isinstance(asked, Mapping) and asked.get("method") == "full" and "lora" not in asked:
+    if (
+        isinstance(train, dict)
+        and isinstance(asked, Mapping)
+        and asked.get("method") == "full"
+        and "lora" not in asked
+    ):
         train.pop("lora", None)
 
 
@@ -120,7 +138,9 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"config file {str(file)!r} holds a {type(values).__name__}, not `key: value` lines.")
+        raise ConfigError(
+            f"config file {str(file)!r} holds a {type(values).__name__}, not `key: value` lines."
+        )
     return values
 
 
@@ -148,7 +168,9 @@ def put(values: dict[str, Any], dotted: str, value: Any) -> None:  # noqa: ANN40
     for index, part in enumerate(path):
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"cannot set {dotted}: {'.'.join(path[: index + 1])} is {values!r}, not a section.")
+            raise ConfigError(
+                f"cannot set {dotted}: {'.'.join(path[: index + 1])} is {values!r}, not a section."
+            )
     values[last] = value
 
 
@@ -200,11 +222,17 @@ def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
     """A number; none of infinity or NaN, which no key means and JSON, in which much of a run is kept, does not know."""
     text = str(node.value)
     try:
-        value = int(text, 0 if text.startswith(("0o", "0x")) else 10) if node.tag.endswith(":int") else float(text)
+        value = (
+            int(text, 0 if text.startswith(("0o", "0x")) else 10)
+            if node.tag.endswith(":int")
+            else float(text)
+        )
     except ValueError:  # .inf and .nan, `!!int word`, thousands of digits
         value = math.nan
     if not math.isfinite(value):
-        raise yaml.constructor.ConstructorError(None, None, f"{text[:40]} is no number that a key takes", node.start_mark)
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{text[:40]} is no number that a key takes", node.start_mark
+        )
     return value
 
 
@@ -212,7 +240,9 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for key in keys:
         if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} is given twice", node.start_mark
+            )
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 

@@ -19,7 +19,9 @@ def split_budget(budget: int | str | None) -> tuple[int | None, int | None]:
         return budget, None
     number, _, unit = budget.replace(",", "").replace("_", "").partition(" ")
     if not number.isdigit() or unit.strip() not in {"", "samples", "tokens"} or int(number) < 1:
-        raise ValueError(f"budget is {budget!r}: give a number of samples (1100) or of tokens ('200000 tokens')")
+        raise ValueError(
+            f"budget is {budget!r}: give a number of samples (1100) or of tokens ('200000 tokens')"
+        )
     return (None, int(number)) if unit.strip() == "tokens" else (int(number), None)
 
 
@@ -48,10 +50,14 @@ def round_sizes(rounds: int, n_init: int, n_new: NewSamples, budget: int | str |
             raise ValueError(f"n_new names {len(later)} rounds, rounds is {rounds}: give one number a round")
         sizes = [n_init, *later]
     if min(sizes) < 1:
-        raise ValueError(f"n_new is {n_new}, which gives {sizes}: every round must add at least one sample; lower rounds")
+        raise ValueError(
+            f"n_new is {n_new}, which gives {sizes}: every round must add at least one sample; lower rounds"
+        )
     if n_samples is None:
         return sizes
     if n_samples < n_init:
-        raise ValueError(f"budget is {n_samples}, less than round 0 draws (n_init {n_init}): raise budget or lower n_init")
+        raise ValueError(
+            f"budget is {n_samples}, less than round 0 draws (n_init {n_init}): raise budget or lower n_init"
+        )
     left = [min(size, n_samples - sum(sizes[:index])) for index, size in enumerate(sizes)]
     return [size for size in left if size > 0]

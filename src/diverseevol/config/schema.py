@@ -36,7 +36,9 @@ PathText = Annotated[str, AfterValidator(expanded)]
 class Section(BaseModel):
     """Base of every section: frozen, no unknown keys, docstrings as descriptions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
 
 
 def _from_path(value: object) -> object:
@@ -65,7 +67,9 @@ def _count_or_share(value: object) -> object:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if value is None or is_count or (isinstance(value, float) and 0 < value < 1):
         return value
-    raise ValueError(f"pool.holdout is {value!r}: give a whole number of rows, or a share of the pool below 1")
+    raise ValueError(
+        f"pool.holdout is {value!r}: give a whole number of rows, or a share of the pool below 1"
+    )
 
 
 def _tidy(value: Any, place: str = "train") -> Any:  # noqa: ANN401 - any YAML value
@@ -75,7 +79,9 @@ def _tidy(value: Any, place: str = "train") -> Any:  # noqa: ANN401 - any YAML v
         ValueError: a value below a key's own keys is yes, no, on or off: a word where no type tells that a flag is meant.
     """
     if isinstance(value, Mapping):
-        return {key: item if key == "command" else _tidy(item, f"{place}.{key}") for key, item in value.items()}
+        return {
+            key: item if key == "command" else _tidy(item, f"{place}.{key}") for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_tidy(item) for item in value]
     if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off") and place.count(".") > 1:
@@ -151,7 +157,9 @@ class PoolConfig(RowsConfig):
         if not (self.path or self.sources):
             raise ValueError("no pool: set pool.path (or --pool)")
         if self.holdout_by and self.holdout is None:
-            raise ValueError("pool.holdout_by groups the rows that pool.holdout takes off the pool: set pool.holdout, too")
+            raise ValueError(
+                "pool.holdout_by groups the rows that pool.holdout takes off the pool: set pool.holdout, too"
+            )
         return self
 
 
@@ -224,9 +232,9 @@ class TrainConfig(Section):
     """Minutes between checkpoints within a round, unless save_strategy is set; 0 means every step."""
     command: str | None = None
     """Your own trainer instead: a shell command with {data}, {base} and {out} (also {round} and {seed})."""
-    command_format: Literal["records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"] = (
-        "alpaca"
-    )
+    command_format: Literal[
+        "records", "alpaca", "sharegpt", "messages", "prompt_completion", "parquet", "llamafactory"
+    ] = "alpaca"
     """The format of {data} for `command`; llamafactory is a folder with its dataset_info.json."""
 
     @property
@@ -274,7 +282,9 @@ class TunedConfig(Section):
             TrainConfig.model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
-            found = f"train.{'.'.join(map(str, first['loc']))} is {first['input']!r}: " if first["loc"] else ""
+            found = (
+                f"train.{'.'.join(map(str, first['loc']))} is {first['input']!r}: " if first["loc"] else ""
+            )
             raise ValueError(found + str(first["msg"]).removeprefix("Value error, ")) from None
         return value
 
@@ -394,7 +404,9 @@ class RunConfig(Section):
                 "train.method=lora, or leave train.lora out"
             )
         if self.final and self.for_final().train.command:
-            raise ValueError("final is tuned by the built-in trainer: set final.train.command: null, or tune it yourself")
+            raise ValueError(
+                "final is tuned by the built-in trainer: set final.train.command: null, or tune it yourself"
+            )
         round_sizes(self.rounds, self.n_init, self.n_new, self.budget)
         return self
 

@@ -75,7 +75,9 @@ def _check(kind: type, known: Mapping[str, object], key: str, value: object, sec
     if key not in known:
         meant = OTHER_NAMES.get(key)
         hint = f"Did you mean {meant!r}? " if meant in known or meant == "lora" else nearest(key, known)
-        raise ConfigError(f"unknown key {section}.{key}: {kind.__name__} has none such. {hint}See `diverseevol init`.")
+        raise ConfigError(
+            f"unknown key {section}.{key}: {kind.__name__} has none such. {hint}See `diverseevol init`."
+        )
     is_union = get_origin(known[key]) in (Union, UnionType)
     types = [one for one in (get_args(known[key]) if is_union else (known[key],)) if one is not NoneType]
     wanted = [_WANTED[one] for one in types if one in _WANTED]

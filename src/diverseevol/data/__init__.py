@@ -10,4 +10,14 @@ from .sample import Sample, Turn, plain_text
 from .sources import fingerprint
 from .store import Pool, Records
 
-__all__ = ["Pool", "Records", "Sample", "Turn", "fingerprint", "finish_pool", "plain_text", "read_pool", "read_rows_file"]
+__all__ = [
+    "Pool",
+    "Records",
+    "Sample",
+    "Turn",
+    "fingerprint",
+    "finish_pool",
+    "plain_text",
+    "read_pool",
+    "read_rows_file",
+]

@@ -112,13 +112,17 @@ def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
     known = KNOWN.get(name)
     if not equals:
         if known is None:
-            raise ConfigError(f"no benchmark is called {name[:60]!r}. Known: {', '.join(KNOWN)}; or give NAME=FILE:FIELD.")
+            raise ConfigError(
+                f"no benchmark is called {name[:60]!r}. Known: {', '.join(KNOWN)}; or give NAME=FILE:FIELD."
+            )
         return Asked(name, None, None)
     file, colon, field = place.rpartition(":")
     if not colon or not field or "/" in field or _is_file(place):
         file, field = place, ""
     if not file:
-        raise ConfigError(f"--benchmark {word!r} names no file. Give NAME=FILE:FIELD, such as my=questions.jsonl:question.")
+        raise ConfigError(
+            f"--benchmark {word!r} names no file. Give NAME=FILE:FIELD, such as my=questions.jsonl:question."
+        )
     if needs_field and known is None and not field:
         raise ConfigError(
             f"--benchmark {word!r} does not say which field holds the question. Give {name}={place}:FIELD, such as {name}={place}:question."
@@ -168,7 +172,9 @@ def differences(name: str, file: Path, n_questions: int, texts: Sequence[str]) -
     known = KNOWN.get(name)
     if known:
         if n_questions != known.n_questions:
-            said.append(f"{name}: {file} holds {n_questions} questions, the benchmark has {known.n_questions}")
+            said.append(
+                f"{name}: {file} holds {n_questions} questions, the benchmark has {known.n_questions}"
+            )
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if known.sha256 is None:
             said.append(f"{name}: the file's hash is not checked, for none is known (sha256 {digest[:12]}…)")
@@ -182,7 +188,13 @@ def differences(name: str, file: Path, n_questions: int, texts: Sequence[str]) -
 def _repeats(name: str, texts: Sequence[str]) -> list[str]:
     first: dict[str, int] = {}
     pairs = [
-        f"{number} repeats {first[text]}" for number, text in enumerate(texts, 1) if first.setdefault(text, number) != number
+        f"{number} repeats {first[text]}"
+        for number, text in enumerate(texts, 1)
+        if first.setdefault(text, number) != number
     ]
     more = f", and {len(pairs) - 5} more" if len(pairs) > 5 else ""
-    return [f"{name}: {len(pairs)} question(s) asked twice: {', '.join(pairs[:5])}{more} (counted from 1)"] if pairs else []
+    return (
+        [f"{name}: {len(pairs)} question(s) asked twice: {', '.join(pairs[:5])}{more} (counted from 1)"]
+        if pairs
+        else []
+    )

@@ -38,7 +38,9 @@ RECORDS_COLUMNS = [
     ("format", NAMES),
     ("dialogue", pa.uint64()),
 ]
-INDEX_SCHEMA = pa.schema([("position", pa.int64()), ("id", pa.string()), ("n_tokens", pa.int32()), ("n_trained", pa.int32())])
+INDEX_SCHEMA = pa.schema(
+    [("position", pa.int64()), ("id", pa.string()), ("n_tokens", pa.int32()), ("n_trained", pa.int32())]
+)
 INDEX_ROWS = 1 << 20
 VERSION = 3
 """Of the records' file; another one is read anew."""
@@ -82,7 +84,9 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
             for group, (source, reader) in enumerate(zip(sources, readers, strict=True)):
                 first.read(source, reader, group, watch)
         if not first.n_read:
-            raise PoolError(f"the pool is empty: no row in {', '.join(source.path for source in sources)}. Correct pool.path.")
+            raise PoolError(
+                f"the pool is empty: no row in {', '.join(source.path for source in sources)}. Correct pool.path."
+            )
         limit = config.max_bad if first.n_bad < first.n_read else -1
         bad_file = pool_dir / QUARANTINE if is_kept else None
         check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad, bad_file)
@@ -120,8 +124,12 @@ def finish_pool(
             f"{pool_dir} has {len(records)} records, but {len(n_tokens)} were tokenised. Delete {pool_dir} and run again."
         )
     reasons = refused or {}
-    empty = [_left_out(records, at, reasons.get(at, NO_TOKEN)) for at in np.flatnonzero(n_tokens == 0).tolist()]
-    too_long = [_left_out(records, at, TOO_LONG) for at in np.flatnonzero((n_trained == 0) & (n_tokens != 0)).tolist()]
+    empty = [
+        _left_out(records, at, reasons.get(at, NO_TOKEN)) for at in np.flatnonzero(n_tokens == 0).tolist()
+    ]
+    too_long = [
+        _left_out(records, at, TOO_LONG) for at in np.flatnonzero((n_trained == 0) & (n_tokens != 0)).tolist()
+    ]
     _add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, [*empty, *too_long])
     # Where rows were drawn, the tokenised ones stand for all.
     share_read = records.n_bad / records.n_read
@@ -140,23 +148,36 @@ def finish_pool(
         raise PoolError(
             f"no row is left: {is_dropped.sum():,} of {len(records):,} hold questions of benchmarks. Correct pool.decontaminate."
         )
-    with replacing(pool_dir / INDEX) as file, pa.OSFile(str(file), "wb") as out, pa.ipc.new_file(out, INDEX_SCHEMA) as writer:
+    with (
+        replacing(pool_dir / INDEX) as file,
+        pa.OSFile(str(file), "wb") as out,
+        pa.ipc.new_file(out, INDEX_SCHEMA) as writer,
+    ):
         # In parts: a column of names may not hold more than 2 GB in one piece.
         for start in range(0, len(positions), INDEX_ROWS):
             part = positions[start : start + INDEX_ROWS]
             ids = records.table["id"].take(pa.array(part)).combine_chunks()
-            arrays = [pa.array(part), ids, pa.array(n_tokens[part], pa.int32()), pa.array(n_trained[part], pa.int32())]
+            arrays = [
+                pa.array(part),
+                ids,
+                pa.array(n_tokens[part], pa.int32()),
+                pa.array(n_trained[part], pa.int32()),
+            ]
             writer.write_batch(pa.record_batch(arrays, schema=INDEX_SCHEMA))
     return Pool.open(pool_dir)
 
 
-def _second_pass(first_file: Path, file: Path, first: FirstPass, config: PoolConfig, seed: int, made_of: str) -> None:
+def _second_pass(
+    first_file: Path, file: Path, first: FirstPass, config: PoolConfig, seed: int, made_of: str
+) -> None:
     """Copy the rows that stay, with their ids."""
     sources = config.all_sources()
     hashes, first_dialogues = np.concatenate(first.hashes), np.concatenate(first.dialogues)
     counts = counters(hashes)
     caps, weights = [source.max_rows for source in sources], [source.weight for source in sources]
-    is_kept = draw(np.concatenate(first.groups), priorities(hashes, counts, seed), caps, weights, config.max_rows)
+    is_kept = draw(
+        np.concatenate(first.groups), priorities(hashes, counts, seed), caps, weights, config.max_rows
+    )
     meta = {
         "made_of": made_of,
         "n_read": first.n_read,
@@ -166,7 +187,10 @@ def _second_pass(first_file: Path, file: Path, first: FirstPass, config: PoolCon
         "notes": notes(first.unread, first.undeclared),
     }
     schema = pa.schema(RECORDS_COLUMNS, metadata={META: json.dumps(meta).encode()})
-    source_names, format_names = pa.array(list(first.sources), pa.string()), pa.array(list(first.formats), pa.string())
+    source_names, format_names = (
+        pa.array(list(first.sources), pa.string()),
+        pa.array(list(first.formats), pa.string()),
+    )
     with (
         pa.OSFile(str(first_file), "rb") as copied,
         replacing(file) as partial,
@@ -178,11 +202,21 @@ def _second_pass(first_file: Path, file: Path, first: FirstPass, config: PoolCon
             batch = reader.get_batch(number)
             rows = slice(start, start + batch.num_rows)
             start += batch.num_rows
-            batch, ids = batch.filter(pa.array(is_kept[rows])), id_texts(hashes[rows][is_kept[rows]], counts[rows][is_kept[rows]])
+            batch, ids = (
+                batch.filter(pa.array(is_kept[rows])),
+                id_texts(hashes[rows][is_kept[rows]], counts[rows][is_kept[rows]]),
+            )
             names = pa.DictionaryArray.from_arrays(batch["source"], source_names)
             formats = pa.DictionaryArray.from_arrays(batch["format"], format_names)
             dialogues = pa.array(first_dialogues[rows][is_kept[rows]])
-            columns = [batch["record"], pa.array(ids, pa.string()), names, batch["source_row"], formats, dialogues]
+            columns = [
+                batch["record"],
+                pa.array(ids, pa.string()),
+                names,
+                batch["source_row"],
+                formats,
+                dialogues,
+            ]
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 

@@ -53,7 +53,11 @@ def check_sample(sample: Sample) -> None:
             if turn.tool_calls:
                 before = "call"
             elif not text or text.isspace():
-                raise RowError("no response" if number == len(sample.turns) - 1 else f"empty: turn {number}, the assistant's")
+                raise RowError(
+                    "no response"
+                    if number == len(sample.turns) - 1
+                    else f"empty: turn {number}, the assistant's"
+                )
             is_answered, is_trained = True, is_trained or turn.is_trained
         elif before == "user" and (not text or text.isspace()):
             raise RowError(f"empty: turn {number}, the user's")
@@ -72,7 +76,9 @@ def _order(turn: Turn, number: int, before: str) -> str:
     return f"role order: turn {number} is the {turn.role}'s behind {last}"
 
 
-def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], file: Path | None) -> None:
+def check_share(
+    n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], file: Path | None
+) -> None:
     """Stop where the share of bad rows is larger than allowed.
 
     Args:
@@ -91,7 +97,9 @@ def check_share(n_bad: int, n_read: int, share: float, max_bad: float, first: Se
     lines = "".join(f"\n  {line}" for line in first[:N_SHOWN])
     shown = "The first five" if n_bad > N_SHOWN else "They are"
     if max_bad < 0:
-        raise PoolError(f"not one of {n_read:,} rows is good. {shown}:{lines}\nRepair them, or set pool.format or pool.columns.")
+        raise PoolError(
+            f"not one of {n_read:,} rows is good. {shown}:{lines}\nRepair them, or set pool.format or pool.columns."
+        )
     see = f"; all of them are in {file}" if file else ""
     raise PoolError(
         f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. {shown}:{lines}\n"

@@ -42,7 +42,9 @@ def group_names(pool: Pool, column: str, asked_by: str | None = None) -> list[st
 
 def as_column(values: list[Any]) -> NDArray[Any]:
     """Values of records as float64[N] where every one is a number (None: NaN), else as text."""
-    if all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values):
+    if all(
+        value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values
+    ):
         return np.array([np.nan if value is None else float(value) for value in values])
     return np.array(["" if value is None else str(value) for value in values])
 
@@ -53,12 +55,16 @@ def _values(pool: Pool, names: Sequence[str], asked_by: str | None) -> dict[str,
     keys: dict[str, None] = {SOURCE: None}
     for row in range(len(pool) if names else 0):
         text = pool.record_text(row)
-        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in text or "\\u" in text  # a key may be written with escapes
+        is_parsed = (
+            set(names) != {SOURCE} or f'"{SOURCE}"' in text or "\\u" in text
+        )  # a key may be written with escapes
         record = pool.record(row) if is_parsed else {}
         keys.update(dict.fromkeys(record))
         for name, values in found.items():
             values.append(pool.source(row) if name == SOURCE and SOURCE not in record else record.get(name))
     for name, values in found.items():
         if asked_by and all(value is None for value in values):
-            raise ConfigError(f"{asked_by} needs a column {name!r}, which no record has. They have: {', '.join(keys)}.")
+            raise ConfigError(
+                f"{asked_by} needs a column {name!r}, which no record has. They have: {', '.join(keys)}."
+            )
     return found

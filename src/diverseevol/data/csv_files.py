@@ -46,7 +46,9 @@ def csv_rows(path: Path, name: str, watch: Watch = SILENT) -> Iterator[Row]:
             raise PoolError(f"{name} has no readable header line: {error}.") from None
         _check_header(header, name)
         swallowed: list[str] = []
-        for number, (line, cells, text, problem) in enumerate(_body(reader, lines, delimiter, header, name, swallowed)):
+        for number, (line, cells, text, problem) in enumerate(
+            _body(reader, lines, delimiter, header, name, swallowed)
+        ):
             if problem:
                 yield Row(text, None, name, number, line, problem)
             else:
@@ -60,7 +62,12 @@ def csv_rows(path: Path, name: str, watch: Watch = SILENT) -> Iterator[Row]:
 
 
 def _body(
-    reader: Iterator[list[str]], lines: _Lines, delimiter: str, header: list[str], name: str, swallowed: list[str]
+    reader: Iterator[list[str]],
+    lines: _Lines,
+    delimiter: str,
+    header: list[str],
+    name: str,
+    swallowed: list[str],
 ) -> Iterator[tuple[int, list[str], str, str]]:
     """Each row's first line, its cells, and where it is a bad one its text and what is wrong with it.
 
@@ -112,7 +119,11 @@ def _body(
                 f"{name} ends inside quotes: nothing closes what the row at line {first} opens{behind}. Repair it there."
             )
         else:
-            where = f"{problem}, with quotes that open in line {first} and close in line {last}" if last > first else problem
+            where = (
+                f"{problem}, with quotes that open in line {first} and close in line {last}"
+                if last > first
+                else problem
+            )
             ours = [at for at, is_own in enumerate(is_row) if is_own or at == 0]
             yield from ((first + at, [], lines.row[at].rstrip("\r\n"), where) for at in ours)
 
@@ -158,4 +169,6 @@ def _unquoted(cell: str) -> str:
 def _check_header(header: list[str], name: str) -> None:
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
-        raise PoolError(f"{name}: the header names {', '.join(map(repr, twice))} twice. Give each column a name of its own.")
+        raise PoolError(
+            f"{name}: the header names {', '.join(map(repr, twice))} twice. Give each column a name of its own."
+        )

@@ -46,7 +46,11 @@ def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - a
         made = {call.id for turn in turns for call in calls_of(turn) if call.id}
         for number, turn in enumerate(turns):
             # A message's own id is a call's where a call has it; many number all of their messages.
-            if turn.role == "tool" and not turn.call_id and (own := _first(messages[number], ("id",))) in made:
+            if (
+                turn.role == "tool"
+                and not turn.call_id
+                and (own := _first(messages[number], ("id",))) in made
+            ):
                 turns[number] = replace(turn, call_id=own)
     return _joined_calls(turns)
 
@@ -133,14 +137,20 @@ def _thinking(message: dict[str, Any], thoughts: str, text: str, number: int) ->
     """What a turn thinks: under one key or another, or in blocks before the text; the same under two names is one."""
     if not thoughts and _THINKING.isdisjoint(message):
         return ""
-    kept = {key: message[key] for key in THINKING if message.get(key)} | ({"a block": thoughts} if thoughts else {})
+    kept = {key: message[key] for key in THINKING if message.get(key)} | (
+        {"a block": thoughts} if thoughts else {}
+    )
     if not all(isinstance(thinking, str) for thinking in kept.values()):
-        raise RowError(f"wrong type: turn {number} must keep its thinking as one text; found {', '.join(kept)}")
+        raise RowError(
+            f"wrong type: turn {number} must keep its thinking as one text; found {', '.join(kept)}"
+        )
     if len(set(kept.values())) > 1:
         raise RowError(f"turn {number} thinks differently under {' and '.join(kept)}; keep one of them")
     thinking = next(iter(kept.values()), "")
     if thinking.strip() and ("<think>" in text or "</think>" in text) and thinking.strip() in text:
-        raise RowError(f"turn {number} has its thinking twice: under {next(iter(kept))} and in its text; keep one of them")
+        raise RowError(
+            f"turn {number} has its thinking twice: under {next(iter(kept))} and in its text; keep one of them"
+        )
     return thinking
 
 
@@ -164,7 +174,9 @@ def _joined_calls(turns: list[Turn]) -> list[Turn]:
         before = joined[-1] if joined else None
         is_bare = bool(turn.tool_calls) and not turn.text and not turn.thinking
         if before and is_bare and before.tool_calls and before.is_trained == turn.is_trained:
-            calls = [call for text in (before.tool_calls, turn.tool_calls) for call in _as_list(json.loads(text))]
+            calls = [
+                call for text in (before.tool_calls, turn.tool_calls) for call in _as_list(json.loads(text))
+            ]
             joined[-1] = replace(before, tool_calls=json.dumps(calls, ensure_ascii=False))
         else:
             joined.append(turn)
@@ -177,16 +189,33 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
 
 def _calls(message: dict[str, Any], number: int) -> str:
     calls, older = (_call_value(message.get(key), key, number) for key in ("tool_calls", "function_call"))
-    other = next((key for key in message if message[key] and key not in ("tool_calls", "function_call") and _is_call(key)), None)
+    other = next(
+        (
+            key
+            for key in message
+            if message[key] and key not in ("tool_calls", "function_call") and _is_call(key)
+        ),
+        None,
+    )
     if other:
         raise RowError(f"turn {number} calls tools under {other!r}, which is not read; write tool_calls")
-    if calls and older and older not in [call.get("function") for call in _as_list(calls) if isinstance(call, dict)]:
-        raise RowError(f"turn {number} calls tools under tool_calls and, another, under function_call; keep one of them")
+    if (
+        calls
+        and older
+        and older not in [call.get("function") for call in _as_list(calls) if isinstance(call, dict)]
+    ):
+        raise RowError(
+            f"turn {number} calls tools under tool_calls and, another, under function_call; keep one of them"
+        )
     return _with_ids(calls or [older], number) if calls or older else ""
 
 
 def _call_value(value: Any, key: str, number: int) -> Any:  # noqa: ANN401 - any JSON value
-    value = json.loads(_json_text(value, f"{key} of turn {number}")) if value and isinstance(value, str) else value
+    value = (
+        json.loads(_json_text(value, f"{key} of turn {number}"))
+        if value and isinstance(value, str)
+        else value
+    )
     if value and not isinstance(value, (list, dict)):
         raise RowError(f"wrong type: {key} of turn {number} is no list")
     return value
@@ -200,9 +229,13 @@ def _with_ids(calls: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
             continue
         function = call.get("function", call)
         if isinstance(function, dict) and not {"arguments", "parameters"} & function.keys():
-            other = next((key for key, value in {**call, **function}.items() if value and key not in IN_CALLS), None)
+            other = next(
+                (key for key, value in {**call, **function}.items() if value and key not in IN_CALLS), None
+            )
             if other and not switch_kind(other):
-                raise RowError(f"turn {number} calls a tool with {other!r}, which is not read; write arguments")
+                raise RowError(
+                    f"turn {number} calls a tool with {other!r}, which is not read; write arguments"
+                )
         if call_id := _first(call, ("id", *CALL_IDS)):
             made[place] = {**call, "id": call_id}
     return json.dumps(made if isinstance(calls, list) else made[0], ensure_ascii=False)
@@ -222,7 +255,9 @@ def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
     """
     turns = []
     for pair in _list(value, "history") if value else []:
-        if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+        if not (
+            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+        ):
             raise RowError("wrong type: history is not a list of [user, assistant] pairs of text")
         turns += [Turn("user", pair[0]), Turn("assistant", pair[1], is_trained=True)]
     return turns
@@ -237,7 +272,9 @@ def read_tools(record: dict[str, Any], layout: Layout) -> str:
     found = [_tools(record.get(layout.tools))] if layout.tools else []
     if not isinstance(record.get(layout.messages or layout.prompt), str) or layout.messages:
         first = next(iter(messages_in(record, layout)), {})
-        found += [_tools(first[key]) for key in OFFERS if first.get(key) and role_of(first, layout) == "system"]
+        found += [
+            _tools(first[key]) for key in OFFERS if first.get(key) and role_of(first, layout) == "system"
+        ]
     found = list(dict.fromkeys(filter(None, found)))
     if len(found) > 1 and len({json.dumps(json.loads(tools), sort_keys=True) for tools in found}) > 1:
         raise RowError(f"two lists of tools: the column {layout.tools!r} and the system's turn")
@@ -251,14 +288,18 @@ def are_tools(value: Any) -> bool:  # noqa: ANN401 - any JSON value
             value = json.loads(value)
         except (ValueError, RecursionError):
             return False
-    return isinstance(value, list) and all(isinstance(tool, dict) and ("name" in tool or "function" in tool) for tool in value)
+    return isinstance(value, list) and all(
+        isinstance(tool, dict) and ("name" in tool or "function" in tool) for tool in value
+    )
 
 
 def messages_in(record: dict[str, Any], layout: Layout) -> list[dict[str, Any]]:
     """The messages of a record as they stand in it: of a dialogue, or of both sides of prompt and completion."""
     values = [record.get(column) for column in (layout.messages, layout.prompt, layout.response) if column]
     texts = [value for value in values if isinstance(value, str) and layout.messages]
-    lists = [value for value in values if isinstance(value, list)] + [_list(text, layout.messages) for text in texts]
+    lists = [value for value in values if isinstance(value, list)] + [
+        _list(text, layout.messages) for text in texts
+    ]
     return [message for messages in lists for message in messages if isinstance(message, dict)]
 
 

@@ -76,7 +76,9 @@ def check_export(format: str, out: Path) -> None:
         )
     if format in FOLDER_FORMATS:
         if out.is_file() or out.suffix in (".json", ".jsonl", ".parquet"):
-            raise ConfigError(f"format {format} writes a folder, but {str(out)!r} is a file's name. Name a folder.")
+            raise ConfigError(
+                f"format {format} writes a folder, but {str(out)!r} is a file's name. Name a folder."
+            )
         return
     endings = (".parquet",) if format == "parquet" else (".jsonl", ".json")
     if out.suffix not in endings or out.is_dir():
@@ -131,7 +133,9 @@ def _write_parquet(records: Sequence[Record], out: Path) -> None:
 def _plain_table(columns: dict[str, list[Any]], rows: list[Record]) -> pa.Table | None:
     try:
         table = pa.table(columns)
-        pq.write_table(table, pa.MockOutputStream())  # objects without keys are found to be none of Parquet's here
+        pq.write_table(
+            table, pa.MockOutputStream()
+        )  # objects without keys are found to be none of Parquet's here
     except (pa.ArrowException, OverflowError):
         return None
     return table if table.to_pylist() == rows else None
@@ -145,7 +149,11 @@ def _json_table(columns: dict[str, list[Any]], rows: list[Record]) -> pa.Table |
     except (pa.ArrowException, OverflowError):
         return None
     is_same = list(data) == rows
-    return data.with_format("arrow")[:].replace_schema_metadata(data.features.arrow_schema.metadata) if is_same else None
+    return (
+        data.with_format("arrow")[:].replace_schema_metadata(data.features.arrow_schema.metadata)
+        if is_same
+        else None
+    )
 
 
 def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record]) -> bool:
@@ -163,13 +171,28 @@ def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     if _fits(pool, rows, forms.to_alpaca):
         lines = _lines(pool, rows, "alpaca")
         has = {key for line in lines for key, value in json.loads(line).items() if value}
-        parts = {"prompt": "instruction", "query": "input", "response": "output", "system": "system", "history": "history"}
-        columns = {part: column for part, column in parts.items() if column in has or part in ("prompt", "response")}
+        parts = {
+            "prompt": "instruction",
+            "query": "input",
+            "response": "output",
+            "system": "system",
+            "history": "history",
+        }
+        columns = {
+            part: column for part, column in parts.items() if column in has or part in ("prompt", "response")
+        }
         info: Record = {"file_name": f"{NAME}.json", "formatting": "alpaca", "columns": columns}
     else:
         lines = _converted(pool, rows, _strict_sharegpt, "llamafactory")
-        columns = {"messages": "conversations"} | ({"tools": "tools"} if any('"tools"' in line for line in lines) else {})
-        info = {"file_name": f"{NAME}.json", "formatting": "sharegpt", "columns": columns, "tags": SHAREGPT_TAGS}
+        columns = {"messages": "conversations"} | (
+            {"tools": "tools"} if any('"tools"' in line for line in lines) else {}
+        )
+        info = {
+            "file_name": f"{NAME}.json",
+            "formatting": "sharegpt",
+            "columns": columns,
+            "tags": SHAREGPT_TAGS,
+        }
     _write_lines(lines, folder / f"{NAME}.json")
     write_text(folder / "dataset_info.json", json.dumps({NAME: info}, indent=2) + "\n")
 
@@ -218,7 +241,10 @@ def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     data = folder / f"{NAME}.jsonl"
     settings: Record = {"datasets": [{"path": "json", "data_files": str(data.resolve()), "split": "train"}]}
     if _fits(pool, rows, forms.to_prompt_completion):
-        lines, settings["completion_only_loss"] = _converted(pool, rows, forms.to_prompt_completion, "trl"), True
+        lines, settings["completion_only_loss"] = (
+            _converted(pool, rows, forms.to_prompt_completion, "trl"),
+            True,
+        )
     else:
         lines, settings["assistant_only_loss"] = _converted(pool, rows, _all_trained, "trl"), True
     _write_lines(lines, data)
@@ -228,7 +254,9 @@ def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> None:
 
 def _all_trained(sample: Sample) -> Record:
     if not all(turn.is_trained for turn in sample.turns if turn.role == "assistant"):
-        raise LossError("TRL trains on every answer of a dialogue, and not all of this one's are to be trained on")
+        raise LossError(
+            "TRL trains on every answer of a dialogue, and not all of this one's are to be trained on"
+        )
     return forms.to_messages(sample)
 
 

@@ -48,8 +48,12 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         if error.errno is not None:
             raise PoolError(f"cannot read {path}: {error.strerror or error}.") from None
         if "Truncated" in str(error):
-            raise PoolError(f"{path} is cut off: its compressed data ends in the middle. Copy or download it again.") from None
-        raise PoolError(f"{path} cannot be unpacked: {error}. Copy or download it again, or correct its name's ending.") from None
+            raise PoolError(
+                f"{path} is cut off: its compressed data ends in the middle. Copy or download it again."
+            ) from None
+        raise PoolError(
+            f"{path} cannot be unpacked: {error}. Copy or download it again, or correct its name's ending."
+        ) from None
 
 
 @contextmanager
@@ -59,7 +63,10 @@ def open_text(path: Path, newline: str = "\n") -> Iterator[TextIO]:
     Raises:
         PoolError: as `open_bytes`.
     """
-    with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=newline) as text:
+    with (
+        open_bytes(path) as file,
+        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=newline) as text,
+    ):
         yield text
 
 

@@ -28,7 +28,14 @@ from .unread import undeclared_tools
 
 BATCH_ROWS, BATCH_CHARACTERS = 4096, 1 << 23
 N_TRIED = 1000
-SCHEMA = pa.schema([("record", pa.large_string()), ("source", pa.int32()), ("source_row", pa.int64()), ("format", pa.int32())])
+SCHEMA = pa.schema(
+    [
+        ("record", pa.large_string()),
+        ("source", pa.int32()),
+        ("source_row", pa.int64()),
+        ("format", pa.int32()),
+    ]
+)
 KNOWN = (
     "alpaca {instruction, input, output}, dolly {instruction, context, response}, sharegpt {conversations}, messages {messages}, "
     "prompt_completion {prompt, completion} and pairs such as {question, answer}"
@@ -37,7 +44,13 @@ KNOWN = (
 
 def bad_line(row: Row) -> str:
     """A bad row as a line of the quarantine."""
-    shown = {"source": row.source, "row": row.number, "line": row.line, "reason": short(row.problem), "text": short(row.text)}
+    shown = {
+        "source": row.source,
+        "row": row.number,
+        "line": row.line,
+        "reason": short(row.problem),
+        "text": short(row.text),
+    }
     return json.dumps(shown, ensure_ascii=False) + "\n"
 
 

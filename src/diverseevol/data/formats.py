@@ -76,7 +76,12 @@ class Reader:
         """How a record is read: by the columns that are filled, else by all it has."""
         filled = tuple(key for key, value in record.items() if value is not None)
         layout = self.fixed or recognise(filled, self.tags) or recognise(tuple(record), self.tags)
-        is_other = layout is not None and layout.tools == OLDER_OFFER and not self.fixed and not are_tools(record[OLDER_OFFER])
+        is_other = (
+            layout is not None
+            and layout.tools == OLDER_OFFER
+            and not self.fixed
+            and not are_tools(record[OLDER_OFFER])
+        )
         return replace(layout, tools="") if layout and is_other else layout
 
     def unread(self, record: dict[str, Any]) -> list[str]:
@@ -103,15 +108,24 @@ def _single(record: dict[str, Any], layout: Layout) -> Sample:
     """One question and its answer, with what may stand before them."""
     prompt, response = record.get(layout.prompt), record.get(layout.response)
     if response is None:
-        raise RowError("no response" if layout.response in record else f"no response: there is no column {layout.response!r}")
+        raise RowError(
+            "no response"
+            if layout.response in record
+            else f"no response: there is no column {layout.response!r}"
+        )
     if isinstance(prompt, (list, dict)) or isinstance(response, (list, dict)):
         turns = _both_sides(record, layout)
     else:
         query = _text(record, layout.query)
         instruction = _text(record, layout.prompt)
         if not instruction.strip():
-            raise RowError(f"empty {layout.prompt!r}" + (f", only {layout.query!r} is filled" if query.strip() else ""))
-        turns = [Turn("user", instruction, query), Turn("assistant", _text(record, layout.response), is_trained=True)]
+            raise RowError(
+                f"empty {layout.prompt!r}" + (f", only {layout.query!r} is filled" if query.strip() else "")
+            )
+        turns = [
+            Turn("user", instruction, query),
+            Turn("assistant", _text(record, layout.response), is_trained=True),
+        ]
     before = [Turn("system", system)] if (system := _text(record, layout.system)) else []
     history = read_history(record.get(layout.history)) if layout.history else []
     return Sample(tuple(in_call_order([*before, *history, *turns])), read_tools(record, layout))
@@ -120,11 +134,19 @@ def _single(record: dict[str, Any], layout: Layout) -> Sample:
 def _both_sides(record: dict[str, Any], layout: Layout) -> list[Turn]:
     """Prompt and completion, at least one of them as messages; only the completion's turns are trained on."""
     prompt, response = record[layout.prompt], record[layout.response]
-    if isinstance(response, list) and len(response) > 1 and all(isinstance(answer, str) for answer in response):
+    if (
+        isinstance(response, list)
+        and len(response) > 1
+        and all(isinstance(answer, str) for answer in response)
+    ):
         raise RowError(f"wrong type: {layout.response!r} holds {SEVERAL}")
     if (query := _text(record, layout.query)) and not isinstance(prompt, str):
-        raise RowError(f"{layout.prompt!r} holds messages, so {layout.query!r} has no place: put {query[:40]!r} into one of them")
-    asked = [Turn("user", prompt, query)] if isinstance(prompt, str) else _messages(prompt, layout.prompt, layout)
+        raise RowError(
+            f"{layout.prompt!r} holds messages, so {layout.query!r} has no place: put {query[:40]!r} into one of them"
+        )
+    asked = (
+        [Turn("user", prompt, query)] if isinstance(prompt, str) else _messages(prompt, layout.prompt, layout)
+    )
     answered = (
         [Turn("assistant", response, is_trained=True)]
         if isinstance(response, str)

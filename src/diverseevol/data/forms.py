@@ -27,16 +27,23 @@ def to_alpaca(sample: Sample) -> Record:
     """
     turns = list(sample.turns)
     system = turns.pop(0).text if turns[0].role == "system" else ""
-    _refuse(bool(sample.tools) or any(turn.tool_calls or turn.role == "tool" for turn in turns), "it uses tools")
+    _refuse(
+        bool(sample.tools) or any(turn.tool_calls or turn.role == "tool" for turn in turns), "it uses tools"
+    )
     _refuse(turns[-1].role != "assistant", "its last turn is not answered")
-    _refuse(not all(turn.is_trained for turn in turns if turn.role == "assistant"), "one of its answers is not trained on")
+    _refuse(
+        not all(turn.is_trained for turn in turns if turn.role == "assistant"),
+        "one of its answers is not trained on",
+    )
     _refuse_thinking(sample)
     *before, asked, answer = turns
     record: Record = {"instruction": asked.text, "input": asked.input, "output": answer.text}
     if system:
         record["system"] = system
     if before:
-        record["history"] = [[said(user), reply.text] for user, reply in zip(before[::2], before[1::2], strict=True)]
+        record["history"] = [
+            [said(user), reply.text] for user, reply in zip(before[::2], before[1::2], strict=True)
+        ]
     return record
 
 
@@ -79,7 +86,9 @@ def to_prompt_completion(sample: Sample) -> Record:
         LossError: an earlier answer is trained on too, or the last turn is no answer that is.
     """
     *before, answer = sample.turns
-    _refuse(answer.role != "assistant" or not answer.is_trained, "its last turn is not one that is trained on")
+    _refuse(
+        answer.role != "assistant" or not answer.is_trained, "its last turn is not one that is trained on"
+    )
     _refuse(any(turn.is_trained for turn in before), "an answer before the last is trained on too")
     messages = [{key: value for key, value in _message(turn).items() if key != "weight"} for turn in before]
     return _with_tools({"prompt": messages, "completion": [_message(answer)]}, sample)
@@ -117,7 +126,9 @@ def _message(turn: Turn) -> Record:
     message: Record = {"role": turn.role, "content": said(turn)}
     if turn.tool_calls:
         calls = json.loads(turn.tool_calls)
-        message["tool_calls"] = [_in_envelope(call) for call in (calls if isinstance(calls, list) else [calls])]
+        message["tool_calls"] = [
+            _in_envelope(call) for call in (calls if isinstance(calls, list) else [calls])
+        ]
     if turn.thinking:
         message["reasoning_content"] = turn.thinking
     message |= _answered(turn)
@@ -159,6 +170,10 @@ def _short_call(call: Any) -> Any:  # noqa: ANN401 - any JSON value
         return function
     short = {**function, **({"id": call["id"]} if call.get("id") else {})}
     try:
-        return {**short, "arguments": json.loads(short["arguments"])} if isinstance(short.get("arguments"), str) else short
+        return (
+            {**short, "arguments": json.loads(short["arguments"])}
+            if isinstance(short.get("arguments"), str)
+            else short
+        )
     except ValueError:
         return short

@@ -42,7 +42,9 @@ def _rows(data: Any, name: str) -> Iterator[Row]:  # noqa: ANN401 - the package 
     try:
         yield from table_rows(data.with_format("arrow").iter(BATCH), name)
     except OSError as error:
-        raise PoolError(f"reading {name!r} from the Hub broke off: {_said(error)}. Try again, or download it.") from None
+        raise PoolError(
+            f"reading {name!r} from the Hub broke off: {_said(error)}. Try again, or download it."
+        ) from None
 
 
 def _said(error: BaseException) -> str:

@@ -53,7 +53,9 @@ def dialogue_hash(sample: Sample) -> int:
     # NUL is no character of a good row's texts, so it separates them.
     said = [_HASHED % _values(turn) for turn in sample.turns]
     text = "\0".join([*said, sample.tools])
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -107,7 +109,10 @@ def weighted_sizes(n_rows: Sequence[int], weights: Sequence[float | None]) -> li
     exact = [None if weight is None else Fraction(str(weight)) for weight in weights]
     scales = [n / weight for n, weight in zip(n_rows, exact, strict=True) if weight is not None and n]
     scale = min(scales, default=Fraction(0))
-    return [n if weight is None else min(n, max(1, int(scale * weight))) for n, weight in zip(n_rows, exact, strict=True)]
+    return [
+        n if weight is None else min(n, max(1, int(scale * weight)))
+        for n, weight in zip(n_rows, exact, strict=True)
+    ]
 
 
 def draw(
@@ -129,7 +134,9 @@ def draw(
     is_kept = np.ones(len(group), dtype=bool)
     if any(cap is not None for cap in caps) or any(weight is not None for weight in weights):
         rows_of = [np.flatnonzero(group == index) for index in range(len(caps))]
-        capped = [len(rows) if cap is None else min(cap, len(rows)) for rows, cap in zip(rows_of, caps, strict=True)]
+        capped = [
+            len(rows) if cap is None else min(cap, len(rows)) for rows, cap in zip(rows_of, caps, strict=True)
+        ]
         for rows, size in zip(rows_of, weighted_sizes(capped, weights), strict=True):
             is_kept[rows[np.argsort(rank[rows], kind="stable")[size:]]] = False
     if total is not None:

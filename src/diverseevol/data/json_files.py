@@ -24,7 +24,9 @@ BOM = b"\xef\xbb\xbf"
 BETWEEN = re.compile(r"[ \t\r\n,:]*")
 
 
-def json_rows(path: Path, name: str, split: str | None = TRAIN, own_split: str = "", needed: Sequence[str] = ()) -> Iterator[Row]:
+def json_rows(
+    path: Path, name: str, split: str | None = TRAIN, own_split: str = "", needed: Sequence[str] = ()
+) -> Iterator[Row]:
     """Rows of a JSON file of any of the kinds above; empty files have none.
 
     Args:
@@ -101,7 +103,9 @@ def _line_row(content: bytes, name: str, number: int, line: int, decoder: Record
     return Row(content.decode("utf-8", "replace").strip(), None, name, number, line, problem)
 
 
-def _rows_in_object(path: Path, name: str, split: str | None, own_split: str, needed: Sequence[str]) -> Iterator[Row]:
+def _rows_in_object(
+    path: Path, name: str, split: str | None, own_split: str, needed: Sequence[str]
+) -> Iterator[Row]:
     """The records of a list in the file's one object, or that object as the only record."""
     with open_text(path) as file:
         text = file.read().rstrip()
@@ -109,7 +113,9 @@ def _rows_in_object(path: Path, name: str, split: str | None, own_split: str, ne
     try:
         record = decoder.decode(text)
     except RecursionError:
-        raise PoolError(f"{name} is one object that is nested too deeply. Write each record on a line of its own.") from None
+        raise PoolError(
+            f"{name} is one object that is nested too deeply. Write each record on a line of its own."
+        ) from None
     except json.JSONDecodeError as error:
         raise PoolError(
             f"{name} is neither a record a line nor one JSON value: {error}. "
@@ -119,7 +125,9 @@ def _rows_in_object(path: Path, name: str, split: str | None, own_split: str, ne
     is_record = record.keys() >= set(needed) if needed else recognise(tuple(record)) is not None
     lists = {} if split is None or is_record else _lists_in(text, name)
     if len(lists) > 1 and split not in lists:
-        raise PoolError(f"{name} holds several lists of records: {', '.join(lists)}. Set split to one of them.")
+        raise PoolError(
+            f"{name} holds several lists of records: {', '.join(lists)}. Set split to one of them."
+        )
     check_split(name, split, [*lists, own_split])
     if not lists:
         yield checked_row(Row(text.lstrip(), record, name, 0, 1, problem))

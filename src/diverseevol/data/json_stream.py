@@ -61,7 +61,9 @@ def array_rows(file: TextIO, name: str, line: int = 1) -> Iterator[Row]:
             break
         at += 1
     if any(part.strip() for part in chain([text[at + 1 :]], file)):
-        raise PoolError(f"{name} has more text behind the end of its array of {number:,} records. Remove it there.")
+        raise PoolError(
+            f"{name} has more text behind the end of its array of {number:,} records. Remove it there."
+        )
 
 
 def behind(characters: re.Pattern[str], text: str, start: int) -> int:

@@ -17,7 +17,15 @@ from ..errors import ConfigError
 
 FORMATS = ("alpaca", "dolly", "sharegpt", "messages", "prompt_completion")
 COLUMNS = ("prompt", "query", "response", "system", "history", "messages", "tools")
-TAGS = ("role_tag", "content_tag", "user_tag", "assistant_tag", "observation_tag", "function_tag", "system_tag")
+TAGS = (
+    "role_tag",
+    "content_tag",
+    "user_tag",
+    "assistant_tag",
+    "observation_tag",
+    "function_tag",
+    "system_tag",
+)
 PAIRS = (
     ("instruction", "output"),
     ("instruction", "response"),
@@ -94,7 +102,13 @@ class Layout:
 
 STANDARD = {
     "alpaca": Layout(
-        "alpaca", prompt="instruction", query="input", response="output", system="system", history="history", tools="tools"
+        "alpaca",
+        prompt="instruction",
+        query="input",
+        response="output",
+        system="system",
+        history="history",
+        tools="tools",
     ),
     "dolly": Layout("dolly", prompt="instruction", query="context", response="response"),
     "sharegpt": Layout("sharegpt", messages="conversations", system="system", tools="tools"),
@@ -108,7 +122,11 @@ def recognise(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...] = ()) -> 
     """The layout of records with these keys, whose dialogues name things as the tags say."""
     names = set(keys)
     system, tools = (next((name for name in known if name in names), "") for known in (SYSTEMS, OFFERS))
-    for column, format_name in (("messages", "messages"), ("conversations", "sharegpt"), ("conversation", "sharegpt")):
+    for column, format_name in (
+        ("messages", "messages"),
+        ("conversations", "sharegpt"),
+        ("conversation", "sharegpt"),
+    ):
         if column in names:
             is_standard = STANDARD[format_name].messages == column
             name = format_name if is_standard else f"{format_name} ({column})"
@@ -117,7 +135,9 @@ def recognise(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...] = ()) -> 
         if prompt in names and response in names:
             query = next((name for name in ("input", "context") if name in names - {prompt}), "")
             history = _if_there("history", names)
-            return _tagged(_named(Layout("", prompt, query, response, system, history, tools=tools)), dict(tags))
+            return _tagged(
+                _named(Layout("", prompt, query, response, system, history, tools=tools)), dict(tags)
+            )
     return None
 
 
@@ -155,13 +175,19 @@ def _with_columns(standard: Layout, columns: dict[str, str]) -> Layout:
     if not columns:
         return standard
     is_dialogue = bool(standard.messages)
-    wrong = sorted(set(columns) & ({"prompt", "query", "response", "history"} if is_dialogue else {"messages"}))
+    wrong = sorted(
+        set(columns) & ({"prompt", "query", "response", "history"} if is_dialogue else {"messages"})
+    )
     if wrong:
         raise ConfigError(
             f"pool.columns names {', '.join(wrong)}, which format {standard.format!r} does not have. "
             f"It has {'messages, system, tools' if is_dialogue else 'prompt, query, response, system, history, tools'}."
         )
-    needed = {"messages": standard.messages} if is_dialogue else {"prompt": standard.prompt, "response": standard.response}
+    needed = (
+        {"messages": standard.messages}
+        if is_dialogue
+        else {"prompt": standard.prompt, "response": standard.response}
+    )
     parts: dict[str, Any] = {**needed, **columns}
     seen: dict[str, str] = {}
     for part, column in parts.items():
@@ -207,4 +233,6 @@ def _check_words(source: SourceConfig) -> None:
 def _check_known(word: str, known: Iterable[str], what: str) -> None:
     names = list(known)
     if word not in names:
-        raise ConfigError(f"{what} {word!r}, which is unknown. {nearest(word, names)}Known: {', '.join(names)}.")
+        raise ConfigError(
+            f"{what} {word!r}, which is unknown. {nearest(word, names)}Known: {', '.join(names)}."
+        )

@@ -27,7 +27,9 @@ NUMBERED = re.compile(r"(response|completion|answer|output|generation)s?([_-]?[0
 def answer_columns(keys: tuple[str, ...]) -> tuple[str, str]:
     """The columns of the chosen and of the rejected answer among a record's; empty where there is none."""
     worse = [key for key in keys if re.search(r"reject|dispref|non_?pref|undesir", key.lower())]
-    better = [key for key in keys if re.search(r"chosen|preferred|accepted", key.lower()) and key not in worse]
+    better = [
+        key for key in keys if re.search(r"chosen|preferred|accepted", key.lower()) and key not in worse
+    ]
     # Scores and models of the two have longer names than they.
     return min(better, key=len, default=""), min(worse, key=len, default="")
 
@@ -63,7 +65,9 @@ def check_is_chosen(record: dict[str, Any], keys: tuple[str, ...], sample: Sampl
     """
     if not answer_columns(keys)[1]:
         return
-    better, worse = answer_columns(tuple(key for key in keys if isinstance(record[key], (str, list, dict)) and record[key]))
+    better, worse = answer_columns(
+        tuple(key for key in keys if isinstance(record[key], (str, list, dict)) and record[key])
+    )
     if not worse:
         return
     answer = next((turn.text for turn in reversed(sample.turns) if turn.role == "assistant"), "").strip()
@@ -107,7 +111,9 @@ def mapping(record: dict[str, Any]) -> str:
 def _last_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     message = value[-1] if isinstance(value, list) and value else value
     if isinstance(message, dict):
-        message = next((message[key] for key in ("content", "value", "text") if isinstance(message.get(key), str)), "")
+        message = next(
+            (message[key] for key in ("content", "value", "text") if isinstance(message.get(key), str)), ""
+        )
     return message.strip() if isinstance(message, str) else ""
 
 

@@ -54,16 +54,22 @@ def questions_in(file: Path, asked: Asked) -> tuple[Question, ...]:
     return items
 
 
-def _question(record: dict[str, Any], place: str, number: int, fields: tuple[str, ...], category: str) -> Question:
+def _question(
+    record: dict[str, Any], place: str, number: int, fields: tuple[str, ...], category: str
+) -> Question:
     there = [name for name in fields if name in record]
     if not there:
         keys = ", ".join(list(record)[:12]) or "none"
-        raise EvaluationError(f"{place} has no field {' or '.join(fields)}; it has {keys}. Name one: NAME=FILE:FIELD.")
+        raise EvaluationError(
+            f"{place} has no field {' or '.join(fields)}; it has {keys}. Name one: NAME=FILE:FIELD."
+        )
     field = next((name for name in there if record[name] is not None), there[0])
     value = record[field]
     turns = tuple(value) if isinstance(value, list) else (value,)
     if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
-        raise EvaluationError(f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question. Repair the file.")
+        raise EvaluationError(
+            f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question. Repair the file."
+        )
     name = next((record[key] for key in ID_FIELDS if isinstance(record.get(key), int | str)), number)
     kind, given = record.get(category), record.get("input")
     return Question(

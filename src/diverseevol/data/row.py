@@ -43,7 +43,9 @@ class RecordDecoder:
 
     def __init__(self) -> None:
         self.problem = ""
-        self._json = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=self._constant, parse_int=self._integer)
+        self._json = json.JSONDecoder(
+            object_pairs_hook=self._object, parse_constant=self._constant, parse_int=self._integer
+        )
 
     def decode(self, text: str) -> Any:  # noqa: ANN401 - any JSON value
         """The value of a whole text.
@@ -69,7 +71,9 @@ class RecordDecoder:
         record = dict(pairs)
         if len(record) != len(pairs):
             keys = [key for key, _ in pairs]
-            self.problem = self.problem or f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice"
+            self.problem = (
+                self.problem or f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice"
+            )
         return record
 
     def _constant(self, name: str) -> None:

@@ -58,7 +58,9 @@ def _name(text: str, place: str) -> int | str:
         return int(text)
     if ID.fullmatch(text):
         return text
-    raise PoolError(f"{place}: {text[:60]!r} is neither a row number nor an id (16 hexadecimal characters, perhaps -1 behind).")
+    raise PoolError(
+        f"{place}: {text[:60]!r} is neither a row number nor an id (16 hexadecimal characters, perhaps -1 behind)."
+    )
 
 
 def _name_in(row: Row) -> int | str:

@@ -28,7 +28,9 @@ JSON_KINDS = (".json", ".jsonl", ".ndjson")
 N_LISTED = 5
 KINDS = (*JSON_KINDS, ".csv", ".tsv", ".parquet")
 # What lies beside data and is none: dataset_info.json is a description, in `datasets` as in LLaMA-Factory.
-BESIDE = re.compile(r"_\w*|(readme|licen[sc]e)(\.(md|txt|rst))?|(dataset_infos?|dataset_dict|state)\.json", re.IGNORECASE)
+BESIDE = re.compile(
+    r"_\w*|(readme|licen[sc]e)(\.(md|txt|rst))?|(dataset_infos?|dataset_dict|state)\.json", re.IGNORECASE
+)
 HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?$")
 
 
@@ -61,10 +63,14 @@ def check_source(source: SourceConfig) -> None:
         return
     folder = path.parent
     if not folder.is_dir():
-        raise PoolError(f"no pool at {source.path!r}: there is not even a folder {str(folder)!r}. Correct pool.path.")
+        raise PoolError(
+            f"no pool at {source.path!r}: there is not even a folder {str(folder)!r}. Correct pool.path."
+        )
     close = get_close_matches(path.name, [item.name for item in folder.iterdir()], n=3, cutoff=0.5)
     found = f"It has {', '.join(close)}. " if close else ""
-    raise PoolError(f"no pool at {source.path!r}: {str(folder.resolve())!r} has no {path.name!r}. {found}Correct pool.path.")
+    raise PoolError(
+        f"no pool at {source.path!r}: {str(folder.resolve())!r} has no {path.name!r}. {found}Correct pool.path."
+    )
 
 
 def _place(source: SourceConfig) -> tuple[Path, str]:
@@ -102,14 +108,20 @@ def _folder_rows(folder: Path, config: str, source: SourceConfig, watch: Watch) 
         raise PoolError(f"{folder} has no split {source.split!r}. It has: {known}. Set pool.split.")
     files = splits[source.split if is_split else TRAIN]
     others = "; ".join(
-        f"{split or 'of no split'}: {_listed(files, folder)}" for split, files in splits.items() if split != source.split
+        f"{split or 'of no split'}: {_listed(files, folder)}"
+        for split, files in splits.items()
+        if split != source.split
     )
     if others and is_split:
-        watch.note(f"{folder}: pool.split {source.split!r} is {_listed(files, folder)}; left out are {others}")
+        watch.note(
+            f"{folder}: pool.split {source.split!r} is {_listed(files, folder)}; left out are {others}"
+        )
     place = source.path.removesuffix(f":{config}" if config else "").rstrip("/")
     for file in files:
         own_split = source.split if is_split else TRAIN
-        yield from _file_rows(file, f"{place}/{file.relative_to(folder).as_posix()}", source, own_split, watch)
+        yield from _file_rows(
+            file, f"{place}/{file.relative_to(folder).as_posix()}", source, own_split, watch
+        )
 
 
 def _data_files(folder: Path, watch: Watch) -> list[Path]:
@@ -151,7 +163,9 @@ def fingerprint(config: PoolConfig) -> str:
     hashed = hashlib.blake2b(digest_size=8)
     for source in config.all_sources():
         check_source(source)
-        said = source.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)  # a key of a later version changes nothing
+        said = source.model_dump(
+            mode="json", exclude={"path"}, exclude_defaults=True
+        )  # a key of a later version changes nothing
         hashed.update(json.dumps(said, sort_keys=True).encode())
         path, config_name = _place(source)
         hashed.update(config_name.encode())

@@ -18,7 +18,14 @@ import yaml
 from ..errors import PoolError
 
 TRAIN, NONE = "train", ""
-NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
+NAMES = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
 NAMES |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 WORD = re.compile(rf"(?:^|(?<=[-._ 0-9]))({'|'.join(NAMES)})(?=[-._ 0-9]|$)", re.IGNORECASE)
 ONLY_TRAIN = re.compile(r"train(ing)?([-._ ]?(\d+|of))*", re.IGNORECASE)
@@ -50,7 +57,9 @@ def splits_of(folder: Path, config: str, files: Sequence[Path]) -> Splits:
     said = _said_by_card(folder, config)
     data_dir = posixpath.normpath(str(said.get("data_dir") or "."))
     if "data_files" not in said:
-        splits = _by_name([file for file in files if file.is_relative_to(folder / data_dir)], folder / data_dir)
+        splits = _by_name(
+            [file for file in files if file.is_relative_to(folder / data_dir)], folder / data_dir
+        )
         if outside := [file for file in files if not file.is_relative_to(folder / data_dir)]:
             splits[NONE] = [*splits.get(NONE, []), *outside]
         return splits
@@ -72,12 +81,17 @@ def check_split(name: str, split: str | None, known: Sequence[str]) -> None:
         PoolError: naming those that are.
     """
     if split not in (None, TRAIN, *known):
-        raise PoolError(f"{name} has no split {split!r}. It has: {', '.join(filter(None, known)) or TRAIN}. Correct pool.split.")
+        raise PoolError(
+            f"{name} has no split {split!r}. It has: {', '.join(filter(None, known)) or TRAIN}. Correct pool.split."
+        )
 
 
 def _by_name(files: Iterable[Path], folder: Path) -> Splits:
     # The folder's own name tells whether its files are shards in data/, but not their split.
-    named = {file: split_named(Path(folder.name if folder.name == "data" else "", file.relative_to(folder))) for file in files}
+    named = {
+        file: split_named(Path(folder.name if folder.name == "data" else "", file.relative_to(folder)))
+        for file in files
+    }
     is_told = any(ONLY_TRAIN.fullmatch(part) for file in named for part in _stems(file.relative_to(folder)))
     splits: dict[str, list[Path]] = defaultdict(list)
     for file, split in named.items():
@@ -109,7 +123,9 @@ def _said_by_card(folder: Path, config: str) -> dict[str, Any]:
     default = [name for name, item in zip(names, configs, strict=True) if item.get("default")] or ["default"]
     wanted = config or (names[0] if len(names) == 1 else default[0])
     if wanted not in names:
-        raise PoolError(f"{folder} has several configurations: {', '.join(names)}. Name one: {folder}:{names[0]}.")
+        raise PoolError(
+            f"{folder} has several configurations: {', '.join(names)}. Name one: {folder}:{names[0]}."
+        )
     return configs[names.index(wanted)]
 
 
@@ -119,7 +135,10 @@ def _patterns(said: Any, data_dir: str) -> dict[str, re.Pattern[str]]:  # noqa: 
         said = {item.get("split"): item.get("path") for item in said}
     by_split = said if isinstance(said, dict) else {TRAIN: said}
     lists = {str(split): found if isinstance(found, list) else [found] for split, found in by_split.items()}
-    paths = {split: [posixpath.normpath(posixpath.join(data_dir, str(item))) for item in found] for split, found in lists.items()}
+    paths = {
+        split: [posixpath.normpath(posixpath.join(data_dir, str(item))) for item in found]
+        for split, found in lists.items()
+    }
     return {split: re.compile("|".join(map(_regex, found))) for split, found in paths.items()}
 
 
@@ -127,4 +146,6 @@ def _regex(pattern: str) -> str:
     """A pattern of paths as a regular expression: `*` stays in a folder, `**` does not."""
     special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     pieces = re.split(r"(\*\*/?|\*|\?|\[[^][]+\])", pattern)
-    return "".join(special.get(piece) or (piece if at % 2 else re.escape(piece)) for at, piece in enumerate(pieces))
+    return "".join(
+        special.get(piece) or (piece if at % 2 else re.escape(piece)) for at, piece in enumerate(pieces)
+    )

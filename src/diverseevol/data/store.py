@@ -74,7 +74,9 @@ class Records:
             readers = {name: made[index] for name, index in meta["sources"].items()}
             return cls(table, meta["n_read"], meta["n_bad"], readers, tuple(meta.get("notes", ())))
         except (LookupError, TypeError, ValueError) as error:
-            raise PoolError(f"{pool_dir / RECORDS} is damaged: {error}. Delete {pool_dir} and run again.") from None
+            raise PoolError(
+                f"{pool_dir / RECORDS} is damaged: {error}. Delete {pool_dir} and run again."
+            ) from None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -153,7 +155,9 @@ class Pool:
         """
         records, index = Records.open(pool_dir), open_table(pool_dir / INDEX)
         if not {"position", "id", "n_tokens", "n_trained"} <= set(index.column_names):
-            raise PoolError(f"{pool_dir / INDEX} is damaged: it is no index of a pool. Delete {pool_dir} and run again.")
+            raise PoolError(
+                f"{pool_dir / INDEX} is damaged: it is no index of a pool. Delete {pool_dir} and run again."
+            )
         return cls(records, index)
 
     @classmethod
@@ -314,7 +318,9 @@ def open_table(file: Path) -> pa.Table:
     try:
         return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
     except FileNotFoundError:
-        raise PoolError(f"no pool in {file.parent}: there is no {file.name}. Give a folder that a run made.") from None
+        raise PoolError(
+            f"no pool in {file.parent}: there is no {file.name}. Give a folder that a run made."
+        ) from None
     except (pa.ArrowInvalid, OSError) as error:
         raise PoolError(f"{file} is damaged: {error}. Delete {file.parent} and run again.") from None
 

@@ -87,7 +87,9 @@ def _switches(holder: dict[str, Any], number: int) -> list[tuple[str, bool]]:
         if not kind or value is None or value in ("", [], {}):
             continue
         if kind == "unclear":
-            raise RowError(f"turn {number} has {key}, which cannot be followed; write train: true or false for whole turns")
+            raise RowError(
+                f"turn {number} has {key}, which cannot be followed; write train: true or false for whole turns"
+            )
         said = switch_value(value)
         if said is None:
             raise RowError(f"turn {number} has {key} {value!r}; only 0 and 1 can be followed")

@@ -55,7 +55,9 @@ def saved_rows(folder: Path, name: str, split: str) -> Iterator[Row]:
     try:
         data = datasets.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
-        raise PoolError(f"{name} is not a whole folder of `datasets`: {error}. Copy or save it again.") from None
+        raise PoolError(
+            f"{name} is not a whole folder of `datasets`: {error}. Copy or save it again."
+        ) from None
     if isinstance(data, datasets.DatasetDict):
         if split not in data:
             raise PoolError(f"{name} has no split {split!r}. Set split to one of: {', '.join(data)}.")
@@ -112,7 +114,9 @@ def _reader(kind: pa.DataType) -> Read | None:
         return _from_json_text
     if pa.types.is_struct(kind):
         inner = {field.name: _reader(field.type) for field in kind}
-        return lambda value: {key: _read(item, inner.get(key)) for key, item in value.items() if item is not None}
+        return lambda value: {
+            key: _read(item, inner.get(key)) for key, item in value.items() if item is not None
+        }
     if pa.types.is_map(kind):
         read_key, read_item = _reader(kind.key_type), _reader(kind.item_type)
         is_object = pa.types.is_string(kind.key_type) or pa.types.is_large_string(kind.key_type)

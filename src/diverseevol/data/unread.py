@@ -33,7 +33,11 @@ KNOWN: dict[str | None, tuple[str, ...]] = {
 def unread_keys(record: dict[str, Any], layout: Layout) -> list[str]:
     """The filled columns of a record that are in no prompt, and such keys of its messages as `messages[].name`."""
     columns = {getattr(layout, part) for part in COLUMNS} | {OWN_ID}
-    found = [key for key, value in record.items() if key not in columns and _is_filled(value) and not _is_followed(key, value)]
+    found = [
+        key
+        for key, value in record.items()
+        if key not in columns and _is_filled(value) and not _is_followed(key, value)
+    ]
     for message in messages_in(record, layout):
         role = role_of(message, layout)
         known = {*SPEAKER, layout.role_tag, layout.content_tag, *KNOWN.get(role, ())}
@@ -67,7 +71,12 @@ def notes(unread: Counter[str], undeclared: Counter[str]) -> list[str]:
     n_first = max(N_NAMED, sum(map(_is_about_prompts, ordered)))
     texts = [("in no prompt", unread, ordered, n_first)]
     texts += [
-        ("tools called that no row with them declares", undeclared, [name for name, _ in undeclared.most_common()], N_NAMED)
+        (
+            "tools called that no row with them declares",
+            undeclared,
+            [name for name, _ in undeclared.most_common()],
+            N_NAMED,
+        )
     ]
     return [f"{what}: {_counted(counts, names, n)}" for what, counts, names, n in texts if names]
 

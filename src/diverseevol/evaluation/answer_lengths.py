@@ -26,7 +26,11 @@ def answers_file_of(model: str, path: Path) -> Path:
         return path
     name = PurePosixPath(model)
     # The model's name comes out of a file: it must not lead out of the folder.
-    names = [name, PurePosixPath(name.name)] if model and not name.is_absolute() and ".." not in name.parts else []
+    names = (
+        [name, PurePosixPath(name.name)]
+        if model and not name.is_absolute() and ".." not in name.parts
+        else []
+    )
     for candidate in names:
         file = path / f"{candidate}.jsonl"
         if file.is_file():
@@ -52,7 +56,9 @@ def with_lengths(verdicts: Verdicts, files: Sequence[Path | None]) -> Verdicts:
         answers = {key: answer for answer in read_answers(file) for key in _keys(answer)}
         found = [answers.get(key) or answers.get(text) for key, text in _questions(verdicts)]
         if not any(found):
-            raise EvaluationError(f"{file} answers none of the questions in {verdicts.name}. Give the answers that were judged.")
+            raise EvaluationError(
+                f"{file} answers none of the questions in {verdicts.name}. Give the answers that were judged."
+            )
         for row, answer in enumerate(found):
             if answer is not None and np.isnan(lengths_QS[row, side]):
                 text = answer.said(len(answer.turns))
@@ -72,13 +78,21 @@ def _keys(answer: Answer) -> list[tuple[str, str]]:
 
 
 def _questions(verdicts: Verdicts) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    return [(("id", name), ("text", text)) for name, text in zip(verdicts.question_ids, verdicts.questions, strict=True)]
+    return [
+        (("id", name), ("text", text))
+        for name, text in zip(verdicts.question_ids, verdicts.questions, strict=True)
+    ]
 
 
 def _not_judged(answers: dict[tuple[str, str], Answer], verdicts: Verdicts, file: Path) -> list[Problem]:
     judged = {key for keys in _questions(verdicts) for key in keys}
     return [
-        Problem("missing_question", key if kind == "id" else None, None, f"answered in {file}, not judged: {key[:60]!r}")
+        Problem(
+            "missing_question",
+            key if kind == "id" else None,
+            None,
+            f"answered in {file}, not judged: {key[:60]!r}",
+        )
         for kind, key in answers
         if (kind, key) not in judged
     ]

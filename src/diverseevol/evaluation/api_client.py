@@ -90,7 +90,9 @@ class ApiClient:
     def __init__(self, base_url: str | None, key: str | None, timeout: float) -> None:
         self.url = checked_url(base_url)
         if not key and self.url == OPENAI_URL:
-            raise ConfigError("no key for api.openai.com. Export it, as OPENAI_API_KEY or under the name in --key-variable.")
+            raise ConfigError(
+                "no key for api.openai.com. Export it, as OPENAI_API_KEY or under the name in --key-variable."
+            )
         self._secret = checked_key(key)
         self._timeout = timeout
         try:
@@ -105,7 +107,9 @@ class ApiClient:
     async def __aenter__(self) -> ApiClient:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._api.close()
 
     async def ask(self, route: Route, body: Mapping[str, Any], name: str | None = None) -> Reply | Trouble:
@@ -124,7 +128,9 @@ class ApiClient:
         except TimeoutError:
             return Trouble(f"no reply within {self._timeout:g} s", is_passing=True, may_be_charged=True)
         except self._errors.APIStatusError as error:
-            return self._status_trouble(error.response.text, error.status_code, error.code, error.response.headers)
+            return self._status_trouble(
+                error.response.text, error.status_code, error.code, error.response.headers
+            )
         except self._errors.APIConnectionError as error:
             cause = error.__cause__ or error
             # The library under the client is httpx or httpx2, by its version; their classes are told by their names.
@@ -132,21 +138,31 @@ class ApiClient:
             text = self._struck(f"{type(cause).__name__}: {cause} ({self.url})")
             return Trouble(text, is_passing=True, may_be_charged=not never_arrived)
 
-    def _status_trouble(self, said: str, status: int, code: str | None, headers: Mapping[str, str]) -> Reply | Trouble:
+    def _status_trouble(
+        self, said: str, status: int, code: str | None, headers: Mapping[str, str]
+    ) -> Reply | Trouble:
         text = self._struck(f"Error code: {status} - {said}")
         if status in (400, 403, 451) and MODERATED.search(said):
             return Reply("", FILTERED, None, 0, 0)
         if code == "insufficient_quota" or status in HOPELESS:
-            return Trouble(f"no credit is left: {text}" if status == NO_CREDIT else text, status, is_hopeless=True)
+            return Trouble(
+                f"no credit is left: {text}" if status == NO_CREDIT else text, status, is_hopeless=True
+            )
         if status in AGAIN or status >= 500:
-            return Trouble(text, status, is_passing=True, wait=retry_after(headers), is_for_all=status in (429, 503))
+            return Trouble(
+                text, status, is_passing=True, wait=retry_after(headers), is_for_all=status in (429, 503)
+            )
         return Trouble(text, status)
 
     def _reply(self, body: str) -> Reply | Trouble:
         """Read a response's body; nothing in it is taken for granted."""
         try:
             value = json.loads(body)
-            if isinstance(value, dict) and isinstance(error := value.get("error"), dict) and not value.get("choices"):
+            if (
+                isinstance(value, dict)
+                and isinstance(error := value.get("error"), dict)
+                and not value.get("choices")
+            ):
                 status = error.get("code")  # some gateways answer 200 and say inside what went wrong
                 return self._status_trouble(body, status if isinstance(status, int) else 500, None, {})
             choice = value["choices"][0]
@@ -205,11 +221,17 @@ def checked_url(base_url: str | None) -> str:
         parts = urlsplit(url)
         is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        raise ConfigError(f"--base-url {url!r} is no address. Give one such as http://localhost:8000/v1.") from None
+        raise ConfigError(
+            f"--base-url {url!r} is no address. Give one such as http://localhost:8000/v1."
+        ) from None
     if parts.username or parts.password or parts.query:
-        raise ConfigError("--base-url holds a password or a query. Put the key into the environment and leave the address plain.")
+        raise ConfigError(
+            "--base-url holds a password or a query. Put the key into the environment and leave the address plain."
+        )
     if not is_fine:
-        raise ConfigError(f"--base-url {url!r} is no http address. Give one such as http://localhost:8000/v1.")
+        raise ConfigError(
+            f"--base-url {url!r} is no http address. Give one such as http://localhost:8000/v1."
+        )
     return url
 
 
@@ -220,7 +242,9 @@ def checked_key(key: str | None) -> str:
         ConfigError: the key cannot be sent in a header; it is not shown.
     """
     if key and not all("!" <= character <= "~" for character in key):
-        raise ConfigError("the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it anew.")
+        raise ConfigError(
+            "the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it anew."
+        )
     return key if key and len(key) >= SHORTEST_SECRET else ""
 
 
@@ -236,7 +260,9 @@ def _said(message: Mapping[str, Any]) -> tuple[str, str]:
             text = "\n".join(_said({"content": value})) if isinstance(value, list) else value
             if isinstance(text, str) and text.strip():
                 (thought if is_thought else said).append(text.strip() if isinstance(value, list) else text)
-    thought += [message[key] for key in ("reasoning_content", "reasoning") if isinstance(message.get(key), str)][:1]
+    thought += [
+        message[key] for key in ("reasoning_content", "reasoning") if isinstance(message.get(key), str)
+    ][:1]
     if not said and isinstance(message.get("refusal"), str):
         said = [message["refusal"]]
     return "\n".join(said), "\n".join(thought)

@@ -66,9 +66,13 @@ class Patience:
             n_failed += 1
             if isinstance(outcome, Reply) or not outcome.is_passing or n_failed > self.retries or is_over():
                 return outcome
-            seconds = back_off(n_failed, self.first_wait, self._noise) if outcome.wait is None else outcome.wait
+            seconds = (
+                back_off(n_failed, self.first_wait, self._noise) if outcome.wait is None else outcome.wait
+            )
             if seconds > LONGEST_WAIT:
-                text = f"it asks to wait {duration(seconds)} ({outcome.text}); give the same command again then"
+                text = (
+                    f"it asks to wait {duration(seconds)} ({outcome.text}); give the same command again then"
+                )
                 return Trouble(text, outcome.status, is_hopeless=True, wait=seconds)
             await self._wait(outcome, seconds)
 

@@ -91,9 +91,13 @@ def draws(estimator: Estimator, n_questions: int, seed: int) -> tuple[Floats, Fl
     parts = []
     for start in range(0, N_DRAWS, n_block):
         n_draws = min(n_block, N_DRAWS - start)
-        counts_BQ = rng.multinomial(n_questions, np.full(n_questions, 1 / n_questions), size=n_draws).astype(np.float64)
+        counts_BQ = rng.multinomial(n_questions, np.full(n_questions, 1 / n_questions), size=n_draws).astype(
+            np.float64
+        )
         parts.append(_with_error(estimator, counts_BQ))
-    return np.concatenate([drawn_B for drawn_B, _ in parts]), np.concatenate([error_B for _, error_B in parts])
+    return np.concatenate([drawn_B for drawn_B, _ in parts]), np.concatenate(
+        [error_B for _, error_B in parts]
+    )
 
 
 def _with_error(estimator: Estimator, counts_BQ: Floats) -> tuple[Floats, Floats]:

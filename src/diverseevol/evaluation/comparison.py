@@ -49,7 +49,12 @@ class Point:
 
     def spent(self, axis: Axis) -> float | None:
         """What was spent along an axis."""
-        return {"samples": self.n_samples, "tokens": self.trained_tokens, "flops": self.flops, "seconds": self.seconds}[axis]
+        return {
+            "samples": self.n_samples,
+            "tokens": self.trained_tokens,
+            "flops": self.flops,
+            "seconds": self.seconds,
+        }[axis]
 
 
 @dataclass(frozen=True)
@@ -125,10 +130,14 @@ class Comparison:
         """Where an arm stands in the end."""
         return [level for level in self.levels if level.arm == arm][-1]
 
-    def find(self, arm: str, reference: str, measure: str, axis: Axis, n_samples: int | None = None) -> Difference | None:
+    def find(
+        self, arm: str, reference: str, measure: str, axis: Axis, n_samples: int | None = None
+    ) -> Difference | None:
         """The difference along an axis at a budget of the arm's, None: the last; None where there is none."""
         asked = (arm, reference, measure, axis)
-        found = [each for each in self.differences if (each.arm, each.reference, each.measure, each.axis) == asked]
+        found = [
+            each for each in self.differences if (each.arm, each.reference, each.measure, each.axis) == asked
+        ]
         return next((each for each in reversed(found) if n_samples in (None, each.n_samples)), None)
 
 
@@ -152,8 +161,12 @@ def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: S
         for arm in arms:
             pairs = list(zip(by_arm[arm], by_arm[reference], strict=True))
             for measure in measures:
-                of_pair = _along(pairs, measure) if reference == references[0] else _at_the_end(pairs, measure)
-                differences += [_difference(pairs[0], measure, *found, confidence_each(len(arms))) for found in of_pair]
+                of_pair = (
+                    _along(pairs, measure) if reference == references[0] else _at_the_end(pairs, measure)
+                )
+                differences += [
+                    _difference(pairs[0], measure, *found, confidence_each(len(arms))) for found in of_pair
+                ]
     levels = [level for arm in by_arm for level in _levels(by_arm[arm])]
     return Comparison(tuple(measures), tuple(runs), tuple(references), tuple(levels), tuple(differences))
 
@@ -187,7 +200,11 @@ def _along(pairs: Pairs, measure: Measure) -> Iterator[tuple[Axis, int, list[Rea
         ends = [(_point(run, budget), _point(other, budget)) for run, other in pairs]
         if budget == arm.budgets[0] and all(one.values == other.values for one, other in ends):
             continue
-        yield "samples", budget, [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends]
+        yield (
+            "samples",
+            budget,
+            [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends],
+        )
         for axis in SPENT:
             found = [_read(pair, ends_, axis, measure.name) for pair, ends_ in zip(pairs, ends, strict=True)]
             if readings := [reading for reading in found if reading]:
@@ -198,7 +215,11 @@ def _at_the_end(pairs: Pairs, measure: Measure) -> Iterator[tuple[Axis, int, lis
     """The last rounds of both, whatever they cost."""
     ends = [(run.points[-1], other.points[-1]) for run, other in pairs]
     budget = pairs[0][0].budgets[-1]
-    yield "last", budget, [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends]
+    yield (
+        "last",
+        budget,
+        [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends],
+    )
 
 
 def _read(pair: tuple[Run, Run], ends: tuple[Point, Point], axis: Axis, measure: str) -> Reading | None:
@@ -212,7 +233,12 @@ def _read(pair: tuple[Run, Run], ends: tuple[Point, Point], axis: Axis, measure:
 
 
 def _difference(
-    pair: tuple[Run, Run], measure: Measure, axis: Axis, budget: int, readings: Sequence[Reading], confidence: float
+    pair: tuple[Run, Run],
+    measure: Measure,
+    axis: Axis,
+    budget: int,
+    readings: Sequence[Reading],
+    confidence: float,
 ) -> Difference:
     found = paired([figure - other for _, figure, other in readings], confidence)
     at = float(np.mean([at for at, _, _ in readings]))
@@ -234,7 +260,10 @@ def _levels(runs: Sequence[Run]) -> Iterator[Level]:
             n_samples=round(np.mean([point.n_samples for point in points])),
             n_seeds=len(points),
             mean={name: float(np.mean(values)) for name, values in figures.items()},
-            deviation={name: float(np.std(values, ddof=1)) if len(values) > 1 else None for name, values in figures.items()},
+            deviation={
+                name: float(np.std(values, ddof=1)) if len(values) > 1 else None
+                for name, values in figures.items()
+            },
             trained_tokens=float(np.mean([point.trained_tokens for point in points])),
             seconds=float(np.mean([point.seconds for point in points])),
             flops=float(np.mean(flops)) if len(flops) == len(points) else None,

@@ -65,19 +65,40 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "deviation": level.deviation[measure.name],
             }
             place = (level.arm, level.n_samples, measure.name)
-            here = [each for each in comparison.differences if (each.arm, each.n_samples, each.measure) == place]
+            here = [
+                each for each in comparison.differences if (each.arm, each.n_samples, each.measure) == place
+            ]
             found += [{**start, **_difference_row(comparison, each)} for each in here] or [
                 start | dict.fromkeys(DIFFERENCE_COLUMNS)
             ]
     return found
 
 
-DIFFERENCE_COLUMNS = ("axis", "at", "reference", "difference", "low", "high", "confidence", "n_pairs", "verdict", "seeds_needed")
+DIFFERENCE_COLUMNS = (
+    "axis",
+    "at",
+    "reference",
+    "difference",
+    "low",
+    "high",
+    "confidence",
+    "n_pairs",
+    "verdict",
+    "seeds_needed",
+)
 
 
 def _difference_row(comparison: Comparison, found: Difference) -> dict[str, Any]:
     pairs = found.paired
-    values = (found.axis, found.at, found.reference, pairs.mean, pairs.low, pairs.high, comparison.confidence(found.reference))
+    values = (
+        found.axis,
+        found.at,
+        found.reference,
+        pairs.mean,
+        pairs.low,
+        pairs.high,
+        comparison.confidence(found.reference),
+    )
     return dict(zip(DIFFERENCE_COLUMNS, (*values, pairs.n, found.verdict, pairs.n_needed), strict=True))
 
 
@@ -85,7 +106,9 @@ def shown(found: Difference) -> str:
     """A difference with its interval: `-0.0156 [-0.0272, -0.0040]`."""
     pairs = found.paired
     text = f"{pairs.mean:+.4f}"
-    return text if pairs.low is None or pairs.high is None else f"{text} [{pairs.low:+.4f}, {pairs.high:+.4f}]"
+    return (
+        text if pairs.low is None or pairs.high is None else f"{text} [{pairs.low:+.4f}, {pairs.high:+.4f}]"
+    )
 
 
 def verdict_line(found: Difference) -> str:
@@ -111,7 +134,9 @@ def _about(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
         for axis, name in AXES.items():
             if found := comparison.find(arm, reference, measure.name, axis):
                 n, n_all = found.paired.n, len(comparison.seeds)
-                yield f"    {name}: {verdict_line(found)}" + (f" ({n} of {n_all} seeds reach this far)" if n < n_all else "")
+                yield f"    {name}: {verdict_line(found)}" + (
+                    f" ({n} of {n_all} seeds reach this far)" if n < n_all else ""
+                )
 
 
 def _remarks_on(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
@@ -126,10 +151,18 @@ def _remarks_on(comparison: Comparison, arm: str, reference: str) -> Iterator[st
 
 def _disagreements(comparison: Comparison, arm: str, reference: str, is_longer: bool) -> Iterator[str]:
     """Where one measure or one way to count says another thing than the next."""
-    main_axis: Axis = "samples" if comparison.find(arm, reference, comparison.measures[0].name, "samples") else "last"
-    found = [(measure, comparison.find(arm, reference, measure.name, main_axis)) for measure in comparison.measures]
+    main_axis: Axis = (
+        "samples" if comparison.find(arm, reference, comparison.measures[0].name, "samples") else "last"
+    )
+    found = [
+        (measure, comparison.find(arm, reference, measure.name, main_axis)) for measure in comparison.measures
+    ]
     parts = []
-    for verdict, text in (("better", "wins on"), ("worse", "loses on"), ("no difference shown", "shows no difference on")):
+    for verdict, text in (
+        ("better", "wins on"),
+        ("worse", "loses on"),
+        ("no difference shown", "shows no difference on"),
+    ):
         titles = [measure.title for measure, each in found if each and each.verdict == verdict]
         parts += [f"{text} {' and '.join(titles)}"] if titles else []
     if len(parts) > 1:
@@ -156,7 +189,11 @@ def _notes(comparison: Comparison) -> Iterator[str]:
             )
         elif n_seeds > 1 and arms:
             yield f"Intervals of differences to {reference} are 95 %, each by itself: not corrected over budgets, measures and ways to count."
-    coarse = [arm for arm in comparison.arms if arm not in comparison.references and len(_points(comparison, arm)) == 2]
+    coarse = [
+        arm
+        for arm in comparison.arms
+        if arm not in comparison.references and len(_points(comparison, arm)) == 2
+    ]
     if coarse and len(_points(comparison, comparison.references[0])) > 2:
         yield f"{', '.join(coarse)}: only two rounds, so that figures between them are read off one long line."
 

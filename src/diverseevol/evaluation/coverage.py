@@ -35,7 +35,9 @@ def covering_radius(embeddings_ND: Vectors, chosen_rows: NDArray[np.int64]) -> f
     return float(distances_to_prefixes(embeddings_ND, [chosen_rows], [len(chosen_rows)])[0][0, 0])
 
 
-def mean_nearest_within(embeddings_ND: Vectors, rows: NDArray[np.int64], asked_rows: NDArray[np.int64] | None = None) -> float:
+def mean_nearest_within(
+    embeddings_ND: Vectors, rows: NDArray[np.int64], asked_rows: NDArray[np.int64] | None = None
+) -> float:
     """Mean over the given rows of the distance to the nearest other one of them; two equal rows are at distance 0.
 
     Args:
@@ -57,7 +59,9 @@ def mean_nearest_within(embeddings_ND: Vectors, rows: NDArray[np.int64], asked_r
     return total / len(asked)
 
 
-def _nearest_other(embeddings_ND: Vectors, rows: NDArray[np.int64], asked_Q: NDArray[np.int64], step: int) -> NDArray[np.float64]:
+def _nearest_other(
+    embeddings_ND: Vectors, rows: NDArray[np.int64], asked_Q: NDArray[np.int64], step: int
+) -> NDArray[np.float64]:
     asked_QD, best_Q = read(embeddings_ND, asked_Q), np.full(len(asked_Q), np.inf)
     for part in blocks(len(rows), step):
         some = rows[part]

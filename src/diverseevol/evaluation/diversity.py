@@ -118,7 +118,9 @@ def measure_diversity(
     check_rows(chosen_rows, embeddings, "diversity")
     sizes = list(sizes or [len(chosen_rows)])
     if sizes[0] < 1 or sizes[-1] > len(chosen_rows) or sorted(set(sizes)) != sizes:
-        raise SelectionError(f"sizes must ascend from 1 to at most {len(chosen_rows)}, the rows chosen; found {sizes}.")
+        raise SelectionError(
+            f"sizes must ascend from 1 to at most {len(chosen_rows)}, the rows chosen; found {sizes}."
+        )
     # The pool first: it finds unusable rows by their numbers.
     pool = measure_pool(embeddings, seed=seed, cells=cells, text_of=text_of, watch=watch)
     drawn_from = int(embeddings.shape[0]) if choosable_rows is None else choosable_rows
@@ -129,14 +131,20 @@ def measure_diversity(
             of_orders.append(_of_order(embeddings, order, sizes, cells, text_of))
             task.advance()
     found = {name: np.stack([measures[name] for measures in of_orders]) for name in of_orders[0]}
-    found["covering_radius"], found["mean_nearest_to_subset"] = distances_to_prefixes(embeddings, orders, sizes, watch)
+    found["covering_radius"], found["mean_nearest_to_subset"] = distances_to_prefixes(
+        embeddings, orders, sizes, watch
+    )
     first = (*VENDI_NAMES, "covering_radius", "mean_nearest_to_subset", "mean_nearest_within")
     names = [*first, *(name for name in found if name not in first)]
     chosen = {name: found[name][0] for name in names}
-    return DiversityReport(tuple(sizes), chosen, {name: found[name][1:] for name in names} if n_random else {}, pool)
+    return DiversityReport(
+        tuple(sizes), chosen, {name: found[name][1:] for name in names} if n_random else {}, pool
+    )
 
 
-def draw_random_sets(rows: int | NDArray[np.int64], size: int, n_sets: int, seed: int) -> list[NDArray[np.int64]]:
+def draw_random_sets(
+    rows: int | NDArray[np.int64], size: int, n_sets: int, seed: int
+) -> list[NDArray[np.int64]]:
     """Draw `n_sets` orders of `size` different rows, each uniform over `rows`; set i depends on the seed and i alone.
 
     A set is a shuffled pool of which the first rows count, so sets grow like a run's own subset, whatever their size.
@@ -148,7 +156,9 @@ def draw_random_sets(rows: int | NDArray[np.int64], size: int, n_sets: int, seed
     """
     n_rows = rows if isinstance(rows, int) else len(rows)
     if size > n_rows:
-        raise PoolExhaustedError(f"cannot draw random sets of {size} rows from {n_rows}. Give the embeddings of the whole pool.")
+        raise PoolExhaustedError(
+            f"cannot draw random sets of {size} rows from {n_rows}. Give the embeddings of the whole pool."
+        )
     return [np.random.default_rng([seed, number]).permutation(rows)[:size].copy() for number in range(n_sets)]
 
 
@@ -167,10 +177,15 @@ def measure_pool(
     with watch.task("whole pool", 3.0, "measures") as task:
         found = dict(zip(VENDI_NAMES, vendi_scores(embeddings)[0].tolist(), strict=True))
         task.advance()
-        found["mean_nearest_within"] = mean_nearest_within(embeddings, everything, asked) if n_rows > 1 else math.nan
+        found["mean_nearest_within"] = (
+            mean_nearest_within(embeddings, everything, asked) if n_rows > 1 else math.nan
+        )
         task.advance()
         if cells is not None:
-            found |= {"cells_hit": share_hit(cells, everything), "cell_entropy": cell_entropy(cells, everything)}
+            found |= {
+                "cells_hit": share_hit(cells, everything),
+                "cell_entropy": cell_entropy(cells, everything),
+            }
         if text_of is not None:
             found |= measure_words(map(text_of, read.tolist()), [len(read)])[0]
         task.advance()
@@ -186,8 +201,12 @@ def _of_order(
 ) -> dict[str, NDArray[np.float64]]:
     """What can be said of an order's first rows without the rest of the pool; float64[T] each."""
     vectors = embeddings[order]
-    found: dict[str, Sequence[float]] = dict(zip(VENDI_NAMES, vendi_scores(vectors, sizes=sizes).T.tolist(), strict=True))
-    found["mean_nearest_within"] = [mean_nearest_within(vectors, np.arange(n)) if n > 1 else math.nan for n in sizes]
+    found: dict[str, Sequence[float]] = dict(
+        zip(VENDI_NAMES, vendi_scores(vectors, sizes=sizes).T.tolist(), strict=True)
+    )
+    found["mean_nearest_within"] = [
+        mean_nearest_within(vectors, np.arange(n)) if n > 1 else math.nan for n in sizes
+    ]
     if cells is not None:
         found["cells_hit"] = [share_hit(cells, order[:n]) for n in sizes]
         found["cell_entropy"] = [cell_entropy(cells, order[:n]) for n in sizes]

@@ -51,7 +51,8 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     stored = run.config()
     pool = Pool.open(run.pool_dir)
     config = validate(
-        {key: value for key, value in stored.items() if key not in ("versions", "fingerprint")} | {"out": str(run.root)}
+        {key: value for key, value in stored.items() if key not in ("versions", "fingerprint")}
+        | {"out": str(run.root)}
     ).for_rounds()
     base = str(stored["fingerprint"]["model"])
     asked = base if model is None else fingerprint(model)
@@ -73,7 +74,14 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
 
 
 def _embed(
-    pool: Pool, config: RunConfig, name: str, is_base: bool, tokens_dir: Path, folder: Path, mark: str, watch: Watch
+    pool: Pool,
+    config: RunConfig,
+    name: str,
+    is_base: bool,
+    tokens_dir: Path,
+    folder: Path,
+    mark: str,
+    watch: Watch,
 ) -> None:
     # The user's leave to run a model's own code was given for the run's model in its place: a fingerprint does not read code.
     is_trusted = config.trust_remote_code and name == config.model

@@ -42,7 +42,9 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
             losses = _row_losses(model, tokens, rows)
             if start + dist.rank() < len(batches):
                 sums[rows] = losses
-            task.advance(float(sum(tokens.n_tokens[each].sum() for each in batches[start : start + dist.world_size()])))
+            task.advance(
+                float(sum(tokens.n_tokens[each].sum() for each in batches[start : start + dist.world_size()]))
+            )
     model.train(was_training)
     sums = np.asarray(np.stack(dist.gather(sums)).sum(axis=0))
     if not np.isfinite(sums).all():
@@ -71,11 +73,18 @@ def _row_losses(model: PreTrainedModel, tokens: Tokens, rows: np.ndarray) -> np.
     labels_BT = torch.full_like(ids_BT, -100)
     attention_BT = torch.zeros_like(ids_BT)
     for row_pos, row in enumerate(rows):
-        ids, mask = torch.from_numpy(tokens.ids(int(row)).astype(np.int64)), torch.from_numpy(np.array(tokens.mask(int(row))))
+        ids, mask = (
+            torch.from_numpy(tokens.ids(int(row)).astype(np.int64)),
+            torch.from_numpy(np.array(tokens.mask(int(row)))),
+        )
         ids_BT[row_pos, : len(ids)] = ids
         labels_BT[row_pos, : len(ids)] = torch.where(mask, ids, -100)
         attention_BT[row_pos, : len(ids)] = 1
     where = model.get_input_embeddings().weight.device
-    logits_BTV = model(input_ids=ids_BT.to(where), attention_mask=attention_BT.to(where), use_cache=False).logits
-    losses = cross_entropy(logits_BTV[:, :-1].float().transpose(1, 2), labels_BT[:, 1:].to(where), reduction="none")
+    logits_BTV = model(
+        input_ids=ids_BT.to(where), attention_mask=attention_BT.to(where), use_cache=False
+    ).logits
+    losses = cross_entropy(
+        logits_BTV[:, :-1].float().transpose(1, 2), labels_BT[:, 1:].to(where), reduction="none"
+    )
     return losses.sum(dim=1, dtype=torch.float64).cpu().numpy()

@@ -98,7 +98,9 @@ def log_odds_at_equal_length(ours_Q: Floats, opponent_Q: Floats, delta_Q: Floats
         theta_B, phi_B = np.zeros(len(counts_BQ)), np.full(len(counts_BQ), prior)
         for _ in range(N_STEPS):
             rest_BQ, inverse_B22 = _slopes(ours_Q, n_Q, x_Q, theta_B, phi_B, counts_BQ, ridge)
-            gradient_B2 = np.stack([(counts_BQ * rest_BQ).sum(1), (counts_BQ * rest_BQ) @ x_Q - ridge * (phi_B - prior)], axis=1)
+            gradient_B2 = np.stack(
+                [(counts_BQ * rest_BQ).sum(1), (counts_BQ * rest_BQ) @ x_Q - ridge * (phi_B - prior)], axis=1
+            )
             # Without wins θ runs to -∞: bounded steps bring it near enough to call the rate 0, and overflow nothing.
             step_B2 = np.clip(np.einsum("bij,bj->bi", inverse_B22, gradient_B2), -LONGEST_STEP, LONGEST_STEP)
             theta_B, phi_B = theta_B + step_B2[:, 0], phi_B + step_B2[:, 1]
@@ -121,7 +123,9 @@ def _slopes(
     return ours_Q - n_Q * share_BQ, inverse.transpose(2, 0, 1)
 
 
-def length_report(scores_QS: Floats, lengths_QS: Floats, wins_Q: Floats, n_orders_Q: Floats, seed: int) -> LengthReport | None:
+def length_report(
+    scores_QS: Floats, lengths_QS: Floats, wins_Q: Floats, n_orders_Q: Floats, seed: int
+) -> LengthReport | None:
     """Report on the questions whose lengths are known; None where there are none.
 
     Args:
@@ -139,7 +143,9 @@ def length_report(scores_QS: Floats, lengths_QS: Floats, wins_Q: Floats, n_order
     used_Q = has_pair_Q if is_pair else is_known_Q
     scores_QS, lengths_QS, wins_Q = scores_QS[used_Q], lengths_QS[used_Q], wins_Q[used_Q]
     log_Q, delta_Q = np.log1p(lengths_QS[:, 0]), lengths_QS[:, 0] - lengths_QS[:, -1]
-    controlled, interval, win_rate = _controlled(scores_QS, delta_Q, wins_Q, seed) if is_pair else (None, None, None)
+    controlled, interval, win_rate = (
+        _controlled(scores_QS, delta_Q, wins_Q, seed) if is_pair else (None, None, None)
+    )
     return LengthReport(
         n_questions=int(used_Q.sum()),
         mean=float(lengths_QS[:, 0].mean()),

@@ -74,10 +74,14 @@ def check_rows(rows: NDArray[np.int64], embeddings_ND: Vectors, what: str) -> No
         raise SelectionError(f"{what} needs at least one chosen row, found none.")
     outside = rows[(rows < 0) | (rows >= shape[0])]
     if outside.size:
-        raise SelectionError(f"{what}: row {outside[0]} is outside 0..{shape[0] - 1}. Are they other vectors' rows?")
+        raise SelectionError(
+            f"{what}: row {outside[0]} is outside 0..{shape[0] - 1}. Are they other vectors' rows?"
+        )
     values, counts = np.unique(rows, return_counts=True)
     if counts.max() > 1:
-        raise SelectionError(f"{what}: row {values[counts.argmax()]} is named {counts.max()} times. Name each row once.")
+        raise SelectionError(
+            f"{what}: row {values[counts.argmax()]} is named {counts.max()} times. Name each row once."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,12 @@ class Centres:
             return Screened(exact_BD, shifted_BD, np.einsum("bd,bd->b", shifted_BD, shifted_BD))
 
     def nearer(
-        self, rows: Screened, start: int, stop: int, best_B: NDArray[np.float64], own_B: NDArray[np.int64] | None = None
+        self,
+        rows: Screened,
+        start: int,
+        stop: int,
+        best_B: NDArray[np.float64],
+        own_B: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
         """Lower each row's best distance to that of the nearest centre from number `start` up to `stop`, if that is nearer.
 
@@ -120,7 +129,9 @@ class Centres:
             own_B: the number of the centre that the row itself is, which does not count.
         """
         best_B = best_B.copy()
-        for part in blocks(stop - start, BLOCK_NUMBERS // 4 // max(1, len(best_B))):  # a block that caches still hold
+        for part in blocks(
+            stop - start, BLOCK_NUMBERS // 4 // max(1, len(best_B))
+        ):  # a block that caches still hold
             first, last = start + part.start, start + part.stop
             row_P, centre_P = np.nonzero(self._in_question(rows, first, last, best_B, own_B))
             for some in blocks(len(row_P), BLOCK_NUMBERS // rows.exact_BD.shape[1]):
@@ -129,7 +140,12 @@ class Centres:
         return best_B
 
     def _in_question(
-        self, rows: Screened, first: int, last: int, best_B: NDArray[np.float64], own_B: NDArray[np.int64] | None
+        self,
+        rows: Screened,
+        first: int,
+        last: int,
+        best_B: NDArray[np.float64],
+        own_B: NDArray[np.int64] | None,
     ) -> NDArray[np.bool_]:
         """Which centres may be nearer than the best known, or than one of these that looks nearest.
 
@@ -144,11 +160,18 @@ class Centres:
             if is_own_BC is not None:
                 least_BC[is_own_BC] = np.inf
             nearest_B = least_BC.argmin(axis=1)
-            most_B = least_BC[np.arange(len(nearest_B)), nearest_B] + 2 * s * norms_C[nearest_B] + (1 + s) * norms_B + TINY
+            most_B = (
+                least_BC[np.arange(len(nearest_B)), nearest_B]
+                + 2 * s * norms_C[nearest_B]
+                + (1 + s) * norms_B
+                + TINY
+            )
             bound_B = np.minimum(np.square(best_B / self._scale), most_B) - (1 - s) * norms_B + TINY
             bound_B = np.where(np.isfinite(norms_B), bound_B, np.inf).astype(np.float32)
             # NaN is in question, too.
-            in_question_BC: NDArray[np.bool_] = ~(least_BC > np.nextafter(bound_B, np.float32(np.inf))[:, None])
+            in_question_BC: NDArray[np.bool_] = ~(
+                least_BC > np.nextafter(bound_B, np.float32(np.inf))[:, None]
+            )
         return in_question_BC if is_own_BC is None else in_question_BC & ~is_own_BC
 
     def _distances(self, exact_PD: NDArray[np.float64], centre_P: NDArray[np.int64]) -> NDArray[np.float64]:

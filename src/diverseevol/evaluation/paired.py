@@ -54,7 +54,9 @@ def paired(differences: Sequence[float], confidence: float) -> Paired:
         return Paired(len(values), mean)
     found = ttest_1samp(values, 0.0).confidence_interval(confidence)
     effect = abs(mean) / float(values.std(ddof=1))
-    return Paired(len(values), mean, float(found.low), float(found.high), pairs_needed(effect, 1 - confidence))
+    return Paired(
+        len(values), mean, float(found.low), float(found.high), pairs_needed(effect, 1 - confidence)
+    )
 
 
 def pairs_needed(effect: float, alpha: float) -> int | None:

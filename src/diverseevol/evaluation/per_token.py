@@ -15,7 +15,9 @@ import numpy as np
 LARGEST_EXPONENT = math.log(np.finfo(np.float64).max)
 
 
-def loss_per_token(sums: np.ndarray, n_trained: np.ndarray, groups: Sequence[str] | None = None) -> dict[str, Any]:
+def loss_per_token(
+    sums: np.ndarray, n_trained: np.ndarray, groups: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Mean loss a trained token, for metrics.json.
 
     Args:
@@ -32,7 +34,10 @@ def loss_per_token(sums: np.ndarray, n_trained: np.ndarray, groups: Sequence[str
     result: dict[str, Any] = {"loss": loss, "perplexity": perplexity(loss)}
     if groups is not None:
         names = np.asarray(groups)
-        by_group = {str(name): float(sums[names == name].sum() / n_trained[names == name].sum()) for name in sorted(set(groups))}
+        by_group = {
+            str(name): float(sums[names == name].sum() / n_trained[names == name].sum())
+            for name in sorted(set(groups))
+        }
         result["by_group"] = by_group
         result["worst_group"] = max(by_group, key=lambda name: by_group[name])
         result["balanced_loss"] = sum(by_group.values()) / len(by_group)

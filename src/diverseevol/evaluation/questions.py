@@ -55,4 +55,6 @@ def _check_ids(items: tuple[Question, ...], file: Path) -> None:
     for number, question in enumerate(items, 1):
         earlier = seen.setdefault(str(question.id), number)
         if earlier != number:
-            raise EvaluationError(f"{file}: records {earlier} and {number} have the same id {question.id!r}. Make ids unique.")
+            raise EvaluationError(
+                f"{file}: records {earlier} and {number} have the same id {question.id!r}. Make ids unique."
+            )

@@ -55,7 +55,9 @@ def check_tasks(request: TaskRequest) -> None:
         if name not in known:
             close = get_close_matches(name, known, n=3, cutoff=0.6)
             near = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
-            raise ConfigError(f"lm-eval knows no task {name!r}. {near}`lm-eval ls tasks` lists the {len(known):,} that it knows.")
+            raise ConfigError(
+                f"lm-eval knows no task {name!r}. {near}`lm-eval ls tasks` lists the {len(known):,} that it knows."
+            )
 
 
 def task_scores(
@@ -69,7 +71,9 @@ def task_scores(
     Raises:
         ConfigError: lm-eval is not there, or a task cannot be run.
     """
-    return dist.on_main(lambda: {request.key(name): _run(model, tokenizer, name, request) for name in request.names})
+    return dist.on_main(
+        lambda: {request.key(name): _run(model, tokenizer, name, request) for name in request.names}
+    )
 
 
 def headline(scores: dict[str, float]) -> tuple[str, float] | None:
@@ -86,10 +90,20 @@ def _run(
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    wrapped = HFLM(pretrained=model, tokenizer=tokenizer, backend="causal", device=str(model.device), batch_size=BATCH_ROWS)
+    wrapped = HFLM(
+        pretrained=model,
+        tokenizer=tokenizer,
+        backend="causal",
+        device=str(model.device),
+        batch_size=BATCH_ROWS,
+    )
     try:
         found = simple_evaluate(
-            wrapped, tasks=[name], limit=request.limit, task_manager=_manager(request.folder), log_samples=False
+            wrapped,
+            tasks=[name],
+            limit=request.limit,
+            task_manager=_manager(request.folder),
+            log_samples=False,
         )
     except Exception as error:
         why = " ".join(str(error).split())[:200]
@@ -114,7 +128,9 @@ def _manager(folder: Path | None) -> Any:  # noqa: ANN401 - lm-eval's TaskManage
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
-        raise ConfigError(f"--tasks needs lm-eval ({error}). Install it: pip install 'diverseevol[lm-eval]'.") from None
+        raise ConfigError(
+            f"--tasks needs lm-eval ({error}). Install it: pip install 'diverseevol[lm-eval]'."
+        ) from None
     if folder and not folder.is_dir():
         raise ConfigError(f"--task-folder is {str(folder)!r}: there is no such folder.")
     return TaskManager(include_path=str(folder) if folder else None)

@@ -52,5 +52,12 @@ def measure_words(texts: Iterable[Sequence[str]], sizes: Sequence[int]) -> list[
                 n_grams[n] += max(0, len(said) - n + 1)
         n_words, entropy = counts.total(), entropy_bits(np.array(list(counts.values()), dtype=np.int64))
         shares = {f"distinct_{n}": len(different[n]) / max(1, n_grams[n]) for n in LENGTHS}
-        found.append({"n_words": float(n_words), "distinct_1": len(counts) / max(1, n_words), **shares, "word_entropy": entropy})
+        found.append(
+            {
+                "n_words": float(n_words),
+                "distinct_1": len(counts) / max(1, n_words),
+                **shares,
+                "word_entropy": entropy,
+            }
+        )
     return found

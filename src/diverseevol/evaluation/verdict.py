@@ -180,7 +180,9 @@ def _question_score(verdicts: Verdicts, row: int) -> QuestionScore:
         opponent_score=means_S[1] if len(means_S) == 2 else None,
         rs=100 * means_S[0] / means_S[1] if len(means_S) == 2 and means_S[1] else None,
         outcome=_outcome(means_S) if is_complete else None,
-        is_changed=len({_outcome(scores) for scores in scores_OS}) == 2 if is_complete and len(scores_OS) == 2 else None,
+        is_changed=len({_outcome(scores) for scores in scores_OS}) == 2
+        if is_complete and len(scores_OS) == 2
+        else None,
     )
 
 
@@ -213,4 +215,6 @@ def _orders(verdicts: Verdicts, rows: NDArray[np.int64], seed: int) -> OrderRepo
     if first is None or second is None:
         return None
     of_first, of_second = (ratio_of_sums(100 * sums_QS[:, 0], sums_QS[:, 1]) for sums_QS in sums_OQS)
-    return OrderReport(first, second, first - second, confidence_interval(difference(of_first, of_second), len(rows), seed))
+    return OrderReport(
+        first, second, first - second, confidence_interval(difference(of_first, of_second), len(rows), seed)
+    )

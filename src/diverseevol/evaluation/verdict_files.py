@@ -70,7 +70,9 @@ def find_verdict_files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise PoolError(f"there are no verdicts at {str(path)!r}: no such file or folder. Correct the path.")
+            raise PoolError(
+                f"there are no verdicts at {str(path)!r}: no such file or folder. Correct the path."
+            )
         inside = _inside(path) if path.is_dir() else [path]
         if not inside:
             if RunFolder(path).config_file.exists():
@@ -85,7 +87,11 @@ def find_verdict_files(paths: Sequence[Path]) -> list[Path]:
 def _inside(folder: Path) -> list[Path]:
     run = RunFolder(folder)
     below = run.all_verdicts_dir if run.config_file.exists() else folder
-    files = [file for file in below.rglob("*") if kind_of(file) in KINDS and not file.name.endswith(MISSING) and file.is_file()]
+    files = [
+        file
+        for file in below.rglob("*")
+        if kind_of(file) in KINDS and not file.name.endswith(MISSING) and file.is_file()
+    ]
     return sorted(files, key=lambda file: natural_key(str(file)))
 
 
@@ -101,7 +107,9 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
         EvaluationError: it holds no verdicts, or those of several models, or both pairs and single answers; the scale is upside down.
     """
     if not scale[0] < scale[1]:
-        raise EvaluationError(f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the highest.")
+        raise EvaluationError(
+            f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the highest."
+        )
     reading = _Reading(str(path))
     for row in json_rows(path, str(path), split=None):
         place = f"line {row.line}" if row.line is not None else f"record {row.number}"
@@ -137,7 +145,9 @@ def _take(judgement: StoredScores, place: str, scale: tuple[float, float], readi
         # A judge that was asked again after an unreadable reply may have appended the second one.
         is_better = None in earlier.scores and None not in scores
         unused = earlier if is_better else judgement
-        reading.note("duplicate", question_id, order, f"{place}: judged before; {unused.detail} does not count")
+        reading.note(
+            "duplicate", question_id, order, f"{place}: judged before; {unused.detail} does not count"
+        )
         if not is_better:
             return
     if None in scores:
@@ -145,7 +155,12 @@ def _take(judgement: StoredScores, place: str, scale: tuple[float, float], readi
     elif "score" not in judgement.record and not is_published(judgement.record):
         pass  # a point to the winner is on no scale
     elif any(not min(scale[0], 0) <= score <= scale[1] for score in scores if score is not None):
-        reading.note("off_scale", question_id, order, f"{place}: {judgement.detail}, outside {scale[0]:g} to {scale[1]:g}")
+        reading.note(
+            "off_scale",
+            question_id,
+            order,
+            f"{place}: {judgement.detail}, outside {scale[0]:g} to {scale[1]:g}",
+        )
         scores = (None,) * len(scores)
     else:
         if any(score < scale[0] for score in scores if score is not None):
@@ -160,11 +175,18 @@ def _agree(judgement: StoredScores, place: str, reading: _Reading) -> None:
     """A file is about one model, against one opponent or against none."""
     n_sides, models = len(judgement.scores), models_of(judgement.record)
     if reading.n_sides not in (0, n_sides):
-        raise EvaluationError(f"{reading.name} {place}: pairs and single answers in one file. Split it in two.")
+        raise EvaluationError(
+            f"{reading.name} {place}: pairs and single answers in one file. Split it in two."
+        )
     for known, name in zip(reading.models, models, strict=True):
         if known and name and known != name:
-            raise EvaluationError(f"{reading.name} {place}: verdicts on {name!r}, those before on {known!r}. Split the file.")
-    reading.n_sides, reading.models = n_sides, (reading.models[0] or models[0], reading.models[1] or models[1])
+            raise EvaluationError(
+                f"{reading.name} {place}: verdicts on {name!r}, those before on {known!r}. Split the file."
+            )
+    reading.n_sides, reading.models = (
+        n_sides,
+        (reading.models[0] or models[0], reading.models[1] or models[1]),
+    )
 
 
 def _compare_reply(judgement: StoredScores, place: str, reading: _Reading) -> None:
@@ -181,7 +203,12 @@ def _note_missing(path: Path, reading: _Reading) -> None:
     for row in json_rows(beside, str(beside)) if beside.is_file() else ():
         if isinstance(row.record, dict):
             side = row.record.get("missing", "one side")
-            reading.note("missing_question", str(row.record.get("question_id")), None, f"not judged: no answer of {side}")
+            reading.note(
+                "missing_question",
+                str(row.record.get("question_id")),
+                None,
+                f"not judged: no answer of {side}",
+            )
 
 
 def _arrays(path: Path, reading: _Reading) -> Verdicts:
@@ -195,11 +222,18 @@ def _arrays(path: Path, reading: _Reading) -> Verdicts:
         found = [judgements.get((question_id, order)) for order in orders]
         for order_pos, judgement in enumerate(found):
             if judgement is None:
-                reading.note("missing_order", question_id, orders[order_pos], f"not judged with {SHOWN[orders[order_pos]]}")
+                reading.note(
+                    "missing_order",
+                    question_id,
+                    orders[order_pos],
+                    f"not judged with {SHOWN[orders[order_pos]]}",
+                )
             elif None not in judgement.scores:
                 scores_QOS[row, order_pos] = judgement.scores
         there = [judgement for judgement in found if judgement is not None]
-        records.append(next((judgement for judgement in there if None not in judgement.scores), there[0]).record)
+        records.append(
+            next((judgement for judgement in there if None not in judgement.scores), there[0]).record
+        )
         for side, key in enumerate(("answer", "opponent_answer")[: reading.n_sides]):
             length, text = length_of(records[row], side), records[row].get(key)
             lengths_QS[row, side] = np.nan if length is None else length
@@ -225,4 +259,6 @@ def _note_same(question_ids: Sequence[str], questions: Sequence[str], reading: _
     first_of: dict[str, str] = {}
     for question_id, text in zip(question_ids, questions, strict=True):
         if text and first_of.setdefault(text, question_id) != question_id:
-            reading.note("same_question", question_id, None, f"the text of question {first_of[text]}; both count")
+            reading.note(
+                "same_question", question_id, None, f"the text of question {first_of[text]}; both count"
+            )

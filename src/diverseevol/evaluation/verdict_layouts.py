@@ -56,7 +56,14 @@ def is_verdict(record: Mapping[str, Any]) -> bool:
 
 def id_of(record: Mapping[str, Any]) -> str:
     """What tells a question from others; empty where a record does not say."""
-    return next((str(record[key]) for key in ("question_id", "question", "instruction") if record.get(key) is not None), "")
+    return next(
+        (
+            str(record[key])
+            for key in ("question_id", "question", "instruction")
+            if record.get(key) is not None
+        ),
+        "",
+    )
 
 
 def length_of(record: Mapping[str, Any], side: int) -> float | None:
@@ -65,7 +72,11 @@ def length_of(record: Mapping[str, Any], side: int) -> float | None:
     text, length = record.get(f"{prefix}answer"), record.get(f"{prefix}length")
     if isinstance(text, str):
         return float(len(text))
-    return None if isinstance(length, bool) or not isinstance(length, int | float) or length < 0 else float(length)
+    return (
+        None
+        if isinstance(length, bool) or not isinstance(length, int | float) or length < 0
+        else float(length)
+    )
 
 
 def judgements_of(record: Mapping[str, Any]) -> Iterator[StoredScores]:
@@ -85,12 +96,21 @@ def models_of(record: Mapping[str, Any]) -> tuple[str, str]:
 
 def question_of(record: Mapping[str, Any]) -> str:
     """The question's text, empty where a record does not say."""
-    return next((record[key] for key in ("question", "question_text", "instruction") if isinstance(record.get(key), str)), "")
+    return next(
+        (
+            record[key]
+            for key in ("question", "question_text", "instruction")
+            if isinstance(record.get(key), str)
+        ),
+        "",
+    )
 
 
 def said_in_reply(judgement: StoredScores) -> tuple[str, tuple[float, float]] | None:
     """A published reply's first line and the scores in it, ours first; None where it has no such line or is not kept."""
-    first_line = str(judgement.record.get(f"response_QUERY{judgement.order}") or "").partition("\n")[0].strip()
+    first_line = (
+        str(judgement.record.get(f"response_QUERY{judgement.order}") or "").partition("\n")[0].strip()
+    )
     match = SCORE_LINE.fullmatch(first_line)
     if match is None:
         return None
@@ -102,7 +122,9 @@ def _published(record: Mapping[str, Any]) -> Iterator[StoredScores]:
     for order in ORDERS:
         if any(key.endswith(f"_QUERY{order}") for key in record):  # else this order was not asked for
             stored = record.get(f"eval_QUERY{order}")
-            yield StoredScores(id_of(record), order, _pair(stored), f"eval_QUERY{order} is {stored!r}", record)
+            yield StoredScores(
+                id_of(record), order, _pair(stored), f"eval_QUERY{order} is {stored!r}", record
+            )
 
 
 def _own(record: Mapping[str, Any]) -> Iterator[StoredScores]:

@@ -98,8 +98,16 @@ def score_verdicts(
         )
     everyone = list(verdicts.values())
     scores = [score_file(_complete(one, everyone, n_questions), seed) for one in everyone]
-    pairs = _pairs(groups, [Path(path) for path in paths]) if base is None else [(file, base) for file in files if file != base]
-    known = [(score.value, score.lengths.mean_log) for score in scores if score.value is not None and score.lengths is not None]
+    pairs = (
+        _pairs(groups, [Path(path) for path in paths])
+        if base is None
+        else [(file, base) for file in files if file != base]
+    )
+    known = [
+        (score.value, score.lengths.mean_log)
+        for score in scores
+        if score.value is not None and score.lengths is not None
+    ]
     values = np.array(known).reshape(-1, 2)
     return VerdictReport(
         files=tuple(scores),
@@ -116,26 +124,44 @@ def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
     """
     names = f"{first.name} and {second.name}"
     if (first.opponent is None) != (second.opponent is None):
-        raise EvaluationError(f"cannot compare {names}: one holds pairs, the other single answers. Compare files of one kind.")
+        raise EvaluationError(
+            f"cannot compare {names}: one holds pairs, the other single answers. Compare files of one kind."
+        )
     rows = {question_id: row for row, question_id in enumerate(second.question_ids)}
-    common = [(row, rows[question_id]) for row, question_id in enumerate(first.question_ids) if question_id in rows]
+    common = [
+        (row, rows[question_id]) for row, question_id in enumerate(first.question_ids) if question_id in rows
+    ]
     for row, other in common:
-        if first.questions[row] and second.questions[other] and first.questions[row] != second.questions[other]:
+        if (
+            first.questions[row]
+            and second.questions[other]
+            and first.questions[row] != second.questions[other]
+        ):
             texts = f"{first.questions[row][:40]!r} and {second.questions[other][:40]!r}"
             raise EvaluationError(
                 f"cannot compare {names}: question {first.question_ids[row]} is {texts}. Compare files of one benchmark."
             )
     pairs_Q2 = np.array(common, dtype=np.int64).reshape(-1, 2)
-    counts_in_both = first.counts_QO[pairs_Q2[:, 0]].any(axis=1) & second.counts_QO[pairs_Q2[:, 1]].any(axis=1)
+    counts_in_both = first.counts_QO[pairs_Q2[:, 0]].any(axis=1) & second.counts_QO[pairs_Q2[:, 1]].any(
+        axis=1
+    )
     pairs_Q2 = pairs_Q2[counts_in_both]
     if not len(pairs_Q2):
-        raise EvaluationError(f"cannot compare {names}: no question counts in both. Compare files of one benchmark.")
+        raise EvaluationError(
+            f"cannot compare {names}: no question counts in both. Compare files of one benchmark."
+        )
     gap = difference(headline(first, pairs_Q2[:, 0]), headline(second, pairs_Q2[:, 1]))
     interval = confidence_interval(gap, len(pairs_Q2), seed)
     value = value_of(gap, len(pairs_Q2))
     if not math.isfinite(value):
-        raise EvaluationError(f"cannot compare {names}: without a point of the opponent's there is no Relative Score to compare.")
-    doubt = "" if first.opponent == second.opponent else f"other opponents: {first.opponent or '?'}, {second.opponent or '?'}"
+        raise EvaluationError(
+            f"cannot compare {names}: without a point of the opponent's there is no Relative Score to compare."
+        )
+    doubt = (
+        ""
+        if first.opponent == second.opponent
+        else f"other opponents: {first.opponent or '?'}, {second.opponent or '?'}"
+    )
     return Difference(first.name, second.name, len(pairs_Q2), value, interval, _finding(interval), doubt)
 
 
@@ -174,7 +200,9 @@ def _complete(verdicts: Verdicts, everyone: Sequence[Verdicts], n_questions: int
     for other in everyone:
         there = set(zip(other.question_ids, other.questions, strict=True))
         if here & there:  # else it is another benchmark
-            elsewhere |= {question_id: other.name for question_id in other.question_ids if question_id not in elsewhere}
+            elsewhere |= {
+                question_id: other.name for question_id in other.question_ids if question_id not in elsewhere
+            }
     notes = [
         Problem("missing_question", question_id, None, f"judged in {name}, not here")
         for question_id, name in elsewhere.items()
@@ -182,7 +210,11 @@ def _complete(verdicts: Verdicts, everyone: Sequence[Verdicts], n_questions: int
     ]
     n_here = len(verdicts.question_ids)
     if n_questions is not None and n_here != n_questions:
-        notes.append(Problem("missing_question", None, None, f"{n_here} questions, expected {n_questions}{_gaps(verdicts)}"))
+        notes.append(
+            Problem(
+                "missing_question", None, None, f"{n_here} questions, expected {n_questions}{_gaps(verdicts)}"
+            )
+        )
     return replace(verdicts, problems=(*verdicts.problems, *notes))
 
 
@@ -192,4 +224,8 @@ def _gaps(verdicts: Verdicts) -> str:
         return ""
     numbers = {int(question_id) for question_id in verdicts.question_ids}
     lacking = sorted(set(range(min(numbers), min(max(numbers), min(numbers) + 100_000))) - numbers)
-    return f"; the ids leave out {', '.join(map(str, lacking[:20]))}{', …' if len(lacking) > 20 else ''}" if lacking else ""
+    return (
+        f"; the ids leave out {', '.join(map(str, lacking[:20]))}{', …' if len(lacking) > 20 else ''}"
+        if lacking
+        else ""
+    )

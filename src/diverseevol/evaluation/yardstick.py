@@ -126,9 +126,13 @@ def measure_run(
     names = _asked(run, rounds)
     held = _file_rows(run, config, file, group, watch) if file else _own_rows(run, config, group)
     if held is None and tasks is None:
-        raise ConfigError(f"{root} has no held-out rows. Give --file, or start runs with pool.holdout or heldout.path.")
+        raise ConfigError(
+            f"{root} has no held-out rows. Give --file, or start runs with pool.holdout or heldout.path."
+        )
     lacking = dist.on_main(lambda: [name for name in names if _lacks(run, name, held, tasks)])
-    kept = dist.on_main(lambda: [name for name in lacking if name == BASE or run.model_dir(_index(name)).is_dir()])
+    kept = dist.on_main(
+        lambda: [name for name in lacking if name == BASE or run.model_dir(_index(name)).is_dir()]
+    )
     if kept:
         before_loading()
         _measure(run, config, kept, held, tasks, watch)
@@ -140,7 +144,9 @@ def measure_run(
     return Report(held.rows() if held else None, models, tuple(name for name in lacking if name not in kept))
 
 
-def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | None, folder: Path, watch: Watch) -> Report:
+def measure_model(
+    config: RunConfig, group: str | None, tasks: TaskRequest | None, folder: Path, watch: Watch
+) -> Report:
     """Measure one model, `config.model`, on the rows of `config.pool`; `folder` receives the prepared rows.
 
     Raises:
@@ -157,7 +163,9 @@ def measure_model(config: RunConfig, group: str | None, tasks: TaskRequest | Non
     data = prepare(config.pool, config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
     groups = group_names(data.pool, group, "--group") if group else None
     held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
-    model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=shares.shards_models() and not tasks)
+    model = load_model(
+        config.model, "auto", config.trust_remote_code, is_sharded=shares.shards_models() and not tasks
+    )
     losses = loss_per_token(heldout_losses(model, data.tokens, watch), data.pool.n_trained, groups)
     scores = task_scores(model, tokenizer, tasks) if tasks else {}
     return Report(held.rows(), (Measured(config.model, None, losses, scores),), ())
@@ -184,7 +192,13 @@ def _own_rows(run: RunFolder, config: RunConfig, group: str | None) -> Held | No
     else:
         return None
     column = group or config.heldout_group
-    return Held(pool, tokens_dir, OWN, title, group_names(pool, column, "--group" if group else None) if column else None)
+    return Held(
+        pool,
+        tokens_dir,
+        OWN,
+        title,
+        group_names(pool, column, "--group" if group else None) if column else None,
+    )
 
 
 def _file_rows(run: RunFolder, config: RunConfig, file: str, group: str | None, watch: Watch) -> Held:
@@ -197,7 +211,9 @@ def _file_rows(run: RunFolder, config: RunConfig, file: str, group: str | None, 
 
         with locked(run.heldout_dir):
             tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-            prepare(PoolConfig(path=file), config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
+            prepare(
+                PoolConfig(path=file), config.prompt, tokenizer, folder, config.seed, watch, "held-out rows"
+            )
     pool = Pool.open(folder)
     return Held(pool, folder / "tokens", key, file, group_names(pool, group, "--group") if group else None)
 
@@ -209,7 +225,12 @@ def _lacks(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | No
 
 
 def _measure(
-    run: RunFolder, config: RunConfig, names: Sequence[str], held: Held | None, tasks: TaskRequest | None, watch: Watch
+    run: RunFolder,
+    config: RunConfig,
+    names: Sequence[str],
+    held: Held | None,
+    tasks: TaskRequest | None,
+    watch: Watch,
 ) -> None:
     """Load each model once, and keep what is measured."""
     from ..models.load import fingerprint, load_model
@@ -217,7 +238,9 @@ def _measure(
     from .heldout import heldout_losses
 
     if BASE in names and fingerprint(config.model) != run.config()["fingerprint"]["model"]:
-        raise RunFolderError(f"{config.model} is not, or no longer, the model that {run.root} was started with. Put that back.")
+        raise RunFolderError(
+            f"{config.model} is not, or no longer, the model that {run.root} was started with. Put that back."
+        )
     with locked(run.heldout_dir):
         for name in names:
             watch.note(f"measuring {name}")
@@ -235,7 +258,9 @@ def _measure(
         dist.barrier()
 
 
-def _run_tasks(run: RunFolder, config: RunConfig, name: str, model: PreTrainedModel, tasks: TaskRequest) -> None:
+def _run_tasks(
+    run: RunFolder, config: RunConfig, name: str, model: PreTrainedModel, tasks: TaskRequest
+) -> None:
     """Run the tasks whose results are not kept yet, and keep each one's."""
     from ..models.load import load_tokenizer
 
@@ -257,4 +282,6 @@ def _read(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | Non
             n_both = len(held.pool.rows_also_in(Pool.open(run.pool_dir).take(chosen)))
     known = run.task_scores(name)
     scores = {key: known[key] for key in map(tasks.key, tasks.names) if key in known} if tasks else {}
-    return Measured(name, None if name == BASE else run.metrics(_index(name))["n_chosen"], losses, scores, n_both)
+    return Measured(
+        name, None if name == BASE else run.metrics(_index(name))["n_chosen"], losses, scores, n_both
+    )

@@ -42,10 +42,14 @@ def tune_target(stages: Stages) -> None:
     def samples(start: int, stop: int) -> Sequence[Sample]:
         return [pool.sample(row) for row in chosen[start:stop]]
 
-    tokens = build_tokens(samples, len(chosen), tokenizer, config.prompt, run.final_dir / "tokens", stages.watch)
+    tokens = build_tokens(
+        samples, len(chosen), tokenizer, config.prompt, run.final_dir / "tokens", stages.watch
+    )
     usable = np.flatnonzero(tokens.n_trained > 0).tolist()
     if len(usable) < len(chosen):
-        stages.watch.note(f"final: {len(chosen) - len(usable)} of {len(chosen)} rows have no token to train on by {config.model}")
+        stages.watch.note(
+            f"final: {len(chosen) - len(usable)} of {len(chosen)} rows have no token to train on by {config.model}"
+        )
     if dist.on_main(run.final_model_dir.is_dir):  # killed before metrics.json was written
         bill = dist.on_main(lambda: read_json(run.final_bill_file) if run.final_bill_file.exists() else {})
     else:
@@ -69,9 +73,15 @@ def tune_target(stages: Stages) -> None:
         bill = cost.as_dict()
         dist.on_main(lambda: remove(checkpoints_dir))
     dist.on_main(lambda: name_stops(run.final_model_dir, Encoder(tokenizer, config.prompt).stops))
-    dist.on_main(lambda: write_json(run.final_metrics_file, {**made_of, "n_trained": len(usable), "seconds": 0.0, **bill}))
+    dist.on_main(
+        lambda: write_json(
+            run.final_metrics_file, {**made_of, "n_trained": len(usable), "seconds": 0.0, **bill}
+        )
+    )
     dist.on_main(lambda: remove(run.final_bill_file))
-    stages.watch.note(f"Final model: {config.model}, tuned on {len(usable)} samples, in {run.final_model_dir}")
+    stages.watch.note(
+        f"Final model: {config.model}, tuned on {len(usable)} samples, in {run.final_model_dir}"
+    )
 
 
 def _check_same(stages: Stages, stored: Mapping[str, object], made_of: Mapping[str, object]) -> None:

@@ -23,7 +23,15 @@ from ..data.columns import group_names, pool_columns
 from ..data.overlap import read_benchmarks
 from ..errors import ConfigError, EmbedError, ModelError, PoolError, RunFolderError
 from ..holdout import saved_holdout
-from ..models.embed import EmbedReport, check_outer, embed_texts, embed_tokens, load_outer, open_embeddings, outer_fingerprint
+from ..models.embed import (
+    EmbedReport,
+    check_outer,
+    embed_texts,
+    embed_tokens,
+    load_outer,
+    open_embeddings,
+    outer_fingerprint,
+)
 from ..models.load import adapter_config, check_fits, load_model, load_tokenizer
 from ..models.load import fingerprint as model_fingerprint
 from ..models.train import shares
@@ -73,7 +81,9 @@ def open_stages(
     if config.heldout:
         with said_of_heldout():
             held = PoolConfig(path=config.heldout.path)
-            heldout = prepare(held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch, "held-out rows")
+            heldout = prepare(
+                held, config.prompt, tokenizer, run.heldout_dir, config.seed, watch, "held-out rows"
+            )
     lists, held_rows = rows_apart(
         config,
         data.pool,
@@ -81,7 +91,9 @@ def open_stages(
         lambda listed_rows: saved_holdout(run, config.pool, data.pool, listed_rows, config.seed, watch),
     )
     if config.pool.holdout:
-        heldout = Prepared(data.pool.take(held_rows), Tokens.open(run.tokens_dir, data.pool.positions[held_rows]))
+        heldout = Prepared(
+            data.pool.take(held_rows), Tokens.open(run.tokens_dir, data.pool.positions[held_rows])
+        )
     column, key = config.heldout_group, "heldout.group" if config.heldout else None
     stages = Stages(
         run=run,
@@ -96,7 +108,9 @@ def open_stages(
         fingerprint=fingerprint,
         watch=watch,
         tracking=tracking or Tracking(run, config),
-        seed_rows=np.union1d(lists["seed_subset"], lists["must_include"]) if config.selection.seed_subset else None,
+        seed_rows=np.union1d(lists["seed_subset"], lists["must_include"])
+        if config.selection.seed_subset
+        else None,
         must_rows=lists["must_include"],
         excluded_rows=lists["exclude"],
     )
@@ -117,7 +131,9 @@ def _save_plan(stages: Stages) -> None:
     tokens, n_first = stages.data.tokens, None if stages.seed_rows is None else len(stages.seed_rows)
     counts = np.array([tokens.n_tokens, tokens.n_trained, tokens.n_full], dtype=np.int64)
     try:
-        plan = make_plan(stages.whole, facts_of(stages.whole, stages.needs, len(tokens), counts, n_first, process_bytes()))
+        plan = make_plan(
+            stages.whole, facts_of(stages.whole, stages.needs, len(tokens), counts, n_first, process_bytes())
+        )
     except (ModelError, EmbedError) as error:
         stages.watch.note(f"no plan of the cost: {error}")
         return
@@ -129,7 +145,9 @@ def _lacks_outer_pass(stages: Stages) -> bool:
     run = stages.run
     if not stages.is_outer or not len(run.rounds_done()) < len(stages.sizes) > 1:
         return False
-    return not ((run.outer_dir / "embeddings.npy").exists() and "embed_outer" in run.metrics(0).get("stages", {}))
+    return not (
+        (run.outer_dir / "embeddings.npy").exists() and "embed_outer" in run.metrics(0).get("stages", {})
+    )
 
 
 def _check_shared_out(config: RunConfig, needs: frozenset[str]) -> None:
@@ -202,7 +220,9 @@ def rows_apart(
     """
     files = {name: getattr(config.selection, name) for name in LISTS}
     nothing = np.empty(0, dtype=np.int64)
-    lists = {name: np.unique(read_rows_file(Path(file), pool)) if file else nothing for name, file in files.items()}
+    lists = {
+        name: np.unique(read_rows_file(Path(file), pool)) if file else nothing for name, file in files.items()
+    }
     if config.heldout and heldout:
         _check_apart(heldout, pool, lists["exclude"], config.heldout.path)
     held_rows = nothing
@@ -223,7 +243,9 @@ def said_of_heldout() -> Iterator[None]:
     try:
         yield
     except PoolError as error:
-        raise ConfigError(f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")) from error
+        raise ConfigError(
+            f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")
+        ) from error
 
 
 def _check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str) -> None:
@@ -252,7 +274,11 @@ def _check_lists(config: RunConfig, pool: Pool, lists: Mapping[str, np.ndarray],
         raise ConfigError(
             f"the schedule chooses {n_wanted} rows, the pool has {n_free} good ones"
             + (f" ({n_excluded} excluded)" if n_excluded else "")
-            + (f". Lower budget (now {config.budget})." if config.budget else ". Lower rounds, n_new or n_init, or set budget.")
+            + (
+                f". Lower budget (now {config.budget})."
+                if config.budget
+                else ". Lower rounds, n_new or n_init, or set budget."
+            )
         )
 
 
@@ -283,7 +309,13 @@ def open_record(run: RunFolder, config: RunConfig) -> str:
     run.open(config, parts)
     return hashlib.blake2b(
         json.dumps(
-            [parts, config.pool.dedup, config.pool.dedup_similarity, config.embed.pooling, config.prompt.model_dump()]
+            [
+                parts,
+                config.pool.dedup,
+                config.pool.dedup_similarity,
+                config.embed.pooling,
+                config.prompt.model_dump(),
+            ]
         ).encode(),
         digest_size=8,
     ).hexdigest()
@@ -331,7 +363,9 @@ def _check_outside(config: RunConfig) -> None:
             )
 
 
-def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = frozenset({Signal.EMBEDDING})) -> EmbedReport:
+def embed_folder(
+    config: RunConfig, watch: Watch, signals: frozenset[str] = frozenset({Signal.EMBEDDING})
+) -> EmbedReport:
     """Run one model over a pool into `config.out`, without a run: embeddings.npy, signals.parquet, ids.txt and the pool beside them.
 
     Raises:
@@ -350,7 +384,17 @@ def embed_folder(config: RunConfig, watch: Watch, signals: frozenset[str] = froz
         _write_ids(out, data.pool)
         is_sharded, ids = shares.shards_models(), data.pool.ids
         model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=is_sharded)
-        return embed_tokens(model, data.tokens, out, config.embed, ids, fingerprint, watch, lockstep=is_sharded, signals=signals)
+        return embed_tokens(
+            model,
+            data.tokens,
+            out,
+            config.embed,
+            ids,
+            fingerprint,
+            watch,
+            lockstep=is_sharded,
+            signals=signals,
+        )
 
 
 def embed_pool(
@@ -391,7 +435,10 @@ def embed_pool(
 def _read_good_rows(run: RunFolder, config: RunConfig, watch: Watch) -> Pool:
     """Every good row of the pool: nothing is tokenised for training, so no row is too long."""
     dist.on_main(
-        lambda: (run.pool_dir / "index.arrow").exists() or (Pool.read(config.pool, config.seed, run.pool_dir, watch) and None)
+        lambda: (
+            (run.pool_dir / "index.arrow").exists()
+            or (Pool.read(config.pool, config.seed, run.pool_dir, watch) and None)
+        )
     )
     return Pool.open(run.pool_dir)
 
@@ -399,7 +446,9 @@ def _read_good_rows(run: RunFolder, config: RunConfig, watch: Watch) -> Pool:
 def _embed_outer(pool: Pool, config: RunConfig, out_dir: Path, fingerprint: str, watch: Watch) -> EmbedReport:
     model = load_outer(str(config.embed.model), config.embed, config.trust_remote_code)
     texts = (lambda row: plain_text(pool.sample(row)), pool.n_characters)
-    return embed_texts(model, *texts, out_dir, config.embed, ids=pool.ids, fingerprint=fingerprint, watch=watch)
+    return embed_texts(
+        model, *texts, out_dir, config.embed, ids=pool.ids, fingerprint=fingerprint, watch=watch
+    )
 
 
 def _write_ids(folder: Path, pool: Pool) -> None:

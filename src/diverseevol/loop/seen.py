@@ -69,7 +69,12 @@ class Seen:
 
 
 def draw_candidates(
-    n_rows: int, chosen_rows: Sequence[int], excluded_rows: NDArray[np.int64], share: float, n_new: int, rng: np.random.Generator
+    n_rows: int,
+    chosen_rows: Sequence[int],
+    excluded_rows: NDArray[np.int64],
+    share: float,
+    n_new: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.int64] | None:
     """The rows that a round looks at, ascending: the chosen ones and a random share of the others, at least `n_new`; None: all."""
     if share >= 1:

@@ -63,7 +63,9 @@ class Tuned:
                 raise RunFolderError(
                     f"{self.model_dir} is needed to go on but was not kept. Set keep: last before such a run, or start again in a new folder."
                 )
-            self.loaded = load_model(str(self.model_dir), "auto", self.trust_remote_code, is_sharded=self.is_sharded)
+            self.loaded = load_model(
+                str(self.model_dir), "auto", self.trust_remote_code, is_sharded=self.is_sharded
+            )
         return self.loaded
 
 
@@ -104,7 +106,9 @@ class Stages:
         """Round 0's rows: the user's seed subset, or the rows that must be in and a uniform draw for the rest (the paper's P_0)."""
         if self.seed_rows is not None:
             return Selection(rows=self.seed_rows, columns={})
-        free = np.setdiff1d(np.arange(len(self.data.pool)), np.concatenate([self.must_rows, self.excluded_rows]))
+        free = np.setdiff1d(
+            np.arange(len(self.data.pool)), np.concatenate([self.must_rows, self.excluded_rows])
+        )
         n_drawn = max(0, n_init - len(self.must_rows))
         if n_drawn > len(free):
             raise PoolExhaustedError(
@@ -163,7 +167,11 @@ class Stages:
     def saved_picks(self, index: int) -> Selection | None:
         """The picks of a round that was killed after choosing."""
         picks = dist.on_main(lambda: self.run.picks(index) if self.run.chosen_file(index).exists() else None)
-        return None if picks is None else Selection(rows=np.array([pick["row"] for pick in picks], dtype=np.int64), columns={})
+        return (
+            None
+            if picks is None
+            else Selection(rows=np.array([pick["row"] for pick in picks], dtype=np.int64), columns={})
+        )
 
     def save_picks(self, index: int, chosen: Sequence[int], picks: Selection, cost: Cost) -> list[int] | None:
         """Write the round's chosen.jsonl and subset.jsonl; return all rows chosen so far, in pool order.
@@ -184,9 +192,13 @@ class Stages:
             "trained_tokens_chosen": int(self.data.tokens.n_trained[subset].sum()),
         }
         if dist.is_main():
-            write_text(self.run.subset_file(index), "".join(self.data.pool.line_with_id(row) for row in subset))
+            write_text(
+                self.run.subset_file(index), "".join(self.data.pool.line_with_id(row) for row in subset)
+            )
             self.run.add_metrics(index, figures)
-            if not self.run.chosen_file(index).exists():  # the bill before the picks: what is read back was paid for once
+            if not self.run.chosen_file(
+                index
+            ).exists():  # the bill before the picks: what is read back was paid for once
                 self._bill(index, "select", cost)
                 self._save_skipped(index, picks)
                 self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(n_kept)])
@@ -213,7 +225,9 @@ class Stages:
         n_tokens = self.data.tokens.n_tokens
         spent = n_tokens[list(chosen)].sum() + np.cumsum(n_tokens[picks.rows])
         if not chosen and spent[0] > budget:
-            raise ConfigError(f"budget is {budget} tokens, but the first sample drawn has {spent[0]}. Raise budget.")
+            raise ConfigError(
+                f"budget is {budget} tokens, but the first sample drawn has {spent[0]}. Raise budget."
+            )
         return int(np.searchsorted(spent, budget, side="right"))
 
     def is_last(self, index: int) -> bool:
@@ -257,7 +271,10 @@ class Stages:
         else:
             from ..models.train.sft import fit
 
-            folders, seed = (run.model_dir(index), run.checkpoints_dir(index)), training_seed(config.seed, index)
+            folders, seed = (
+                (run.model_dir(index), run.checkpoints_dir(index)),
+                training_seed(config.seed, index),
+            )
             on_log, trust = partial(self.tracking.log_training, index), config.trust_remote_code
             given = (self.data.tokens, self.tokenizer, config.train)
             more = (config.prompt.max_length, partial(self._bill, index, "train"))
@@ -288,11 +305,22 @@ class Stages:
         dist.on_main(lambda: export_rows(self.data.pool, subset, config.train.command_format, data))
         base = str(Path(start).resolve()) if Path(start).is_dir() else start
         if index == 0 and config.train.sft:
-            ignored = ", ".join(sorted(config.train.sft))  # report_to among them: only the trainer's own series are missing
-            self.watch.note(f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}")
+            ignored = ", ".join(
+                sorted(config.train.sft)
+            )  # report_to among them: only the trainer's own series are missing
+            self.watch.note(
+                f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}"
+            )
         places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
         on_tuned = partial(self._bill, index, "train")
-        run_command(config.train.command or "", places, run.model_dir(index), folder / "train.log", self.watch, on_tuned)
+        run_command(
+            config.train.command or "",
+            places,
+            run.model_dir(index),
+            folder / "train.log",
+            self.watch,
+            on_tuned,
+        )
 
     def measure(self, index: int, tuned: Tuned) -> None:
         """Held-out loss of the round's model, if there are held-out rows."""
@@ -317,7 +345,9 @@ class Stages:
         dist.on_main(lambda: self.run.save_seen_rows(index, self._candidates(index)))
         if dist.on_main(lambda: self._is_embedded_and_billed(index)):
             return
-        rows = dist.on_main(lambda: self.run.seen_rows(index))  # those of a killed pass, if there was one: its vectors are theirs
+        rows = dist.on_main(
+            lambda: self.run.seen_rows(index)
+        )  # those of a killed pass, if there was one: its vectors are theirs
         with billed() as cost:
             report = embed_tokens(
                 tuned.model(),
@@ -338,7 +368,9 @@ class Stages:
         is_there = self._is_embedded(index)
         if is_there and self.model_signals and "embed" not in self.run.metrics(index).get("stages", {}):
             report = finished_report(self.run.signals_dir(index))
-            self._bill(index, "embed", Cost(report.seconds, report.n_tokens, report.flops, report.peak_memory_bytes))
+            self._bill(
+                index, "embed", Cost(report.seconds, report.n_tokens, report.flops, report.peak_memory_bytes)
+            )
         return is_there
 
     def gauge(self, index: int) -> None:
@@ -382,7 +414,13 @@ class Stages:
         dist.barrier()
         if dist.is_main():
             self.run.add_metrics(
-                index, {"bytes": {"model": size_of(tuned.model_dir), "signals": size_of(self.run.signals_dir(index))}}
+                index,
+                {
+                    "bytes": {
+                        "model": size_of(tuned.model_dir),
+                        "signals": size_of(self.run.signals_dir(index)),
+                    }
+                },
             )
             self._note_stop(index)
             self.tracking.log_round(index)
@@ -411,4 +449,6 @@ class Stages:
         }
         signals: dict[str, set[int]] = {"all": set(rounds), "last": {index - 1, index}, "none": needed}
         unwanted = [self.run.model_dir(at) for at in rounds if at not in models[self.config.keep]]
-        return unwanted + [self.run.signals_dir(at) for at in rounds if at not in signals[self.config.keep_signals]]
+        return unwanted + [
+            self.run.signals_dir(at) for at in rounds if at not in signals[self.config.keep_signals]
+        ]

@@ -85,15 +85,24 @@ def load_model(
     if adapter and (quantisation := _quantisation(name, base, trust_remote_code)):
         kwargs.setdefault("quantization_config", quantisation)
     if kwargs.get("quantization_config"):
-        kwargs.setdefault("device_map", {"": device()})  # quantised where it stays: such weights are not moved afterwards
+        kwargs.setdefault(
+            "device_map", {"": device()}
+        )  # quantised where it stays: such weights are not moved afterwards
     dist.start()
     if is_sharded:
         if "quantization_config" in kwargs:
-            raise ModelError(f"{name!r} cannot be quantised and sharded over ranks (FSDP) at once. Leave one of them out.")
+            raise ModelError(
+                f"{name!r} cannot be quantised and sharded over ranks (FSDP) at once. Leave one of them out."
+            )
         kwargs["distributed_config"] = _shares(name, trust_remote_code)
     with loading("the model", name):
         model, report = AutoModelForCausalLM.from_pretrained(
-            base, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True, output_loading_info=True, **kwargs
+            base,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+            output_loading_info=True,
+            **kwargs,
         )
         _check_whole(base, report)
         if adapter:
@@ -112,7 +121,9 @@ def _quantisation(name: str, base: str, trust_remote_code: bool) -> dict[str, An
     """How the base under an adapter was quantised when that was trained, unless the base's own files say so themselves."""
     file = Path(name) / "config.json"
     found = json.loads(file.read_text("utf-8")).get("quantization_config") if file.is_file() else None
-    return found if found and "quantization_config" not in _config(base, trust_remote_code).to_dict() else None
+    return (
+        found if found and "quantization_config" not in _config(base, trust_remote_code).to_dict() else None
+    )
 
 
 def save_quantisation(model: PreTrainedModel, folder: Path) -> None:
@@ -128,8 +139,12 @@ def _shares(name: str, trust_remote_code: bool) -> DistributedConfig:
 
     model = empty_model(name, trust_remote_code)
     kinds = set(model._no_split_modules or ())
-    layers = {LAYER_NUMBER.sub(".*", at) for at, module in model.named_modules() if type(module).__name__ in kinds}
-    return DistributedConfig(fsdp_size=dist.world_size(), fsdp_plan=dict.fromkeys(sorted(layers), "free_full_weight"))
+    layers = {
+        LAYER_NUMBER.sub(".*", at) for at, module in model.named_modules() if type(module).__name__ in kinds
+    }
+    return DistributedConfig(
+        fsdp_size=dist.world_size(), fsdp_plan=dict.fromkeys(sorted(layers), "free_full_weight")
+    )
 
 
 def name_stops(folder: Path, stops: Collection[int]) -> None:
@@ -137,7 +152,10 @@ def name_stops(folder: Path, stops: Collection[int]) -> None:
     from transformers.utils import cached_file
 
     base = _base_of(str(folder), adapter_config(str(folder)))
-    lenient = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    lenient = {
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": False,
+    }
     own = folder / FILE_OF_STOPS
     if own.is_file():
         config = read_json(own)
@@ -146,7 +164,11 @@ def name_stops(folder: Path, stops: Collection[int]) -> None:
     else:
         found = cached_file(base, "config.json", **lenient)
         plain = read_json(Path(found)) if found else {}
-        config = {key: plain[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if plain.get(key) is not None}
+        config = {
+            key: plain[key]
+            for key in ("bos_token_id", "eos_token_id", "pad_token_id")
+            if plain.get(key) is not None
+        }
     known = config.get("eos_token_id")
     known = known if isinstance(known, list) else [] if known is None else [known]
     if new := sorted(set(stops) - set(known)):
@@ -183,12 +205,17 @@ def loading(what: str, name: str) -> Iterator[None]:
         raise
     except (*REFUSALS, UserWarning, SafetensorError) as error:
         advice = _advice(what, _base_of(name, adapter_config(name)), error)
-        raise ModelError(f"cannot load {what} {name!r}: {_first_line(error)} {_where(name)}{advice}") from error
+        raise ModelError(
+            f"cannot load {what} {name!r}: {_first_line(error)} {_where(name)}{advice}"
+        ) from error
 
 
 def _check_whole(name: str, report: dict[str, Any]) -> None:
     """Refuse a model whose files lack weights: transformers would fill them with random numbers and say so where nobody looks."""
-    for kind, found in (("are missing from", report["missing_keys"]), ("have another shape in", report["mismatched_keys"])):
+    for kind, found in (
+        ("are missing from", report["missing_keys"]),
+        ("have another shape in", report["mismatched_keys"]),
+    ):
         if found:
             first = sorted(map(str, found))[0]
             raise ModelError(
@@ -249,7 +276,9 @@ def tokenizer_folder(name: str) -> str:
     return name
 
 
-def check_fits(model_name: str, tokenizer: PreTrainedTokenizerBase, max_length: int, trust_remote_code: bool = False) -> None:
+def check_fits(
+    model_name: str, tokenizer: PreTrainedTokenizerBase, max_length: int, trust_remote_code: bool = False
+) -> None:
     """Check, without loading weights, that a model reads `max_length` tokens and knows all of the tokenizer's.
 
     Raises:
@@ -329,7 +358,9 @@ def n_computing(model: PreTrainedModel) -> int:
 def _where(name: str) -> str:
     path = Path(name)
     if path.is_dir():
-        return f"The folder holds: {', '.join(sorted(item.name for item in path.iterdir())[:8]) or 'nothing'}."
+        return (
+            f"The folder holds: {', '.join(sorted(item.name for item in path.iterdir())[:8]) or 'nothing'}."
+        )
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         return "There is no such folder."
     return "It is no local folder; as a Hub id it needs the network (HF_TOKEN for gated models)."

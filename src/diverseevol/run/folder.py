@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ..base import dist
-from ..base.files import damaged, load_array, read_json, read_jsonl, remove, replacing, write_json, write_jsonl, write_text
+from ..base.files import (
+    damaged,
+    load_array,
+    read_json,
+    read_jsonl,
+    remove,
+    replacing,
+    write_json,
+    write_jsonl,
+    write_text,
+)
 from ..config import RunConfig, explain, read_yaml, yaml_text
 from ..errors import ConfigError, RunFolderError
 from .record import flat, versions
@@ -233,7 +243,9 @@ class RunFolder:
 
     def rounds_done(self) -> list[int]:
         """Finished rounds, in order."""
-        return sorted(int(file.parent.name) for file in self.root.glob("rounds/*/done") if file.parent.name.isdigit())
+        return sorted(
+            int(file.parent.name) for file in self.root.glob("rounds/*/done") if file.parent.name.isdigit()
+        )
 
     def is_done(self, index: int) -> bool:
         """Whether a round is finished."""
@@ -261,13 +273,14 @@ class RunFolder:
 
     def _again(self, index: int) -> str:
         """What to do where a file of a round is damaged."""
-        return (
-            f"Restore it from a copy, or delete {self.round_dir(index)} and all later rounds: the same command makes them again."
-        )
+        return f"Restore it from a copy, or delete {self.round_dir(index)} and all later rounds: the same command makes them again."
 
     def final_metrics(self) -> dict[str, Any] | None:
         """The bill of the final tuning; None: there was none yet."""
-        file, remedy = self.final_metrics_file, f"Restore it from a copy, or delete {self.final_dir} to tune again."
+        file, remedy = (
+            self.final_metrics_file,
+            f"Restore it from a copy, or delete {self.final_dir} to tune again.",
+        )
         return dict(read_json(file, Bill, remedy)) if file.exists() else None
 
     def plan(self) -> dict[str, Any] | None:
@@ -305,11 +318,17 @@ class RunFolder:
         file = self.chosen_file(index)
         if not file.exists():
             done = self.rounds_done()
-            raise RunFolderError(f"round {index} of {self.root} has no chosen.jsonl; finished rounds: {done or 'none'}.")
+            raise RunFolderError(
+                f"round {index} of {self.root} has no chosen.jsonl; finished rounds: {done or 'none'}."
+            )
         picks = list(read_jsonl(file, Pick, self._again(index)))
         n_new = self.metrics(index).get("n_new", len(picks))
-        if len(picks) != max(1, n_new) or any(pick.get("rank", place) != place for place, pick in enumerate(picks)):
-            raise damaged(file, f"it holds {len(picks)} picks, not {n_new}, or not in their order", self._again(index))
+        if len(picks) != max(1, n_new) or any(
+            pick.get("rank", place) != place for place, pick in enumerate(picks)
+        ):
+            raise damaged(
+                file, f"it holds {len(picks)} picks, not {n_new}, or not in their order", self._again(index)
+            )
         return picks
 
     def save_picks(self, index: int, picks: list[dict[str, Any]]) -> None:
@@ -327,7 +346,9 @@ class RunFolder:
             RunFolderError: this is no run folder.
         """
         if not self.config_file.exists():
-            raise RunFolderError(f"{self.root} is not a run folder: it has no config.yaml. Give the folder named by --out.")
+            raise RunFolderError(
+                f"{self.root} is not a run folder: it has no config.yaml. Give the folder named by --out."
+            )
         remedy = "Restore it from a copy, or give --out a new folder."
         try:
             stored = read_yaml(self.config_file)
@@ -380,7 +401,11 @@ class RunFolder:
         try:
             self._compare(stored, json.loads(config.model_dump_json(exclude={"out"})), fingerprint)
         except RunFolderError:
-            if self.rounds_done() or self.model_dir(0).exists() or any(self.checkpoints_dir(0).glob("checkpoint-*")):
+            if (
+                self.rounds_done()
+                or self.model_dir(0).exists()
+                or any(self.checkpoints_dir(0).glob("checkpoint-*"))
+            ):
                 raise
             return False
         return True
@@ -396,9 +421,15 @@ class RunFolder:
         before = flat({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}})
         after = flat(now)
         changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
-        fixed = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)]
+        fixed = [
+            key
+            for key in changed
+            if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)
+        ]
         if fixed:
-            lines = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5])
+            lines = ", ".join(
+                f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5]
+            )
             raise RunFolderError(
                 f"cannot resume {self.root} with another {lines}. A resumed run may change only {', '.join(CHANGEABLE)}; "
                 "give --out a new folder for the rest."
@@ -417,5 +448,7 @@ def _plain(name: str) -> str:
         ConfigError: it is not that plain.
     """
     if not PLAIN.fullmatch(name):
-        raise ConfigError(f"{name[:60]!r} is no name for a file: use letters, digits, points, hyphens and underscores.")
+        raise ConfigError(
+            f"{name[:60]!r} is no name for a file: use letters, digits, points, hyphens and underscores."
+        )
     return name

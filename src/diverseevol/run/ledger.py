@@ -51,7 +51,9 @@ def totals(bills: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
     return sum(float(bill["seconds"]) for bill in known), sum(float(bill.get("flops", 0.0)) for bill in known)
 
 
-def beside_plan(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_finished: bool) -> dict[str, Any]:
+def beside_plan(
+    plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], is_finished: bool
+) -> dict[str, Any]:
     """What finished rounds were expected to take beside what they took, and the seconds left at their rates.
 
     Args:
@@ -67,18 +69,28 @@ def beside_plan(plan: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], i
     seconds_left = 0.0
     for stage in STAGES:
         bills = [each.get("stages", {}).get(stage, {}) for each in metrics]
-        pairs = [(round_, bill) for round_, bill in zip(plan["rounds"], bills, strict=False) if "flops" in bill]
+        pairs = [
+            (round_, bill) for round_, bill in zip(plan["rounds"], bills, strict=False) if "flops" in bill
+        ]
         found[stage] = {
-            what: {"predicted": sum(r[f"{stage}_{what}"] for r, _ in pairs), "measured": sum(bill[what] for _, bill in pairs)}
+            what: {
+                "predicted": sum(r[f"{stage}_{what}"] for r, _ in pairs),
+                "measured": sum(bill[what] for _, bill in pairs),
+            }
             for what in ("tokens", "flops")
         }
         if to_do := sum(round_[f"{stage}_flops"] for round_ in plan["rounds"][len(metrics) :]):
             seconds, flops = totals(bill for _, bill in pairs)
             seconds_left += to_do * seconds / flops if flops else math.nan
-    found["flops"] = {side: sum(found[stage]["flops"][side] for stage in STAGES) for side in ("predicted", "measured")}
+    found["flops"] = {
+        side: sum(found[stage]["flops"][side] for stage in STAGES) for side in ("predicted", "measured")
+    }
     # A process's peak only rises: the highest of a run's stages is compared with the highest predicted.
     peaks = [bill.get("peak_memory_bytes", 0) for each in metrics for bill in each.get("stages", {}).values()]
-    found["memory"] = {"predicted": max(plan["memory"].values(), default=0.0), "measured": float(max(peaks, default=0))}
+    found["memory"] = {
+        "predicted": max(plan["memory"].values(), default=0.0),
+        "measured": float(max(peaks, default=0)),
+    }
     return {**found, "seconds_left": None if is_finished or math.isnan(seconds_left) else seconds_left}
 
 

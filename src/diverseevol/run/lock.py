@@ -44,7 +44,9 @@ def _take(root: Path) -> int:
     if not _is_free(handle):
         holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
         os.close(handle)
-        raise RunFolderError(f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder.") from None
+        raise RunFolderError(
+            f"{root} is in use by {holder}. Wait for it or end it, or give --out another folder."
+        ) from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{this_process()}\n".encode(), 0)
     return handle

@@ -77,7 +77,11 @@ class _Record:
         who = {"process": this_process(), "machine": this_machine(), "started": self.started}
         try:
             with replacing(self.run.progress_file, is_synced=False) as partial:
-                partial.write_text(json.dumps({**who, "written": _now(), "n_written": self.n_written, **what}, allow_nan=False))
+                partial.write_text(
+                    json.dumps(
+                        {**who, "written": _now(), "n_written": self.n_written, **what}, allow_nan=False
+                    )
+                )
         except OSError:
             return False  # a full disk ends the run where something matters
         return True
@@ -90,7 +94,12 @@ def _now() -> str:
 def _plain(task: Task, now: float) -> dict[str, Any]:
     left = task.seconds_left(now)
     figures = {"done": task.done, "total": task.total, "rate": round(task.rate, 4), "unit": task.unit}
-    return {"name": task.name, **figures, "seconds_left": None if left is None else round(left, 1), "about": task.about}
+    return {
+        "name": task.name,
+        **figures,
+        "seconds_left": None if left is None else round(left, 1),
+        "about": task.about,
+    }
 
 
 def _moved(what: dict[str, Any], said: dict[str, Any] | None) -> bool:
@@ -140,7 +149,10 @@ def recorded(run: RunFolder, watch: Watch) -> Iterator[Watch]:
         record.state = "interrupted"
         raise
     except BaseException as error:
-        record.state, record.why = "failed", str(error)[:500] if isinstance(error, DiverseEvolError) else type(error).__name__
+        record.state, record.why = (
+            "failed",
+            str(error)[:500] if isinstance(error, DiverseEvolError) else type(error).__name__,
+        )
         raise
     finally:
         record.is_over.set()

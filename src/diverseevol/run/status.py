@@ -20,7 +20,9 @@ from .stopping import HOUR, reason_to_stop, spent_on
 from .watching import Life, last_picks, life_of, pool_counts
 
 
-def run_status(root: Path, silent_for: float | None = None, known: dict[Any, Any] | None = None) -> dict[str, Any]:
+def run_status(
+    root: Path, silent_for: float | None = None, known: dict[Any, Any] | None = None
+) -> dict[str, Any]:
     """The state of a run as plain values: finished rounds with their metrics, what is under way, sizes.
 
     Args:
@@ -40,12 +42,16 @@ def run_status(root: Path, silent_for: float | None = None, known: dict[Any, Any
 
     config = run.config()
     new = config["n_new"]
-    sizes = round_sizes(config["rounds"], config["n_init"], tuple(new) if isinstance(new, list) else new, config["budget"])
+    sizes = round_sizes(
+        config["rounds"], config["n_init"], tuple(new) if isinstance(new, list) else new, config["budget"]
+    )
     done = run.rounds_done()
     at = len(done)
     is_ready = (run.pool_dir / "index.arrow").exists()
     stopped = reason_to_stop(StopConfig(**config.get("stop", {})), [run.metrics(index) for index in done])
-    are_rounds_over = at >= len(sizes) or bool(stopped) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
+    are_rounds_over = (
+        at >= len(sizes) or bool(stopped) or (at > 0 and run.is_budget_spent(done[-1], config["budget"]))
+    )
     is_finished = are_rounds_over and (not config.get("final") or run.final_metrics_file.exists())
     life = Life(False, "finished", None) if is_finished else life_of(run, silent_for)
     picked = next((index for index in (at, at - 1) if index >= 0 and run.chosen_file(index).exists()), None)
@@ -63,8 +69,11 @@ def run_status(root: Path, silent_for: float | None = None, known: dict[Any, Any
         "stage": None if is_finished else stage,
         "task": life.task,
         "rounds": [run.metrics(index) for index in done],
-        "seconds": spent_on("hours", [run.metrics(index) for index in range(at + (not are_rounds_over))]) * HOUR,
-        "picks": [] if picked is None or not is_ready else once(("picks", picked), lambda: last_picks(run, picked)),
+        "seconds": spent_on("hours", [run.metrics(index) for index in range(at + (not are_rounds_over))])
+        * HOUR,
+        "picks": []
+        if picked is None or not is_ready
+        else once(("picks", picked), lambda: last_picks(run, picked)),
         "progress": plan and beside_plan(plan, [run.metrics(index) for index in done], is_finished),
         "final": run.final_metrics(),
         "bytes": once(("bytes", at, is_finished), lambda: size_of(root)),
@@ -106,7 +115,12 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     for index in run.rounds_done() or [0]:
         for pick in run.picks(index) if run.chosen_file(index).exists() else []:
             if pick["row"] == row:
-                return {**known, "why": _why(pick), "pick": pick, "nearest": _nearest(pool, pick.get("nearest_id"))}
+                return {
+                    **known,
+                    "why": _why(pick),
+                    "pick": pick,
+                    "nearest": _nearest(pool, pick.get("nearest_id")),
+                }
     return {**known, **_why_not(run, pool, row)}
 
 
@@ -121,8 +135,13 @@ def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
     """Why a record that was read is not in the pool."""
     records = pool.records
     place = records.place(position)
-    why = why_dropped(run.pool_dir, records.id(position)) or "left out before the run; pool/quarantine.jsonl says why"
-    for line in read_jsonl(run.pool_dir / "quarantine.jsonl", BadLine, remedy=f"Delete {run.pool_dir} and run again."):
+    why = (
+        why_dropped(run.pool_dir, records.id(position))
+        or "left out before the run; pool/quarantine.jsonl says why"
+    )
+    for line in read_jsonl(
+        run.pool_dir / "quarantine.jsonl", BadLine, remedy=f"Delete {run.pool_dir} and run again."
+    ):
         if (line["source"], line["row"]) == (place["source"], place["source_row"]):
             why = f"left out before the run: {line['reason']}"
     return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}
@@ -150,7 +169,9 @@ def round_named(run: RunFolder, name: str) -> int:
     if not name.isdigit():
         raise ConfigError(f"--round is {name!r}: give a round's number, last or best.")
     if int(name) not in done:
-        raise RunFolderError(f"round {int(name)} of {run.root} is not finished; finished: {', '.join(map(str, done))}.")
+        raise RunFolderError(
+            f"round {int(name)} of {run.root} is not finished; finished: {', '.join(map(str, done))}."
+        )
     return int(name)
 
 
@@ -158,7 +179,9 @@ def _why(pick: dict[str, Any]) -> str:
     text = f"chosen in round {pick['round']}, pick {pick['rank'] + 1} of that round"
     if pick.get("distance") is not None and pick.get("nearest_id"):
         return f"{text}: distance {pick['distance']:.6g} from its nearest chosen sample {pick['nearest_id']}"
-    return f"{text}: {'the first draw' if pick['round'] == 0 else 'by the strategy, which gives no distances'}"
+    return (
+        f"{text}: {'the first draw' if pick['round'] == 0 else 'by the strategy, which gives no distances'}"
+    )
 
 
 def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
@@ -167,18 +190,30 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
         if pool.id(row) in run.ids_in(file):
             return {"why": f"never chosen: it is {what} (pool.holdout)", "nearest": None}
     done = run.rounds_done()
-    places = [(run.outer_dir, None, "the outer model's"), *((run.signals_dir(at), at, f"round {at}'s") for at in reversed(done))]
+    places = [
+        (run.outer_dir, None, "the outer model's"),
+        *((run.signals_dir(at), at, f"round {at}'s") for at in reversed(done)),
+    ]
     kept = next((place for place in places if (place[0] / "embeddings.npy").exists()), None)
     if kept is None or not done:
-        return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are", "nearest": None}
+        return {
+            "why": "not chosen; no embeddings were kept to say how near the chosen ones are",
+            "nearest": None,
+        }
     folder, index, whose = kept
     rows = None if index is None else run.seen_rows(index)
     rows = np.arange(len(pool)) if rows is None else rows
     if row not in rows:
-        return {"why": f"not chosen: it was not among the candidates that {whose} model looked at", "nearest": None}
+        return {
+            "why": f"not chosen: it was not among the candidates that {whose} model looked at",
+            "nearest": None,
+        }
     embeddings_ND = load_array(folder / "embeddings.npy")
     chosen = np.intersect1d(run.chosen_before(done[-1] + 1), rows)
-    differences = embeddings_ND[np.searchsorted(rows, chosen)].astype(np.float64) - embeddings_ND[np.searchsorted(rows, row)]
+    differences = (
+        embeddings_ND[np.searchsorted(rows, chosen)].astype(np.float64)
+        - embeddings_ND[np.searchsorted(rows, row)]
+    )
     distances = np.sqrt(np.square(differences).sum(axis=1))
     nearest = int(chosen[distances.argmin()])
     why = f"not chosen: distance {distances.min():.6g} from its nearest chosen sample {pool.id(nearest)}, by {whose} embeddings"

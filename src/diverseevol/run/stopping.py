@@ -26,7 +26,12 @@ def reason_to_stop(stop: StopConfig, metrics: Sequence[Mapping[str, Any]]) -> st
     """
     if not metrics:
         return None
-    for name, limit in (("samples", stop.samples), ("tokens", stop.tokens), ("flops", stop.flops), ("hours", stop.hours)):
+    for name, limit in (
+        ("samples", stop.samples),
+        ("tokens", stop.tokens),
+        ("flops", stop.flops),
+        ("hours", stop.hours),
+    ):
         spent = spent_on(name, metrics)
         if limit is not None and spent >= limit:
             return f"stop.{name} is reached: {_number(spent)} of {_number(limit)}"

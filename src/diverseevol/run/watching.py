@@ -70,10 +70,18 @@ def life_of(run: RunFolder, silent_for: float | None = None) -> Life:
     silent, guess = silent if silent_for is None else silent_for, ", if the clocks agree" if is_guess else ""
     name = holder or word["process"]
     if silent < QUIET:
-        return Life(True if holder or not is_guess else None, f"running ({name}{_heard(silent, is_guess)})", word["task"])
+        return Life(
+            True if holder or not is_guess else None,
+            f"running ({name}{_heard(silent, is_guess)})",
+            word["task"],
+        )
     if holder:
-        return Life(True, f"running ({name}), but it has written nothing for {duration(silent)}", word["task"])
-    ended = f"no word from {name} for {duration(silent)}{guess}: it has stopped, or the folder is cut off from it"
+        return Life(
+            True, f"running ({name}), but it has written nothing for {duration(silent)}", word["task"]
+        )
+    ended = (
+        f"no word from {name} for {duration(silent)}{guess}: it has stopped, or the folder is cut off from it"
+    )
     return Life(None, ended, None)
 
 
@@ -121,7 +129,9 @@ def lock_holder(root: Path) -> str | None:
 def pool_counts(run: RunFolder) -> dict[str, int]:
     """Rows of the pool, and of what was read but is not in it."""
     if not (run.pool_dir / "index.arrow").exists():
-        return dict.fromkeys(("n_pool", "n_quarantined", "n_duplicates", "n_duplicates_dropped", "n_contaminated"), 0)
+        return dict.fromkeys(
+            ("n_pool", "n_quarantined", "n_duplicates", "n_duplicates_dropped", "n_contaminated"), 0
+        )
     quarantine = run.pool_dir / "quarantine.jsonl"
     n_bad = 0
     if quarantine.exists():

@@ -4,4 +4,13 @@ from .api import select
 from .base import Selection, Signal, Signals, Strategy
 from .registry import check_strategy, known_strategies, make_strategy
 
-__all__ = ["Selection", "Signal", "Signals", "Strategy", "check_strategy", "known_strategies", "make_strategy", "select"]
+__all__ = [
+    "Selection",
+    "Signal",
+    "Signals",
+    "Strategy",
+    "check_strategy",
+    "known_strategies",
+    "make_strategy",
+    "select",
+]

@@ -54,7 +54,9 @@ def select(
     return chooser.select(signals, signals.chosen(chosen_rows), n_new, np.random.default_rng(seed))
 
 
-def select_within(select: Callable[[int], Selection], n_tokens: np.ndarray, n_left: int, budget: int) -> Selection:
+def select_within(
+    select: Callable[[int], Selection], n_tokens: np.ndarray, n_left: int, budget: int
+) -> Selection:
     """Pick while the picks' tokens fit into `budget`, in the strategy's order, up to the first that would exceed it.
 
     How many picks that is shows only from the picks, so the strategy is asked for about as many as fit and,
@@ -91,7 +93,9 @@ def select_within(select: Callable[[int], Selection], n_tokens: np.ndarray, n_le
         n_fit = int(np.searchsorted(spent, budget, side="right"))
         if n_fit < n_asked:
             if n_fit == 0:
-                raise SelectionError(f"the budget is {budget:,} tokens, but the first pick has {spent[0]:,.0f}. Raise it.")
+                raise SelectionError(
+                    f"the budget is {budget:,} tokens, but the first pick has {spent[0]:,.0f}. Raise it."
+                )
             columns = {name: column[:n_fit] for name, column in picks.columns.items()}
             return Selection(picks.rows[:n_fit], columns, picks.skipped)
         step = min(n_left - n_asked, int((budget - spent[-1]) / n_tokens.mean()) + 1)

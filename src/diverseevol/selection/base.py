@@ -97,10 +97,14 @@ class Signals:
         n = self.n_rows
         shape = (n, 1) if self.embeddings is None else tuple(self.embeddings.shape)
         if len(shape) != 2 or shape[0] != n or shape[1] == 0:
-            raise SelectionError(f"embeddings must be {n} rows of one width, a 2-D array; found the shape {shape}.")
+            raise SelectionError(
+                f"embeddings must be {n} rows of one width, a 2-D array; found the shape {shape}."
+            )
         for name, column in self.columns.items():
             if column.shape != (n,):
-                raise SelectionError(f"the signal {name!r} must hold {n} values, one a row; found the shape {column.shape}.")
+                raise SelectionError(
+                    f"the signal {name!r} must hold {n} values, one a row; found the shape {column.shape}."
+                )
         may = self.selectable
         if may is not None and (may.shape != (n,) or may.dtype != np.bool_):
             found = f"{may.dtype} of the shape {may.shape}"
@@ -122,7 +126,9 @@ class Signals:
                 chosen_rows = chosen_rows.cpu()  # numpy reads no GPU's memory
         rows = np.asarray(chosen_rows)
         if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-            raise SelectionError(f"chosen_rows must be a list of row numbers; found {rows.dtype} of the shape {rows.shape}.")
+            raise SelectionError(
+                f"chosen_rows must be a list of row numbers; found {rows.dtype} of the shape {rows.shape}."
+            )
         rows = np.sort(rows.astype(np.int64))
         outside = rows[(rows < 0) | (rows >= self.n_rows)]
         if outside.size:
@@ -131,7 +137,9 @@ class Signals:
             )
         repeated = np.unique(rows[1:][rows[1:] == rows[:-1]])
         if repeated.size:
-            raise SelectionError(f"chosen_rows must name each row once; found {some_of(repeated)} more than once.")
+            raise SelectionError(
+                f"chosen_rows must name each row once; found {some_of(repeated)} more than once."
+            )
         return rows
 
     def free(self, chosen_rows: object, n_new: int) -> np.ndarray:
@@ -178,7 +186,9 @@ class Signals:
         column = self.column(name, who)
         if column.dtype.kind not in "fiub":
             shown = ", ".join(repr(str(value)) for value in column[:3])
-            raise SelectionError(f"{who} needs numbers in the column {name!r}; found {shown}. Name a numeric column.")
+            raise SelectionError(
+                f"{who} needs numbers in the column {name!r}; found {shown}. Name a numeric column."
+            )
         return column.astype(np.float64)
 
 
@@ -205,7 +215,9 @@ class Strategy(Protocol):
     def needs(self) -> frozenset[str]:
         """What `select` reads: signals, and names of columns of the pool's own records."""
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick `n_new` selectable rows that are not in `chosen_rows`; under several processes every rank returns the same.
 
         Raises:

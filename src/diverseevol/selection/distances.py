@@ -20,7 +20,9 @@ import torch
 
 from .reader import BLOCK_NUMBERS, RowReader, blocks
 
-SMALL_PRODUCT = 2**20  # multiplications below which waking other threads costs more than they bring, above all on busy cores
+SMALL_PRODUCT = (
+    2**20
+)  # multiplications below which waking other threads costs more than they bring, above all on busy cores
 KEPT_NUMBERS = 2**24  # numbers of centres held at once: 128 MB of float64 and 64 of float32
 MANY_PAIRS = 4  # pairs a row beyond which a finer product is cheaper than to compute them all
 NO_ROW = np.iinfo(np.int64).max  # "no centre found yet"; any centre at the same distance takes its place
@@ -56,7 +58,9 @@ class Centres:
         self.rows: list[int] = []
         self._shift_D = reader.mean_of(rows).astype(np.float32)
         n_kept, width = min(len(rows) + n_more, KEPT_NUMBERS // reader.width), reader.width
-        self._kept = Part(np.empty((n_kept, width)), np.empty((n_kept, width), np.float32), np.empty(n_kept, np.float32))
+        self._kept = Part(
+            np.empty((n_kept, width)), np.empty((n_kept, width), np.float32), np.empty(n_kept, np.float32)
+        )
         for part in blocks(len(rows), BLOCK_NUMBERS // width):
             self.add(rows[part])
 
@@ -117,7 +121,9 @@ class Centres:
             nearest_M[found] = np.where(is_nearer, rows, nearest)
         return known_M, nearest_M
 
-    def _pairs_within(self, x_MD: np.ndarray, part: Part, limits_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _pairs_within(
+        self, x_MD: np.ndarray, part: Part, limits_M: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The pairs (row, centre) that may be a row's nearest within its limit; the others are ruled out by a product."""
         n_rows, n_centres = len(x_MD), len(part.norms_C)
         if n_centres <= MANY_PAIRS:
@@ -143,7 +149,9 @@ def _squared_lengths(vectors_MD: np.ndarray) -> np.ndarray:
         return np.asarray(np.einsum("md,md->m", vectors_MD, vectors_MD))
 
 
-def _ruled_in(a_MD: np.ndarray, b_CD: np.ndarray, norms_C: np.ndarray, limits_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ruled_in(
+    a_MD: np.ndarray, b_CD: np.ndarray, norms_C: np.ndarray, limits_M: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The pairs that a product in the vectors' own dtype cannot rule out."""
     width, dtype = a_MD.shape[1], a_MD.dtype.type
     norms_MC = _squared_lengths(a_MD)[:, None] + norms_C
@@ -156,5 +164,7 @@ def _ruled_in(a_MD: np.ndarray, b_CD: np.ndarray, norms_C: np.ndarray, limits_M:
     # Twice for (|x| + |c|)² ≤ 2(|x|² + |c|²), and again because the exact values that are compared are rounded too.
     slack_MC = 4 * product_error(width, dtype) * norms_MC.astype(np.float64) + width * np.finfo(dtype).tiny
     limits_M = np.minimum(limits_M, (squared_MC + slack_MC).min(axis=1))
-    i_P, j_P = np.nonzero(~(squared_MC - slack_MC > limits_M[:, None]))  # "not beyond", so that NaN from an overflow stays in
+    i_P, j_P = np.nonzero(
+        ~(squared_MC - slack_MC > limits_M[:, None])
+    )  # "not beyond", so that NaN from an overflow stays in
     return i_P, j_P

@@ -52,7 +52,9 @@ class FacilityLocation:
     needs: ClassVar[frozenset[str]] = frozenset({Signal.EMBEDDING})
     represented: PositiveInt = 20_000
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick `n_new` rows, the largest gain first; equal gains go to the lowest row.
 
         Returns:
@@ -89,7 +91,9 @@ class FacilityLocation:
 class _Coverage:
     """How similar a chosen row each represented row has, and what each row would add to the sum of that."""
 
-    def __init__(self, reader: RowReader, rows: np.ndarray, represented: np.ndarray, chosen: np.ndarray) -> None:
+    def __init__(
+        self, reader: RowReader, rows: np.ndarray, represented: np.ndarray, chosen: np.ndarray
+    ) -> None:
         self.reader = reader
         self.device = reader.device
         self.rows = rows
@@ -103,7 +107,9 @@ class _Coverage:
         self.rounding = math.sqrt(len(represented)) * 2.0**-22
         self.bounds_N = np.full(len(self.rows), np.inf)
         self.gains_N = np.zeros(len(self.rows))
-        self._correct(torch.arange(len(represented), device=self.device), self.best_M, torch.ones_like(self.best_M), 1)
+        self._correct(
+            torch.arange(len(represented), device=self.device), self.best_M, torch.ones_like(self.best_M), 1
+        )
 
     def best(self) -> int:
         """The row of the largest gain; of equal ones the lowest."""

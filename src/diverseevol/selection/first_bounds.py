@@ -30,7 +30,9 @@ from .reader import BLOCK_NUMBERS, RowReader, blocks
 
 GPU_BLOCK_NUMBERS = 2**26  # a GPU wants larger blocks: 256 MB
 N_LANDMARKS = 32
-TILE_NUMBERS = 2**18  # numbers whose differences are taken at once: 1 MB of float32, which stays in a core's cache
+TILE_NUMBERS = (
+    2**18
+)  # numbers whose differences are taken at once: 1 MB of float32, which stays in a core's cache
 N_SCOUTS = 1024
 N_PROBED = 256  # rows on which a guess is compared with the truth
 SMALL_GAP = 0.005  # of the squared distances: below it the first guess is good enough
@@ -66,7 +68,9 @@ class Space:
         step = max(1, len(shifted_CD) // N_SPREAD)
         basis_DP = torch.linalg.qr(shifted_CD[spread_rows(shifted_CD[::step], N_LANDMARKS) * step].T)[0]
         norms_C, targets_PC = shifted_CD.square().sum(dim=1), -2 * (shifted_CD @ basis_DP).T
-        return cls(centres_CD, shifted_CD, norms_C, middle_D, basis_DP, targets_PC, reader.is_exact_in_float32)
+        return cls(
+            centres_CD, shifted_CD, norms_C, middle_D, basis_DP, targets_PC, reader.is_exact_in_float32
+        )
 
     def seen(self, rows_BD: Tensor) -> Tensor:
         """Rows minus the middle, in the few dimensions."""
@@ -83,7 +87,9 @@ class Space:
     def distances(self, rows_BD: Tensor, centres_B: Tensor) -> Tensor:
         """Upper bounds on the distances between each row and its one centre, float64[B]."""
         n_at_once = len(rows_BD) if rows_BD.is_cuda else max(1, TILE_NUMBERS // rows_BD.shape[1])
-        return torch.cat([self._distances(rows_BD[tile], centres_B[tile]) for tile in blocks(len(rows_BD), n_at_once)])
+        return torch.cat(
+            [self._distances(rows_BD[tile], centres_B[tile]) for tile in blocks(len(rows_BD), n_at_once)]
+        )
 
     def _distances(self, rows_BD: Tensor, centres_B: Tensor) -> Tensor:
         guessed_BD = self.centres_CD[centres_B]
@@ -117,7 +123,9 @@ def scouting_guess(reader: RowReader, rows: np.ndarray, space: Space, device: to
     seen_SP = torch.cat(parts)
     found = spread_rows(seen_SP, N_SCOUTS)
     scout_rows, seen_SP = some_rows[found.cpu().numpy()], seen_SP[found]
-    parts = [space.nearest(reader.float32(scout_rows[part], device)) for part in blocks(len(scout_rows), step)]
+    parts = [
+        space.nearest(reader.float32(scout_rows[part], device)) for part in blocks(len(scout_rows), step)
+    ]
     nearest_S, norms_S, targets_PS = torch.cat(parts), seen_SP.square().sum(dim=1), -2 * seen_SP.T
 
     def guess(rows_BD: Tensor) -> Tensor:
@@ -161,7 +169,9 @@ def first_bounds(
         for block in blocks(len(rows), n_at_once):
             part = rows[block]
             first, stop = int(part[0]), int(part[-1]) + 1
-            if stop - first <= 2 * len(part):  # reading the few rows in between, too, is faster than gathering the others
+            if stop - first <= 2 * len(
+                part
+            ):  # reading the few rows in between, too, is faster than gathering the others
                 bounds_M[block] = bounds_of(reader.float32_between(first, stop, device))[part - first]
             else:
                 bounds_M[block] = bounds_of(reader.float32(part, device))

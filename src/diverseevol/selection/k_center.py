@@ -50,7 +50,9 @@ class KCenter:
     def __post_init__(self) -> None:
         _device(self.device)
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick `n_new` rows, farthest first; equal distances go to the lowest row. `rng` is not used.
 
         With nothing chosen yet, the first pick is the row farthest from the mean of the rows that may be

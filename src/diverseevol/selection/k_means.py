@@ -38,7 +38,9 @@ class KMeans:
     clusters: PositiveInt | None = None
     share: Literal["equal", "proportional"] = "equal"
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick `n_new` rows, every cluster's nearest first, then every cluster's second, and so on; `rng` seeds the clustering.
 
         The shares are of the training set: rows chosen earlier count as their cluster's. Of equal distances
@@ -57,9 +59,13 @@ class KMeans:
         chosen, free = signals.chosen(chosen_rows), signals.free(chosen_rows, n_new)
         n_clusters = min(self.clusters or n_new, len(free))
         seed = int(rng.integers(2**31))
-        clusters, distances, of_chosen = dist.on_main(lambda: _clustered(reader, free, chosen, n_clusters, seed))
+        clusters, distances, of_chosen = dist.on_main(
+            lambda: _clustered(reader, free, chosen, n_clusters, seed)
+        )
         room_G, have_G = (np.bincount(labels, minlength=n_clusters) for labels in (clusters, of_chosen))
-        shares_G = (room_G + have_G).astype(np.float64) if self.share == "proportional" else np.ones(n_clusters)
+        shares_G = (
+            (room_G + have_G).astype(np.float64) if self.share == "proportional" else np.ones(n_clusters)
+        )
         quota_G = share_out(n_new, shares_G, room_G, have_G)
         order = np.lexsort((free, distances, clusters))
         place = np.empty(len(free), dtype=np.int64)  # a row's place within its cluster

@@ -87,7 +87,9 @@ class LazyDistances:
         bounds: np.ndarray = self.bounds[positions]
         if self.weights is None:
             return bounds
-        with np.errstate(invalid="ignore"):  # 0 × inf is NaN: a row of no weight counts nothing, however far it may be
+        with np.errstate(
+            invalid="ignore"
+        ):  # 0 × inf is NaN: a row of no weight counts nothing, however far it may be
             weighted = np.where(self.weights[positions] == 0, 0.0, bounds * self.weights[positions])
         scores: np.ndarray = np.where(bounds == GONE, GONE, weighted)
         return scores
@@ -111,7 +113,9 @@ class LazyDistances:
             return GONE, GONE, NO_ROW, -1
         is_best = (self._scores(self.front) == best) & self._is_settled(self.front)
         pos = self.front[is_best].min()
-        if self.n_seen[pos] < len(self.centres.rows):  # on a centre already, but a later one there may be the lowest
+        if self.n_seen[pos] < len(
+            self.centres.rows
+        ):  # on a centre already, but a later one there may be the lowest
             self._catch_up(np.array([pos]))
         return float(best), float(self.bounds[pos]), int(self.rows[pos]), int(self.nearest[pos])
 
@@ -140,7 +144,10 @@ class LazyDistances:
             self.is_exact[block] = True
 
     def _blocks(self, positions: np.ndarray) -> Iterator[np.ndarray]:
-        return (positions[part] for part in blocks(len(positions), BLOCK_NUMBERS // (4 * self.centres.reader.width)))
+        return (
+            positions[part]
+            for part in blocks(len(positions), BLOCK_NUMBERS // (4 * self.centres.reader.width))
+        )
 
     def _compare(self, positions: np.ndarray, start: int, stop: int) -> None:
         """Lower the bounds by the exact distances to the centres from number `start` up to `stop`."""

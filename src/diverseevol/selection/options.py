@@ -47,7 +47,9 @@ class Minimum:
         """What the strategy needs, and the columns."""
         return self.strategy.needs | frozenset(self.least)
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick with the strategy among the rows that reach every minimum; the others are in `skipped["minimum"]`.
 
         Raises:
@@ -77,7 +79,9 @@ class Outliers:
         """What the strategy needs, and the measure."""
         return self.strategy.needs | {Signal.EMBEDDING if self.by == ISOLATION else self.by}
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick with the strategy among the others; those kept out, rounded down to whole rows, are in `skipped["outliers"]`.
 
         Of equal measures the lowest row is kept out first.
@@ -175,7 +179,9 @@ def whiten(embeddings: Embeddings, n: int, rows: np.ndarray | None = None) -> np
     least = reader.width * np.finfo(np.float64).eps * max(variances_D[-1], np.square(mean_D).max())
     n_varying = int((variances_D > least).sum())
     if n > n_varying:
-        raise SelectionError(f"whiten is {n}, but the {len(rows)} rows vary in {n_varying} directions only. Lower whiten.")
+        raise SelectionError(
+            f"whiten is {n}, but the {len(rows)} rows vary in {n_varying} directions only. Lower whiten."
+        )
     matrix_Dn = directions_DD[:, ::-1][:, :n] / np.sqrt(variances_D[::-1][:n])
     whitened_Nn = np.zeros((len(embeddings), n), dtype=np.float32)
     for some_rows, part_BD in _parts(reader, rows):
@@ -199,14 +205,18 @@ class Whitened:
 
     def __post_init__(self) -> None:
         if Signal.EMBEDDING not in self.strategy.needs:
-            raise SelectionError("whiten is for strategies that need embeddings; this one needs none. Leave whiten out.")
+            raise SelectionError(
+                "whiten is for strategies that need embeddings; this one needs none. Leave whiten out."
+            )
 
     @property
     def needs(self) -> frozenset[str]:
         """What the strategy needs."""
         return self.strategy.needs
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick with the strategy; the chosen rows and those that may be picked are whitened together."""
         embeddings = RowReader.of(signals, "whiten").embeddings
         may = np.arange(signals.n_rows) if signals.selectable is None else np.flatnonzero(signals.selectable)
@@ -231,7 +241,9 @@ class Quota:
         """What the strategy needs, and the column."""
         return self.strategy.needs | {self.by}
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick group by group, in the order of their names; a group's picks count as chosen for the groups after it.
 
         Quotas are whole numbers by the largest remainder; a group that runs out gives its rest to the others.
@@ -267,7 +279,9 @@ class Quota:
             unknown = sorted(set(given) - set(names))
             if unknown:
                 known = some_of(names, 20)
-                raise SelectionError(f"quota.shares names the group {unknown[0]!r}; {self.by!r} has: {known}.")
+                raise SelectionError(
+                    f"quota.shares names the group {unknown[0]!r}; {self.by!r} has: {known}."
+                )
             shares_G = np.array([given.get(name, 0.0) for name in names])
         n_left = int(room_G[shares_G > 0].sum())
         if n_left < n_new:
@@ -288,6 +302,10 @@ def _merged(parts: list[Selection]) -> Selection:
     """Deal out the parts' picks, so that each part is spread evenly over the whole."""
     place = np.concatenate([(np.arange(len(part.rows)) + 0.5) / len(part.rows) for part in parts])
     order = np.argsort(place, kind="stable")
-    columns = {name: np.concatenate([part.columns[name] for part in parts])[order] for name in parts[0].columns}
-    skipped = {name: np.unique(np.concatenate([part.skipped[name] for part in parts])) for name in parts[0].skipped}
+    columns = {
+        name: np.concatenate([part.columns[name] for part in parts])[order] for name in parts[0].columns
+    }
+    skipped = {
+        name: np.unique(np.concatenate([part.skipped[name] for part in parts])) for name in parts[0].skipped
+    }
     return Selection(np.concatenate([part.rows for part in parts])[order], columns, skipped)

@@ -51,7 +51,9 @@ class QualityDiversity:
         """The embeddings and the quality."""
         return frozenset({Signal.EMBEDDING, self.quality})
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick `n_new` rows; equal qualities, or products, go to the lowest row. `rng` is not used.
 
         Returns:
@@ -90,18 +92,30 @@ class QualityDiversity:
             ranked = ranked[~np.isin(ranked, [row for row, *_ in picks])]
         rows, distances, nearest_rows, is_fill_K = zip(*picks, strict=True)
         columns = {"distance": distances, "nearest_row": nearest_rows, "is_fill": is_fill_K}
-        return Selection(np.array(rows, dtype=np.int64), {name: np.array(column) for name, column in columns.items()})
+        return Selection(
+            np.array(rows, dtype=np.int64), {name: np.array(column) for name, column in columns.items()}
+        )
 
     def _largest_products(
-        self, reader: RowReader, quality_N: np.ndarray, free: np.ndarray, chosen: np.ndarray, n_new: int, signals: Signals
+        self,
+        reader: RowReader,
+        quality_N: np.ndarray,
+        free: np.ndarray,
+        chosen: np.ndarray,
+        n_new: int,
+        signals: Signals,
     ) -> Selection:
         """Farthest-first traversal, weighted."""
         # A power of two rounds nothing, so that equal products stay equal; it keeps powers within what float64 holds.
         scale = np.ldexp(1.0, int(np.frexp(quality_N[free].max())[1]))
         weights = (quality_N[free] / scale) ** (2 * self.power)  # on squared distances
-        picks = farthest_first(reader, chosen, free, n_new, reader.device, weights=weights, watch=signals.watch)
+        picks = farthest_first(
+            reader, chosen, free, n_new, reader.device, weights=weights, watch=signals.watch
+        )
         squared, rows, nearest = zip(*picks, strict=True)
-        return Selection(np.array(rows, dtype=np.int64), {"distance": np.sqrt(squared), "nearest_row": np.array(nearest)})
+        return Selection(
+            np.array(rows, dtype=np.int64), {"distance": np.sqrt(squared), "nearest_row": np.array(nearest)}
+        )
 
 
 def _check_quality(name: str, quality_N: np.ndarray, free: np.ndarray) -> None:
@@ -116,7 +130,9 @@ def _check_quality(name: str, quality_N: np.ndarray, free: np.ndarray) -> None:
             )
 
 
-def _taken(centres: Centres, ranked: np.ndarray, limit: float, n_most: int) -> Iterator[tuple[int, float, int]]:
+def _taken(
+    centres: Centres, ranked: np.ndarray, limit: float, n_most: int
+) -> Iterator[tuple[int, float, int]]:
     """Go through rows and make each a centre whose squared distance to every centre exceeds `limit`, until there are `n_most`.
 
     Yields:

@@ -20,7 +20,9 @@ class RandomDraw:
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Draw `n_new` rows with `rng`; the order of the picks is random too.
 
         Raises:

@@ -22,7 +22,17 @@ from .base import Embeddings, Signals
 
 CPU = torch.device("cpu")
 BLOCK_NUMBERS = 2**22  # numbers in one block of work: 16 MB of float32, which the allocator still recycles
-EXACT = (np.float16, np.float32, np.int8, np.uint8, np.int16, torch.float16, torch.bfloat16, torch.float32, torch.int8)
+EXACT = (
+    np.float16,
+    np.float32,
+    np.int8,
+    np.uint8,
+    np.int16,
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.int8,
+)
 """Types whose numbers float32 holds exactly."""
 
 
@@ -42,9 +52,15 @@ class RowReader:
 
     def __post_init__(self) -> None:
         dtype = self.embeddings.dtype
-        is_real = dtype.kind in "fiu" if isinstance(dtype, np.dtype) else not dtype.is_complex and dtype is not torch.bool
+        is_real = (
+            dtype.kind in "fiu"
+            if isinstance(dtype, np.dtype)
+            else not dtype.is_complex and dtype is not torch.bool
+        )
         if not is_real:
-            raise SelectionError(f"embeddings must be floating-point or integer numbers; found {dtype}. Convert them to float32.")
+            raise SelectionError(
+                f"embeddings must be floating-point or integer numbers; found {dtype}. Convert them to float32."
+            )
 
     @classmethod
     def of(cls, signals: Signals, who: str, is_unit: bool = False) -> RowReader:
@@ -114,7 +130,9 @@ class RowReader:
             is_fine[block] = torch.isfinite(self.float32(rows[block], CPU)).all(dim=1).numpy()
         self.check_finite(rows[~is_fine])
         if not is_fine.all():
-            raise SelectionError(f"the embeddings of row {rows[~is_fine][0]} are too large for float32. Scale them down.")
+            raise SelectionError(
+                f"the embeddings of row {rows[~is_fine][0]} are too large for float32. Scale them down."
+            )
 
     def check_finite(self, rows: np.ndarray) -> None:
         """Look closely at rows that are suspicious.
@@ -140,7 +158,9 @@ class RowReader:
     def _float64(self, values_MD: np.ndarray) -> np.ndarray:
         values_MD = np.ascontiguousarray(values_MD, dtype=np.float64)
         if self.is_unit:
-            with np.errstate(invalid="ignore"):  # a zero row has no direction and becomes NaN, which `check_finite` reports
+            with np.errstate(
+                invalid="ignore"
+            ):  # a zero row has no direction and becomes NaN, which `check_finite` reports
                 # First by the largest, so that no square can overflow.
                 values_MD = values_MD / np.abs(values_MD).max(axis=1, keepdims=True)
                 values_MD /= np.sqrt(np.square(values_MD).sum(axis=1, keepdims=True))

@@ -80,7 +80,9 @@ def make_strategy(name: str, **options: object) -> Strategy:
     for option, setting in common.items():
         wrapper, field = COMMON[option]
         if field is None and not isinstance(setting, Mapping):
-            raise SelectionError(f"{option} must be a mapping of its settings, such as {{by: …}}; found {setting!r}.")
+            raise SelectionError(
+                f"{option} must be a mapping of its settings, such as {{by: …}}; found {setting!r}."
+            )
         settings = setting if isinstance(setting, Mapping) and field is None else {field: setting}
         strategy = _built(option, _load("options", wrapper), settings, strategy)
     return strategy
@@ -94,10 +96,14 @@ def takes_option(name: str, option: str) -> bool:
     """
     check_strategy(name)
     parameters = inspect.signature(_factory(name)).parameters.values()
-    return option in COMMON or any(option == each.name or each.kind is each.VAR_KEYWORD for each in parameters)
+    return option in COMMON or any(
+        option == each.name or each.kind is each.VAR_KEYWORD for each in parameters
+    )
 
 
-def _built(what: str, make: Callable[..., Strategy], options: Mapping[Any, Any], *wrapped: Strategy) -> Strategy:
+def _built(
+    what: str, make: Callable[..., Strategy], options: Mapping[Any, Any], *wrapped: Strategy
+) -> Strategy:
     """Call `make` with options that it takes, and say what is wrong with them otherwise."""
     parameters = list(inspect.signature(make).parameters.values())[len(wrapped) :]
     known = [parameter.name for parameter in parameters]
@@ -115,11 +121,15 @@ def _built(what: str, make: Callable[..., Strategy], options: Mapping[Any, Any],
     try:
         return make(*wrapped, **options)
     except ValidationError as error:
-        first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))  # in a union: what came nearest
+        first = max(
+            error.errors(include_url=False), key=lambda each: len(each["loc"])
+        )  # in a union: what came nearest
         own = first.get("ctx", {}).get("error")
         if isinstance(own, DiverseEvolError):
             raise own from None
-        raise SelectionError(f"{what}: {first['loc'][0]}: {first['msg']}; found {first['input']!r}.") from None
+        raise SelectionError(
+            f"{what}: {first['loc'][0]}: {first['msg']}; found {first['input']!r}."
+        ) from None
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -50,7 +50,9 @@ class ByScore:
         """The signals that the score is made of."""
         return frozenset(self.reads)
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Pick the `n_new` rows with the best scores, best first; equal scores go to the lowest row. `rng` is not used.
 
         Returns:
@@ -93,13 +95,17 @@ def least_confidence(variant: Variant = "paper") -> ByScore:
 @validate_call
 def margin(variant: Variant = "paper") -> ByScore:
     """The smallest difference of the two largest logits (paper), or probabilities (response), on average over a row."""
-    return ByScore("margin", (Signal.PAPER_MARGIN if variant == "paper" else Signal.MARGIN,), takes_largest=False)
+    return ByScore(
+        "margin", (Signal.PAPER_MARGIN if variant == "paper" else Signal.MARGIN,), takes_largest=False
+    )
 
 
 @validate_call
 def entropy(variant: Variant = "paper") -> ByScore:
     """The largest entropy of the next token, on average over all positions (paper) or the response."""
-    return ByScore("entropy", (Signal.PAPER_ENTROPY if variant == "paper" else Signal.ENTROPY,), takes_largest=True)
+    return ByScore(
+        "entropy", (Signal.PAPER_ENTROPY if variant == "paper" else Signal.ENTROPY,), takes_largest=True
+    )
 
 
 @validate_call

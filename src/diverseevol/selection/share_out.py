@@ -12,7 +12,9 @@ import numpy as np
 ROUNDING = 9  # digits of a remainder that count, so that equal shares have equal ones
 
 
-def share_out(n: int, shares_G: np.ndarray, room_G: np.ndarray, have_G: np.ndarray | None = None) -> np.ndarray:
+def share_out(
+    n: int, shares_G: np.ndarray, room_G: np.ndarray, have_G: np.ndarray | None = None
+) -> np.ndarray:
     """Share `n` out so that what the groups have afterwards comes as near to the shares as it can.
 
     A group's exact due is level × share - have, but not below 0 nor above its room, with the one level at

@@ -78,14 +78,20 @@ def farthest_first(
 
 def _farthest_of_all(mine: tuple[float, float, int, int]) -> tuple[float, int, int]:
     """Of all ranks' offers (weighted squared distance, squared distance, row, nearest row) the farthest, else the lowest row."""
-    found = dist.gather_numbers(np.array(mine, dtype=np.float64))  # which holds row numbers up to 2**53 exactly
+    found = dist.gather_numbers(
+        np.array(mine, dtype=np.float64)
+    )  # which holds row numbers up to 2**53 exactly
     score, squared, row, nearest_row = max(found.tolist(), key=lambda offer: (offer[0], -offer[2]))
     if score == np.inf:
-        raise SelectionError(f"the distance of row {int(row)} is too large for float64. Scale the embeddings down.")
+        raise SelectionError(
+            f"the distance of row {int(row)} is too large for float64. Scale the embeddings down."
+        )
     return squared, int(row), int(nearest_row)
 
 
-def farthest_from_mean(reader: RowReader, rows: np.ndarray, weights: np.ndarray | None) -> tuple[float, int, int]:
+def farthest_from_mean(
+    reader: RowReader, rows: np.ndarray, weights: np.ndarray | None
+) -> tuple[float, int, int]:
     """Find the row farthest from the mean of all, where nothing is chosen yet: (squared distance, row, -1).
 
     The mean is added up in one fixed order, so that its bits are the same on every machine.
@@ -98,12 +104,16 @@ def farthest_from_mean(reader: RowReader, rows: np.ndarray, weights: np.ndarray 
     with np.errstate(over="ignore", invalid="ignore"):
         for part in range(N_PARTS):
             part_rows = rows[len(rows) * part // N_PARTS : len(rows) * (part + 1) // N_PARTS]
-            sums_BD = (reader.float64(part_rows[block]).sum(axis=0) for block in blocks(len(part_rows), SUM_ROWS))
+            sums_BD = (
+                reader.float64(part_rows[block]).sum(axis=0) for block in blocks(len(part_rows), SUM_ROWS)
+            )
             mean_D += sum(sums_BD, np.zeros(reader.width))
         mean_D /= len(rows)
     if not np.isfinite(mean_D).all():
         reader.check_finite(rows)
-        raise SelectionError("the mean of the embeddings is too large for float64. Scale the embeddings down.")
+        raise SelectionError(
+            "the mean of the embeddings is too large for float64. Scale the embeddings down."
+        )
     squared_M = np.empty(len(rows))
     for block in blocks(len(rows), BLOCK_NUMBERS // (4 * reader.width)):
         with np.errstate(over="ignore"):

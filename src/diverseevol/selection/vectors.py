@@ -31,7 +31,9 @@ from ..errors import EmbedError
 
 KINDS = (".npy", ".safetensors", ".parquet")
 SAFETENSORS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
-GAP_BYTES = 2**14  # rows between two wanted ones that are read along rather than skipped: a call costs about as much
+GAP_BYTES = (
+    2**14
+)  # rows between two wanted ones that are read along rather than skipped: a call costs about as much
 SPAN_BYTES = 2**22  # read at once for scattered rows
 BATCH_ROWS = 1024  # of a Parquet file
 BUFFER_BYTES = 2**20  # of its column, read at once; without a buffer it would be a whole row group
@@ -75,7 +77,9 @@ class FileVectors:
             try:
                 self._handles.append(os.open(layout.path, os.O_RDONLY | os.O_CLOEXEC))
             except OSError as error:
-                raise EmbedError(f"cannot open {layout.path}: {error.strerror}. Make it readable (or raise ulimit -n).") from None
+                raise EmbedError(
+                    f"cannot open {layout.path}: {error.strerror}. Make it readable (or raise ulimit -n)."
+                ) from None
         self.folder = folder
         self.shape = (self._starts[-1], layouts[0].shape[1])
         self.dtype = np.dtype(np.float32) if layouts[0].is_bfloat16 else layouts[0].stored.newbyteorder("=")
@@ -132,9 +136,13 @@ class FileVectors:
             try:
                 n_read = os.preadv(self._handles[shard], [left], at)
             except OSError as error:
-                raise EmbedError(f"cannot read {layout.path} at byte {at:,}: {error.strerror}. Check the disk.") from None
+                raise EmbedError(
+                    f"cannot read {layout.path} at byte {at:,}: {error.strerror}. Check the disk."
+                ) from None
             if not n_read:
-                raise EmbedError(f"{layout.path} has become shorter: it ends at byte {at:,}. Write it again, and leave it alone.")
+                raise EmbedError(
+                    f"{layout.path} has become shorter: it ends at byte {at:,}. Write it again, and leave it alone."
+                )
             self.bytes_read += n_read
             left, at = left[n_read:], at + n_read
 
@@ -146,7 +154,9 @@ class FileVectors:
         return values_MD.astype(self.dtype, copy=False)
 
 
-def open_vectors(path: str | Path, scratch_dir: str | Path | None = None, watch: Watch = SILENT) -> FileVectors:
+def open_vectors(
+    path: str | Path, scratch_dir: str | Path | None = None, watch: Watch = SILENT
+) -> FileVectors:
     """Open vectors for selection without reading them into memory; under several processes every rank calls it.
 
     Args:
@@ -197,18 +207,28 @@ def _split_name(path: str | Path) -> tuple[Path, str | None]:
 
 def _files_of(place: Path) -> list[Path]:
     """The files that a path means, all of one kind, in the order of their rows."""
-    files = [place] if place.is_file() else [file for file in place.iterdir() if not file.name.startswith(".")]
+    files = (
+        [place] if place.is_file() else [file for file in place.iterdir() if not file.name.startswith(".")]
+    )
     kinds = sorted({file.suffix for file in files} & set(KINDS))
     if not kinds:
-        raise EmbedError(f"{place} holds no vectors. Known kinds: {', '.join(KINDS)}, or a folder of such files.")
+        raise EmbedError(
+            f"{place} holds no vectors. Known kinds: {', '.join(KINDS)}, or a folder of such files."
+        )
     if kinds[:2] == [".npy", ".safetensors"]:
-        raise EmbedError(f"the folder {place} holds .npy and .safetensors files. Name one file, or take one kind away.")
+        raise EmbedError(
+            f"the folder {place} holds .npy and .safetensors files. Name one file, or take one kind away."
+        )
     # Parquet files beside matrices are something else, such as signals.
     files = [file for file in files if file.suffix == kinds[0]]
     for total in {int(n) for file in files for n in re.findall(r"\d+-of-(\d+)", file.name)}:
         if len(files) != total:
-            raise EmbedError(f"{place} holds {len(files)} of {total} shards. Name a folder that holds them all.")
-    return sorted(files, key=lambda file: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", file.name)])
+            raise EmbedError(
+                f"{place} holds {len(files)} of {total} shards. Name a folder that holds them all."
+            )
+    return sorted(
+        files, key=lambda file: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", file.name)]
+    )
 
 
 def _layout_of(path: Path, name: str | None) -> Layout:
@@ -220,9 +240,13 @@ def _layout_of(path: Path, name: str | None) -> Layout:
     except (SafetensorError, ValueError, EOFError) as error:
         raise EmbedError(f"{path} is cut off or no such file: {error}. Copy or write it again.") from None
     except OSError as error:
-        raise EmbedError(f"cannot read {path}: {error.strerror or error}. Correct the path or its permissions.") from None
+        raise EmbedError(
+            f"cannot read {path}: {error.strerror or error}. Correct the path or its permissions."
+        ) from None
     if len(layout.shape) != 2 or layout.shape[1] == 0:
-        raise EmbedError(f"{path} holds an array of the shape {layout.shape}. Vectors are rows of one width: the shape (N, D).")
+        raise EmbedError(
+            f"{path} holds an array of the shape {layout.shape}. Vectors are rows of one width: the shape (N, D)."
+        )
     return layout
 
 
@@ -231,7 +255,9 @@ def _npy(path: Path, name: str | None) -> Layout:
         raise EmbedError(f"{path} has no names inside, so {name!r} names nothing. Give {path} alone.")
     rows = np.load(path, mmap_mode="r", allow_pickle=False)  # which checks the header against the file
     if rows.dtype.kind not in "fiu":
-        raise EmbedError(f"{path} holds {rows.dtype}, not numbers. Save an array of float16, float32 or float64.")
+        raise EmbedError(
+            f"{path} holds {rows.dtype}, not numbers. Save an array of float16, float32 or float64."
+        )
     if not rows.flags.c_contiguous:
         raise EmbedError(
             f"{path} is stored column by column (Fortran order). Save np.ascontiguousarray(array): rows are read alone."
@@ -246,7 +272,9 @@ def _safetensors(path: Path, name: str | None) -> Layout:
         matrices = [key for key in file.keys() if len(file.get_slice(key).get_shape()) == 2]  # noqa: SIM118
         known = ", ".join(sorted(file.keys())[:10]) or "none"
     if name is None and len(matrices) != 1:
-        raise EmbedError(f"{path} holds {len(matrices)} tensors of two axes, not one. Name one as {path}:NAME; it has {known}.")
+        raise EmbedError(
+            f"{path} holds {len(matrices)} tensors of two axes, not one. Name one as {path}:NAME; it has {known}."
+        )
     with path.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         header = json.loads(opened.read(length))
@@ -255,9 +283,13 @@ def _safetensors(path: Path, name: str | None) -> Layout:
         raise EmbedError(f"{path} has no tensor {name!r}. It has {known}.")
     kind = tensor["dtype"]
     if kind not in SAFETENSORS:
-        raise EmbedError(f"{name or matrices[0]!r} of {path} holds {kind}. Known: {', '.join(SAFETENSORS)}; convert it.")
+        raise EmbedError(
+            f"{name or matrices[0]!r} of {path} holds {kind}. Known: {', '.join(SAFETENSORS)}; convert it."
+        )
     offset = 8 + length + tensor["data_offsets"][0]
-    return Layout(path, offset, tuple(tensor["shape"]), np.dtype(SAFETENSORS[kind]), is_bfloat16=kind == "BF16")
+    return Layout(
+        path, offset, tuple(tensor["shape"]), np.dtype(SAFETENSORS[kind]), is_bfloat16=kind == "BF16"
+    )
 
 
 def _copy_to_npy(files: Sequence[Path], column: str | None, scratch_dir: Path, watch: Watch) -> Path:
@@ -306,7 +338,11 @@ def _batches(path: Path, column: str | None) -> Iterator[np.ndarray]:
         known = [
             field.name
             for field in file.schema_arrow
-            if (types.is_list(field.type) or types.is_large_list(field.type) or types.is_fixed_size_list(field.type))
+            if (
+                types.is_list(field.type)
+                or types.is_large_list(field.type)
+                or types.is_fixed_size_list(field.type)
+            )
             and (types.is_floating(field.type.value_type) or types.is_integer(field.type.value_type))
         ]
         if column not in known and (column or len(known) != 1):
@@ -337,7 +373,9 @@ def _parquet(path: Path) -> Iterator[Any]:
     except pa.ArrowException as error:
         raise EmbedError(f"{path} is no whole Parquet file: {error}. Copy or write it again.") from None
     except OSError as error:
-        raise EmbedError(f"cannot read {path}: {error.strerror or error}. Correct the path or its permissions.") from None
+        raise EmbedError(
+            f"cannot read {path}: {error.strerror or error}. Correct the path or its permissions."
+        ) from None
 
 
 def _close(handles: list[int]) -> None:

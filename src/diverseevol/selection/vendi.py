@@ -57,7 +57,9 @@ def vendi_score(embeddings: Rows, q: float = 1.0) -> float:
     return float(vendi_scores(embeddings, (q,))[0, 0])
 
 
-def vendi_scores(embeddings: Rows, orders: Sequence[float] = ORDERS, sizes: Sequence[int] | None = None) -> np.ndarray:
+def vendi_scores(
+    embeddings: Rows, orders: Sequence[float] = ORDERS, sizes: Sequence[int] | None = None
+) -> np.ndarray:
     """Score the first n rows, for each n of `sizes`, at several orders.
 
     Args:
@@ -80,7 +82,9 @@ def vendi_scores(embeddings: Rows, orders: Sequence[float] = ORDERS, sizes: Sequ
         raise EmbedError(f"embeddings must be a 2-D array of at least one row; found the shape {shape}.")
     sizes = sizes or [shape[0]]
     if sizes[0] < 1 or sizes[-1] > shape[0] or sorted(sizes) != list(sizes):
-        raise EmbedError(f"sizes must ascend from 1 to at most {shape[0]}, the number of rows; found {list(sizes)}.")
+        raise EmbedError(
+            f"sizes must ascend from 1 to at most {shape[0]}, the number of rows; found {list(sizes)}."
+        )
     shares = (shares_of(kernel, n) for n, kernel in _kernels(embeddings, shape[1], sizes))
     return np.array([[score_of(shares_n, q) for q in orders] for shares_n in shares])
 

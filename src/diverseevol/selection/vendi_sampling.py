@@ -41,10 +41,14 @@ class VendiSampling:
 
     def __post_init__(self) -> None:
         if isinstance(self.rank, int) and self.rank > self.sets:
-            raise SelectionError(f"rank must be best, median, worst or a number from 1 to {self.sets}; found {self.rank}.")
+            raise SelectionError(
+                f"rank must be best, median, worst or a number from 1 to {self.sets}; found {self.rank}."
+            )
         check_order(self.q)
 
-    def select(self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator) -> Selection:
+    def select(
+        self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
+    ) -> Selection:
         """Draw `sets` sets of `n_new` rows with `rng`, each without replacement, and take the one of the given rank.
 
         Returns:

@@ -36,15 +36,24 @@ def messages_of(sample: Sample, border: re.Pattern[str], control: re.Pattern[str
     answered = answered_calls(sample.turns) if any(turn.role == "tool" for turn in sample.turns) else {}
     n_calls = 0
     for number, turn in enumerate(sample.turns):
-        message: Message = {"role": turn.role, "content": _cut(_content(turn), border if turn.role == "assistant" else control)}
+        message: Message = {
+            "role": turn.role,
+            "content": _cut(_content(turn), border if turn.role == "assistant" else control),
+        }
         if turn.thinking:
             message |= dict.fromkeys(THINKING, _cut(turn.thinking, border))
         if turn.tool_calls:
-            calls = [_call(call, n_calls + index, border) for index, call in enumerate(_read(turn.tool_calls, "tool_calls"))]
+            calls = [
+                _call(call, n_calls + index, border)
+                for index, call in enumerate(_read(turn.tool_calls, "tool_calls"))
+            ]
             message["tool_calls"], n_calls = calls, n_calls + len(calls)
         elif number in answered:
             call = messages[answered[number].turn]["tool_calls"][answered[number].place]
-            message |= {"tool_call_id": call["id"], "name": _cut(turn.name, control) or call["function"]["name"]}
+            message |= {
+                "tool_call_id": call["id"],
+                "name": _cut(turn.name, control) or call["function"]["name"],
+            }
         elif turn.role == "tool":
             own = {"tool_call_id": turn.call_id, "name": turn.name}
             message |= {key: _cut(value, control) for key, value in own.items() if value}
@@ -60,7 +69,10 @@ def tools_of(text: str, control: re.Pattern[str]) -> list[Message] | None:
     """
     if not text:
         return None
-    tools = [tool if "function" in tool else {"type": "function", "function": tool} for tool in _read(text, "tools")]
+    tools = [
+        tool if "function" in tool else {"type": "function", "function": tool}
+        for tool in _read(text, "tools")
+    ]
     for tool in tools:
         if not isinstance(tool["function"], dict) or not isinstance(tool["function"].get("name"), str):
             raise PromptError(f"tools: a tool has no name: {json.dumps(tool, ensure_ascii=False)[:80]}")
@@ -77,14 +89,19 @@ def names_of(messages: list[Message], tools: list[Message] | None) -> Names:
 def with_text_arguments(messages: list[Message]) -> list[Message]:
     """The same messages with every call's arguments as JSON text."""
     return [
-        {**message, "tool_calls": [_with_text(call) for call in message["tool_calls"]]} if "tool_calls" in message else message
+        {**message, "tool_calls": [_with_text(call) for call in message["tool_calls"]]}
+        if "tool_calls" in message
+        else message
         for message in messages
     ]
 
 
 def _with_text(call: Message) -> Message:
     function = call["function"]
-    return {**call, "function": {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)}}
+    return {
+        **call,
+        "function": {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)},
+    }
 
 
 def _content(turn: Turn) -> str:
@@ -100,9 +117,15 @@ def _call(call: Message, number: int, border: re.Pattern[str]) -> Message:
         try:
             arguments = json.loads(arguments) if arguments else {}
         except ValueError:
-            raise PromptError(f"tool_calls: the arguments of {function['name']!r} are not JSON: {arguments[:80]!r}") from None
+            raise PromptError(
+                f"tool_calls: the arguments of {function['name']!r} are not JSON: {arguments[:80]!r}"
+            ) from None
     inner = {"name": function["name"], "arguments": arguments}
-    return {"type": "function", "id": str(call.get("id") or f"call{number:05d}"), "function": _cut(inner, border)}
+    return {
+        "type": "function",
+        "id": str(call.get("id") or f"call{number:05d}"),
+        "function": _cut(inner, border),
+    }
 
 
 def _read(text: str, what: str) -> list[Message]:
@@ -120,7 +143,9 @@ def _cut(value: Any, pattern: re.Pattern[str]) -> Any:  # noqa: ANN401 - any JSO
     """Break every token that `pattern` matches behind its first character, in all strings of a JSON value."""
     if isinstance(value, str):
         if RESERVED.search(value):
-            raise PromptError("the text holds one of the noncharacters U+FDD0 to U+FDD3, which are reserved. Remove it")
+            raise PromptError(
+                "the text holds one of the noncharacters U+FDD0 to U+FDD3, which are reserved. Remove it"
+            )
         return pattern.sub(lambda token: f"{token[0][0]}{CUT}{token[0][1:]}", value)
     if isinstance(value, dict):
         return {_cut(key, pattern): _cut(item, pattern) for key, item in value.items()}

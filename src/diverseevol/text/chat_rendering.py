@@ -78,7 +78,10 @@ def prefix(render: Render, messages: list[Message], is_asked: bool = False) -> s
 
 def common_start(one: str, other: str) -> str:
     """What two texts begin with alike."""
-    n_same = next((number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    n_same = next(
+        (number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
     return one[:n_same]
 
 
@@ -90,8 +93,12 @@ def check_complete(rendering: Rendering, messages: list[Message], names: Names, 
         if may_rewrite and message["role"] == "assistant":
             continue
         # Some templates write a tool's answer as a JSON string.
-        if not (number in rendering.last or core in text or json.dumps(core, ensure_ascii=False)[1:-1] in text):
-            raise PromptError(f"the chat template leaves out or rewrites turn {number}, of role {message['role']}")
+        if not (
+            number in rendering.last or core in text or json.dumps(core, ensure_ascii=False)[1:-1] in text
+        ):
+            raise PromptError(
+                f"the chat template leaves out or rewrites turn {number}, of role {message['role']}"
+            )
     for kind, name in names:
         if name not in text:
             raise PromptError(f"the chat template leaves out the {kind} {name!r}")

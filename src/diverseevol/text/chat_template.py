@@ -41,7 +41,17 @@ from typing import TYPE_CHECKING
 from ..data.sample import Sample, Turn
 from ..errors import PromptError
 from .chat_messages import CUT, Message, messages_of, names_of, tools_of, with_text_arguments
-from .chat_rendering import LAST, NO_THINKING, WITH_THINKING, Render, Rendering, check_complete, common_start, marked, prefix
+from .chat_rendering import (
+    LAST,
+    NO_THINKING,
+    WITH_THINKING,
+    Render,
+    Rendering,
+    check_complete,
+    common_start,
+    marked,
+    prefix,
+)
 from .prompt import NO_TOKEN, NOTHING_TRAINED, Segment, before_answer
 
 if TYPE_CHECKING:
@@ -111,12 +121,16 @@ class ChatPrompter:
     def _masked(self, sample: Sample, trained: list[int]) -> tuple[str, list[Span], bool]:
         """The text with its cuts, the trained spans in it, and whether EOS must follow."""
         messages, tools = messages_of(sample, self.border, self.control), tools_of(sample.tools, self.control)
-        if any(turn.thinking for turn in sample.turns) and not THINKING.search(str(self.tokenizer.chat_template)):
+        if any(turn.thinking for turn in sample.turns) and not THINKING.search(
+            str(self.tokenizer.chat_template)
+        ):
             raise PromptError(f"the chat template reads no thinking under a key of its own. {WITH_THINKING}")
         render, messages = self._renderer(messages, tools)
         rendering = marked(render, messages)
         if CUT in rendering.text:
-            render([messages_of(sample, NO_TOKEN, NO_TOKEN)])  # what the template refuses is refused, though a cut hides it
+            render(
+                [messages_of(sample, NO_TOKEN, NO_TOKEN)]
+            )  # what the template refuses is refused, though a cut hides it
         check_complete(rendering, messages, names_of(messages, tools), self.marks_generation)
         try:
             spans = [self._span(rendering, render, messages, number) for number in trained]
@@ -133,8 +147,14 @@ class ChatPrompter:
             if number == len(messages) - 1 and thinking.strip() not in rendering.text[start:end]:
                 raise PromptError(NO_THINKING)
         is_last = trained[-1] == len(messages) - 1
-        if is_last and not self.border.search(rendering.text, max(spans[-1][0], rendering.last.get(trained[-1], 0))):
-            stop = self._stop_behind_call(rendering.text, render, messages) if "tool_calls" in messages[-1] else ""
+        if is_last and not self.border.search(
+            rendering.text, max(spans[-1][0], rendering.last.get(trained[-1], 0))
+        ):
+            stop = (
+                self._stop_behind_call(rendering.text, render, messages)
+                if "tool_calls" in messages[-1]
+                else ""
+            )
             text = rendering.text + stop
             return text, [*spans[:-1], (spans[-1][0], len(text))], not stop
         return rendering.text, spans, False
@@ -142,7 +162,12 @@ class ChatPrompter:
     def _stop_behind_call(self, text: str, render: Render, messages: list[Message]) -> str:
         """What begins the answer of a tool behind a last turn that calls it, up to its first token; empty where none does."""
         call = messages[-1]["tool_calls"][0]
-        answer = {"role": "tool", "content": "Result", "tool_call_id": call["id"], "name": call["function"]["name"]}
+        answer = {
+            "role": "tool",
+            "content": "Result",
+            "tool_call_id": call["id"],
+            "name": call["function"]["name"],
+        }
         answered = prefix(render, [*messages, answer])
         behind = answered[len(text) :] if answered.startswith(text) else ""
         stop = self.border.match(behind, len(behind) - len(behind.lstrip()))
@@ -157,7 +182,9 @@ class ChatPrompter:
                     list(dialogues), tools=tools, tokenize=False, add_generation_prompt=is_asked
                 )
             except _template_errors() as error:
-                raise PromptError(f"the chat template refuses the sample: {error or type(error).__name__}") from error
+                raise PromptError(
+                    f"the chat template refuses the sample: {error or type(error).__name__}"
+                ) from error
             return list(texts)
 
         if not any("tool_calls" in message for message in messages):
@@ -199,7 +226,9 @@ class ChatPrompter:
             raise PromptError(_UNCLEAR.format(number=number, what="begins"))
         return max(borders)
 
-    def _end(self, rendering: Rendering, render: Render, messages: list[Message], number: int, start: int) -> int:
+    def _end(
+        self, rendering: Rendering, render: Render, messages: list[Message], number: int, start: int
+    ) -> int:
         text, last = rendering.text, rendering.last.get(number)
         if last is None or "tool_calls" in messages[number]:
             return self._end_of_turn(text, render, messages, number, last or start)
@@ -213,14 +242,18 @@ class ChatPrompter:
             return stop.end()
         return last
 
-    def _end_of_turn(self, text: str, render: Render, messages: list[Message], number: int, start: int) -> int:
+    def _end_of_turn(
+        self, text: str, render: Render, messages: list[Message], number: int, start: int
+    ) -> int:
         """The end of a turn whose last character is not its content's: behind the ending, or the last control token."""
         is_final = number == len(messages) - 1
         whole = text if is_final else prefix(render, messages[: number + 1])
         is_known = bool(whole) and text.startswith(whole)
         found = text.find(self.ending, start, len(whole) if is_known else None) if self.ending else -1
         # Where the turn is rendered otherwise at the end of a dialogue, the next turn must still be behind the ending.
-        if found >= 0 and (is_known or text.find(messages[number + 1]["content"].strip() or self.ending, found) >= 0):
+        if found >= 0 and (
+            is_known or text.find(messages[number + 1]["content"].strip() or self.ending, found) >= 0
+        ):
             return found + len(self.ending)
         if not is_known:
             # Thinking in front of a call may be dropped once an answer follows, what ends a turn is not.
@@ -231,7 +264,9 @@ class ChatPrompter:
         stops = list(self.control.finditer(text, start, len(whole)))
         if self.is_closed_by_next or not stops or _partner(stops[-1][0]) in self._added():
             # Nothing but the call's own syntax: the turn ends with what begins the tool's.
-            behind = self.control.match(text, len(whole) + len(text[len(whole) :]) - len(text[len(whole) :].lstrip()))
+            behind = self.control.match(
+                text, len(whole) + len(text[len(whole) :]) - len(text[len(whole) :].lstrip())
+            )
             if behind:
                 return behind.end()
         return stops[-1].end() if stops else len(whole)
@@ -271,8 +306,12 @@ class ChatPrompter:
                 position = end
             texts.append(text[position:])
         if len(texts) == 1:  # no probe is to this template's taste
-            texts.append("".join(token for token in added if token in source and _partner(token) not in added))
-        own = {token for token in inside if _partner(token) in added}  # of calls, which a system turn may explain
+            texts.append(
+                "".join(token for token in added if token in source and _partner(token) not in added)
+            )
+        own = {
+            token for token in inside if _partner(token) in added
+        }  # of calls, which a system turn may explain
         frame |= ends | {token[0] for text in texts for token in self.control.finditer(text)} - own
         return replace(self, border=_any_of(frame & added), stops=tuple(sorted(ends - inside)))
 
@@ -308,7 +347,11 @@ class ChatPrompter:
 
         source = self.tokenizer.get_chat_template(None, tools)
         texts, spans = render_jinja_template(
-            [messages], tools, chat_template=source, return_assistant_tokens_mask=True, **self.tokenizer.special_tokens_map
+            [messages],
+            tools,
+            chat_template=source,
+            return_assistant_tokens_mask=True,
+            **self.tokenizer.special_tokens_map,
         )
         answers = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
         if texts[0] != text or len(spans[0]) != len(answers):
@@ -339,7 +382,9 @@ def _cut_up(text: str, spans: list[Span], needs_eos: bool) -> list[Segment]:
     for start, end in [*spans, (len(text), len(text))]:
         for piece, is_trained in ((text[position:start], False), (text[start:end], True)):
             parts = piece.split(CUT)
-            segments += [Segment(part, is_trained, is_apart=n > 0) for n, part in enumerate(parts) if part or n > 0]
+            segments += [
+                Segment(part, is_trained, is_apart=n > 0) for n, part in enumerate(parts) if part or n > 0
+            ]
         position = end
     return [*segments, Segment("", is_trained=True, ends_turn=True)] if needs_eos else segments
 
@@ -348,7 +393,11 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
     """The special tokens, and the added ones that the chat template writes."""
     source = str(tokenizer.chat_template or "")
     added = tokenizer.added_tokens_decoder.values()
-    return {token.content for token in added if token.special or (token.content in source and not token.content.isspace())}
+    return {
+        token.content
+        for token in added
+        if token.special or (token.content in source and not token.content.isspace())
+    }
 
 
 def _partner(token: str) -> str:

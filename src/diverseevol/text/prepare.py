@@ -47,25 +47,38 @@ def prepare(
     """
     tokens_dir = pool_dir / "tokens"
     if not dist.on_main((pool_dir / "index.arrow").exists):
-        records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(pool_dir)
+        records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(
+            pool_dir
+        )
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
         overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, config, watch))
-        watch.note(f"{what}: {_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}")
+        watch.note(
+            f"{what}: {_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}"
+        )
         for note in records.notes:
             watch.note(f"of the {what}, {note}")
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 
 
-def _finish(pool_dir: Path, records: Records, tokens: Tokens, config: PoolConfig, watch: Watch) -> list[tuple[str, str]]:
+def _finish(
+    pool_dir: Path, records: Records, tokens: Tokens, config: PoolConfig, watch: Watch
+) -> list[tuple[str, str]]:
     """Write the pool's index; return what became of duplicates and contaminated rows, in words."""
     overlap = left_out(records, tokens.n_trained != 0, config, pool_dir, watch)
-    finish_pool(pool_dir, tokens.n_tokens, tokens.n_trained, config.max_bad, tokens.refused, overlap.is_dropped)
+    finish_pool(
+        pool_dir, tokens.n_tokens, tokens.n_trained, config.max_bad, tokens.refused, overlap.is_dropped
+    )
     return overlap.summary()
 
 
 def _summary(
-    records: Records, tokens: Tokens, max_length: int, n_left: int, overlap: Sequence[tuple[str, str]], pool_dir: Path
+    records: Records,
+    tokens: Tokens,
+    max_length: int,
+    n_left: int,
+    overlap: Sequence[tuple[str, str]],
+    pool_dir: Path,
 ) -> str:
     """What became of the rows that were read, in a line."""
     n_refused = int((tokens.n_tokens == 0).sum())

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PREAMBLE = "Below is an instruction that describes a task"
-WITH_INPUT = (
-    f"{PREAMBLE}, paired with an input that provides further context. Write a response that appropriately completes the request."
-)
+WITH_INPUT = f"{PREAMBLE}, paired with an input that provides further context. Write a response that appropriately completes the request."
 WITHOUT_INPUT = f"{PREAMBLE}. Write a response that appropriately completes the request."
 RESPONSE = "\n\n### Response:"
 HEADINGS = {"system": "System", "tool": "Observation"}

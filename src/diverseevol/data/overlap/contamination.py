@@ -39,7 +39,9 @@ class Match(NamedTuple):
     role: str
 
 
-def find_contamination(records: Records, is_in: NDArray[np.bool_], benchmarks: Sequence[Benchmark], watch: Watch) -> list[Match]:
+def find_contamination(
+    records: Records, is_in: NDArray[np.bool_], benchmarks: Sequence[Benchmark], watch: Watch
+) -> list[Match]:
     """Every record with every question that it holds, by position; the best match of each pair.
 
     Args:
@@ -56,15 +58,23 @@ def find_contamination(records: Records, is_in: NDArray[np.bool_], benchmarks: S
         for position, sample in records.some(is_in):
             best: dict[int, Match] = {}
             # Word for word before similar, then the highest score, then the first.
-            ranked = sorted(_in_sample(sample, phrases, similar), key=lambda it: (it[1] == "words", it[0].score), reverse=True)
+            ranked = sorted(
+                _in_sample(sample, phrases, similar),
+                key=lambda it: (it[1] == "words", it[0].score),
+                reverse=True,
+            )
             for one, kind, role in ranked:
-                best.setdefault(one.question, Match(position, questions[one.question], kind, one.score, one.matched, role))
+                best.setdefault(
+                    one.question, Match(position, questions[one.question], kind, one.score, one.matched, role)
+                )
             found += [best[number] for number in sorted(best)]
             task.advance()
     return found
 
 
-def _in_sample(sample: Sample, phrases: Phrases, similar: SimilarQuestions) -> Iterator[tuple[Found, str, str]]:
+def _in_sample(
+    sample: Sample, phrases: Phrases, similar: SimilarQuestions
+) -> Iterator[tuple[Found, str, str]]:
     """The questions that a sample holds, each with the kind and the role of its match."""
     for turn in sample.turns:
         for text in filter(None, (turn.thinking, turn.text, turn.input)):
@@ -72,4 +82,7 @@ def _in_sample(sample: Sample, phrases: Phrases, similar: SimilarQuestions) -> I
         if turn.role == "user":
             for text in [turn.text, f"{turn.text}\n{turn.input}"] if turn.input else [turn.text]:
                 yield from ((found, "words", turn.role) for found in phrases.equal(text))
-                yield from ((Found(number, score, text), "similar", turn.role) for number, score in similar.found(text))
+                yield from (
+                    (Found(number, score, text), "similar", turn.role)
+                    for number, score in similar.found(text)
+                )

@@ -40,7 +40,9 @@ class Duplicate(NamedTuple):
     similarity: float
 
 
-def find_duplicates(records: Records, is_in: NDArray[np.bool_], threshold: float | None, watch: Watch) -> list[Duplicate]:
+def find_duplicates(
+    records: Records, is_in: NDArray[np.bool_], threshold: float | None, watch: Watch
+) -> list[Duplicate]:
     """The records that repeat an earlier one, ascending; no record is both repeated and a repetition.
 
     Args:
@@ -53,14 +55,19 @@ def find_duplicates(records: Records, is_in: NDArray[np.bool_], threshold: float
     _, first, group_of = np.unique(records.dialogues[positions], return_index=True, return_inverse=True)
     kept = positions[first[group_of]]
     is_first = kept == positions
-    exact = [Duplicate(int(at), int(of), "exact", 1.0) for at, of in zip(positions[~is_first], kept[~is_first], strict=True)]
+    exact = [
+        Duplicate(int(at), int(of), "exact", 1.0)
+        for at, of in zip(positions[~is_first], kept[~is_first], strict=True)
+    ]
     if threshold is None:
         return exact
     near = _find_near(records, positions[is_first], threshold, watch)
     replaced = {duplicate.position: duplicate for duplicate in near}
     # Copies of a record that is dropped itself are near-duplicates of what stays.
     moved = [
-        Duplicate(one.position, replaced[one.kept].kept, "near", replaced[one.kept].similarity) if one.kept in replaced else one
+        Duplicate(one.position, replaced[one.kept].kept, "near", replaced[one.kept].similarity)
+        if one.kept in replaced
+        else one
         for one in exact
     ]
     return sorted([*moved, *near])
@@ -77,14 +84,18 @@ def compared_parts(sample: Sample) -> tuple[str, str, str]:
     return plain("\n".join(asked)), plain("\n".join(inputs)), plain("\n".join(answered))
 
 
-def _find_near(records: Records, positions: NDArray[np.int64], threshold: float, watch: Watch) -> list[Duplicate]:
+def _find_near(
+    records: Records, positions: NDArray[np.int64], threshold: float, watch: Watch
+) -> list[Duplicate]:
     is_asked = np.zeros(len(records), dtype=bool)
     is_asked[positions] = True
     texts = (_shingles(sample) for _, sample in records.some(is_asked))
     keys_TB = band_keys(texts, len(positions), threshold, watch)
     shingles_of = lru_cache(HELD_TEXTS)(lambda text: _shingles(records.sample(int(positions[text]))))
     found = near_duplicates(keys_TB, shingles_of, threshold, watch)
-    return [Duplicate(int(positions[one.text]), int(positions[one.kept]), "near", one.similarity) for one in found]
+    return [
+        Duplicate(int(positions[one.text]), int(positions[one.kept]), "near", one.similarity) for one in found
+    ]
 
 
 def _shingles(sample: Sample) -> Shingles:

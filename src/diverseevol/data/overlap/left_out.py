@@ -52,11 +52,15 @@ class Overlap:
         if self.dedup:
             texts.append((f"{n_exact:,} exact duplicates{near} left out", DUPLICATES))
         elif n_exact:
-            texts.append((f"{n_exact:,} of them exact duplicates of others (pool.dedup drops them)", DUPLICATES))
+            texts.append(
+                (f"{n_exact:,} of them exact duplicates of others (pool.dedup drops them)", DUPLICATES)
+            )
         return texts
 
 
-def left_out(records: Records, is_in: NDArray[np.bool_], config: PoolConfig, pool_dir: Path, watch: Watch) -> Overlap:
+def left_out(
+    records: Records, is_in: NDArray[np.bool_], config: PoolConfig, pool_dir: Path, watch: Watch
+) -> Overlap:
     """Find what `config` asks to leave out of the records that could be chosen, and write the two files.
 
     Exact duplicates are found and named in any case. Files of what is not asked for are removed.
@@ -130,11 +134,19 @@ def why_dropped(pool_dir: Path, sample_id: str) -> str | None:
     """Why a record was left out as a duplicate or as contaminated, in a sentence; None where it was not."""
     for line in _lines_of(pool_dir / CONTAMINATION, sample_id):
         where = f"question {line['question_id']} of {line['benchmark']}"
-        how = f"holds {line['score']:.0%} of" if line["kind"] == "words" else f"is like (similarity {line['score']:.3f})"
+        how = (
+            f"holds {line['score']:.0%} of"
+            if line["kind"] == "words"
+            else f"is like (similarity {line['score']:.3f})"
+        )
         return f"left out by pool.decontaminate: the {line['role']}'s turn {how} {where}: {line['matched']!r}"
     for line in _lines_of(pool_dir / DUPLICATES, sample_id):
         if line["is_dropped"]:
-            how = "an exact duplicate" if line["kind"] == "exact" else f"a near-duplicate (similarity {line['similarity']:.3f})"
+            how = (
+                "an exact duplicate"
+                if line["kind"] == "exact"
+                else f"a near-duplicate (similarity {line['similarity']:.3f})"
+            )
             return f"left out by pool.dedup: {how} of {line['kept_id']}"
     return None
 

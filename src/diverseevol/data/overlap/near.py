@@ -67,7 +67,9 @@ def rows_per_band(threshold: float) -> int:
     return max(fitting, default=1)
 
 
-def band_keys(texts: Iterable[Shingles], n_texts: int, threshold: float, watch: Watch = SILENT) -> NDArray[np.uint32]:
+def band_keys(
+    texts: Iterable[Shingles], n_texts: int, threshold: float, watch: Watch = SILENT
+) -> NDArray[np.uint32]:
     """A key a band for every text, uint32[T, B]; texts whose functions agree in a band have the same.
 
     Args:
@@ -92,7 +94,10 @@ def band_keys(texts: Iterable[Shingles], n_texts: int, threshold: float, watch: 
 
 
 def near_duplicates(
-    keys_TB: NDArray[np.uint32], shingles_of: Callable[[int], Shingles], threshold: float, watch: Watch = SILENT
+    keys_TB: NDArray[np.uint32],
+    shingles_of: Callable[[int], Shingles],
+    threshold: float,
+    watch: Watch = SILENT,
 ) -> list[Near]:
     """The texts that repeat an earlier one, ascending.
 
@@ -125,12 +130,17 @@ def _hash(shingle: str) -> int:
 
 
 def _most_similar(
-    text: int, names: Sequence[int], buckets: Mapping[int, Sequence[int]], shingles_of: Callable[[int], Shingles]
+    text: int,
+    names: Sequence[int],
+    buckets: Mapping[int, Sequence[int]],
+    shingles_of: Callable[[int], Shingles],
 ) -> Near | None:
     """The text in the same buckets that is most like `text`, of equals the first; None where there is none."""
     own = shingles_of(text)
     met = Counter(other for name in names for other in buckets.get(name, ())) if any(own) else Counter[int]()
-    found = [Near(text, other, least_jaccard(own, shingles_of(other))) for other, _ in met.most_common(MAX_MET)]
+    found = [
+        Near(text, other, least_jaccard(own, shingles_of(other))) for other, _ in met.most_common(MAX_MET)
+    ]
     return max(found, key=lambda near: (near.similarity, -near.kept), default=None)
 
 

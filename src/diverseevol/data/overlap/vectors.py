@@ -44,7 +44,9 @@ def near_vectors(vectors_ND: NDArray[np.float32], threshold: float, watch: Watch
                 if rows_K is not rows_B:  # all of them stay, so the most similar one will do
                     cosines_BK[cosines_BK < cosines_BK.max(axis=1, keepdims=True)] = -2
                 at_B, at_K = np.nonzero(cosines_BK >= threshold)
-                for pair in map(Near, rows_B[at_B].tolist(), rows_K[at_K].tolist(), cosines_BK[at_B, at_K].tolist()):
+                for pair in map(
+                    Near, rows_B[at_B].tolist(), rows_K[at_K].tolist(), cosines_BK[at_B, at_K].tolist()
+                ):
                     alike[pair.text].append(pair)
             repeats = _repeats(alike)
             found += repeats.values()
@@ -65,7 +67,9 @@ def _repeats(alike: Mapping[int, Sequence[Near]]) -> dict[int, Near]:
     return repeats
 
 
-def _unit(vectors_ND: NDArray[np.float32], rows: NDArray[np.int64], mean_D: NDArray[np.float64]) -> NDArray[np.float32]:
+def _unit(
+    vectors_ND: NDArray[np.float32], rows: NDArray[np.int64], mean_D: NDArray[np.float64]
+) -> NDArray[np.float32]:
     # Neighbouring rows are read in one piece, which a file likes better than one by one.
     part = np.asarray(vectors_ND[rows[0] : rows[-1] + 1])[rows - rows[0]] - mean_D
     lengths = np.linalg.norm(part, axis=1, keepdims=True)

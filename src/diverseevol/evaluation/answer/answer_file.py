@@ -81,7 +81,9 @@ class AnswerFile:
         before, after = flat(then), flat(json.loads(json.dumps(now)))
         changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
         if changed:
-            said = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in changed[:5])
+            said = ", ".join(
+                f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in changed[:5]
+            )
             raise EvaluationError(
                 f"{self.file} was answered with another {said}. Give --overwrite to answer again, or another place."
             )
@@ -138,7 +140,9 @@ class AnswerFile:
         lines = self._read()
         missing = [key for key in keys if key not in lines]
         if missing:
-            raise EvaluationError(f"{len(missing)} questions have no answer, first {missing[0]}. Give the same command again.")
+            raise EvaluationError(
+                f"{len(missing)} questions have no answer, first {missing[0]}. Give the same command again."
+            )
         write_jsonl(self.file, (lines[key] for key in keys))
         remove(self._parts_dir)
         return {key: lines[key] for key in keys}
@@ -160,7 +164,12 @@ def answer_line(question: Question, said: Sequence[Said], model: str) -> Line:
     }
     if len(said) > 1:
         line |= {"questions": list(question.turns[: len(said)]), "turns": [turn.text for turn in said]}
-    line |= {"n_tokens": last.n_tokens, "finish": last.finish, "is_cut": any(turn.asked for turn in said), "model": model}
+    line |= {
+        "n_tokens": last.n_tokens,
+        "finish": last.finish,
+        "is_cut": any(turn.asked for turn in said),
+        "model": model,
+    }
     if last.asked:
         line["asked"] = [
             {"role": turn.role, "content": turn.text, **({"input": turn.input} if turn.input else {})}

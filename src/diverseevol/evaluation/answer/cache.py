@@ -20,7 +20,8 @@ def with_room(cache: Any) -> Any:  # noqa: ANN401 - whatever a model keeps
     """The same cache, whose plain layers have room."""
     if isinstance(cache, Cache):
         cache.layers = [
-            RoomyLayer(layer) if type(layer) is DynamicLayer and layer.is_initialized else layer for layer in cache.layers
+            RoomyLayer(layer) if type(layer) is DynamicLayer and layer.is_initialized else layer
+            for layer in cache.layers
         ]
     return cache
 
@@ -34,7 +35,13 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self._buffers = (layer.keys, layer.values)
         self._show(layer.keys.shape[-2])
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def update(
+        self,
+        key_states: Tensor,
+        value_states: Tensor,
+        *args: Any,  # noqa: ANN401 - as the library calls it
+        **kwargs: Any,  # noqa: ANN401 - as the library calls it
+    ) -> tuple[Tensor, Tensor]:
         """Write the new states behind the known ones; return all."""
         start = self.get_seq_length()
         stop = start + key_states.shape[-2]
@@ -58,7 +65,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
 def _longer(states_BHTD: Tensor, n_tokens: int) -> Tensor:
     """The states at the beginning of a tensor with room for so many tokens."""
     longer_BHTD = torch.empty(
-        *states_BHTD.shape[:-2], n_tokens, states_BHTD.shape[-1], dtype=states_BHTD.dtype, device=states_BHTD.device
+        *states_BHTD.shape[:-2],
+        n_tokens,
+        states_BHTD.shape[-1],
+        dtype=states_BHTD.dtype,
+        device=states_BHTD.device,
     )
     longer_BHTD[..., : states_BHTD.shape[-2], :] = states_BHTD
     return longer_BHTD

@@ -36,7 +36,11 @@ class Chooser:
     """Chooses tokens for one batch of prompts."""
 
     def __init__(
-        self, model: PreTrainedModel, sampling: Sampling, prompts: Sequence[Sequence[int]], uniforms_BN: np.ndarray
+        self,
+        model: PreTrainedModel,
+        sampling: Sampling,
+        prompts: Sequence[Sequence[int]],
+        uniforms_BN: np.ndarray,
     ) -> None:
         """Take a batch's prompts and its random numbers, float64[B, N], a row a prompt and a column a token."""
         self._model = model
@@ -106,7 +110,9 @@ def best(scores_BV: Tensor) -> tuple[Tensor, Tensor]:
     return scores_BV.argmax(dim=1), two_B2[:, 0] - two_B2[:, 1] < _slack(two_B2[:, 0])
 
 
-def drawn(scores_BV: Tensor, temperature: float, top_k: int | None, uniforms_B: Tensor) -> tuple[Tensor, Tensor]:
+def drawn(
+    scores_BV: Tensor, temperature: float, top_k: int | None, uniforms_B: Tensor
+) -> tuple[Tensor, Tensor]:
     """Each row's token by its uniform number among its `top_k` best, and whether rounding may have decided."""
     n_vocabulary = scores_BV.shape[1]
     k = min(top_k or n_vocabulary, n_vocabulary)
@@ -117,7 +123,10 @@ def drawn(scores_BV: Tensor, temperature: float, top_k: int | None, uniforms_B: 
         ids_BK = ids_BK[:, :k].sort(dim=1).values
         scores_BK = scores_BV.gather(1, ids_BK)
     else:
-        ids_BK, scores_BK = torch.arange(n_vocabulary, device=scores_BV.device).expand_as(scores_BV), scores_BV
+        ids_BK, scores_BK = (
+            torch.arange(n_vocabulary, device=scores_BV.device).expand_as(scores_BV),
+            scores_BV,
+        )
     weights_BK = (scores_BK.double() / temperature).softmax(dim=1)
     sums_BK = weights_BK.cumsum(dim=1)
     wanted_B1 = uniforms_B[:, None] * sums_BK[:, -1:]
@@ -137,7 +146,9 @@ def _slack(largest_B: Tensor) -> Tensor:
 def exact_scores(model: PreTrainedModel, ids: Sequence[int]) -> Tensor:
     """Scores of the token behind `ids`, float64[1, V]."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    doubles = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    doubles = {
+        name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
+    }
     ids_1T = torch.tensor([list(ids)], device=model.get_input_embeddings().weight.device)
     outputs = functional_call(model, doubles, kwargs={"input_ids": ids_1T, "use_cache": False})
     logits_1V: Tensor = outputs.logits[:, -1].double()

@@ -102,7 +102,9 @@ def _step(
 ) -> tuple[Tensor, Any]:
     if "position_ids" in options:
         options = {**options, "position_ids": positions_BT}
-    outputs = model(input_ids=ids_BT, attention_mask=mask_BT, past_key_values=cache, use_cache=True, **options)
+    outputs = model(
+        input_ids=ids_BT, attention_mask=mask_BT, past_key_values=cache, use_cache=True, **options
+    )
     return chooser.next_tokens(outputs.logits[:, -1].float(), rows, step), outputs.past_key_values
 
 

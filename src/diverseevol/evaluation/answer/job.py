@@ -63,17 +63,20 @@ def _answer(title: str, questions: Questions, file: AnswerFile, answerer: Answer
         known = file.answered()
         left = [question for question in questions.items if key_of(question.id) not in known]
         if known:
-            watch.note(f"{questions.name}, {title}: {len(known)} of {len(questions.items)} questions are answered already")
+            watch.note(
+                f"{questions.name}, {title}: {len(known)} of {len(questions.items)} questions are answered already"
+            )
         with watch.task(f"answer {questions.name}, {title}", len(left), "questions") as task:
             answerer.answer(left, add, task)
         lines = file.finish([question.id for question in questions.items])
     new = [lines[key_of(question.id)] for question in left]
     seconds = time.perf_counter() - started
     n_tokens = sum(line["n_tokens"] or 0 for line in new)
-    text = (
-        f"{questions.name}, {title}: {len(lines)} answers in {duration(seconds)}, {n_tokens / max(seconds, 1e-9):,.0f} tokens/s"
-    )
-    for what, key, value in (("stopped by their length", "finish", "length"), ("questions cut", "is_cut", True)):
+    text = f"{questions.name}, {title}: {len(lines)} answers in {duration(seconds)}, {n_tokens / max(seconds, 1e-9):,.0f} tokens/s"
+    for what, key, value in (
+        ("stopped by their length", "finish", "length"),
+        ("questions cut", "is_cut", True),
+    ):
         n = sum(line[key] == value for line in lines.values())
         text += f"; {n} {what}" if n else ""
     watch.note(f"{text}; {file.file}")

@@ -86,20 +86,27 @@ class LocalModel:
                 size = max(1, size // 2)
             waiting = [question for question in waiting if question.id not in answered]
 
-    def _batch(self, questions: Sequence[Question], add: Callable[[Question, list[Said]], None], task: Task) -> None:
+    def _batch(
+        self, questions: Sequence[Question], add: Callable[[Question, list[Said]], None], task: Task
+    ) -> None:
         """Answer all turns of some questions, handing on each as its last turn ends."""
         said: list[list[Said]] = [[] for _ in questions]
         for turn in range(self.n_turns):
             asked = [number for number, question in enumerate(questions) if len(question.turns) > turn]
             if not asked:
                 return
-            prompts = [self.prompts.make(questions[number], tuple(part.text for part in said[number])) for number in asked]
+            prompts = [
+                self.prompts.make(questions[number], tuple(part.text for part in said[number]))
+                for number in asked
+            ]
             names = [questions[number].id for number in asked]
             for ended in self._decode(prompts, names, turn, task):
                 number = asked[ended.row]
                 # Not the library's skip_special_tokens: thinking's and tools' tokens, and a user's own, are part of what is said.
                 said_ids = [token for token in ended.ids if token not in self.prompts.encoder.frame]
-                text = self.tokenizer.decode(said_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+                text = self.tokenizer.decode(
+                    said_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+                )
                 asked_so = prompts[ended.row].sample if prompts[ended.row].is_cut else None
                 said[number].append(Said(str(text), len(ended.ids), ended.finish, asked_so))
                 if turn + 1 == min(self.n_turns, len(questions[number].turns)):
@@ -120,7 +127,9 @@ class LocalModel:
     def _stops(self) -> set[int]:
         """The tokens that end an answer: EOS, what the template ends a turn with, and all that the model's generation_config names."""
         own = self.model.generation_config.eos_token_id if self.model.generation_config else None
-        return self.prompts.encoder.stops.union([] if own is None else own if isinstance(own, list) else [own])
+        return self.prompts.encoder.stops.union(
+            [] if own is None else own if isinstance(own, list) else [own]
+        )
 
     def _rows_that_fit(self, n_tokens: int) -> int:
         """Rows whose caches take no more than half of the memory that is left."""

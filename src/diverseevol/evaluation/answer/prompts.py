@@ -90,7 +90,9 @@ class Prompts:
 
     def _without_first(self, text: str, n_tokens: int) -> str:
         """A text less its first `n_tokens` tokens, and what is left of a word that was cut in two."""
-        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
+            "offset_mapping"
+        ]
         starts = [start for start, _ in offsets[n_tokens:]]
         rest = text[max(1, starts[0]) :] if starts else ""
         if starts and not text[max(1, starts[0]) - 1].isspace() and not rest[:1].isspace():
@@ -103,7 +105,10 @@ def dialogue(question: Question, answers: tuple[str, ...] = ()) -> Sample:
     """The dialogue up to the turn that is to be answered now."""
     turns: list[Turn] = []
     for number, answer in enumerate(answers):
-        turns += [Turn("user", question.turns[number], question.input if number == 0 else ""), Turn("assistant", answer)]
+        turns += [
+            Turn("user", question.turns[number], question.input if number == 0 else ""),
+            Turn("assistant", answer),
+        ]
     now = len(answers)
     return Sample((*turns, Turn("user", question.turns[now], question.input if now == 0 else "")))
 

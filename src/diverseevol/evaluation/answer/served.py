@@ -114,7 +114,11 @@ class ServedModel:
             raise ModelError(said)
         if outcome.status in REFUSED:
             raise ModelError(f"{said} {REFUSAL}")
-        advice = "Check --served-model and --base-url." if outcome.status else "Start the server or correct --base-url."
+        advice = (
+            "Check --served-model and --base-url."
+            if outcome.status
+            else "Start the server or correct --base-url."
+        )
         raise ModelError(f"{said} {advice} The same command goes on.")
 
     def _sampling(self, takes_top_k: bool, max_new: int) -> dict[str, Any]:
@@ -125,7 +129,12 @@ class ServedModel:
             return {"temperature": 0.0}
         if takes_top_k:
             return {"temperature": sampling.temperature, "top_k": sampling.top_k}
-        config = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k, "max_new_tokens": max_new}
+        config = {
+            "do_sample": True,
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k,
+            "max_new_tokens": max_new,
+        }
         return {"generation_config": json.dumps(config)}
 
     def _text(self, sample: Sample) -> str:
@@ -137,4 +146,7 @@ class ServedModel:
 
 
 def _messages(sample: Sample) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": "\n".join(part for part in (turn.text, turn.input) if part)} for turn in sample.turns]
+    return [
+        {"role": turn.role, "content": "\n".join(part for part in (turn.text, turn.input) if part)}
+        for turn in sample.turns
+    ]

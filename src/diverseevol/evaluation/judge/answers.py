@@ -67,7 +67,9 @@ def read_answers(file: Path) -> list[Answer]:
         answer = _answer(record, place)
         if answer.question_id is not None:
             if str(answer.question_id) in seen:
-                raise EvaluationError(f"{place}: a second answer to question {answer.question_id!r}. Leave one of them out.")
+                raise EvaluationError(
+                    f"{place}: a second answer to question {answer.question_id!r}. Leave one of them out."
+                )
             seen.add(str(answer.question_id))
         answers.append(answer)
     if not answers:
@@ -80,7 +82,9 @@ def _answer(record: dict[str, Any], place: str) -> Answer:
     if name is not None and (isinstance(name, bool) or not isinstance(name, int | str)):
         raise EvaluationError(f"{place}: question_id is {name!r}; it must be a number or a text.")
     if not turns:
-        raise EvaluationError(f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected {LAYOUTS}.")
+        raise EvaluationError(
+            f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected {LAYOUTS}."
+        )
     if name is None and not questions:
         raise EvaluationError(f"{place} says neither question_id nor the question. Add one of them.")
     category = record.get("category")

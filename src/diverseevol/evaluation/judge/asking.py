@@ -139,7 +139,9 @@ class _Asking:
     def _in_vain(self, why: str) -> None:
         self.n_in_vain += 1
         if self.n_in_vain >= MOST_IN_A_ROW and not self._is_stopped():
-            raise EvaluationError(f"{MOST_IN_A_ROW} requests in a row brought no scores from {self.client.url}, the last: {why}")
+            raise EvaluationError(
+                f"{MOST_IN_A_ROW} requests in a row brought no scores from {self.client.url}, the last: {why}"
+            )
 
     def _is_stopped(self) -> bool:
         return self.asked.stopped_by is not None
@@ -150,12 +152,22 @@ class _Asking:
         Raises:
             EvaluationError: nothing more can be asked.
         """
-        body = {"model": self.judge.model, "messages": self.judge.template.fill(judgement), **self.judge.sampling}
+        body = {
+            "model": self.judge.model,
+            "messages": self.judge.template.fill(judgement),
+            **self.judge.sampling,
+        }
         most = most_tokens(self.judge, judgement)
-        outcome = await self.patience.tried(lambda: self._once(key, body, f"{key}-{n_stored}", most), self._is_stopped)
+        outcome = await self.patience.tried(
+            lambda: self._once(key, body, f"{key}-{n_stored}", most), self._is_stopped
+        )
         if isinstance(outcome, Reply):
             # Thinking that never came to a verdict was paid for, too, and tells why there is none.
-            return outcome if outcome.text or not outcome.thinking else replace(outcome, text=f"<think>{outcome.thinking}")
+            return (
+                outcome
+                if outcome.text or not outcome.thinking
+                else replace(outcome, text=f"<think>{outcome.thinking}")
+            )
         # A server that has answered before knows the key: its 403 is about this request.
         if outcome.is_hopeless and not (outcome.status == 403 and self.asked.n_replies):
             raise EvaluationError(f"the judge at {self.client.url} refuses: {outcome.text}")

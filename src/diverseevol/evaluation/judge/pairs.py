@@ -67,7 +67,10 @@ def single_judgements(ours: Sequence[Answer]) -> Pairing:
     Raises:
         EvaluationError: an answer's question is not known.
     """
-    judgements = [Judgement(_name(a, i), None, _question(a, None), a.category, a.said(len(a.turns))) for i, a in enumerate(ours)]
+    judgements = [
+        Judgement(_name(a, i), None, _question(a, None), a.category, a.said(len(a.turns)))
+        for i, a in enumerate(ours)
+    ]
     return Pairing(judgements, [])
 
 
@@ -91,7 +94,9 @@ def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pair
         question, category = _question(answer, opponent), answer.category or opponent.category
         ours_said, theirs_said = (side.said(len(answer.turns)) for side in (answer, opponent))
         number = _name(answer, position)
-        judgements += [Judgement(number, order, question, category, ours_said, theirs_said) for order in (0, 1)]
+        judgements += [
+            Judgement(number, order, question, category, ours_said, theirs_said) for order in (0, 1)
+        ]
     missing += [Missing(left.question_id, left.question, "ours") for left in theirs.values()]
     if not judgements:
         raise EvaluationError(
@@ -113,7 +118,9 @@ def _key_for(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Callable[[A
     return lambda answer: answer.question
 
 
-def _by_key(answers: Sequence[Answer], key: Callable[[Answer], Hashable]) -> dict[tuple[Hashable, int], Answer]:
+def _by_key(
+    answers: Sequence[Answer], key: Callable[[Answer], Hashable]
+) -> dict[tuple[Hashable, int], Answer]:
     found: dict[tuple[Hashable, int], Answer] = {}
     n_seen: dict[Hashable, int] = {}
     for answer in answers:

@@ -62,7 +62,9 @@ ONE = _pattern(rf"{TITLE}(?P<open>\[*)\s*{NUMBER.format('first')}\s*(?P<close>\]
 LONE = _pattern(
     rf"(?:{TITLE}|(?:the\s+)?{WORD}\s*(?:[:=]|\bis\b)\s*)(?P<open>\[*)\s*{NUMBER.format('first')}\s*(?P<close>\]*){END}"
 )
-JSON_LABEL = re.compile(r"(?:ai|assistant|answer|response|model|score|rating|for|of)*(?P<n>[12ab])(?:score|rating)?")
+JSON_LABEL = re.compile(
+    r"(?:ai|assistant|answer|response|model|score|rating|for|of)*(?P<n>[12ab])(?:score|rating)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,18 @@ def read_scores(reply: str, n_scores: int) -> tuple[float, ...] | Unreadable:
     if behind and not THINKS.match(reply):
         other = _first_scores(before, n_scores)
         if not isinstance(other, Unreadable) and found != other:
-            return other if isinstance(found, Unreadable) else Unreadable("the reply has scores before and behind </think>")
+            return (
+                other
+                if isinstance(found, Unreadable)
+                else Unreadable("the reply has scores before and behind </think>")
+            )
     return found
 
 
 def _first_scores(text: str, n_scores: int) -> tuple[float, ...] | Unreadable:
-    lines = [line for line in (_bare(line) for line in text.splitlines()) if line and not FENCE_LINE.match(line)]
+    lines = [
+        line for line in (_bare(line) for line in text.splitlines()) if line and not FENCE_LINE.match(line)
+    ]
     lines = lines[1:] if lines and TITLE_LINE.fullmatch(lines[0]) else lines
     if not lines:
         return Unreadable("the reply is empty")
@@ -160,7 +168,9 @@ def _from_json(text: str, n_scores: int) -> tuple[float, ...] | Unreadable:
     if isinstance(found, Unreadable):
         return found
     texts = tuple(_number_text(item) for item in found)
-    return Unreadable(f"the JSON's scores are no numbers: {_short(text)}") if None in texts else _on_scale(texts)
+    return (
+        Unreadable(f"the JSON's scores are no numbers: {_short(text)}") if None in texts else _on_scale(texts)
+    )
 
 
 class _Pairs(list[tuple[str, Any]]):

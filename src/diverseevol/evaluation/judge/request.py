@@ -32,12 +32,16 @@ class Judge:
 
     def __post_init__(self) -> None:
         for key in sorted(OWN_KEYS & set(self.sampling)):
-            raise ConfigError(f"the judge's setting {key} is not free: one reply a request, not streamed. Leave it out.")
+            raise ConfigError(
+                f"the judge's setting {key} is not free: one reply a request, not streamed. Leave it out."
+            )
 
     @property
     def longest_reply(self) -> int | None:
         """Tokens of a reply at most, where a setting says so."""
-        return next((int(self.sampling[key]) for key in LENGTH_KEYS if isinstance(self.sampling.get(key), int)), None)
+        return next(
+            (int(self.sampling[key]) for key in LENGTH_KEYS if isinstance(self.sampling.get(key), int)), None
+        )
 
     def key(self, judgement: Judgement) -> str:
         """The same for every request that would be the same to the judge, whatever it is called and whoever asks.
@@ -45,7 +49,9 @@ class Judge:
         The order is in it by the places of the answers, so round 3 against round 5 and round 5 against round 3 share their replies.
         """
         asked = [self.model, self.template.text, dict(self.sampling), judgement.question, *judgement.shown]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode("utf-8")).hexdigest()
+        return hashlib.sha256(
+            json.dumps(asked, sort_keys=True, ensure_ascii=False).encode("utf-8")
+        ).hexdigest()
 
     def by_key(self, judgements: Iterable[Judgement]) -> dict[str, Judgement]:
         """One judgement a key: those that show the judge the same are asked once."""

@@ -46,15 +46,32 @@ class ReplyStore:
 
     def add(self, key: str, attempt: int, reply: Reply, judge: str, template: str) -> None:
         """Keep a reply for good."""
-        what = (key, attempt, reply.text, reply.finish, reply.answered_by, reply.tokens_in, reply.tokens_out, reply.is_counted)
-        columns = "key, attempt, reply, finish, answered_by, tokens_in, tokens_out, is_counted, judge, template"
+        what = (
+            key,
+            attempt,
+            reply.text,
+            reply.finish,
+            reply.answered_by,
+            reply.tokens_in,
+            reply.tokens_out,
+            reply.is_counted,
+        )
+        columns = (
+            "key, attempt, reply, finish, answered_by, tokens_in, tokens_out, is_counted, judge, template"
+        )
         with self._db:
-            self._db.execute(f"INSERT INTO replies ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*what, judge, template))
+            self._db.execute(
+                f"INSERT INTO replies ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*what, judge, template),
+            )
 
     def add_broken_off(self, key: str, most: Tokens) -> None:
         """Note a request that got no reply but may have been charged, with the most that it can have cost."""
         with self._db:
-            self._db.execute("INSERT INTO broken_off (key, tokens_in, tokens_out) VALUES (?, ?, ?)", (key, most.n_in, most.n_out))
+            self._db.execute(
+                "INSERT INTO broken_off (key, tokens_in, tokens_out) VALUES (?, ?, ?)",
+                (key, most.n_in, most.n_out),
+            )
 
     def replies(self, keys: Collection[str]) -> dict[str, list[Reply]]:
         """The stored replies to these requests, the first attempt first."""
@@ -63,7 +80,9 @@ class ReplyStore:
         for key, *rest in self._db.execute(f"SELECT {columns} FROM replies ORDER BY key, attempt"):
             if key in keys:
                 text, finish, answered_by, tokens_in, tokens_out, is_counted = rest
-                found.setdefault(key, []).append(Reply(text, finish, answered_by, tokens_in, tokens_out, bool(is_counted)))
+                found.setdefault(key, []).append(
+                    Reply(text, finish, answered_by, tokens_in, tokens_out, bool(is_counted))
+                )
         return found
 
     def broken_off(self, keys: Collection[str]) -> Tokens:
@@ -83,14 +102,20 @@ def open_store(file: Path) -> Iterator[ReplyStore]:
         file.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(file, timeout=0.2)
     except (OSError, sqlite3.OperationalError) as error:
-        raise EvaluationError(f"cannot keep verdicts in {file}: {error}. Give a place that you may write to.") from None
+        raise EvaluationError(
+            f"cannot keep verdicts in {file}: {error}. Give a place that you may write to."
+        ) from None
     with closing(connection):
         try:
             _prepare(connection, file)
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
-                raise EvaluationError(f"{file} is in use by another process. Wait for it, or end it.") from None
-            raise EvaluationError(f"cannot use {file} as a store of verdicts: {error}. Move it away.") from None
+                raise EvaluationError(
+                    f"{file} is in use by another process. Wait for it, or end it."
+                ) from None
+            raise EvaluationError(
+                f"cannot use {file} as a store of verdicts: {error}. Move it away."
+            ) from None
         yield ReplyStore(connection)
 
 
@@ -100,7 +125,9 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
-        raise EvaluationError(f"{file} was written by another version of diverseevol. Use that one, or move the file away.")
+        raise EvaluationError(
+            f"{file} was written by another version of diverseevol. Use that one, or move the file away."
+        )
     connection.execute("BEGIN EXCLUSIVE")
     connection.execute("COMMIT")
     connection.executescript(f"{TABLES} PRAGMA user_version = {VERSION};")

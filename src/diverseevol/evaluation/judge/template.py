@@ -52,11 +52,19 @@ class Template:
     def fill(self, judgement: Judgement) -> list[dict[str, str]]:
         """The messages for one judgement, in the chat API's form."""
         shown = judgement.shown
-        texts = {"question": judgement.question} | {f"answer_{number}": text for number, text in enumerate(shown, 1)}
+        texts = {"question": judgement.question} | {
+            f"answer_{number}": text for number, text in enumerate(shown, 1)
+        }
         mark = _mark(tuple(texts.values()))
-        fenced = {place: f"[{mark}: {NAMES[place]}]\n{text}\n[{mark}: end of {NAMES[place]}]" for place, text in texts.items()}
+        fenced = {
+            place: f"[{mark}: {NAMES[place]}]\n{text}\n[{mark}: end of {NAMES[place]}]"
+            for place, text in texts.items()
+        }
         values = {**fenced, "mark": mark}
-        return [{"role": role, "content": PLACE.sub(lambda found: values[found[1]], text)} for role, text in self.messages]
+        return [
+            {"role": role, "content": PLACE.sub(lambda found: values[found[1]], text)}
+            for role, text in self.messages
+        ]
 
 
 def load_template(name: str | Path) -> Template:
@@ -69,7 +77,9 @@ def load_template(name: str | Path) -> Template:
         return _parsed(str(name), files(__package__).joinpath("templates", f"{name}.txt").read_text("utf-8"))
     path = Path(name)
     if not path.is_file():
-        raise ConfigError(f"no judge's template {str(name)!r}: neither a file nor one of {', '.join(BUILT_IN)}.")
+        raise ConfigError(
+            f"no judge's template {str(name)!r}: neither a file nor one of {', '.join(BUILT_IN)}."
+        )
     try:
         return _parsed(path.name, path.read_text("utf-8-sig"))
     except UnicodeDecodeError:
@@ -81,10 +91,14 @@ def _parsed(name: str, text: str) -> Template:
     # What follows NAME{ in JSON or code is no place; only words in braces are looked at.
     found = set(PLACE.findall(text))
     for place in sorted(found - PLACES):
-        raise ConfigError(f"the judge's template {name} has a place {{{place}}}. Known: {', '.join(sorted(PLACES))}.")
+        raise ConfigError(
+            f"the judge's template {name} has a place {{{place}}}. Known: {', '.join(sorted(PLACES))}."
+        )
     for place in ("question", "answer_1"):
         if place not in found:
-            raise ConfigError(f"the judge's template {name} has no place {{{place}}}. Put it where the judge shall see it.")
+            raise ConfigError(
+                f"the judge's template {name} has no place {{{place}}}. Put it where the judge shall see it."
+            )
     first, *parts = ROLE.split(text)
     if not parts:
         return Template(name, text, (("user", text.strip()),))

@@ -106,19 +106,29 @@ def open_embeddings(out_dir: Path) -> np.ndarray:
     """
     file = out_dir / "embeddings.npy"
     if not file.is_file():
-        raise EmbedError(f"there are no finished embeddings in {out_dir}: embeddings.npy is missing. Embed the pool first.")
+        raise EmbedError(
+            f"there are no finished embeddings in {out_dir}: embeddings.npy is missing. Embed the pool first."
+        )
     return load_array(file)
 
 
 def _check_asked(tokens: TokenRows, ids: Ids, signals: frozenset[str], lockstep: bool) -> None:
     if len(tokens) == 0:
-        raise EmbedError("cannot embed an empty pool: it has 0 rows. The pool's quarantine.jsonl says why rows were put aside.")
+        raise EmbedError(
+            "cannot embed an empty pool: it has 0 rows. The pool's quarantine.jsonl says why rows were put aside."
+        )
     if int(tokens.n_tokens.min()) < 1:
         row = int(tokens.n_tokens.argmin())
-        raise EmbedError(f"cannot embed row {row} (id {ids[row]}): it has no token. Leave it out of the pool.")
+        raise EmbedError(
+            f"cannot embed row {row} (id {ids[row]}): it has no token. Leave it out of the pool."
+        )
     unknown = sorted(signals - set(Signal))
     if unknown or not signals:
-        asked = f"no signal is called {unknown[0]!r}" if unknown else "no signal is asked for, so there is nothing to compute"
+        asked = (
+            f"no signal is called {unknown[0]!r}"
+            if unknown
+            else "no signal is asked for, so there is nothing to compute"
+        )
         raise EmbedError(f"{asked}. Ask for some of {', '.join(Signal)}.")
     if lockstep and columns_of(signals):
         raise EmbedError(
@@ -127,7 +137,9 @@ def _check_asked(tokens: TokenRows, ids: Ids, signals: frozenset[str], lockstep:
         )
 
 
-def _embed(encoder: Encoder, tokens: TokenRows, config: EmbedConfig, ids: Ids, store: Store, watch: Watch) -> EmbedReport:
+def _embed(
+    encoder: Encoder, tokens: TokenRows, config: EmbedConfig, ids: Ids, store: Store, watch: Watch
+) -> EmbedReport:
     """Run what the store is to hold: the pass over the rows, and the one over the answers alone."""
     started = time.perf_counter()
     n_workers = torch.get_num_threads() if encoder.is_thread_safe and not encoder.is_through_root else 1
@@ -137,12 +149,16 @@ def _embed(encoder: Encoder, tokens: TokenRows, config: EmbedConfig, ids: Ids, s
     works: list[Work] = []
     first_shard = 0
     if signals - {Signal.ANSWER_LOSS}:
-        works.append(Work(encoder, tokens, ids, pooling, store, budget, n_workers, signals - {Signal.ANSWER_LOSS}))
+        works.append(
+            Work(encoder, tokens, ids, pooling, store, budget, n_workers, signals - {Signal.ANSWER_LOSS})
+        )
         first_shard = _run(works[-1], "embed", first_shard, watch)
     if Signal.ANSWER_LOSS in signals:
         answers = answer_rows(tokens, encoder.decoder.config.get_text_config().bos_token_id, ids)
         column = columns_of(signals).index(Signal.ANSWER_LOSS)
-        works.append(Work(encoder, answers, ids, "mean", store, budget, n_workers, frozenset({Signal.LOSS}), column))
+        works.append(
+            Work(encoder, answers, ids, "mean", store, budget, n_workers, frozenset({Signal.LOSS}), column)
+        )
         _run(works[-1], "answers alone", first_shard, watch)
     report = _report(works, time.perf_counter() - started)
     store.complete(report, ids)
@@ -172,7 +188,9 @@ def _budget(encoder: Encoder, tokens: TokenRows, config: EmbedConfig, n_workers:
         return config.tokens_per_batch
     itemsize = encoder.dtype.itemsize
     linears = [module for module in encoder.decoder.modules() if isinstance(module, nn.Linear)]
-    widest = max((max(linear.in_features, linear.out_features) for linear in linears), default=4 * encoder.width)
+    widest = max(
+        (max(linear.in_features, linear.out_features) for linear in linears), default=4 * encoder.width
+    )
     bytes_per_token = (4 * widest + 8 * encoder.width) * itemsize + 12 * encoder.width
     text_config = encoder.decoder.config.get_text_config()
     if text_config._attn_implementation == "eager":

@@ -53,7 +53,10 @@ def write_columns(out_dir: Path, ids: Ids, signals: Sequence[Signal], values_NS:
     with replacing(_file(out_dir)) as partial, pq.ParquetWriter(partial, schema) as writer:
         for start in range(0, len(values_NS), ROWS_PER_GROUP):
             rows = slice(start, start + ROWS_PER_GROUP)
-            parts = [pa.array([str(id_) for id_ in ids[rows]], pa.string()), *(pa.array(columns[name][rows]) for name in names)]
+            parts = [
+                pa.array([str(id_) for id_ in ids[rows]], pa.string()),
+                *(pa.array(columns[name][rows]) for name in names),
+            ]
             writer.write_table(pa.table(parts, schema=schema))
 
 

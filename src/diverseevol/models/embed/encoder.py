@@ -52,7 +52,9 @@ class Outputs:
         """The outputs of several batches as those of one."""
         embeddings = [part.embeddings_BD for part in parts if part.embeddings_BD is not None]
         columns = [part.columns_BS for part in parts if part.columns_BS is not None]
-        return cls(np.concatenate(embeddings) if embeddings else None, np.concatenate(columns) if columns else None)
+        return cls(
+            np.concatenate(embeddings) if embeddings else None, np.concatenate(columns) if columns else None
+        )
 
     def is_finite_B(self) -> np.ndarray:
         """Which rows hold neither NaN nor infinity."""
@@ -106,13 +108,25 @@ class Encoder:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: the GPU's allocator, cuBLAS's workspace, or the CPU's."""
-    phrases = ("not enough memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(phrase in str(error) for phrase in phrases)
+    phrases = (
+        "not enough memory",
+        "can't allocate memory",
+        "DefaultCPUAllocator",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "out of memory",
+    )
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        phrase in str(error) for phrase in phrases
+    )
 
 
 @contextmanager
 def ready_encoder(
-    model: PreTrainedModel, config: EmbedConfig, probe_ids: np.ndarray, lockstep: bool, with_head: bool = False
+    model: PreTrainedModel,
+    config: EmbedConfig,
+    probe_ids: np.ndarray,
+    lockstep: bool,
+    with_head: bool = False,
 ) -> Iterator[Encoder]:
     """Make a model ready; afterwards every module's mode and every weight are what they were.
 
@@ -259,7 +273,9 @@ def _name(dtype: torch.dtype) -> str:
 
 def _is_thread_safe(model: PreTrainedModel, decoder: PreTrainedModel) -> bool:
     """Whether a forward pass changes nothing in the model: not so where weights are fetched or unpacked piece by piece, nor sure in foreign code."""
-    is_plain = all(parameter.device.type == "cpu" and parameter.dtype in PLAIN_DTYPES for parameter in model.parameters())
+    is_plain = all(
+        parameter.device.type == "cpu" and parameter.dtype in PLAIN_DTYPES for parameter in model.parameters()
+    )
     return is_plain and type(decoder).__module__.startswith("transformers.")
 
 

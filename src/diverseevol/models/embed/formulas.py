@@ -41,7 +41,9 @@ _PAPER = {
 }
 _TRAINED = {
     Signal.CONFIDENCE: _Formula(frozenset({"total"}), lambda s: 1 / s.total),
-    Signal.MARGIN: _Formula(frozenset({"total", "second"}), lambda s: -torch.expm1(s.second - s.largest) / s.total),
+    Signal.MARGIN: _Formula(
+        frozenset({"total", "second"}), lambda s: -torch.expm1(s.second - s.largest) / s.total
+    ),
     Signal.ENTROPY: _Formula(frozenset({"total", "weighted"}), _entropy),
     Signal.LOSS: _Formula(frozenset({"total", "target"}), lambda s: s.total.log() + (s.largest - s.target)),
 }
@@ -61,18 +63,27 @@ def need_targets(signals: Iterable[str]) -> bool:
 def row_signals(head: Head, hidden_BTD: Tensor, batch: Batch, signals: frozenset[Signal]) -> np.ndarray:
     """The signals of a batch's rows, float64[B, S], S as `columns_of` orders them."""
     columns = columns_of(signals)
-    targets_BT = batch.targets_BT if batch.targets_BT is not None else torch.full_like(batch.ids_BT, NO_TARGET)
+    targets_BT = (
+        batch.targets_BT if batch.targets_BT is not None else torch.full_like(batch.ids_BT, NO_TARGET)
+    )
     is_token_BT = torch.arange(batch.ids_BT.shape[1]) < batch.lengths_B[:, None]
     is_read_BT = is_token_BT if _PAPER.keys() & signals else targets_BT != NO_TARGET
     positions_P = is_read_BT.flatten().nonzero()[:, 0]
     targets_P = targets_BT.flatten()[positions_P]
     parts = frozenset().union(*(_FORMULAS[signal].parts for signal in columns))
-    found = position_statistics(head, hidden_BTD.flatten(0, 1), positions_P.to(hidden_BTD.device), targets_P, parts)
+    found = position_statistics(
+        head, hidden_BTD.flatten(0, 1), positions_P.to(hidden_BTD.device), targets_P, parts
+    )
     rows_P, is_trained_P = (positions_P // batch.ids_BT.shape[1]).numpy(), (targets_P != NO_TARGET).numpy()
     values = [_FORMULAS[signal].value(found).double().cpu().numpy() for signal in columns]
     return np.stack(
         [
-            _row_means(value_P, rows_P, is_trained_P if signal in _TRAINED else np.ones_like(is_trained_P), len(batch.rows))
+            _row_means(
+                value_P,
+                rows_P,
+                is_trained_P if signal in _TRAINED else np.ones_like(is_trained_P),
+                len(batch.rows),
+            )
             for signal, value_P in zip(columns, values, strict=True)
         ],
         axis=1,
@@ -81,5 +92,7 @@ def row_signals(head: Head, hidden_BTD: Tensor, batch: Batch, signals: frozenset
 
 def _row_means(values_P: np.ndarray, rows_P: np.ndarray, is_counted_P: np.ndarray, n_rows: int) -> np.ndarray:
     rows_P = rows_P[is_counted_P]
-    means: np.ndarray = np.bincount(rows_P, values_P[is_counted_P], n_rows) / np.bincount(rows_P, minlength=n_rows)
+    means: np.ndarray = np.bincount(rows_P, values_P[is_counted_P], n_rows) / np.bincount(
+        rows_P, minlength=n_rows
+    )
     return means

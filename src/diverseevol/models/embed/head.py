@@ -93,8 +93,12 @@ def find_head(layer: nn.Module | None, config: dict[str, Any], hidden_PD: Tensor
 
 def _readings(weight_VD: Tensor, bias_V: Tensor | None, config: dict[str, Any]) -> Iterator[Head]:
     """Heads by every reading of the config, the plain one last: of equally near ones the first is taken."""
-    numbers = [float(config[key]) for key in SCALES if isinstance(config.get(key), int | float) and config[key]]
-    caps = [float(config[key]) for key in SOFT_CAPS if isinstance(config.get(key), int | float) and config[key]]
+    numbers = [
+        float(config[key]) for key in SCALES if isinstance(config.get(key), int | float) and config[key]
+    ]
+    caps = [
+        float(config[key]) for key in SOFT_CAPS if isinstance(config.get(key), int | float) and config[key]
+    ]
     for scale in [scale for number in numbers for scale in (number, 1 / number)] + [1.0]:
         for soft_cap in [*caps, None]:
             yield Head(weight_VD, bias_V, scale, soft_cap)

@@ -81,10 +81,15 @@ def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) 
             folder = Path(snapshot_download(repo, ignore_patterns=list(PICKLED)))
         _check_plain(name, folder)
         model = SentenceTransformer(
-            str(folder), device=str(device()), trust_remote_code=trust_remote_code, model_kwargs={"use_safetensors": True}
+            str(folder),
+            device=str(device()),
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"use_safetensors": True},
         )
     if config.dtype not in ("auto", "model"):
-        model = model.to({"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.dtype])
+        model = model.to(
+            {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.dtype]
+        )
     return model
 
 
@@ -143,10 +148,17 @@ class _Pass:
     """One rank's part of the pass, and how far it is."""
 
     def __init__(
-        self, model: SentenceTransformer, text_of: Callable[[int], str], ids: Ids, store: Store, config: EmbedConfig
+        self,
+        model: SentenceTransformer,
+        text_of: Callable[[int], str],
+        ids: Ids,
+        store: Store,
+        config: EmbedConfig,
     ) -> None:
         self.model, self.text_of, self.ids, self.store = model, text_of, ids, store
-        self.longest = int(model.max_seq_length or 512)  # tokens of the longest text that the model does not cut
+        self.longest = int(
+            model.max_seq_length or 512
+        )  # tokens of the longest text that the model does not cut
         budget = config.tokens_per_batch
         self.n_at_once = TEXTS_PER_BATCH if budget == "auto" else max(1, budget // self.longest)
         self.n_tokens = self.n_padded = 0
@@ -155,7 +167,9 @@ class _Pass:
         started = time.perf_counter()
         mine = self.store.my_shards(make_shards(np.maximum(n_characters_N, 1)))
         counting = self.model[0].register_forward_pre_hook(self._count)
-        with watch.task("embed (outer model)", float(sum(len(shard.rows) for shard in mine)), "texts") as task:
+        with watch.task(
+            "embed (outer model)", float(sum(len(shard.rows) for shard in mine)), "texts"
+        ) as task:
             for shard in mine:
                 if self.store.is_stopped():
                     break
@@ -166,7 +180,9 @@ class _Pass:
                     self.store.finish(shard.index, self.n_tokens - n_before)
                 task.advance(len(shard.rows))
         counting.remove()
-        self.store.check_finite(self.ids, "vectors of embed.model", "Set embed.dtype=float32, or leave these rows out.")
+        self.store.check_finite(
+            self.ids, "vectors of embed.model", "Set embed.dtype=float32, or leave these rows out."
+        )
         report = self._report(time.perf_counter() - started)
         self.store.complete(report, self.ids)
         return report
@@ -207,12 +223,16 @@ def _encode(model: SentenceTransformer, texts: list[str], n_at_once: int) -> tup
     """
     while True:
         try:
-            return np.asarray(model.encode(texts, batch_size=n_at_once, show_progress_bar=False), dtype=np.float32), n_at_once
+            return np.asarray(
+                model.encode(texts, batch_size=n_at_once, show_progress_bar=False), dtype=np.float32
+            ), n_at_once
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         if n_at_once == 1:
-            raise EmbedError("out of memory embedding a single text with embed.model. Take a smaller model or a larger device.")
+            raise EmbedError(
+                "out of memory embedding a single text with embed.model. Take a smaller model or a larger device."
+            )
         n_at_once //= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -36,7 +36,10 @@ class RowsFile:
         Raises:
             EmbedError: the disk is full or not writable.
         """
-        start, row_bytes = self.offset + first_column * self.dtype.itemsize, self.shape[1] * self.dtype.itemsize
+        start, row_bytes = (
+            self.offset + first_column * self.dtype.itemsize,
+            self.shape[1] * self.dtype.itemsize,
+        )
         try:
             for row, values in zip(rows, np.ascontiguousarray(values_BK, dtype=self.dtype), strict=True):
                 if os.pwrite(self.handle, values.data, start + int(row) * row_bytes) < values.nbytes:

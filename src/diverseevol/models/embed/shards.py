@@ -82,7 +82,9 @@ def make_shards(n_tokens_N: np.ndarray) -> list[Shard]:
     return [Shard(i, rows, int(n_tokens_N[rows].sum())) for i, rows in enumerate(np.split(order_N, cuts))]
 
 
-def batch_stop(rows: np.ndarray, start: int, n_tokens_N: np.ndarray, budget: int, is_length_bound: bool = False) -> int:
+def batch_stop(
+    rows: np.ndarray, start: int, n_tokens_N: np.ndarray, budget: int, is_length_bound: bool = False
+) -> int:
     """Where the batch that begins at `start` ends: as many rows as fit `budget` padded tokens, at least one.
 
     With `is_length_bound` it also ends where shorter rows begin.
@@ -92,7 +94,9 @@ def batch_stop(rows: np.ndarray, start: int, n_tokens_N: np.ndarray, budget: int
     return start + int((n_tokens_N[rows[start:stop]] == longest).sum()) if is_length_bound else stop
 
 
-def collate(tokens: TokenRows, rows: np.ndarray, pooling: Pooling, ids: Ids, with_targets: bool = False) -> Batch:
+def collate(
+    tokens: TokenRows, rows: np.ndarray, pooling: Pooling, ids: Ids, with_targets: bool = False
+) -> Batch:
     """Read rows and pad them on the right.
 
     Raises:

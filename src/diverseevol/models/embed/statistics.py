@@ -63,15 +63,23 @@ def position_statistics(
     for start in range(0, len(positions_P), n_positions):
         block = slice(start, start + n_positions)
         hidden_PD, target_P = hidden_ND[positions_P[block]].to(device), targets_P[block].to(device)
-        words = (slice(first, min(first + n_words, head.n_words)) for first in range(0, head.n_words, n_words))
-        blocks.append(reduce(merge, (_part(head, hidden_PD, target_P - part.start, part, scratch, parts) for part in words)))
+        words = (
+            slice(first, min(first + n_words, head.n_words)) for first in range(0, head.n_words, n_words)
+        )
+        blocks.append(
+            reduce(
+                merge, (_part(head, hidden_PD, target_P - part.start, part, scratch, parts) for part in words)
+            )
+        )
     return Statistics(*map(torch.cat, zip(*blocks, strict=True)))
 
 
 def merge(left: Statistics, right: Statistics) -> Statistics:
     """The statistics of two parts of the vocabulary taken together."""
     largest = torch.maximum(left.largest, right.largest)
-    second = torch.maximum(torch.minimum(left.largest, right.largest), torch.maximum(left.second, right.second))
+    second = torch.maximum(
+        torch.minimum(left.largest, right.largest), torch.maximum(left.second, right.second)
+    )
     total, weighted = torch.zeros_like(largest), torch.zeros_like(largest)
     for part in (left, right):
         shift = part.largest - largest
@@ -87,12 +95,15 @@ def two_largest(block_PC: Tensor) -> tuple[Tensor, Tensor]:
     largest_P1, group_P1 = groups_PG.max(1, keepdim=True)
     members_PS = block_PSG.gather(2, group_P1[:, None].expand(-1, block_PSG.shape[1], -1))[..., 0]
     second_P = torch.maximum(
-        _without(groups_PG, group_P1).amax(1), _without(members_PS, members_PS.argmax(1, keepdim=True)).amax(1)
+        _without(groups_PG, group_P1).amax(1),
+        _without(members_PS, members_PS.argmax(1, keepdim=True)).amax(1),
     )
     return largest_P1[:, 0], second_P
 
 
-def _part(head: Head, hidden_PD: Tensor, targets_P: Tensor, words: slice, scratch: Tensor, parts: frozenset[str]) -> Statistics:
+def _part(
+    head: Head, hidden_PD: Tensor, targets_P: Tensor, words: slice, scratch: Tensor, parts: frozenset[str]
+) -> Statistics:
     """The statistics of one part of the vocabulary; `targets_P` are counted from its beginning, outside it or not."""
     n_positions, n_words = len(hidden_PD), words.stop - words.start
     shape = (n_positions, _padded(n_words))
@@ -108,7 +119,9 @@ def _part(head: Head, hidden_PD: Tensor, targets_P: Tensor, words: slice, scratc
         largest = logits_PC.amax(1)
     if "target" in parts:
         is_here = (targets_P >= 0) & (targets_P < n_words)
-        target = torch.where(is_here, logits_PC.gather(1, targets_P.clamp(0, n_words - 1)[:, None])[:, 0], 0.0)
+        target = torch.where(
+            is_here, logits_PC.gather(1, targets_P.clamp(0, n_words - 1)[:, None])[:, 0], 0.0
+        )
     if "total" in parts:
         logits_PC.sub_(largest[:, None])
         powers_PC = torch.exp(logits_PC, out=powers_PC[:, :n_words])

@@ -99,7 +99,9 @@ class Store:
         bad = sorted(row for rows, _ in found for row in rows)
         if bad:
             names, n_seen = some_of([ids[row] for row in bad]), sum(n_rows for _, n_rows in found)
-            raise NonFiniteError(f"{len(bad)} of the {n_seen} {what} computed so far are NaN or infinite: ids {names}. {advice}")
+            raise NonFiniteError(
+                f"{len(bad)} of the {n_seen} {what} computed so far are NaN or infinite: ids {names}. {advice}"
+            )
 
     def complete(self, report: EmbedReport, ids: Ids) -> None:
         """Give the finished files their names; called on every rank, done by rank 0 after all are here."""
@@ -108,9 +110,17 @@ class Store:
 
     def _complete(self, report: EmbedReport, ids: Ids) -> None:
         # The JSON first and embeddings.npy last: a kill in between never leaves an embeddings.npy beside which something is missing.
-        write_json(self.out_dir / "embeddings.json", {"header": _without_signals(self.header), "report": report.as_dict()})
+        write_json(
+            self.out_dir / "embeddings.json",
+            {"header": _without_signals(self.header), "report": report.as_dict()},
+        )
         if self.columns is not None:
-            write_columns(self.out_dir, ids, columns_of(self.header["signals"]), np.load(self.columns.path, mmap_mode="r"))
+            write_columns(
+                self.out_dir,
+                ids,
+                columns_of(self.header["signals"]),
+                np.load(self.columns.path, mmap_mode="r"),
+            )
         if self.embeddings is not None:
             self.embeddings.path.replace(self.out_dir / "embeddings.npy")
         remove(_columns_partial(self.out_dir))
@@ -161,9 +171,9 @@ def _record(out_dir: Path) -> dict[str, dict[str, Any]]:
     """
     file = out_dir / "embeddings.json"
     record = dict(read_json(file, dict[str, dict[str, Any]]))
-    if record.get("report", {}).keys() != {field.name for field in fields(EmbedReport)} or "fingerprint" not in record.get(
-        "header", {}
-    ):
+    if record.get("report", {}).keys() != {
+        field.name for field in fields(EmbedReport)
+    } or "fingerprint" not in record.get("header", {}):
         raise damaged(file, "it says nothing of a pass over a pool")
     return record
 
@@ -177,7 +187,9 @@ def _prepare(out_dir: Path, header: dict[str, Any]) -> dict[int, int]:
             remove(out_dir / name)
     done: dict[int, int] = {}
     for line_file in sorted(progress_dir.glob("*.jsonl")) if all(path.exists() for path in shapes) else []:
-        first, *shards = line_file.read_text("utf-8").split("\n")[:-1] or [""]  # a line without its end was cut off by the kill
+        first, *shards = line_file.read_text("utf-8").split("\n")[:-1] or [
+            ""
+        ]  # a line without its end was cut off by the kill
         if first == json.dumps(header):
             done |= dict(map(json.loads, shards))
     if not done:
@@ -190,7 +202,9 @@ def _prepare(out_dir: Path, header: dict[str, Any]) -> dict[int, int]:
     return done
 
 
-def _shapes(out_dir: Path, header: dict[str, Any]) -> dict[Path, tuple[type[np.floating[Any]], tuple[int, int]]]:
+def _shapes(
+    out_dir: Path, header: dict[str, Any]
+) -> dict[Path, tuple[type[np.floating[Any]], tuple[int, int]]]:
     """The files under way that a pass of this header writes."""
     n_columns = len(columns_of(header["signals"]))
     shapes: dict[Path, tuple[type[np.floating[Any]], tuple[int, int]]] = {}

@@ -90,7 +90,9 @@ class Work:
                 continue
             if outputs is None:
                 n_padded = step.batch.ids_BT.numel()
-                raise EmbedError(f"{_out_of_memory(step.batch)} Set embed.tokens_per_batch below {n_padded} and run again.")
+                raise EmbedError(
+                    f"{_out_of_memory(step.batch)} Set embed.tokens_per_batch below {n_padded} and run again."
+                )
             self._keep(step, outputs, task)
 
     def _steps(self, shards: Sequence[Shard]) -> Iterator[_Step]:
@@ -99,7 +101,9 @@ class Work:
             while start < len(shard.rows):
                 if self.store.is_stopped():
                     return
-                stop = batch_stop(shard.rows, start, self.tokens.n_tokens, self.budget, self.encoder.is_length_bound)
+                stop = batch_stop(
+                    shard.rows, start, self.tokens.n_tokens, self.budget, self.encoder.is_length_bound
+                )
                 batch = self._collate(shard.rows[start:stop])
                 start = stop
                 yield _Step(shard, batch, start == len(shard.rows))
@@ -108,7 +112,11 @@ class Work:
         return collate(self.tokens, rows, self.pooling, self.ids, need_targets(self.signals))
 
     def _settle(
-        self, step: _Step, future: Future[Outputs | None], try_again: Callable[[Batch], Outputs | None], task: Task
+        self,
+        step: _Step,
+        future: Future[Outputs | None],
+        try_again: Callable[[Batch], Outputs | None],
+        task: Task,
     ) -> None:
         outputs = future.result()
         self._keep(step, self._in_halves(step.batch, try_again) if outputs is None else outputs, task)
@@ -122,7 +130,9 @@ class Work:
             half = self._collate(rows)
             outputs = try_again(half)
             if outputs is None and n_rows == 1:
-                raise EmbedError(f"{_out_of_memory(batch)} Lower prompt.max_length, or use embed.dtype=bfloat16 or more memory.")
+                raise EmbedError(
+                    f"{_out_of_memory(batch)} Lower prompt.max_length, or use embed.dtype=bfloat16 or more memory."
+                )
             parts.append(self._in_halves(half, try_again) if outputs is None else outputs)
         return Outputs.joined(parts)
 

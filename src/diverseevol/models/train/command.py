@@ -34,7 +34,12 @@ LAUNCHER_VARIABLES = (
 
 
 def run_command(
-    command: str, places: Mapping[str, str], model_dir: Path, log_file: Path, watch: Watch, on_tuned: Callable[[Cost], None]
+    command: str,
+    places: Mapping[str, str],
+    model_dir: Path,
+    log_file: Path,
+    watch: Watch,
+    on_tuned: Callable[[Cost], None],
 ) -> None:
     """Run the user's command until it has left a model in `model_dir`; every rank waits for it.
 
@@ -81,8 +86,16 @@ def _call(line: str, log_file: Path, watch: Watch) -> None:
     log_file.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=3)
     # A shell, because the command is the user's own, from the user's own config.
-    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    with log_file.open("a", encoding="utf-8") as log, subprocess.Popen(line, shell=True, env=environment, **options) as process:
+    options: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+        "errors": "replace",
+    }
+    with (
+        log_file.open("a", encoding="utf-8") as log,
+        subprocess.Popen(line, shell=True, env=environment, **options) as process,
+    ):
         assert process.stdout is not None
         try:
             for said in process.stdout:

@@ -63,7 +63,11 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int, max_length
     if shares.shards_models(config.sft.get("fsdp")):
         _check_shared_out(keys["save_strategy"], config.method)
     is_packed = bool(keys.get("packing"))
-    keys |= {"max_length": max_length} if is_packed else {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
+    keys |= (
+        {"max_length": max_length}
+        if is_packed
+        else {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
+    )
     return _made(_sft_args, keys, config.sft, "train")
 
 
@@ -108,8 +112,13 @@ def _made(kind: Callable[..., Made], keys: Mapping[str, Any], own: Mapping[str, 
     try:
         return kind(**keys)
     except REFUSALS as error:
-        names = [key for key in own if _is_made(kind, {name: value for name, value in keys.items() if name != key})]
-        named = ", ".join(f"{section}.{key} is {own[key]!r}" for key in names) or f"the keys of {section} cannot be used"
+        names = [
+            key for key in own if _is_made(kind, {name: value for name, value in keys.items() if name != key})
+        ]
+        named = (
+            ", ".join(f"{section}.{key} is {own[key]!r}" for key in names)
+            or f"the keys of {section} cannot be used"
+        )
         raise ConfigError(f"{named}: {one_line(error)}") from error
 
 
@@ -136,16 +145,24 @@ def naming_keys(config: TrainConfig) -> Iterator[None]:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         keys = {f"train.{key}": value for key, value in config.sft.items() if key not in USUAL_KEYS}
         if config.method != "full":
-            keys |= {f"train.lora.{key}": value for key, value in ({"target_modules": None} | config.lora).items()}
+            keys |= {
+                f"train.lora.{key}": value for key, value in ({"target_modules": None} | config.lora).items()
+            }
         text = one_line(error)
         spoken_of = [
-            key for key, value in keys.items() if set(_words({key.split(".")[-1]: value})) & set(re.findall(r"\w+", text.lower()))
+            key
+            for key, value in keys.items()
+            if set(_words({key.split(".")[-1]: value})) & set(re.findall(r"\w+", text.lower()))
         ]
         is_ours = Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parents[2])
-        if not keys or is_ours or (isinstance(error, OSError) and error.errno):  # a full disk is no key's fault
+        if (
+            not keys or is_ours or (isinstance(error, OSError) and error.errno)
+        ):  # a full disk is no key's fault
             raise
         named = ", ".join(spoken_of or keys)
-        raise ConfigError(f"tuning fails with {named} as set: {text} Change it or leave it out; --debug shows more.") from error
+        raise ConfigError(
+            f"tuning fails with {named} as set: {text} Change it or leave it out; --debug shows more."
+        ) from error
 
 
 def _words(value: object) -> Iterator[str]:

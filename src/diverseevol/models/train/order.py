@@ -45,7 +45,9 @@ class StepSampler(Sampler[int]):
         for start in range(0, self.n_rows, self.step):
             part = order[start : start + self.step].tolist()
             yield from part
-            yield from [self.n_rows] * (self._filled(len(part), is_last=start + self.step >= self.n_rows) - len(part))
+            yield from [self.n_rows] * (
+                self._filled(len(part), is_last=start + self.step >= self.n_rows) - len(part)
+            )
 
     def __len__(self) -> int:
         n_full, rest = divmod(self.n_rows, self.step)

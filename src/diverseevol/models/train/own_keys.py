@@ -63,7 +63,10 @@ OWN_LORA_KEYS: dict[str, tuple[object, str]] = {
 """Keys of LoraConfig that the run or PEFT sets, with the only value that they may have, and what to do instead."""
 OWN_LORA_KEYS |= dict.fromkeys(
     ("loftq_config", "eva_config", "corda_config", "lora_ga_config", "arrow_config"),
-    (None, "It is for adapters that begin from a pass over data, or from other adapters, which the run has none of."),
+    (
+        None,
+        "It is for adapters that begin from a pass over data, or from other adapters, which the run has none of.",
+    ),
 )
 OWN_LORA_KEYS |= dict.fromkeys(
     ("megatron_config", "megatron_core", "runtime_config", "use_qalora", "qalora_group_size"),
@@ -103,7 +106,9 @@ def check_own_keys(config: TrainConfig) -> None:
             raise ConfigError(f"train.{key} is set by the run itself. {reason}")
         inner = value if key == "model_init_kwargs" and isinstance(value, Mapping) else {}
         if name := next((name for name in inner if name in OWN_MODEL_KEYS), None):
-            raise ConfigError(f"train.model_init_kwargs.{name} is set by the run itself. {OWN_MODEL_KEYS[name]}")
+            raise ConfigError(
+                f"train.model_init_kwargs.{name} is set by the run itself. {OWN_MODEL_KEYS[name]}"
+            )
     for key, value in config.lora.items():
         only, reason = OWN_LORA_KEYS.get(key, (value, ""))
         if value not in (None, only):

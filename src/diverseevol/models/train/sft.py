@@ -85,7 +85,9 @@ def fit(
         model, peft_config = _start_model(begin, config, args, trust_remote_code, is_sharded)
     dataset = _dataset(rows, tokens, tokenizer)
     with billed() as cost, watch.task("train", None, "steps") as task, naming_keys(config):
-        trainer = _trainer(model, args, dataset, tokenizer, peft_config, n_rows=len(rows), config=config, task=task)
+        trainer = _trainer(
+            model, args, dataset, tokenizer, peft_config, n_rows=len(rows), config=config, task=task
+        )
         trainer.add_callback(_Logs(on_log))
         if checkpoint and trainer.step_sampler:
             # On several processes the engine's own call does not reach a sampler whose first batches are skipped.
@@ -100,7 +102,9 @@ def fit(
             ) from error
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if not losses or not all(map(_is_finite, losses)):
-        raise ModelError(f"the training loss is not finite: {losses[:5]}. Lower train.learning_rate or check the model's dtype.")
+        raise ModelError(
+            f"the training loss is not finite: {losses[:5]}. Lower train.learning_rate or check the model's dtype."
+        )
     tuned = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     epochs = float(trainer.state.epoch or 0.0)
     cost.tokens = round(int(tokens.n_tokens[list(rows)].sum()) * epochs)
@@ -112,7 +116,9 @@ def fit(
             f"{config.total_batch_size or '?'}), or raise train.num_train_epochs, n_init or n_new."
         )
     on_tuned(cost)
-    trainer.optimizer = trainer.lr_scheduler = None  # two thirds of what tuning holds, before the weights are written
+    trainer.optimizer = trainer.lr_scheduler = (
+        None  # two thirds of what tuning holds, before the weights are written
+    )
     trainer.accelerator.free_memory()
     _save(trainer, tokenizer, model_dir)
     del trainer, model, tuned
@@ -133,7 +139,11 @@ def complete_mark(is_sharded: bool) -> str:
 
 def last_checkpoint(checkpoints_dir: Path, mark: str = "") -> str | None:
     """The newest checkpoint that was written to its end and bears the mark, if there is one."""
-    complete = [file.parent for file in checkpoints_dir.glob(f"checkpoint-*/{COMPLETE}") if file.read_text("utf-8") == mark]
+    complete = [
+        file.parent
+        for file in checkpoints_dir.glob(f"checkpoint-*/{COMPLETE}")
+        if file.read_text("utf-8") == mark
+    ]
     return str(max(complete, key=lambda folder: int(folder.name.split("-")[1]))) if complete else None
 
 
@@ -149,7 +159,10 @@ def _start_model(
         from transformers import BitsAndBytesConfig
 
         kwargs["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
         )
     is_adapter = (Path(start) / "adapter_config.json").is_file()
     model = load_model(start, dtype, trust_remote_code, is_trainable=True, is_sharded=is_sharded, **kwargs)
@@ -162,7 +175,10 @@ def _dataset(rows: Sequence[int], tokens: Tokens, tokenizer: PreTrainedTokenizer
     """Input ids and labels of the rows, and one masked row at the end that fills up steps (order.py)."""
     ids = [tokens.ids(row).tolist() for row in rows]
     masks = [tokens.mask(row).tolist() for row in rows]
-    labels = [[token if is_on else IGNORED for token, is_on in zip(*pair, strict=True)] for pair in zip(ids, masks, strict=True)]
+    labels = [
+        [token if is_on else IGNORED for token, is_on in zip(*pair, strict=True)]
+        for pair in zip(ids, masks, strict=True)
+    ]
     ids.append([tokenizer.eos_token_id] * 2)
     labels.append([IGNORED] * 2)
     return Dataset.from_dict({"input_ids": ids, "labels": labels})
@@ -185,10 +201,14 @@ class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
             save_quantisation(self.model, Path(folder))
 
     def _defer_fsdp_gradient_reduction(self) -> nullcontext[None]:
-        return nullcontext()  # deferred to the step, every rank would hold the gradients of the whole model until then
+        return (
+            nullcontext()
+        )  # deferred to the step, every rank would hold the gradients of the whole model until then
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ANN401 - as the base class has it
-        if not shares.is_sharded(self.model):  # else `fit` has loaded the checkpoint's weights in the first place
+        if not shares.is_sharded(
+            self.model
+        ):  # else `fit` has loaded the checkpoint's weights in the first place
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
@@ -228,13 +248,18 @@ def _trainer(
         train_dataset=dataset if is_ours else dataset.select(range(n_rows)),
         processing_class=tokenizer,
         peft_config=peft_config,
-        callbacks=[_Checkpoints(config.checkpoint_minutes if args.save_strategy == "no" else None), _Progress(task)],
+        callbacks=[
+            _Checkpoints(config.checkpoint_minutes if args.save_strategy == "no" else None),
+            _Progress(task),
+        ],
     )
     trainer.remove_callback(PrinterCallback)  # it prints dictionaries; the watch says the same
     if is_ours:
         width = args.per_device_train_batch_size * args.world_size
         step = config.total_batch_size if "gradient_accumulation_steps" not in config.sft else None
-        trainer.step_sampler = StepSampler(n_rows, step or width * args.gradient_accumulation_steps, width, int(args.seed))
+        trainer.step_sampler = StepSampler(
+            n_rows, step or width * args.gradient_accumulation_steps, width, int(args.seed)
+        )
     return trainer
 
 
@@ -244,14 +269,32 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
     def __init__(self, task: Task) -> None:
         self.task = task
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,  # noqa: ANN401 - as the library calls it
+    ) -> None:
         self.task.total = state.max_steps
         self.task.skip(state.global_step)  # of an earlier process
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,  # noqa: ANN401 - as the library calls it
+    ) -> None:
         self.task.advance(1)
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,  # noqa: ANN401 - as the library calls it
+    ) -> None:
         if "loss" in kwargs.get("logs", {}):
             self.task.about = f"loss {kwargs['logs']['loss']:.4f}"
 
@@ -262,7 +305,13 @@ class _Logs(TrainerCallback):  # type: ignore[misc]
     def __init__(self, on_log: OnLog) -> None:
         self.take = on_log
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,  # noqa: ANN401 - as the library calls it
+    ) -> None:
         if state.is_world_process_zero:
             self.take(kwargs.get("logs", {}), state.global_step)
 
@@ -277,12 +326,24 @@ class _Checkpoints(TrainerCallback):  # type: ignore[misc]
         self.minutes = minutes
         self.last = time.monotonic()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,  # noqa: ANN401 - as the library calls it
+    ) -> None:
         is_due = self.minutes is not None and time.monotonic() - self.last >= self.minutes * 60
         if self.minutes is not None and state.global_step < state.max_steps and dist.broadcast(is_due):
             control.should_save = True
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,  # noqa: ANN401 - as the library calls it
+    ) -> None:
         dist.barrier()
         if dist.is_main():
             mark = complete_mark(shares.is_sharded(kwargs["model"]))
@@ -303,7 +364,9 @@ def _check_savable(trainer: SFTTrainer, tokenizer: PreTrainedTokenizerBase) -> N
             for part in parts:
                 part.save_pretrained(folder)
     except REFUSALS as error:
-        raise ModelError(f"this model could not be saved once it is tuned: {one_line(error)} Mend its folder first.") from error
+        raise ModelError(
+            f"this model could not be saved once it is tuned: {one_line(error)} Mend its folder first."
+        ) from error
 
 
 def _save(trainer: _RoundTrainer, tokenizer: PreTrainedTokenizerBase, model_dir: Path) -> None:

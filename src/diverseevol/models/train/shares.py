@@ -82,7 +82,10 @@ def own_shares(state: dict[str, Any]) -> dict[str, Any]:
 
 def as_shares(state: dict[str, Any], parameters: Sequence[Tensor]) -> dict[str, Any]:
     """The inverse of `own_shares`, for an optimizer over these parameters in its order."""
-    whole = {at: {key: _as_part(value, parameters[at]) for key, value in of.items()} for at, of in state["state"].items()}
+    whole = {
+        at: {key: _as_part(value, parameters[at]) for key, value in of.items()}
+        for at, of in state["state"].items()
+    }
     return {**state, "state": whole}
 
 
@@ -103,4 +106,6 @@ def _as_part(value: Any, whole: Any) -> Any:  # noqa: ANN401 - as `own_part`
 
     if not isinstance(whole, DTensor) or getattr(value, "shape", None) != whole.to_local().shape:
         return value
-    return DTensor.from_local(value, whole.device_mesh, whole.placements, shape=whole.shape, stride=whole.stride())
+    return DTensor.from_local(
+        value, whole.device_mesh, whole.placements, shape=whole.shape, stride=whole.stride()
+    )

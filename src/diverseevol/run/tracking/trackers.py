@@ -42,7 +42,9 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
 
             # What a killed process has drawn of steps that are now made again is taken back.
-            self._writer = SummaryWriter(str(self._folder), purge_step=at if axis == "train/global_step" else None)
+            self._writer = SummaryWriter(
+                str(self._folder), purge_step=at if axis == "train/global_step" else None
+            )
         for name, value in values.items():
             self._writer.add_scalar(name, value, at)
         self._writer.flush()
@@ -69,7 +71,9 @@ class Logged:
         self.finish()
 
 
-def open_wandb(run_id: str, name: str, project: str | None, folder: Path, config: Mapping[str, Any]) -> Logged:
+def open_wandb(
+    run_id: str, name: str, project: str | None, folder: Path, config: Mapping[str, Any]
+) -> Logged:
     """Open one W&B run, resumed by its id; WANDB_PROJECT, WANDB_MODE=offline and its other variables hold.
 
     Args:
@@ -96,7 +100,12 @@ def open_wandb(run_id: str, name: str, project: str | None, folder: Path, config
         )
     except wandb.errors.Error as error:
         raise _refused("W&B", "wandb", error, " WANDB_MODE=offline needs no login.") from error
-    for prefix, axis in (("train", "train/global_step"), ("round", "round"), ("cost", "round"), ("final", "final/global_step")):
+    for prefix, axis in (
+        ("train", "train/global_step"),
+        ("round", "round"),
+        ("cost", "round"),
+        ("final", "final/global_step"),
+    ):
         run.define_metric(f"{prefix}/*", step_metric=axis)
     return Logged(run, run.finish)
 
@@ -111,7 +120,12 @@ def open_trackio(name: str, project: str | None, config: Mapping[str, Any], spac
 
     try:
         run = trackio.init(
-            project=project or PROJECT, name=name, space_id=space_id, resume="allow", config=dict(config), embed=False
+            project=project or PROJECT,
+            name=name,
+            space_id=space_id,
+            resume="allow",
+            config=dict(config),
+            embed=False,
         )
     except (ValueError, OSError) as error:  # a name it refuses, or a Space without a login
         raise _refused("trackio", "trackio", error) from error
@@ -120,4 +134,6 @@ def open_trackio(name: str, project: str | None, config: Mapping[str, Any], spac
 
 def _refused(title: str, name: str, error: Exception, more: str = "") -> ConfigError:
     words = " ".join(str(error).split())
-    return ConfigError(f"{title} cannot be started: {words} Log in or correct it, or take {name} off train.report_to.{more}")
+    return ConfigError(
+        f"{title} cannot be started: {words} Log in or correct it, or take {name} off train.report_to.{more}"
+    )

@@ -77,10 +77,14 @@ def build_tokens(
     return Tokens.open(tokens_dir)
 
 
-def _encode_block(encoder: Encoder, samples: Samples, rows: range, id_type: pa.DataType, task: Task) -> pa.Table:
+def _encode_block(
+    encoder: Encoder, samples: Samples, rows: range, id_type: pa.DataType, task: Task
+) -> pa.Table:
     starts = range(rows.start, rows.stop, ROWS_PER_BATCH)
     batches = []
-    for encoded in encoder.encode_batches(samples(start, min(start + ROWS_PER_BATCH, rows.stop)) for start in starts):
+    for encoded in encoder.encode_batches(
+        samples(start, min(start + ROWS_PER_BATCH, rows.stop)) for start in starts
+    ):
         batches.append(as_batch(encoded, id_type))
         task.advance(len(encoded))
     return pa.Table.from_batches(batches or [as_batch([], id_type)]).combine_chunks()
@@ -88,9 +92,20 @@ def _encode_block(encoder: Encoder, samples: Samples, rows: range, id_type: pa.D
 
 def _stamp(encoder: Encoder, samples: Samples, n_samples: int, rows_per_block: int) -> Stamp:
     """What decides the content of the blocks; three samples stand for all, the run folder checks the pool itself."""
-    probes = [repr(list(samples(row, row + 1))) for row in sorted({0, n_samples // 2, n_samples - 1}) if 0 <= row < n_samples]
-    content = hashlib.blake2b("\0".join([encoder.fingerprint, *probes]).encode("utf-8", "surrogatepass"), digest_size=16)
-    return {"format": FORMAT, "content": content.hexdigest(), "n_samples": n_samples, "rows_per_block": rows_per_block}
+    probes = [
+        repr(list(samples(row, row + 1)))
+        for row in sorted({0, n_samples // 2, n_samples - 1})
+        if 0 <= row < n_samples
+    ]
+    content = hashlib.blake2b(
+        "\0".join([encoder.fingerprint, *probes]).encode("utf-8", "surrogatepass"), digest_size=16
+    )
+    return {
+        "format": FORMAT,
+        "content": content.hexdigest(),
+        "n_samples": n_samples,
+        "rows_per_block": rows_per_block,
+    }
 
 
 def _remove_others(tokens_dir: Path, n_blocks: int) -> None:

@@ -21,7 +21,9 @@ BORDER = "¦"
 
 
 def describe(
-    ids: Sequence[int] | npt.NDArray[Any], mask: Sequence[bool] | npt.NDArray[np.bool_], tokenizer: PreTrainedTokenizerBase
+    ids: Sequence[int] | npt.NDArray[Any],
+    mask: Sequence[bool] | npt.NDArray[np.bool_],
+    tokenizer: PreTrainedTokenizerBase,
 ) -> list[tuple[str, bool]]:
     """Decode a row into runs of trained and untrained text; joined and less `BORDER` they are the row's text, special tokens included.
 
@@ -40,5 +42,10 @@ def describe(
     tags = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
     ends = list(accumulate(map(len, texts)))
     inside = {end for tag in tags.finditer(text) for end in ends if tag.start() < end < tag.end()}
-    shown = [(part + BORDER * (part != "" and end in inside), bool(on)) for part, end, on in zip(texts, ends, mask, strict=True)]
-    return [("".join(part for part, _ in run), is_on) for is_on, run in groupby(shown, key=lambda pair: pair[1])]
+    shown = [
+        (part + BORDER * (part != "" and end in inside), bool(on))
+        for part, end, on in zip(texts, ends, mask, strict=True)
+    ]
+    return [
+        ("".join(part for part, _ in run), is_on) for is_on, run in groupby(shown, key=lambda pair: pair[1])
+    ]

@@ -117,9 +117,16 @@ class Encoder:
         self._backend.encode_special_tokens = False
         added = self._backend.get_added_tokens_decoder()
         self._added = frozenset(added)
-        self.frame = {number for number, token in added.items() if self.prompter.border.fullmatch(token.content)}
-        self.frame |= {self._eos} if tokenizer.pad_token_id is None else {self._eos, int(tokenizer.pad_token_id)}
-        self.stops = {self._eos, *(number for number, token in added.items() if token.content in self.prompter.stops)}
+        self.frame = {
+            number for number, token in added.items() if self.prompter.border.fullmatch(token.content)
+        }
+        self.frame |= (
+            {self._eos} if tokenizer.pad_token_id is None else {self._eos, int(tokenizer.pad_token_id)}
+        )
+        self.stops = {
+            self._eos,
+            *(number for number, token in added.items() if token.content in self.prompter.stops),
+        }
         self._newline = self._ids("\n")
         self._goes_on_behind_newline = self._ids("\na")[len(self._newline) :] != self._ids("a")
         splitter = self._backend.pre_tokenizer
@@ -130,13 +137,17 @@ class Encoder:
         if self.prompter.writes_bos:
             self._check_tags(tokenizer)
         template = str(tokenizer.chat_template) if self.prompter.writes_bos else "alpaca"
-        self.fingerprint = json.dumps([written, template, tokenizer.special_tokens_map, prompt.max_length], default=str)
+        self.fingerprint = json.dumps(
+            [written, template, tokenizer.special_tokens_map, prompt.max_length], default=str
+        )
 
     def _check_tags(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Refuse a chat template whose control tokens this tokenizer cannot tell from each other or from anything unknown."""
         for tag in sorted(set(TAG.findall(str(tokenizer.chat_template)))):
             read = self._backend.decode(self._ids(tag), skip_special_tokens=False)
-            if tokenizer.unk_token_id in self._ids(tag) or (self._is_lossy and self._less_dropped(tag) != tag):
+            if tokenizer.unk_token_id in self._ids(tag) or (
+                self._is_lossy and self._less_dropped(tag) != tag
+            ):
                 raise PromptError(
                     f"the tokenizer of {tokenizer.name_or_path!r} cannot represent {tag!r}, which its chat template writes: it reads {read!r}. "
                     "Add the token to the tokenizer and a row to the model's embedding, or set prompt.template=alpaca."
@@ -172,12 +183,17 @@ class Encoder:
         return self._join(chunks, iter(self._encodings(chunks)))[0]
 
     def _encodings(self, chunks: list[_Chunk]) -> list[Encoding]:
-        texts = ["\n" + chunk.text if chunk.goes_on and self._goes_on_behind_newline else chunk.text for chunk in chunks]
+        texts = [
+            "\n" + chunk.text if chunk.goes_on and self._goes_on_behind_newline else chunk.text
+            for chunk in chunks
+        ]
         return list(self._backend.encode_batch(texts, add_special_tokens=False))
 
     def _rows(self, rows: list[list[_Chunk] | str], running: Future[list[Encoding]]) -> list[Encoded]:
         encodings = iter(running.result())
-        return [Encoded([], (), 0, row) if isinstance(row, str) else self._joined(row, encodings) for row in rows]
+        return [
+            Encoded([], (), 0, row) if isinstance(row, str) else self._joined(row, encodings) for row in rows
+        ]
 
     def _chunks_or_reason(self, sample: Sample) -> list[_Chunk] | str:
         try:
@@ -202,7 +218,9 @@ class Encoder:
                 chunk = None
         if self._is_lossy:
             is_said = any(segment.is_trained and segment.text.strip() for segment in segments)
-            if is_said and not any(chunk.text[start:end].strip() for chunk in chunks for start, end in chunk.spans):
+            if is_said and not any(
+                chunk.text[start:end].strip() for chunk in chunks for start, end in chunk.spans
+            ):
                 raise PromptError("the tokenizer has no token for any character of the response")
         return chunks
 
@@ -212,13 +230,17 @@ class Encoder:
             try:
                 text.encode()
             except UnicodeEncodeError:
-                raise PromptError("the text holds half a surrogate pair, which no tokenizer takes. Repair its encoding") from None
+                raise PromptError(
+                    "the text holds half a surrogate pair, which no tokenizer takes. Repair its encoding"
+                ) from None
         less = self._less_dropped(text) if self._is_lossy else text
         if len(less) < len(text):
             for tag in USUAL_TAGS:
                 if less.count(tag) != text.count(tag):
                     tag = next(tag for tag in USUAL_TAGS if tag in text and self._less_dropped(tag) != tag)
-                    raise PromptError(f"the tokenizer cannot represent {tag!r}: it would read {self._less_dropped(tag)!r}")
+                    raise PromptError(
+                        f"the tokenizer cannot represent {tag!r}: it would read {self._less_dropped(tag)!r}"
+                    )
         return less
 
     def _less_dropped(self, text: str) -> str:
@@ -240,9 +262,13 @@ class Encoder:
         limit = self._max_length
         if len(ids) <= limit:
             return Encoded(ids, tuple(spans), len(ids))
-        return Encoded(ids[:limit], tuple((start, min(end, limit)) for start, end in spans if start < limit), len(ids))
+        return Encoded(
+            ids[:limit], tuple((start, min(end, limit)) for start, end in spans if start < limit), len(ids)
+        )
 
-    def _join(self, chunks: list[_Chunk], encodings: Iterator[Encoding]) -> tuple[list[int], list[tuple[int, int]]]:
+    def _join(
+        self, chunks: list[_Chunk], encodings: Iterator[Encoding]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
         """All ids of a row, and the ranges of them that are trained on."""
         ids, spans = list(self._front), list[tuple[int, int]]()
         for chunk in chunks:
@@ -253,7 +279,9 @@ class Encoder:
             # The ids and the one character in front of a chunk that goes on shift its own.
             shift, n_before = len(ids) - n_lead, min(n_lead, 1)
             for start, end in chunk.spans:
-                first, last = token_range(encoding, n_before + start, n_before + end if end < len(chunk.text) else None)
+                first, last = token_range(
+                    encoding, n_before + start, n_before + end if end < len(chunk.text) else None
+                )
                 while first < last and self._is_beside(encoding, first, chunk.text, n_before, start, end):
                     first += 1
                 while first < last and self._is_beside(encoding, last - 1, chunk.text, n_before, start, end):
@@ -269,7 +297,9 @@ class Encoder:
                     spans.append((len(ids) - 1, len(ids)))
         return ids, spans
 
-    def _is_beside(self, encoding: Encoding, token: int, text: str, n_before: int, start: int, end: int) -> bool:
+    def _is_beside(
+        self, encoding: Encoding, token: int, text: str, n_before: int, start: int, end: int
+    ) -> bool:
         """Whether a token is an added one whose own text, less the blanks that it takes in, does not begin from `start` to `end`."""
         if encoding.ids[token] not in self._added:
             return False
@@ -326,5 +356,7 @@ def _front(backend: Tokenizer) -> list[int]:
     """The ids that the tokenizer puts before any text: BOS, or nothing."""
     probe = " the a"
     text, whole = backend.encode(probe, add_special_tokens=False).ids, backend.encode(probe).ids
-    starts = (number for number in range(len(whole) - len(text) + 1) if whole[number : number + len(text)] == text)
+    starts = (
+        number for number in range(len(whole) - len(text) + 1) if whole[number : number + len(text)] == text
+    )
     return list(whole[: next(starts, 0)])

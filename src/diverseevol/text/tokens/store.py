@@ -61,12 +61,20 @@ class Tokens:
             ids, mask = table.column("ids"), table.column("mask")
             block = _Block(_flat(ids.values), _flat(ids.offsets), _flat(mask.values), _flat(mask.offsets))
             self._blocks.append(block)
-            columns = (np.diff(block.id_starts), _flat(table.column("n_trained")), _flat(table.column("n_full")))
+            columns = (
+                np.diff(block.id_starts),
+                _flat(table.column("n_trained")),
+                _flat(table.column("n_full")),
+            )
             counts.append(np.stack([column.astype(np.int32) for column in columns]))
-            for row in np.flatnonzero(table.column("refused").is_valid().to_numpy(zero_copy_only=False)).tolist():
+            for row in np.flatnonzero(
+                table.column("refused").is_valid().to_numpy(zero_copy_only=False)
+            ).tolist():
                 self.refused[number * rows_per_block + row] = table.column("refused")[row].as_py()
         everything = np.concatenate(counts, axis=1)
-        self.positions: Ints = np.arange(everything.shape[1]) if positions is None else np.asarray(positions, dtype=np.int64)
+        self.positions: Ints = (
+            np.arange(everything.shape[1]) if positions is None else np.asarray(positions, dtype=np.int64)
+        )
         self.n_tokens, self.n_trained, self.n_full = everything[:, self.positions]
 
     @classmethod
@@ -78,8 +86,13 @@ class Tokens:
         """
         stamp = stamp_of(block_file(tokens_dir, 0))
         if stamp is None:
-            raise RunFolderError(f"{block_file(tokens_dir, 0)} is missing or damaged. Delete {tokens_dir.parent} and run again.")
-        files = [block_file(tokens_dir, number) for number in range(count_blocks(stamp["n_samples"], stamp["rows_per_block"]))]
+            raise RunFolderError(
+                f"{block_file(tokens_dir, 0)} is missing or damaged. Delete {tokens_dir.parent} and run again."
+            )
+        files = [
+            block_file(tokens_dir, number)
+            for number in range(count_blocks(stamp["n_samples"], stamp["rows_per_block"]))
+        ]
         missing = [file.name for file in files if stamp_of(file) != stamp]
         if missing:
             raise RunFolderError(
@@ -119,10 +132,15 @@ def as_batch(encoded: list[Encoded], id_type: pa.DataType) -> pa.RecordBatch:
             flags[first + start : first + end] = True
     return pa.record_batch(
         {
-            "ids": _lists(np.fromiter(chain.from_iterable(row.ids for row in encoded), id_type.to_pandas_dtype()), lengths),
+            "ids": _lists(
+                np.fromiter(chain.from_iterable(row.ids for row in encoded), id_type.to_pandas_dtype()),
+                lengths,
+            ),
             "mask": _lists(np.packbits(flags), n_bytes),
             "n_full": pa.array([row.n_full for row in encoded], pa.int32()),
-            "n_trained": pa.array([sum(end - start for start, end in row.spans) for row in encoded], pa.int32()),
+            "n_trained": pa.array(
+                [sum(end - start for start, end in row.spans) for row in encoded], pa.int32()
+            ),
             "refused": pa.array([row.refused for row in encoded], pa.string()),
         }
     )
