@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py [--sizes 25000,50000,100000,200000] [--width 512] [--chosen 1000] [--picks 200]
 
-For N rows of D numbers of b bytes, C chosen, k picks, on R processes (docs/scaling.md explains each term):
+For N rows of D numbers of b bytes, C chosen, k picks, on R processes:
 
     reading    N·D·b / R / read                     the rows come once, block by block
     guessing   2·N·(D·P + P·C) / R / flops          products with P = 32 landmarks, and of their view of rows and centres; a GPU: 2·N·D·C

@@ -49,7 +49,8 @@ def configuration() -> str:
     sections = [
         "# Configuration",
         "Every key of a run, as a YAML file, as `key=value` behind a verb, or in `load_config` has it. A config file needs `pool`, "
-        "`model` and `out`; everything else has the default below, or the preset's value. "
+        "`model` and `out`; everything else has the default below, or the preset's value. Values are YAML 1.2 (`010` is 10, `1e-5` a "
+        "number, `no` a word); `~` and `$VARIABLES` are expanded in every path. "
         "`diverseevol init` writes a file with the same explanations.",
         "## Presets",
         "`preset: NAME` in a file, or `--preset NAME`; `paper` where nothing is said. Whatever is not listed keeps its default.",

@@ -2,14 +2,19 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from doc_fences import arguments_of
+from typer.main import get_command
 
 from diverseevol import load_config
+from diverseevol.cli.app import app
 from diverseevol.config import read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -68,14 +73,22 @@ def test_quickstart(made_model, pool_file, tmp_path):
     assert f"round 2: 150 samples in {tmp_path / 'run/rounds/02/subset.jsonl'}" in said
 
 
-@pytest.mark.parametrize("format", ["llamafactory", "alpaca"])
-def test_external_trainer(made_model, pool_file, tmp_path, format):
+def test_external_trainer(made_model, pool_file, tmp_path):
     check = "ls {data}; cp {base}/* {out}"
     words = ("--rounds", "1", "--n-init", "8", "--n-new", "4", "prompt.max_length=256")
     script = ROOT / "examples/external_trainer.sh"
-    said = call("bash", script, pool_file, made_model, tmp_path / "run", *words, TRAINER=check, FORMAT=format).stderr
-    assert ("dataset_info.json" in said) is (format == "llamafactory")
+    said = call("bash", script, pool_file, made_model, tmp_path / "run", *words, TRAINER=check).stderr
+    assert "dataset_info.json" in said
     assert "12 samples in" in said
+
+
+def test_jobs_start_a_run():
+    slurm = (ROOT / "examples/slurm.sh").read_text().partition("srun ")[2].replace("\\\n", " ")
+    _, job = yaml.safe_load_all((ROOT / "examples/kubernetes.yaml").read_text())
+    for words in (shlex.split(slurm), job["spec"]["template"]["spec"]["containers"][0]["command"]):
+        verb, *rest = arguments_of(words)
+        assert rest == ["my.yaml", "out=/shared/runs/a"]
+        get_command(app).commands[verb].make_context(verb, rest)
 
 
 def test_custom_strategy(tmp_path):

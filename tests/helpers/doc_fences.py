@@ -8,10 +8,8 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "reference")]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = re.compile(r"<!-- *(not run|not a config|format|file): *(.+?) *-->")
-PROGRAMS = ("diverseevol", "torchrun", "accelerate", "make", "pip", "git", "python")
-"""An indented block whose first line begins with one of these holds commands, too."""
 
 
 @dataclass(frozen=True)
@@ -29,49 +27,32 @@ class Fence:
         return f"{self.page}:{self.line}"
 
 
-def fences_of(file):
-    """Every fence and every indented block of commands of a Markdown file."""
-    found, mark = [], None
-    for token in MarkdownIt("commonmark").parse(file.read_text("utf-8")):
-        at = (str(file.relative_to(ROOT)), token.map[0] + 1) if token.map else None
-        if token.type == "html_block":
-            mark = MARK.search(token.content)
-            continue
-        if token.type == "fence":
-            found.append(Fence(*at, token.info.split(" ")[0], token.content, *(mark.groups() if mark else ())))
-        elif token.type == "code_block" and token.content.split()[0] in PROGRAMS:
-            found.append(Fence(*at, "sh", token.content, *(mark.groups() if mark else ())))
-        mark = None
-    return found
-
-
-def inline_commands():
-    """(page, code) of every inline code that begins with the program's name."""
-    spans = []
-    for file in PAGES:
-        for token in MarkdownIt("commonmark").enable("table").parse(file.read_text("utf-8")):
-            codes = [child.content for child in token.children or () if child.type == "code_inline"]
-            spans += [(str(file.relative_to(ROOT)), code) for code in codes if code.startswith("diverseevol ")]
-    return spans
+def parts_of(text):
+    """(fences, inline code) of a Markdown text; a fence is (line, language, text, *mark)."""
+    fences, inline, mark = [], [], ()
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        inline += [child.content for child in token.children or () if child.type == "code_inline"]
+        if token.type in ("fence", "code_block"):
+            fences.append((token.map[0] + 1, token.info.split(" ")[0], token.content, *mark))
+        found = MARK.search(token.content) if token.type == "html_block" else None
+        mark = found.groups() if found else ()
+    return fences, inline
 
 
 def commands_of(text):
-    """The commands of a shell text as lists of words: comments and redirections off, lines that end in a backslash joined."""
-    joined = re.sub(r"\\\n\s*", " ", text)
-    for line in joined.splitlines():
+    """The commands of a shell text as lists of words: comments off, lines that end in a backslash joined."""
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
         for part in re.split(r"\s&&\s", line):
-            words = shlex.split(part, comments=True)
-            while words and (words[0] in ("export", "srun") or re.match(r"^[A-Z_]+=", words[0])):
-                words = [] if words[0] == "export" else words[1:]
-            if words:
+            if words := shlex.split(part, comments=True):
                 yield words
 
 
 def arguments_of(words):
     """What the program is given, whether started by itself or by a launcher; None where it is another program."""
-    is_launched = words[0] in ("torchrun", "accelerate") and "-m" in words
-    at = words.index("-m") + 1 if is_launched else 0
+    at = words.index("-m") + 1 if words[0] in ("torchrun", "accelerate") and "-m" in words else 0
     return words[at + 1 :] if words[at] == "diverseevol" else None
 
 
-FENCES = [fence for file in PAGES for fence in fences_of(file)]
+PARTS = {str(file.relative_to(ROOT)): parts_of(file.read_text("utf-8")) for file in PAGES}
+FENCES = [Fence(page, *fence) for page, (fences, _) in PARTS.items() for fence in fences]
+INLINE = [(page, code) for page, (_, inline) in PARTS.items() for code in inline if code.startswith("diverseevol ")]

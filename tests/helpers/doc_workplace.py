@@ -1,8 +1,7 @@
 """A folder in which documented commands find what they name, and how they are run there.
 
 They run as they stand, in this process, with words behind them that make them quick, so that a renamed verb, option or key breaks a test.
-`run` goes as far as its plan, which checks all that a run checks before it loads weights; on the pages in `RUN_FOR_REAL` it runs. `compare`
-goes as far as its checks; tests/cli/test_compare.py runs it.
+`run` goes as far as its plan; in the README and the tutorial it runs. `compare` goes as far as its checks, `demo` as far as its data.
 """
 
 import json
@@ -24,10 +23,9 @@ from diverseevol.demo.pool import make_heldout, make_pool
 RUN_FOR_REAL = ("README.md", "docs/tutorial.md")
 SMALL = ("rounds=1", "n_init=6", "n_new=3", "pool.max_rows=60", "pool.holdout=null", "prompt.max_length=128")
 SMALL += ("train.num_train_epochs=1", "train.total_batch_size=8")
-SMALL_DEMO = ("n_init=6", "n_new=3", "train.num_train_epochs=1")
 QUICK = {
     "answer": ("--max-new-tokens", "2", "--overwrite"),
-    "demo": ("--rows", "700"),
+    "demo": ("--rows", "700", "--only-data"),
     "diversity": ("--random-sets", "2"),
     "init": ("--force",),
     "judge": ("--yes",),
@@ -58,24 +56,16 @@ class Workplace:
         arguments = arguments_of(words)
         if arguments is None:
             return call_other(words)
-        verb, *rest = (self.filled(word) for word in arguments)
+        verb, *rest = (word.replace(SERVED, self.url) for word in arguments)
         quick = QUICK.get(verb, ())
         if verb == "run" and "--show-samples" not in rest:
             self.n_runs += 1
-            verb, quick = (
-                ("run", (*SMALL, f"out=runs/new-{self.n_runs}")) if page in RUN_FOR_REAL else ("plan", ("out=runs/new",))
-            )
-        if verb == "demo" and "--only-data" not in rest:
-            quick = (*quick, "--rounds", "1")
+            verb, quick = ("run", SMALL) if page in RUN_FOR_REAL else ("plan", ())
+            quick = (*quick, f"out=runs/new-{self.n_runs}")
         if "--calibrate" in rest:
-            quick = (*quick, "prompt.max_length=128", "train.per_device_train_batch_size=1", "train.total_batch_size=1")
+            quick += ("prompt.max_length=128", "train.per_device_train_batch_size=1", "train.total_batch_size=1")
         ended = CliRunner().invoke(app, [verb, *rest, *quick], catch_exceptions=False)
         assert ended.exit_code == 0, ended.output
-
-    def filled(self, word):
-        """Words that stand for something of the reader's."""
-        sample = json.loads((Path("runs/a/rounds/01/chosen.jsonl")).read_text().splitlines()[0])["id"]
-        return sample if word == "ID" else word.replace(SERVED, self.url)
 
 
 def prepare(place, model):
@@ -83,40 +73,35 @@ def prepare(place, model):
     shutil.copytree(model, place / "path/to/model")
     shutil.copytree(model, place / "path/to/other")
     shutil.copytree(ROOT / "configs", place / "configs")
-    rows = [{**row, "category": row["skill"]} for row in make_pool(1700, seed=1)]
-    write(place / "pool.jsonl", rows)
-    write(place / "heldout.jsonl", [{**row, "category": row["skill"]} for row in make_heldout(seed=0)[:20]])
-    for name, key in (("vicuna", "text"), ("koala", "prompt"), ("wizardlm", "Instruction"), ("mine", "question")):
-        write(place / f"benchmarks/{name}.jsonl", [{"question_id": at, key: f"Question {at}?", "ask": "?"} for at in range(3)])
-    shutil.copy(place / "benchmarks/vicuna.jsonl", place / "vicuna_test_set.jsonl")
-    shutil.copy(place / "benchmarks/vicuna.jsonl", place / "vicuna.jsonl")
-    shutil.copy(place / "benchmarks/mine.jsonl", place / "questions.jsonl")
-    numbers = np.random.default_rng(0).normal(size=(1200, 16)).astype(np.float32)
-    np.save(place / "X.npy", numbers)
+    for name, rows in (("pool", make_pool(1700, seed=1)), ("heldout", make_heldout(seed=0)[:20])):
+        write(place / f"{name}.jsonl", [{**row, "category": row["skill"]} for row in rows])
+    for name, key in (("vicuna", "text"), ("koala", "prompt"), ("wizardlm", "Instruction")):
+        write(place / f"benchmarks/{name}.jsonl", [{"question_id": at, key: f"Question {at}?"} for at in range(3)])
+    for name in ("vicuna_test_set.jsonl", "vicuna.jsonl"):
+        shutil.copy(place / "benchmarks/vicuna.jsonl", place / name)
+    write(place / "questions.jsonl", [{"question_id": at, "question": f"Question {at}?", "ask": "?"} for at in range(3)])
+    np.save(place / "X.npy", np.random.default_rng(0).normal(size=(1200, 16)).astype(np.float32))
     write(place / "picks.jsonl", [{"row": row} for row in range(20)])
     for worth, name in enumerate(("a", "b", "gpt35"), 4):
         answer_lines(3, lambda at, worth=worth: worth, place / f"{name}.jsonl")
     prepare_runs(place)
+    CliRunner().invoke(app, ["init", str(place / "my.yaml")], catch_exceptions=False)
 
 
 def prepare_runs(place):
-    """A finished run of three rounds with answers, under the names that the pages use, a config, and verdicts."""
+    """A finished run of two rounds with answers, under the names that the pages use, and verdicts."""
     options = {"pool.path": str(place / "pool.jsonl"), "model": str(place / "path/to/model"), "out": str(place / "runs/a")}
-    list(evolve(load_config(None, [*SMALL, "rounds=3", "keep=all"], options=options)))
-    for benchmark in ("vicuna", "koala", "wizardlm", "mine"):
-        for worth, name in enumerate(("base", "round-00", "round-01", "round-02", "round-03"), 3):
+    list(evolve(load_config(None, [*SMALL, "rounds=2", "keep=all"], options=options)))
+    for benchmark in ("vicuna", "koala", "wizardlm"):
+        for worth, name in enumerate(("base", "round-00", "round-01", "round-02"), 3):
             answer_lines(3, lambda at, worth=worth: worth, place / f"runs/a/answers/{benchmark}/{name}.jsonl")
-    for name in ("b", "k_center", "random"):
+    lines = [{"question_id": q, "order": o, "score": 7 + q % 3, "opponent_score": 8 - o} for q in range(12) for o in (0, 1)]
+    said = {"answer": "mine", "opponent_answer": "theirs", "judge": "gpt-4.1", "template": "pairwise"}
+    in_runs = [f"runs/{name}/verdicts/vicuna/round-02-vs-base.jsonl" for name in ("k_center", "random")]
+    for name in ("k_center", "random"):
         shutil.copytree(place / "runs/a", place / "runs" / name)
-    in_runs = [f"runs/{name}/verdicts/vicuna/round-03-vs-base.jsonl" for name in ("k_center", "random")]
-    for name in ("verdicts.jsonl", "verdicts/base.jsonl", "verdicts/round-03.jsonl", *in_runs):
-        lines = [{"question_id": q, "order": o, "score": 7 + q % 3, "opponent_score": 8 - o} for q in range(12) for o in (0, 1)]
-        said = {"answer": "mine", "opponent_answer": "theirs", "judge": "gpt-4.1", "template": "pairwise"}
-        write(place / name, [{**line, **said, "ours": "round-03", "opponent": "base"} for line in lines])
-    (place / "runs/demo").mkdir()
-    demo = {"pool": "pool.jsonl", "model": "path/to/model", "heldout": "heldout.jsonl"}
-    (place / "runs/demo/demo.yaml").write_text(json.dumps(demo))
-    CliRunner().invoke(app, ["init", str(place / "my.yaml")], catch_exceptions=False)
+    for name in ("verdicts.jsonl", "verdicts/base.jsonl", "verdicts/round-02.jsonl", *in_runs):
+        write(place / name, [{**line, **said, "ours": "round-02", "opponent": "base"} for line in lines])
 
 
 def write(file, records):
@@ -125,20 +110,16 @@ def write(file, records):
 
 
 def call_other(words):
-    """Programs that are not ours: looked at where they are looked at, never started but for those that only read files."""
+    """Programs that are not ours: looked at, never started but for those that only read files."""
     match words:
         case ["pip", "install", *names]:
             known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-            for name in names:
-                package, _, extras = name.rstrip("]").partition("[")
-                assert package in ("diverseevol", ".") or package.startswith("dist/"), name
-                assert not extras or set(extras.split(",")) <= set(known), name
-        case ["make", *targets]:
-            makefile = (ROOT / "Makefile").read_text()
-            assert all(f"\n{target}:" in makefile for target in targets), targets
-        case ["python", script, *_]:
-            assert (ROOT / script).is_file(), script
-        case ["head" | "cat" | "ls" | "wc", *_]:
+            for package, _, extras in (name.rstrip("]").partition("[") for name in names):
+                assert package in ("diverseevol", "."), names
+                assert not extras or set(extras.split(",")) <= set(known), names
+        case ["make", target]:
+            assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+        case ["head", *_]:
             subprocess.run(words, check=True, capture_output=True)
         case ["git", "clone", *_] | ["cd", _]:
             pass

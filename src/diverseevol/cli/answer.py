@@ -13,7 +13,7 @@ import typer
 BENCHMARK = "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
 ROUND = "Whose answers: a round's number, last, best (lowest held-out loss), base (the untuned model), or all that are kept."
 SAMPLING = "paper: temperature 0.7, 50 best; model: its own generation_config."
-DTYPE = "auto: as saved. In float32 the answers are the same whatever the batch (docs/answering.md)."
+DTYPE = "auto: as saved. In float32 the answers are the same whatever the batch."
 
 Run = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run folder.")]
 Benchmarks = Annotated[list[str], typer.Option("--benchmark", help=BENCHMARK)]
