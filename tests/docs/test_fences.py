@@ -7,8 +7,9 @@ import tomllib
 import pytest
 import typer
 import yaml
+from api_server import serving
 from doc_fences import FENCES, INLINE, commands_of, parts_of
-from doc_workplace import SMALL
+from doc_workplace import SMALL, Workplace, prepare
 from typer.main import get_command
 
 import diverseevol.compare
@@ -26,6 +27,15 @@ VERBS = get_command(app).commands
 def of(language):
     found = [fence for fence in FENCES if fence.language == language and fence.mark not in ("not run", "not a config")]
     return pytest.mark.parametrize("fence", found, ids=str)
+
+
+@pytest.fixture(scope="module")
+def workplace(made_model, tmp_path_factory):
+    """The place in which documented commands run, with a server that answers and judges."""
+    root = tmp_path_factory.mktemp("docs")
+    prepare(root / "prepared", made_model)
+    with serving(lambda asked: "8 6\nbecause" if "answer 2]" in asked.prompt else "7") as server:
+        yield Workplace(root, server.url)
 
 
 @pytest.fixture
@@ -77,12 +87,8 @@ def test_records_are_read(fence):
     assert any(turn.is_trained for turn in sample.turns)
 
 
-@of("toml")
-def test_toml_is_read(fence):
-    assert tomllib.loads(fence.text)
-
-
 def test_every_fence_is_of_a_kind_that_is_tried_or_plain_text():
+    assert all(tomllib.loads(fence.text) for fence in FENCES if fence.language == "toml")
     assert {fence.language for fence in FENCES} <= {"sh", "python", "yaml", "json", "toml", "text", ""}
     assert sum(fence.language == "sh" for fence in FENCES) > 20
     assert not [
