@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from diverseevol.base.progress import SILENT
-from diverseevol.data import Pool
-from diverseevol.data.overlap import Benchmark, find_contamination, find_duplicates, phrases, read_benchmarks
-from diverseevol.data.overlap.duplicates import compared_parts
-from diverseevol.data.overlap.near import WIDTH
+from diverseevol.data import Pool, contamination
+from diverseevol.data.contamination import Benchmark, find_contamination, read_benchmarks
+from diverseevol.data.duplicates import compared_parts, find_duplicates
+from diverseevol.data.normal import WIDTH
 
 THRESHOLD = 0.7
 
@@ -98,14 +98,14 @@ def pool_of(rows: list[dict[str, str]], folder: Path) -> Pool:
 
 
 def n_by_13_words(pool: Pool, benchmarks: list[Benchmark]) -> int:
-    n_words, phrases.N_WORDS = phrases.N_WORDS, 13
-    share, phrases.MIN_SHARE = phrases.MIN_SHARE, 0.0
+    n_words, contamination.N_WORDS = contamination.N_WORDS, 13
+    share, contamination.MIN_SHARE = contamination.MIN_SHARE, 0.0
     try:
-        index = phrases.Phrases([question.text for one in benchmarks for question in one.questions])
+        index = contamination.Questions([question.text for one in benchmarks for question in one.questions])
         turns = (pool.sample(row).turns for row in range(len(pool)))
         return sum(any(index.inside(text) for turn in some for text in (turn.text, turn.input)) for some in turns)
     finally:
-        phrases.N_WORDS, phrases.MIN_SHARE = n_words, share
+        contamination.N_WORDS, contamination.MIN_SHARE = n_words, share
 
 
 def show_whole(pool: Pool, words: list[str]) -> None:

@@ -17,7 +17,6 @@ LEVELS = {
     "text": 4,
     "run": 4,
     "models": 5,
-    "holdout": 5,
     "evaluation": 6,
     "plan": 6,
     "loop": 7,

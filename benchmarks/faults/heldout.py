@@ -3,17 +3,17 @@
 from . import Fault
 
 FAULTS = [
-    Fault("holdout.py", "np.minimum(n_G - 1, may_G)", "np.minimum(n_G, may_G)", "tests/test_holdout.py"),
-    Fault("holdout.py", "least_G = np.minimum(room_G, 1)", "least_G = np.minimum(room_G, 0)", "tests/test_holdout.py"),
-    Fault("holdout.py", "room_G - least_G, least_G)", "room_G - least_G)", "tests/test_holdout.py"),
-    Fault("holdout.py", "dtype=np.int64), seed)", "dtype=np.int64), 0)", "tests/test_holdout.py"),
-    Fault("holdout.py", "may_C & (group_C == group)", "group_C == group", "tests/test_holdout.py"),
-    Fault("loop/opening.py", "pool.rows_also_in(pool.take(held_rows))", "held_rows", "tests/test_holdout.py"),
+    Fault("data/holdout.py", "np.minimum(n_G - 1, may_G)", "np.minimum(n_G, may_G)", "tests/data/test_holdout.py"),
+    Fault("data/holdout.py", "least_G = np.minimum(room_G, 1)", "least_G = np.minimum(room_G, 0)", "tests/data/test_holdout.py"),
+    Fault("data/holdout.py", "room_G - least_G, least_G)", "room_G - least_G)", "tests/data/test_holdout.py"),
+    Fault("data/holdout.py", "dtype=np.int64), seed)", "dtype=np.int64), 0)", "tests/data/test_holdout.py"),
+    Fault("data/holdout.py", "may_C & (group_C == group)", "group_C == group", "tests/data/test_holdout.py"),
+    Fault("loop/opening.py", "pool.rows_also_in(pool.take(held_rows))", "held_rows", "tests/data/test_holdout.py"),
     Fault(
         "loop/opening.py",
         'np.union1d(lists["exclude"], pool.rows_also_in(pool.take(held_rows)))',
         'lists["exclude"]',
-        "tests/test_holdout.py",
+        "tests/data/test_holdout.py",
     ),
     Fault(
         "evaluation/per_token.py",

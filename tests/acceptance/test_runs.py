@@ -106,7 +106,6 @@ def test_paths_are_expanded_everywhere(finished_run, model, pool, tmp_path, monk
         ("diversity", "--embeddings=~/vectors/embeddings.npy", "--chosen=~/rows.txt"),
         ("diversity", "~/run", "--embeddings=$PLACE/vectors/embeddings.npy"),
         ("overlap", "--pool=~/pool.jsonl", "--benchmark=my=~/questions.jsonl:q", "--out=~/overlap"),
-        ("duplicates", "~/run"),
         ("heldout", "~/run", "--file=~/rows.jsonl"),
         ("heldout", "--model=~/model", "--file=~/rows.jsonl"),
         ("answer", "--model=~/model", "--benchmark=my=~/questions.jsonl:q", "--out=~/answers.jsonl", "--max-new-tokens=2"),
@@ -150,7 +149,7 @@ def test_a_damaged_file_of_a_run_is_named_with_what_to_do(name, content, finishe
         ("pool/index.arrow", ("status",)),
         ("pool/records.arrow", ("export", "--format", "alpaca", "--out", "rows.json")),
         ("pool/tokens/block-00000.arrow", ("run",)),
-        ("rounds/01/signals/embeddings.npy", ("duplicates",)),
+        ("rounds/01/signals/embeddings.npy", ("report", "--out", "page.html")),
     ],
 )
 def test_a_damaged_array_of_a_run_is_named_too(name, words, finished_run, tmp_path, monkeypatch):

@@ -172,27 +172,6 @@ def test_a_missing_benchmark_is_found_before_anything_is_read(config, tmp_path):
     assert not (tmp_path / "run" / "pool").exists()
 
 
-def test_near_duplicates_by_embeddings(tmp_path, data):
-    with pytest.raises(RunFolderError, match=r"has no embeddings.npy of a finished round. Run with keep_signals: last"):
-        called("duplicates", tmp_path)
-    pool = Pool.read(data[0], pool_dir=tmp_path / "pool")
-    vectors = np.random.default_rng(0).normal(size=(205, 16)).astype(np.float32)
-    vectors[77] = vectors[5] + 0.01 * vectors[6]
-    vectors[201] = vectors[3]
-    np.save(tmp_path / "embeddings.npy", vectors)
-    text = called("duplicates", tmp_path, "--show", 1)
-    assert text.startswith(f"2 of 205 rows found as near-duplicates by {tmp_path} (cosine ≥ 0.95), none removed\n")
-    assert text.splitlines()[1:] == [f"  1.0000 {pool.id(201)} like {pool.id(3)}"]
-    (tmp_path / "rounds/00/signals").mkdir(parents=True)
-    (tmp_path / "rounds/00/done").touch()
-    rows = np.array([3, 5, 77, 201])
-    np.save(tmp_path / "rounds/00/signals/rows.npy", rows)
-    np.save(tmp_path / "rounds/00/signals/embeddings.npy", vectors[rows])
-    found = json.loads(called("duplicates", tmp_path, "--json"))
-    assert found["n_rows"] == 4
-    assert {(one["id"], one["kept_id"]) for one in found["duplicates"]} == {(pool.id(201), pool.id(3)), (pool.id(77), pool.id(5))}
-
-
 def test_bad_rows_of_the_report_name_no_file_that_goes(tmp_path):
     file = tmp_path / "pool.jsonl"
     file.write_text('{"instruction": "Why?", "output": "So."}\nnot JSON\n')

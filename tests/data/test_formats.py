@@ -5,9 +5,9 @@ import json
 import pytest
 
 from diverseevol.config import SourceConfig
-from diverseevol.data.checks import RowError, UnknownRowError
 from diverseevol.data.formats import Reader
 from diverseevol.data.layouts import PAIRS
+from diverseevol.data.row import RowError, UnknownRowError
 from diverseevol.data.sample import Sample, Turn
 from diverseevol.errors import ConfigError
 

@@ -10,8 +10,7 @@ import yaml
 from diverseevol.base.files import write_json
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig
-from diverseevol.data.build import finish_pool, read_pool
-from diverseevol.data.overlap import left_out
+from diverseevol.data import Pool, finish_pool, read_pool
 from diverseevol.run import BASE, RunFolder
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
@@ -86,8 +85,8 @@ def make_pool(run, rows):
     config = PoolConfig(path=str(file), max_bad=0.5)
     found = read_pool(config, run.pool_dir, 0, SILENT)
     n = np.array([len(found.record_text(at)) for at in range(len(found))], dtype=np.int32)
-    left_out(found, n > 0, config, run.pool_dir, SILENT)
-    return finish_pool(run.pool_dir, n, n)
+    finish_pool(run.pool_dir, config, n, n)
+    return Pool.open(run.pool_dir)
 
 
 def pick_line(pool, index, rank, row, strategy):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from diverseevol.base.share_out import share_out
 from diverseevol.errors import NonFiniteError, PoolExhaustedError, SelectionError
 from diverseevol.selection import Signals, make_strategy, select
 from diverseevol.selection import options as unit
 from diverseevol.selection.options import isolation_of, whiten
 from diverseevol.selection.reader import RowReader
-from diverseevol.selection.share_out import share_out
 
 POINTS = np.random.default_rng(0).normal(size=(100, 6))
 COLUMNS = {

@@ -31,7 +31,7 @@ from .heldout import heldout
 from .init import init
 from .inspect import explain, export
 from .judge import judge
-from .overlap import duplicates, overlap
+from .overlap import overlap
 from .plan import plan
 from .report import report
 from .run import run
@@ -93,7 +93,6 @@ EXAMPLES: dict[Callable[..., None], str] = {
     diversity: "diverseevol diversity runs/a --labels category · diverseevol diversity --embeddings X.npy --chosen rows.txt",
     heldout: "diverseevol heldout runs/a --file balanced.jsonl --group category",
     overlap: "diverseevol overlap --pool pool.jsonl --benchmark vicuna=vicuna.jsonl",
-    duplicates: "diverseevol duplicates runs/a --similarity 0.95",
     compare: (
         "diverseevol compare --pool pool.jsonl --model MODEL --strategies k_center,k_means --seeds 0,1,2,3,4 "
         "--out runs/compare heldout.path=heldout.jsonl"

@@ -1,4 +1,4 @@
-"""`overlap` and `duplicates`: what a pool holds twice or shares with benchmarks, as a report; nothing is removed."""
+"""`overlap`: what a pool holds twice or shares with benchmarks, as a report; nothing is removed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import RunFolderError
 from . import options as o
 
 if TYPE_CHECKING:
     from ..data import Records
-    from ..data.overlap import Benchmark, Duplicate, Match
+    from ..data.contamination import Benchmark, Match
+    from ..data.duplicates import Duplicate
 
 N_SHOWN = 5
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -50,13 +50,9 @@ def overlap(
     import numpy as np
 
     from ..data import read_pool
-    from ..data.overlap import (
-        find_contamination,
-        find_duplicates,
-        read_benchmarks,
-        save_contamination,
-        save_duplicates,
-    )
+    from ..data.contamination import find_contamination, read_benchmarks
+    from ..data.duplicates import find_duplicates
+    from ..data.left_out import save_contamination, save_duplicates
     from .watch import open_watch
 
     watch = open_watch()
@@ -82,53 +78,6 @@ def overlap(
         else "--out DIR writes all of them, with ids and rows."
     )
     typer.echo("In a run, pool.dedup=near (or exact) and pool.decontaminate=[NAME=FILE] leave them out.")
-
-
-def duplicates(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a folder that `embed` wrote.")],
-    similarity: Annotated[
-        float, typer.Option("--similarity", min=0, max=1, help="Cosine of mean-free embeddings, at least.")
-    ] = 0.95,
-    n_shown: Annotated[
-        int, typer.Option("--show", min=0, help="Print so many pairs, the most similar first.")
-    ] = 10,
-    as_json: JsonOption = False,
-) -> None:
-    """Find rows that a round's model cannot tell apart, by its embeddings of the pool; nothing is removed."""
-    import numpy as np
-
-    from ..base.files import load_array
-    from ..data import Pool
-    from ..data.overlap.vectors import near_vectors
-    from ..run import RunFolder
-    from .watch import open_watch
-
-    folder = RunFolder(run)
-    signals = [folder.signals_dir(index) for index in folder.rounds_done()]
-    kept = [place for place in [run, folder.outer_dir, *signals] if (place / "embeddings.npy").exists()]
-    if not kept:
-        raise RunFolderError(
-            f"{run} has no embeddings.npy of a finished round. Run with keep_signals: last, or use diverseevol embed."
-        )
-    pool, vectors_ND = Pool.open(folder.pool_dir), load_array(kept[-1] / "embeddings.npy")
-    rows = load_array(kept[-1] / "rows.npy") if (kept[-1] / "rows.npy").exists() else np.arange(len(pool))
-    found = near_vectors(vectors_ND, similarity, open_watch())
-    pairs: list[dict[str, Any]] = [
-        {
-            "id": pool.id(int(rows[one.text])),
-            "kept_id": pool.id(int(rows[one.kept])),
-            "similarity": round(one.similarity, 6),
-        }
-        for one in sorted(found, key=lambda one: -one.similarity)
-    ]
-    if as_json:
-        typer.echo(json.dumps({"embeddings": str(kept[-1]), "n_rows": len(rows), "duplicates": pairs}))
-        return
-    typer.echo(
-        f"{len(pairs):,} of {len(rows):,} rows found as near-duplicates by {kept[-1]} (cosine ≥ {similarity:g}), none removed"
-    )
-    for pair in pairs[:n_shown]:
-        typer.echo(f"  {pair['similarity']:.4f} {pair['id']} like {pair['kept_id']}")
 
 
 def _counts(

@@ -5,10 +5,10 @@ result. `Pool.read(path)` does both for data without a run. `export_rows` (in ex
 """
 
 from .build import finish_pool, read_pool
+from .pool import Pool, Records
 from .rows_file import read_rows_file
 from .sample import Sample, Turn, plain_text
 from .sources import fingerprint
-from .store import Pool, Records
 
 __all__ = [
     "Pool",

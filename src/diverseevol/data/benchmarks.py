@@ -1,27 +1,37 @@
-"""The benchmarks that are known by name: where their questions come from, how many there are, and what the file looks like.
+"""Benchmarks: which are known by name, and the questions in a file of one, for answering and for decontamination. No torch.
 
     vicuna     80    Vicuna (Chiang et al., 2023, https://lmsys.org/blog/2023-03-30-vicuna), used by DiverseEvol
     koala      180   Koala (Geng et al., 2023, https://bair.berkeley.edu/blog/2023/04/03/koala), used by DiverseEvol
     wizardlm   218   WizardLM (Xu et al., 2023, https://arxiv.org/abs/2304.12244), used by DiverseEvol
     mt_bench   80    MT-Bench, two turns (Zheng et al., 2023, https://arxiv.org/abs/2306.05685)
     alpaca_eval 805  AlpacaEval (Li et al., 2023, https://github.com/tatsu-lab/alpaca_eval)
-Any other file is a benchmark of its user's own, with the question's field named. A file that differs from the known one is used all the same:
-the difference is said, for somebody may have mended a question.
+
+Any other file is a benchmark of its user's own: JSON lines or an array, also packed (.gz, .zst). A question is a text, or a list
+of texts where it has several turns. Nothing is mended or left out: a record without a question stops everything, for scores
+over fewer questions would not compare with others'. A file that differs from the known one is used all the same: the
+difference is said, for somebody may have mended a question.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..base.files import expanded
 from ..errors import ConfigError, EvaluationError
+from .json_files import records_in
+
+ID_FIELDS = ("question_id", "id", "idx", "prompt_id")
+FIELDS = ("text", "prompt", "Instruction", "instruction", "question", "turns")
+"""Where a question is looked for in a file of no known benchmark, if no field is named."""
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
+class KnownBenchmark:
     """A benchmark known by name.
 
     Attributes:
@@ -48,26 +58,26 @@ class Benchmark:
 RAW = "https://raw.githubusercontent.com"
 HUB = "https://huggingface.co"
 KNOWN = {
-    "vicuna": Benchmark(
+    "vicuna": KnownBenchmark(
         fields=("text", "turns"),
         n_questions=80,
         address=f"{RAW}/lm-sys/FastChat/main/fastchat/llm_judge/data/vicuna_bench/question.jsonl",
         sha256="590c39157bc561eadd7f03cad4be18c2b597f93029780af65f86718f39eafa87",
     ),
-    "koala": Benchmark(
+    "koala": KnownBenchmark(
         fields=("prompt",),
         n_questions=180,
         address=f"{RAW}/arnav-gudibande/koala-test-set/main/koala_test_set.jsonl",
         sha256="c8cda5c53810dc30aad34fabbb828fe3eba0957119e00916650c971905d19886",
     ),
-    "wizardlm": Benchmark(
+    "wizardlm": KnownBenchmark(
         fields=("Instruction",),
         n_questions=218,
         address=f"{RAW}/nlpxucan/WizardLM/main/WizardLM/data/WizardLM_testset.jsonl",
         sha256="1a39103c4ad7e0b68a0f7ed770f13a60cc60749418263dafb20cfe8f5e51901e",
         category="Skill",
     ),
-    "mt_bench": Benchmark(
+    "mt_bench": KnownBenchmark(
         fields=("turns", "prompt"),
         n_questions=80,
         address=f"{HUB}/spaces/lmsys/mt-bench/raw/main/data/mt_bench/question.jsonl",
@@ -75,7 +85,7 @@ KNOWN = {
         hub_file="data/mt_bench/question.jsonl",
         hub_type="space",
     ),
-    "alpaca_eval": Benchmark(
+    "alpaca_eval": KnownBenchmark(
         fields=("instruction",),
         n_questions=805,
         address=f"{HUB}/datasets/tatsu-lab/alpaca_eval/resolve/main/alpaca_eval.json",
@@ -94,6 +104,23 @@ class Asked:
     name: str
     file: Path | None
     field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question.
+
+    Attributes:
+        id: A number or a text under question_id, id, idx or prompt_id, else its number counted from 1.
+        turns: What the user says, turn by turn; at least one.
+        input: Text that the question is about, kept apart because the Alpaca template has a slot of its own for it.
+        category: The kind of question, where the file sorts them.
+    """
+
+    id: int | str
+    turns: tuple[str, ...]
+    input: str = ""
+    category: str | None = None
 
 
 def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
@@ -164,6 +191,46 @@ def find_file(name: str, folder: Path | None) -> Path:
             f"no questions for {name}: {looked}the Hub's {known.hub_id} gave {type(error).__name__}: {said}. "
             f"Check the network and HF_HUB_OFFLINE, or download {known.address} and give --benchmark {name}=FILE."
         ) from None
+
+
+def questions_in(file: Path, asked: Asked) -> tuple[Question, ...]:
+    """The questions of a file, in its order, by the field that `asked` names or those of the benchmark.
+
+    Raises:
+        EvaluationError: it holds none, it is not readable, or a record has no question.
+    """
+    known = KNOWN.get(asked.name)
+    fields = (asked.field,) if asked.field else known.fields if known else FIELDS
+    category = known.category if known else "category"
+    records = enumerate(records_in(file, EvaluationError), 1)
+    items = tuple(_question(record, place, number, fields, category) for number, (place, record) in records)
+    if not items:
+        raise EvaluationError(f"{file} holds no questions.")
+    return items
+
+
+def _question(
+    record: dict[str, Any], place: str, number: int, fields: tuple[str, ...], category: str
+) -> Question:
+    there = [name for name in fields if name in record]
+    if not there:
+        keys = ", ".join(list(record)[:12]) or "none"
+        found = f"{place} has no field {' or '.join(fields)}; it has {keys}"
+        raise EvaluationError(f"{found}. Name one: NAME=FILE:FIELD.")
+    field = next((name for name in there if record[name] is not None), there[0])
+    value = record[field]
+    turns = tuple(value) if isinstance(value, list) else (value,)
+    if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
+        found = f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question"
+        raise EvaluationError(f"{found}. Repair the file.")
+    name = next((record[key] for key in ID_FIELDS if isinstance(record.get(key), int | str)), number)
+    kind, given = record.get(category), record.get("input")
+    return Question(
+        id=name,
+        turns=turns,
+        input=given if isinstance(given, str) and field == "instruction" else "",
+        category=kind if isinstance(kind, str) else None,
+    )
 
 
 def differences(name: str, file: Path, n_questions: int, texts: Sequence[str]) -> list[str]:

@@ -1,53 +1,69 @@
 """From sources to the pool's folder: read, check, give ids, draw, write. A killed run leaves nothing half-written.
 
-Two passes: the first streams every source into a temporary Arrow file and keeps the hashes, since the counters of equal
-records and the draws need all ids; the second copies the rows that stay, with their ids. What the sources were is written
-beside the records, so that a second call with the same data and configuration finds them ready.
+Two passes: the first streams every source into a temporary Arrow file, since the counters of equal records and the draws
+need all ids; the second copies the rows that stay, with their ids. What the sources were is written beside the records, so
+that a second call with the same data and configuration finds them ready. A format or a mapping that fits none of a source's
+first thousand rows is given up there, not at the end of a long file.
 Memory: some 60 bytes a row, and one batch of records. Shape letters: R records.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..base.files import remove, replacing
-from ..base.progress import Watch
-from ..config import PoolConfig
+from ..base.progress import SILENT, Watch
+from ..base.text import nearest
+from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError
-from .checks import check_share
-from .first_pass import SCHEMA, FirstPass, bad_line
-from .formats import Reader
-from .ids import counters, draw, id_texts, priorities
-from .row import Row
-from .sources import fingerprint
-from .store import INDEX, META, QUARANTINE, RECORDS, Pool, Records, open_table
-from .unread import notes
+from .formats import Reader, looks_like_other
+from .ids import content_hash, counters, dialogue_hash, draw, id_texts, priorities
+from .left_out import QUARANTINE, Overlap, add_to_quarantine, bad_line, left_out
+from .pool import INDEX, META, RECORDS, Records, Status, numbers, open_table
+from .row import Row, RowError, UnknownRowError
+from .sources import fingerprint, read_source
+from .unread import notes, undeclared_tools, unread_keys
 
+BATCH_ROWS, BATCH_CHARACTERS = 4096, 1 << 23
+N_TRIED = 1000
+N_SHOWN = 5
+READ_COLUMNS = {
+    "record": pa.large_string(),
+    "source": pa.int32(),
+    "source_row": pa.int64(),
+    "format": pa.int32(),
+    "group": pa.int32(),
+    "hash": pa.uint64(),
+    "dialogue": pa.uint64(),
+}
+"""Of the first pass; sources and formats by their numbers. A source of the configuration is a group: of a folder, all files."""
 NAMES = pa.dictionary(pa.int32(), pa.string())
-RECORDS_COLUMNS = [
-    ("record", pa.large_string()),
-    ("id", pa.string()),
-    ("source", NAMES),
-    ("source_row", pa.int64()),
-    ("format", NAMES),
-    ("dialogue", pa.uint64()),
-]
-INDEX_SCHEMA = pa.schema(
-    [("position", pa.int64()), ("id", pa.string()), ("n_tokens", pa.int32()), ("n_trained", pa.int32())]
-)
-INDEX_ROWS = 1 << 20
+RECORDS_COLUMNS = {
+    "record": pa.large_string(),
+    "id": pa.string(),
+    "source": NAMES,
+    "source_row": pa.int64(),
+    "format": NAMES,
+    "dialogue": pa.uint64(),
+}
 VERSION = 3
 """Of the records' file; another one is read anew."""
 TOO_LONG = "no token left to train on at max_length"
-NO_TOKEN = "it has no token"
 MAX_TOO_LONG = 0.5
 """Rows that are too long are nobody's mistake and no sign of a misread file, until they are most of them."""
+KNOWN = (
+    "alpaca {instruction, input, output}, dolly {instruction, context, response}, sharegpt {conversations}, "
+    "messages {messages}, prompt_completion {prompt, completion} and pairs such as {question, answer}"
+)
 
 
 def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_kept: bool = True) -> Records:
@@ -62,14 +78,16 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
 
     Raises:
         ConfigError: format, columns or tags cannot be used.
-        PoolError: a source is not there or cannot be read, no row of it has a known format, more rows are bad than `max_bad`
-            allows, or none is left.
+        PoolError: a source is not there or cannot be read, no row of it has a known format, more rows are bad than
+            `max_bad` allows, or none is left.
     """
     sources = config.all_sources()
     readers = [Reader.of(source) for source in sources]
     made_of = f"{VERSION} {fingerprint(config)} {config.max_rows} {config.max_bad} {seed}"
-    if (pool_dir / RECORDS).exists() and _meta(open_table(pool_dir / RECORDS)).get("made_of") == made_of:
-        return Records.open(pool_dir)
+    if (pool_dir / RECORDS).exists():
+        meta = (open_table(pool_dir / RECORDS).schema.metadata or {}).get(META, b"{}")
+        if json.loads(meta).get("made_of") == made_of:
+            return Records.open(pool_dir)
     remove(pool_dir / INDEX)
     pool_dir.mkdir(parents=True, exist_ok=True)
     first_file = pool_dir / f"{RECORDS}.first"
@@ -78,18 +96,17 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
             replacing(pool_dir / QUARANTINE) as quarantine,
             quarantine.open("w", encoding="utf-8") as bad_rows,
             pa.OSFile(str(first_file), "wb") as out,
-            pa.ipc.new_file(out, SCHEMA) as writer,
+            pa.ipc.new_file(out, pa.schema(READ_COLUMNS)) as writer,
         ):
-            first = FirstPass(writer, bad_rows)
+            first = _FirstPass(writer, bad_rows)
             for group, (source, reader) in enumerate(zip(sources, readers, strict=True)):
                 first.read(source, reader, group, watch)
         if not first.n_read:
-            raise PoolError(
-                f"the pool is empty: no row in {', '.join(source.path for source in sources)}. Correct pool.path."
-            )
-        limit = config.max_bad if first.n_bad < first.n_read else -1
+            paths = ", ".join(source.path for source in sources)
+            raise PoolError(f"the pool is empty: no row in {paths}. Correct pool.path.")
         bad_file = pool_dir / QUARANTINE if is_kept else None
-        check_share(first.n_bad, first.n_read, first.n_bad / first.n_read, limit, first.first_bad, bad_file)
+        share = first.n_bad / first.n_read
+        _check_share(first.n_bad, first.n_read, share, config.max_bad, first.first_bad, bad_file)
         _second_pass(first_file, pool_dir / RECORDS, first, config, seed, made_of)
     finally:
         remove(first_file)
@@ -98,86 +115,238 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
 
 def finish_pool(
     pool_dir: Path,
+    config: PoolConfig,
     n_tokens: NDArray[np.int32],
     n_trained: NDArray[np.int32],
-    max_bad: float = 1.0,
     refused: Mapping[int, str] | None = None,
-    is_dropped: NDArray[np.bool_] | None = None,
-) -> Pool:
-    """Leave out the records without a trained token, and write the index of the pool's rows.
+    watch: Watch = SILENT,
+) -> Overlap:
+    """Decide what becomes of each record, and write the pool's index and the lists of what is left out.
+
+    Records without a trained token go first, then those that hold questions of benchmarks, so that none of them is kept
+    in the place of its clean copies, then duplicates.
 
     Args:
         pool_dir: Where `read_pool` wrote.
+        config: What to leave out, and the largest share of bad rows: those of `read_pool`, and those without any token,
+            which the template refuses.
         n_tokens: Tokens of each record; int32[R].
         n_trained: Trained tokens of each record; int32[R].
-        max_bad: The largest share of bad rows: those of `read_pool`, and those without any token, which the template refuses.
         refused: Why the template refuses a record, by its position.
-        is_dropped: Records that are left out as duplicates or as contaminated, and named elsewhere (overlap/); bool[R].
+        watch: Sees the progress.
 
     Raises:
-        PoolError: more rows are bad than that, or most records are too long.
-        PoolError: the numbers are not this pool's, or no record is left.
+        PoolError: more rows are bad than allowed, most records are too long, the numbers are not this pool's, a
+            benchmark's file cannot be used, or no record is left.
     """
     records = Records.open(pool_dir)
     if not len(records) == len(n_tokens) == len(n_trained):
-        raise PoolError(
-            f"{pool_dir} has {len(records)} records, but {len(n_tokens)} were tokenised. Delete {pool_dir} and run again."
-        )
-    reasons = refused or {}
-    empty = [
-        _left_out(records, at, reasons.get(at, NO_TOKEN)) for at in np.flatnonzero(n_tokens == 0).tolist()
-    ]
-    too_long = [
-        _left_out(records, at, TOO_LONG) for at in np.flatnonzero((n_trained == 0) & (n_tokens != 0)).tolist()
-    ]
-    _add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, [*empty, *too_long])
-    # Where rows were drawn, the tokenised ones stand for all.
-    share_read = records.n_bad / records.n_read
-    share = share_read + (1 - share_read) * len(empty) / len(records)
-    first = [f"{row.place()}: {row.problem}" for row in empty]
-    if empty:
-        limit = max_bad if len(empty) < len(records) else -1
-        check_share(len(empty) + records.n_bad, records.n_read, share, limit, first, pool_dir / QUARANTINE)
+        found = f"{pool_dir} has {len(records)} records, but {len(n_tokens)} were tokenised"
+        raise PoolError(f"{found}. Delete {pool_dir} and run again.")
+    status = np.full(len(records), Status.KEPT, dtype=np.uint8)
+    status[n_trained == 0] = Status.TOO_LONG
+    status[n_tokens == 0] = Status.REFUSED
+    _put_aside(records, status, config.max_bad, refused or {}, pool_dir)
+    overlap = left_out(records, status == Status.KEPT, config, pool_dir, watch)
+    status[[match.position for match in overlap.matches]] = Status.CONTAMINATED
+    if config.dedup:
+        status[[duplicate.position for duplicate in overlap.duplicates]] = Status.DUPLICATE
+    if not (status == Status.KEPT).any():
+        n = int((status == Status.CONTAMINATED).sum())
+        found = f"{n:,} of {len(records):,} hold questions of benchmarks"
+        raise PoolError(f"no row is left: {found}. Correct pool.decontaminate.")
+    index = pa.table({"status": status, "n_tokens": n_tokens, "n_trained": n_trained})
+    with replacing(pool_dir / INDEX) as file, pa.ipc.new_file(str(file), index.schema) as writer:
+        writer.write_table(index)
+    return overlap
+
+
+def _put_aside(
+    records: Records, status: NDArray[np.uint8], max_bad: float, reasons: Mapping[int, str], pool_dir: Path
+) -> None:
+    """Write the records that are too long, or that the template refuses, into the quarantine; too many are an error."""
+
+    def bad_rows(of: Status, why: str) -> list[Row]:
+        rows = []
+        for position in np.flatnonzero(status == of).tolist():
+            place = records.place(position)
+            problem = reasons.get(position, why)
+            text = records.record_text(position)
+            rows.append(Row(text, None, place["source"], place["source_row"], problem=problem))
+        return rows
+
+    refused, too_long = bad_rows(Status.REFUSED, "it has no token"), bad_rows(Status.TOO_LONG, TOO_LONG)
+    add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, [*refused, *too_long])
+    if refused:
+        # Where rows were drawn, the tokenised ones stand for all.
+        share_read = records.n_bad / records.n_read
+        share = share_read + (1 - share_read) * len(refused) / len(records)
+        first = [f"{row.place()}: {row.problem}" for row in refused]
+        n_bad = len(refused) + records.n_bad
+        _check_share(n_bad, records.n_read, share, max_bad, first, pool_dir / QUARANTINE)
     if len(too_long) > MAX_TOO_LONG * len(records):
         raise PoolError(
-            f"{len(too_long):,} of {len(records):,} rows have no token left to train on: their prompts fill prompt.max_length. "
-            f"Raise prompt.max_length; the first is {too_long[0].place()}."
+            f"{len(too_long):,} of {len(records):,} rows have no token left to train on: their prompts fill "
+            f"prompt.max_length. Raise prompt.max_length; the first is {too_long[0].place()}."
         )
-    positions = np.flatnonzero((n_trained != 0) & (True if is_dropped is None else ~is_dropped))
-    if is_dropped is not None and not len(positions):
-        raise PoolError(
-            f"no row is left: {is_dropped.sum():,} of {len(records):,} hold questions of benchmarks. Correct pool.decontaminate."
-        )
-    with (
-        replacing(pool_dir / INDEX) as file,
-        pa.OSFile(str(file), "wb") as out,
-        pa.ipc.new_file(out, INDEX_SCHEMA) as writer,
-    ):
-        # In parts: a column of names may not hold more than 2 GB in one piece.
-        for start in range(0, len(positions), INDEX_ROWS):
-            part = positions[start : start + INDEX_ROWS]
-            ids = records.table["id"].take(pa.array(part)).combine_chunks()
+
+
+def _check_share(
+    n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], file: Path | None
+) -> None:
+    """Stop where the share of bad rows is larger than allowed, or all are bad.
+
+    Raises:
+        PoolError: with the count, the share, the first five and what to do; `file` lists all, if it stays.
+    """
+    are_all_bad = share > 1 - 1e-9
+    if n_bad == 0 or (share <= max_bad and not are_all_bad):
+        return
+    lines = "".join(f"\n  {line}" for line in first[:N_SHOWN])
+    shown = "The first five" if n_bad > N_SHOWN else "They are"
+    if are_all_bad:
+        repair = "Repair them, or set pool.format or pool.columns."
+        raise PoolError(f"not one of {n_read:,} rows is good. {shown}:{lines}\n{repair}")
+    see = f"; all of them are in {file}" if file else ""
+    raise PoolError(
+        f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. {shown}:{lines}\n"
+        f"Repair or remove them, or raise pool.max_bad{see}."
+    )
+
+
+@dataclass
+class _FirstPass:
+    """What has been read so far: good rows go to a file, bad ones to the quarantine.
+
+    `unread` and `undeclared` count the good rows with each column that is in no prompt, and with each tool that is called
+    undeclared.
+    """
+
+    writer: pa.ipc.RecordBatchWriter
+    bad_rows: TextIO
+    n_read: int = 0
+    n_bad: int = 0
+    first_bad: list[str] = field(default_factory=list)
+    sources: dict[str, int] = field(default_factory=dict)
+    group_of: dict[str, int] = field(default_factory=dict)
+    formats: dict[str, int] = field(default_factory=dict)
+    unread: Counter[str] = field(default_factory=Counter)
+    undeclared: Counter[str] = field(default_factory=Counter)
+    _batch: list[tuple[str, int, int, int, int, int, int]] = field(default_factory=list)
+    _n_characters: int = 0
+
+    def read(self, source: SourceConfig, reader: Reader, group: int, watch: Watch) -> None:
+        """Stream one source.
+
+        Raises:
+            PoolError: it cannot be read, a mapped column is in none of its rows, or none is of a known format.
+        """
+        seen, needed = _Seen(), reader.fixed.needed() if reader.fixed else ()
+        with watch.task("reading the pool", None, "rows") as task:
+            for n, row in enumerate(read_source(source, watch), 1):
+                self.n_read += 1
+                self._take(row, reader, group, seen)
+                if len(self._batch) >= BATCH_ROWS or self._n_characters >= BATCH_CHARACTERS:
+                    task.advance(self._write())
+                if n == N_TRIED:
+                    seen.check(source, needed, f"the first {N_TRIED:,} rows")
+            task.advance(self._write())
+        seen.check(source, (*needed, *source.columns.values()), "the rows")
+
+    def _take(self, row: Row, reader: Reader, group: int, seen: _Seen) -> None:
+        problem, record = row.problem, row.record
+        if not problem:
+            try:
+                if isinstance(record, dict):
+                    seen.n_objects += 1
+                    seen.keys.update(dict.fromkeys(record))
+                format_name, sample = reader.read(record)
+                hashed, dialogue = _hash(record), dialogue_hash(sample)
+                if layout := reader.layout(record):
+                    self.unread.update(unread_keys(record, layout))
+                self.undeclared.update(undeclared_tools(sample))
+            except RowError as error:
+                problem = str(error)
+                if isinstance(error, UnknownRowError):
+                    seen.n_unknown += 1
+                    seen.looks = seen.looks or looks_like_other(record)
+            except RecursionError:
+                problem = "nested too deeply"
+        if problem:
+            self.n_bad += 1
+            self.bad_rows.write(bad_line(row._replace(problem=problem)))
+            if len(self.first_bad) < N_SHOWN:
+                self.first_bad.append(f"{row.place()}: {problem}")
+            return
+        code = self.sources.setdefault(row.source, len(self.sources))
+        self.group_of.setdefault(row.source, group)
+        format_code = self.formats.setdefault(format_name, len(self.formats))
+        self._batch.append((row.text, code, row.number, format_code, group, hashed, dialogue))
+        self._n_characters += len(row.text)
+
+    def _write(self) -> int:
+        """Write what is at hand; return how many rows that are."""
+        n, columns = len(self._batch), zip(*self._batch, strict=True)
+        if n:
             arrays = [
-                pa.array(part),
-                ids,
-                pa.array(n_tokens[part], pa.int32()),
-                pa.array(n_trained[part], pa.int32()),
+                pa.array(column, kind) for column, kind in zip(columns, READ_COLUMNS.values(), strict=True)
             ]
-            writer.write_batch(pa.record_batch(arrays, schema=INDEX_SCHEMA))
-    return Pool.open(pool_dir)
+            self.writer.write_batch(pa.record_batch(arrays, schema=pa.schema(READ_COLUMNS)))
+        self._batch, self._n_characters = [], 0
+        return n
+
+
+def _hash(record: dict[str, Any]) -> int:
+    try:
+        return content_hash(record)
+    except UnicodeEncodeError:
+        raise RowError("half of a surrogate pair, which is no character") from None
+    except ValueError as error:
+        raise RowError(f"a number that JSON cannot write: {error}") from None
+
+
+@dataclass
+class _Seen:
+    """What a source's records have had so far, to notice a format or a mapping that fits none of them."""
+
+    n_objects: int = 0
+    n_unknown: int = 0
+    keys: dict[str, None] = field(default_factory=dict)
+    looks: str = ""
+
+    def check(self, source: SourceConfig, columns: Iterable[str], which: str) -> None:
+        """Give up where nothing fits.
+
+        Raises:
+            PoolError: no record is of a known format, or has one of the columns.
+        """
+        if not self.n_objects:
+            return
+        found = ", ".join(list(self.keys)[:12]) or "none"
+        if missing := sorted(set(columns) - self.keys.keys()):
+            part = next((part for part, name in source.columns.items() if name == missing[0]), None)
+            said = f"columns maps {part} to" if part else f"format {source.format} needs a column"
+            raise PoolError(
+                f"pool.{said} {missing[0]!r}, which none of {which} of {source.path} has. "
+                f"{nearest(missing[0], list(self.keys))}Their keys: {found}."
+            )
+        if self.n_unknown == self.n_objects:
+            raise PoolError(
+                f"none of {which} of {source.path} is of a known format{self.looks}. Their keys: {found}. Known: {KNOWN}. "
+                "Say which column plays which part: pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
+            )
 
 
 def _second_pass(
-    first_file: Path, file: Path, first: FirstPass, config: PoolConfig, seed: int, made_of: str
+    first_file: Path, file: Path, first: _FirstPass, config: PoolConfig, seed: int, made_of: str
 ) -> None:
     """Copy the rows that stay, with their ids."""
-    sources = config.all_sources()
-    hashes, first_dialogues = np.concatenate(first.hashes), np.concatenate(first.dialogues)
+    sources, table = config.all_sources(), open_table(first_file)
+    hashes = numbers(table["hash"], np.uint64)
     counts = counters(hashes)
     caps, weights = [source.max_rows for source in sources], [source.weight for source in sources]
-    is_kept = draw(
-        np.concatenate(first.groups), priorities(hashes, counts, seed), caps, weights, config.max_rows
-    )
+    ranks = priorities(hashes, counts, seed)
+    is_kept = draw(numbers(table["group"], np.int32), ranks, caps, weights, config.max_rows)
     meta = {
         "made_of": made_of,
         "n_read": first.n_read,
@@ -187,53 +356,17 @@ def _second_pass(
         "notes": notes(first.unread, first.undeclared),
     }
     schema = pa.schema(RECORDS_COLUMNS, metadata={META: json.dumps(meta).encode()})
-    source_names, format_names = (
-        pa.array(list(first.sources), pa.string()),
-        pa.array(list(first.formats), pa.string()),
-    )
-    with (
-        pa.OSFile(str(first_file), "rb") as copied,
-        replacing(file) as partial,
-        pa.OSFile(str(partial), "wb") as out,
-        pa.ipc.new_file(out, schema) as writer,
-    ):
-        reader, start = pa.ipc.open_file(copied), 0
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            rows = slice(start, start + batch.num_rows)
-            start += batch.num_rows
-            batch, ids = (
-                batch.filter(pa.array(is_kept[rows])),
-                id_texts(hashes[rows][is_kept[rows]], counts[rows][is_kept[rows]]),
-            )
-            names = pa.DictionaryArray.from_arrays(batch["source"], source_names)
-            formats = pa.DictionaryArray.from_arrays(batch["format"], format_names)
-            dialogues = pa.array(first_dialogues[rows][is_kept[rows]])
-            columns = [
-                batch["record"],
-                pa.array(ids, pa.string()),
-                names,
-                batch["source_row"],
-                formats,
-                dialogues,
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
-
-
-def _left_out(records: Records, position: int, why: str) -> Row:
-    table = records.table
-    source, number = table["source"][position].as_py(), table["source_row"][position].as_py()
-    return Row(records.record_text(position), None, source, number, problem=why)
-
-
-def _add_to_quarantine(file: Path, n_before: int, rows: Sequence[Row]) -> None:
-    """Write rows behind those of the first pass, in place of what an earlier call may have added."""
-    with file.open(encoding="utf-8") as old:
-        lines = [line for _, line in zip(range(n_before), old, strict=False)]
-    with replacing(file) as partial, partial.open("w", encoding="utf-8") as out:
-        out.writelines(lines)
-        out.writelines(bad_line(row) for row in rows)
-
-
-def _meta(table: pa.Table) -> dict[str, object]:
-    return dict(json.loads((table.schema.metadata or {}).get(META, b"{}")))
+    names = {
+        "source": pa.array(list(first.sources), pa.string()),
+        "format": pa.array(list(first.formats), pa.string()),
+    }
+    start = 0
+    with replacing(file) as partial, pa.ipc.new_file(str(partial), schema) as writer:
+        for batch in table.to_batches():
+            rows = np.flatnonzero(is_kept[start : start + len(batch)])
+            at, start = start + rows, start + len(batch)
+            part = batch.take(pa.array(rows))
+            columns = {name: part[name] for name in ("record", "source_row", "dialogue")}
+            columns |= {name: pa.DictionaryArray.from_arrays(part[name], of) for name, of in names.items()}
+            columns["id"] = pa.array(id_texts(hashes[at], counts[at]), pa.string())
+            writer.write_batch(pa.record_batch([columns[name] for name in RECORDS_COLUMNS], schema=schema))

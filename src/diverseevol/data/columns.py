@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from .store import Pool
+from .pool import Pool
 
 SOURCE = "source"
 """The column that every pool has: the file, folder or Hub id of a row, unless its record has a `source` of its own."""
@@ -32,10 +32,10 @@ def pool_columns(pool: Pool, names: Sequence[str], asked_by: str = "the strategy
 
 
 def group_names(pool: Pool, column: str, asked_by: str | None = None) -> list[str]:
-    """The value of a column for each row, as text; a column that no record has is an error if `asked_by` says who needs it.
+    """The value of a column for each row, as text.
 
     Raises:
-        ConfigError: no record has such a column.
+        ConfigError: no record has such a column, and `asked_by` says who needs it.
     """
     return [NO_GROUP if value is None else str(value) for value in _values(pool, [column], asked_by)[column]]
 
@@ -55,16 +55,15 @@ def _values(pool: Pool, names: Sequence[str], asked_by: str | None) -> dict[str,
     keys: dict[str, None] = {SOURCE: None}
     for row in range(len(pool) if names else 0):
         text = pool.record_text(row)
-        is_parsed = (
-            set(names) != {SOURCE} or f'"{SOURCE}"' in text or "\\u" in text
-        )  # a key may be written with escapes
+        # A key may be written with escapes.
+        is_parsed = set(names) != {SOURCE} or f'"{SOURCE}"' in text or "\\u" in text
         record = pool.record(row) if is_parsed else {}
         keys.update(dict.fromkeys(record))
         for name, values in found.items():
-            values.append(pool.source(row) if name == SOURCE and SOURCE not in record else record.get(name))
+            is_source = name == SOURCE and SOURCE not in record
+            values.append(pool.source(row) if is_source else record.get(name))
     for name, values in found.items():
         if asked_by and all(value is None for value in values):
-            raise ConfigError(
-                f"{asked_by} needs a column {name!r}, which no record has. They have: {', '.join(keys)}."
-            )
+            has = ", ".join(keys)
+            raise ConfigError(f"{asked_by} needs a column {name!r}, which no record has. They have: {has}.")
     return found

@@ -22,8 +22,8 @@ from ..config import yaml_text
 from ..errors import ConfigError, PoolError
 from . import forms
 from .forms import LossError, Record
+from .pool import Pool
 from .sample import Sample
-from .store import Pool
 
 FILE_FORMATS = ("records", *forms.FORMS, "parquet")
 FOLDER_FORMATS = ("llamafactory", "axolotl", "trl")

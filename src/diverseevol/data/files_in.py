@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO
 
 import pyarrow as pa
 
@@ -18,7 +18,6 @@ from ..errors import PoolError
 CHUNK = 1 << 20
 N_LOOKED_AT = 4096  # characters at once
 PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def kind_of(path: Path) -> str:
@@ -38,34 +37,37 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         with path.open("rb", buffering=CHUNK) as raw:
-            file = _unpacked(cast(io.BufferedReader, raw), path)
+            file: Any = raw
+            if packing := PACKED.get(path.suffix.lower()):
+                file = io.BufferedReader(pa.CompressedInputStream(raw, packing), CHUNK)
             start = file.peek(4)[:4]
             # Without a mark, the first characters, of ASCII in JSON and in most tables, have a zero each.
-            if start[:2] in UTF16 or [byte == 0 for byte in start] in ([True, False] * 2, [False, True] * 2):
+            zeros = [byte == 0 for byte in start]
+            if start[:2] in (b"\xff\xfe", b"\xfe\xff") or zeros in ([True, False] * 2, [False, True] * 2):
                 raise PoolError(f"{path} is UTF-16 text. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.")
             yield file
     except OSError as error:
         if error.errno is not None:
             raise PoolError(f"cannot read {path}: {error.strerror or error}.") from None
         if "Truncated" in str(error):
-            raise PoolError(
-                f"{path} is cut off: its compressed data ends in the middle. Copy or download it again."
-            ) from None
-        raise PoolError(
-            f"{path} cannot be unpacked: {error}. Copy or download it again, or correct its name's ending."
-        ) from None
+            why = "is cut off: its compressed data ends in the middle. Copy or download it again."
+        else:
+            why = f"cannot be unpacked: {error}. Copy or download it again, or correct its name's ending."
+        raise PoolError(f"{path} {why}") from None
 
 
 @contextmanager
-def open_text(path: Path, newline: str = "\n") -> Iterator[TextIO]:
-    """Open a file as UTF-8 text whose lines end as `newline` says; bytes that are not UTF-8 become lone surrogates, a byte order mark is dropped.
+def open_text(path: Path) -> Iterator[TextIO]:
+    r"""Open a file as UTF-8 text whose lines end at \n alone, without a byte order mark.
+
+    Bytes that are not UTF-8 become lone surrogates.
 
     Raises:
         PoolError: as `open_bytes`.
     """
     with (
         open_bytes(path) as file,
-        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=newline) as text,
+        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="\n") as text,
     ):
         yield text
 
@@ -79,8 +81,3 @@ def first_character(path: Path) -> str:
     with open_text(path) as file:
         parts = iter(lambda: file.read(N_LOOKED_AT), "")
         return next((part.lstrip()[0] for part in parts if part.strip()), "")
-
-
-def _unpacked(raw: io.BufferedReader, path: Path) -> io.BufferedReader:
-    packing = PACKED.get(path.suffix.lower())
-    return io.BufferedReader(pa.CompressedInputStream(raw, packing), CHUNK) if packing else raw

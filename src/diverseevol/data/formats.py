@@ -1,8 +1,13 @@
 """From a record to a `Sample`: alpaca, dolly, sharegpt, messages, prompt/completion and what is like them.
 
 How a record is read is decided by its keys alone (layouts.py). Every assistant turn is trained on, unless the record says
-otherwise: a switch of its message (switches.py), or the prompt side of prompt/completion. A null column is
-as good as none. Nothing is repaired on the way: what cannot be taken as it is raises `RowError` with the reason.
+otherwise: a switch of its message (switches.py), or the prompt side of prompt/completion. A null column is as good as none.
+Nothing is repaired on the way: what cannot be taken as it is raises `RowError` with the reason.
+
+A dialogue can be trained on when it goes: an optional system turn, then a user's, then the assistant's; from there on each
+user's and each tool's turn is answered by the assistant, tools (one or several) answer only the assistant, whose call may be
+in its text, and nobody else speaks twice in a row. This is what LLaMA-Factory and most chat templates demand, but that a tool
+never speaks first. A last turn that nobody answers is read but never trained on.
 """
 
 from __future__ import annotations
@@ -11,14 +16,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config import SourceConfig
-from .checks import RowError, UnknownRowError, check_sample
-from .dialogue import are_tools, check_has_text_only, read_history, read_messages, read_tools
 from .layouts import OLDER_OFFER, Layout, fixed_layout, recognise
+from .messages import are_tools, check_has_text_only, read_history, read_messages, read_tools
 from .preference import SEVERAL, check_is_chosen, check_is_wanted, describe
+from .row import RowError, UnknownRowError
 from .sample import Sample, Turn
-from .switches import row_switched_off_by
-from .tool_results import in_call_order
-from .unread import unread_keys
+from .switches import check_row_is_on
+from .tool_calls import in_call_order
+
+AFTER: dict[str, tuple[str, ...]] = {
+    "": ("system", "user"),
+    "system": ("user",),
+    "user": ("assistant",),
+    "assistant": ("user", "tool"),
+    "call": ("tool", "user"),
+    "tool": ("tool", "assistant"),
+}
+"""Who may speak after whom; `call` is an assistant's turn that calls tools."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +68,9 @@ class Reader:
             raise RowError(f"not an object but {_kind(record)}")
         layout = self.layout(record)
         if layout is None:
-            raise UnknownRowError(unknown_format(record))
+            raise UnknownRowError(_unknown_format(record))
         keys = tuple(record)
-        if off := row_switched_off_by(record, keys):
-            what = (
-                "parts of the row off; write train: true or false in its turns"
-                if isinstance(record[off], list)
-                else "the row off"
-            )
-            raise RowError(f"{off} {str(record[off])[:40]} switches {what}")
+        check_row_is_on(record, keys)
         check_is_wanted(record, keys)
         if not self.is_mapped:
             check_has_text_only(record, "it")
@@ -74,27 +82,12 @@ class Reader:
 
     def layout(self, record: dict[str, Any]) -> Layout | None:
         """How a record is read: by the columns that are filled, else by all it has."""
+        if self.fixed:
+            return self.fixed
         filled = tuple(key for key, value in record.items() if value is not None)
-        layout = self.fixed or recognise(filled, self.tags) or recognise(tuple(record), self.tags)
-        is_other = (
-            layout is not None
-            and layout.tools == OLDER_OFFER
-            and not self.fixed
-            and not are_tools(record[OLDER_OFFER])
-        )
+        layout = recognise(filled, self.tags) or recognise(tuple(record), self.tags)
+        is_other = layout is not None and layout.tools == OLDER_OFFER and not are_tools(record[OLDER_OFFER])
         return replace(layout, tools="") if layout and is_other else layout
-
-    def unread(self, record: dict[str, Any]) -> list[str]:
-        """The filled columns of a good record, and the keys of its messages, that are in no prompt."""
-        layout = self.layout(record)
-        return unread_keys(record, layout) if layout else []
-
-
-def unknown_format(record: dict[str, Any]) -> str:
-    """Why a record is not understood, in a few words."""
-    keys = tuple(record)
-    shown = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")
-    return f"unknown format{looks_like_other(record)}: keys {shown or 'none'}"
 
 
 def looks_like_other(record: dict[str, Any]) -> str:
@@ -104,28 +97,66 @@ def looks_like_other(record: dict[str, Any]) -> str:
     return " (plain text does not tell the prompt from the response)" if "text" in record else ""
 
 
+def _unknown_format(record: dict[str, Any]) -> str:
+    keys = tuple(record)
+    shown = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")
+    return f"unknown format{looks_like_other(record)}: keys {shown or 'none'}"
+
+
+def check_sample(sample: Sample) -> None:
+    """Check that a sample can be trained on.
+
+    Raises:
+        RowError: it cannot, with the reason.
+    """
+    before = ""
+    is_answered = is_trained = False
+    for number, turn in enumerate(sample.turns):
+        if turn.role not in AFTER[before]:
+            raise RowError(_order(turn, number, before))
+        text = turn.text
+        if "\0" in text or "\0" in turn.input or "\0" in turn.thinking or "\0" in turn.call_id + turn.name:
+            raise RowError(f"a NUL character in the {turn.role}'s turn")
+        before = turn.role
+        if before == "assistant":
+            if turn.tool_calls:
+                before = "call"
+            elif not text or text.isspace():
+                is_last = number == len(sample.turns) - 1
+                raise RowError("no response" if is_last else f"empty: turn {number}, the assistant's")
+            is_answered, is_trained = True, is_trained or turn.is_trained
+        elif before == "user" and (not text or text.isspace()):
+            raise RowError(f"empty: turn {number}, the user's")
+    if not is_answered:
+        raise RowError("no response: the assistant never speaks")
+    if not is_trained:
+        raise RowError("nothing to train on: the loss of every assistant turn is switched off")
+
+
+def _order(turn: Turn, number: int, before: str) -> str:
+    if turn.role == "system":
+        return f"role order: turn {number} is a system turn, but not the first"
+    if before in ("", "system"):
+        return f"role order: the {turn.role} speaks before the user; take that turn out, or put a user's before it"
+    last = "a call of tools" if before == "call" else f"the {before}'s"
+    return f"role order: turn {number} is the {turn.role}'s behind {last}"
+
+
 def _single(record: dict[str, Any], layout: Layout) -> Sample:
     """One question and its answer, with what may stand before them."""
     prompt, response = record.get(layout.prompt), record.get(layout.response)
     if response is None:
-        raise RowError(
-            "no response"
-            if layout.response in record
-            else f"no response: there is no column {layout.response!r}"
-        )
+        lacks = "" if layout.response in record else f": there is no column {layout.response!r}"
+        raise RowError(f"no response{lacks}")
     if isinstance(prompt, (list, dict)) or isinstance(response, (list, dict)):
         turns = _both_sides(record, layout)
     else:
-        query = _text(record, layout.query)
-        instruction = _text(record, layout.prompt)
+        query, instruction = _text(record, layout.query), _text(record, layout.prompt)
         if not instruction.strip():
-            raise RowError(
-                f"empty {layout.prompt!r}" + (f", only {layout.query!r} is filled" if query.strip() else "")
-            )
-        turns = [
-            Turn("user", instruction, query),
-            Turn("assistant", _text(record, layout.response), is_trained=True),
-        ]
+            only = f", only {layout.query!r} is filled" if query.strip() else ""
+            raise RowError(f"empty {layout.prompt!r}{only}")
+        answer = Turn("assistant", _text(record, layout.response), is_trained=True)
+        turns = [Turn("user", instruction, query), answer]
     before = [Turn("system", system)] if (system := _text(record, layout.system)) else []
     history = read_history(record.get(layout.history)) if layout.history else []
     return Sample(tuple(in_call_order([*before, *history, *turns])), read_tools(record, layout))
@@ -133,42 +164,37 @@ def _single(record: dict[str, Any], layout: Layout) -> Sample:
 
 def _both_sides(record: dict[str, Any], layout: Layout) -> list[Turn]:
     """Prompt and completion, at least one of them as messages; only the completion's turns are trained on."""
-    prompt, response = record[layout.prompt], record[layout.response]
+    response, query = record[layout.response], _text(record, layout.query)
     if (
         isinstance(response, list)
         and len(response) > 1
         and all(isinstance(answer, str) for answer in response)
     ):
         raise RowError(f"wrong type: {layout.response!r} holds {SEVERAL}")
-    if (query := _text(record, layout.query)) and not isinstance(prompt, str):
-        raise RowError(
-            f"{layout.prompt!r} holds messages, so {layout.query!r} has no place: put {query[:40]!r} into one of them"
-        )
-    asked = (
-        [Turn("user", prompt, query)] if isinstance(prompt, str) else _messages(prompt, layout.prompt, layout)
-    )
-    answered = (
-        [Turn("assistant", response, is_trained=True)]
-        if isinstance(response, str)
-        else _messages(response, layout.response, layout)
-    )
+    if query and not isinstance(record[layout.prompt], str):
+        no_place = f"so {layout.query!r} has no place: put {query[:40]!r} into one of them"
+        raise RowError(f"{layout.prompt!r} holds messages, {no_place}")
+    asked = _side(record, layout.prompt, layout, Turn("user", "", query))
+    answered = _side(record, layout.response, layout, Turn("assistant", "", is_trained=True))
     return [*(replace(turn, is_trained=False) for turn in asked), *answered]
 
 
-def _messages(value: Any, column: str, layout: Layout) -> list[Turn]:  # noqa: ANN401 - any JSON value
+def _side(record: dict[str, Any], column: str, layout: Layout, of_text: Turn) -> list[Turn]:
+    """The messages of one side; where it is a text, the one turn with that text."""
+    value = record[column]
+    if isinstance(value, str):
+        return [replace(of_text, text=value)]
     if not isinstance(value, (list, dict)):
         raise RowError(f"wrong type: {column!r} is {_kind(value)}; expected text or messages")
     return read_messages(value if isinstance(value, list) else [value], layout)
 
 
 def _dialogue(record: dict[str, Any], layout: Layout) -> Sample:
-    turns = read_messages(record.get(layout.messages), layout)
-    system = _text(record, layout.system)
-    if system:
-        if turns and turns[0].role == "system" and turns[0].text != system:
-            raise RowError(f"two system prompts: the column {layout.system!r} and the first turn")
-        if not turns or turns[0].role != "system":
-            turns = [Turn("system", system), *turns]
+    turns, system = read_messages(record.get(layout.messages), layout), _text(record, layout.system)
+    if system and turns[0].role != "system":
+        turns = [Turn("system", system), *turns]
+    if system and turns[0].text != system:
+        raise RowError(f"two system prompts: the column {layout.system!r} and the first turn")
     return Sample(tuple(in_call_order(turns)), read_tools(record, layout))
 
 

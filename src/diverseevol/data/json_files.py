@@ -1,27 +1,29 @@
-"""Rows of a file that holds JSON: a record a line, an array, or one object with a list of records inside.
+"""Records of a file that holds JSON: one a line, the items of an array, or a list of them inside one object.
 
-The content decides, not the name: many files called .json hold a record a line. In a file of lines a bad line costs that line
-and no more; in an array nothing behind a break can be trusted, so that is an error. Only an object with a list inside is whole in memory.
+The content decides, not the name: many files called .json hold a record a line. In a file of lines a bad line costs that
+line and no more; in an array nothing behind a break can be trusted, so that is an error.
+Memory: the longest record of a file of lines; an array or an object is whole in memory.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ..errors import PoolError
+from ..errors import DiverseEvolError, PoolError
 from .files_in import first_character, open_bytes, open_text
-from .json_stream import BROKEN_UTF8, array_rows, behind, checked_row
 from .layouts import recognise
 from .row import RecordDecoder, Row
 from .splits import TRAIN, check_split
 
 BOM = b"\xef\xbb\xbf"
-BETWEEN = re.compile(r"[ \t\r\n,:]*")
+BLANKS = re.compile(r"[ \t\r\n]*")
+BROKEN_UTF8 = "broken UTF-8"
+LARGEST = 1 << 34
+"""Bytes of a file that is one JSON value; a larger one is to be written a record a line."""
 
 
 def json_rows(
@@ -32,24 +34,49 @@ def json_rows(
     Args:
         path: The file, packed or not.
         name: What the rows call their source.
-        split: Which list of an object that holds several, {"train": […], "test": […]}; None: an object is a record, whatever it holds.
+        split: Which list of an object that holds several, {"train": […], "test": […]}; None: an object is a record,
+            whatever it holds.
         own_split: The split that the whole file is, where its name says so.
         needed: Columns that make an object a record, whatever it holds; none: those of a known format.
 
     Raises:
-        PoolError: the file cannot be read or unpacked, breaks off, or holds records of several lines one after the other; it
-            has no such split.
+        PoolError: the file cannot be read or unpacked, breaks off, holds records of several lines one after the other,
+            or is one value that is too large; it has no such split.
     """
     start = first_character(path)
     if start == "{" and _is_one_object(path):
-        yield from _rows_in_object(path, name, split, own_split, needed)
+        yield from _rows_in_object(_whole(path, name), name, split, own_split, needed)
         return
     check_split(name, split, [own_split])
-    if start == "[":
-        with open_text(path) as file:
-            yield from array_rows(file, name)
-    else:
-        yield from _line_rows(path, name)
+    yield from _array_rows(_whole(path, name), name) if start == "[" else _line_rows(path, name)
+
+
+def records_in(file: Path, error: type[DiverseEvolError]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each record of a file of questions or answers stands, for people, and the record; nothing is left out.
+
+    Raises:
+        DiverseEvolError: an `error`: a record is not JSON, no object, or holds text that can be neither stored nor sent.
+        PoolError: as `json_rows`.
+    """
+    for row in json_rows(file, str(file), split=None):
+        if row.problem:
+            raise error(f"{row.place()}: {row.problem}. Repair the file.")
+        if not isinstance(row.record, dict):
+            raise error(f"{row.place()} is no object. Give a file of records, an object each.")
+        try:
+            json.dumps(row.record, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise error(f"{row.place()} holds broken text (half a surrogate pair). Repair it.") from None
+        yield row.place(), row.record
+
+
+def checked_row(row: Row) -> Row:
+    """The row, or a bad one where its text held bytes that are not UTF-8."""
+    try:
+        row.text.encode("utf-8")
+    except UnicodeEncodeError:
+        return row._replace(record=None, problem=BROKEN_UTF8)
+    return row
 
 
 def _is_one_object(path: Path) -> bool:
@@ -57,11 +84,11 @@ def _is_one_object(path: Path) -> bool:
     with open_bytes(path) as file:
         first, second = _next_line(file), _next_line(file)
     try:
-        RecordDecoder().decode(first)
+        json.loads(first)
     except json.JSONDecodeError as error:
         # A record that goes on in the next line stops at the end of its first; and the next is not one by itself.
         return second != "" and error.pos >= len(first) and not _is_object(second)
-    except RecursionError:
+    except (ValueError, RecursionError):
         return False
     return not second
 
@@ -74,8 +101,8 @@ def _next_line(file: BinaryIO) -> str:
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(RecordDecoder().decode(text), dict)
-    except (json.JSONDecodeError, RecursionError):
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
         return False
 
 
@@ -84,13 +111,12 @@ def _line_rows(path: Path, name: str) -> Iterator[Row]:
     with open_bytes(path) as file:
         for line, raw in enumerate(file, 1):
             content = raw.removeprefix(BOM) if line == 1 else raw
-            if not content.strip():
-                continue
-            yield _line_row(content, name, number, line, decoder)
-            number += 1
+            if content.strip():
+                yield _row(content, name, number, line, decoder)
+                number += 1
 
 
-def _line_row(content: bytes, name: str, number: int, line: int, decoder: RecordDecoder) -> Row:
+def _row(content: bytes, name: str, number: int, line: int, decoder: RecordDecoder) -> Row:
     try:
         text = content.decode("utf-8").strip(" \t\r\n")
         return Row(text, decoder.decode(text), name, number, line, decoder.problem)
@@ -103,15 +129,55 @@ def _line_row(content: bytes, name: str, number: int, line: int, decoder: Record
     return Row(content.decode("utf-8", "replace").strip(), None, name, number, line, problem)
 
 
+def _whole(path: Path, name: str) -> str:
+    if path.stat().st_size > LARGEST:
+        raise PoolError(
+            f"{name} is one JSON value of more than {LARGEST >> 30} GiB, which is read whole. "
+            "Write each record on a line of its own (jq -c '.[]' does)."
+        )
+    with open_text(path) as file:
+        return file.read()
+
+
+def _array_rows(text: str, name: str) -> Iterator[Row]:
+    """The items of an array, with their own characters; before a break all of them come."""
+    decoder, number, line, begin = RecordDecoder(), 0, 1, 0
+    at = _behind_blanks(text, text.index("[") + 1)
+    closed = text.startswith("]", at)
+    while not closed:
+        line, begin = line + text.count("\n", begin, at), at
+        try:
+            record, end = decoder.decode_at(text, at)
+            at = _behind_blanks(text, end)
+            if not text.startswith((",", "]"), at):
+                raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+        except (json.JSONDecodeError, RecursionError) as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
+            raise PoolError(
+                f"{name} breaks off as JSON behind {number:,} whole records, in the one at line {line}: {why}. "
+                "Repair it there, or write it again."
+            ) from None
+        yield checked_row(Row(text[begin:end], record, name, number, line, decoder.problem))
+        number, closed = number + 1, text[at] == "]"
+        at = at if closed else _behind_blanks(text, at + 1)
+    if text[at + 1 :].strip():
+        raise PoolError(
+            f"{name} has more text behind the end of its array of {number:,} records. Remove it there."
+        )
+
+
+def _behind_blanks(text: str, start: int) -> int:
+    match = BLANKS.match(text, start)
+    return match.end() if match else start
+
+
 def _rows_in_object(
-    path: Path, name: str, split: str | None, own_split: str, needed: Sequence[str]
+    text: str, name: str, split: str | None, own_split: str, needed: Sequence[str]
 ) -> Iterator[Row]:
     """The records of a list in the file's one object, or that object as the only record."""
-    with open_text(path) as file:
-        text = file.read().rstrip()
     decoder = RecordDecoder()
     try:
-        record = decoder.decode(text)
+        record = decoder.decode(text.rstrip())
     except RecursionError:
         raise PoolError(
             f"{name} is one object that is nested too deeply. Write each record on a line of its own."
@@ -121,38 +187,23 @@ def _rows_in_object(
             f"{name} is neither a record a line nor one JSON value: {error}. "
             "Write each record on a line of its own (jq -c . does), or all of them in an array."
         ) from None
-    problem = decoder.problem
     is_record = record.keys() >= set(needed) if needed else recognise(tuple(record)) is not None
-    lists = {} if split is None or is_record else _lists_in(text, name)
+    lists = {}
+    if split is not None and not is_record:
+        lists = {key: value for key, value in record.items() if _is_list_of_objects(value)}
     if len(lists) > 1 and split not in lists:
-        raise PoolError(
-            f"{name} holds several lists of records: {', '.join(lists)}. Set split to one of them."
-        )
+        known = ", ".join(lists)
+        raise PoolError(f"{name} holds several lists of records: {known}. Set split to one of them.")
     check_split(name, split, [*lists, own_split])
     if not lists:
-        yield checked_row(Row(text.lstrip(), record, name, 0, 1, problem))
+        yield checked_row(Row(text.strip(), record, name, 0, 1, decoder.problem))
         return
-    place = lists.get(str(split), next(iter(lists.values())))
-    yield from array_rows(io.StringIO(text[place]), name, 1 + text.count("\n", 0, place.start))
+    if decoder.problem:
+        advice = "Repair it, or write each record on a line of its own, where a bad one costs no other"
+        raise PoolError(f"{name}: {decoder.problem}. {advice}.")
+    for number, item in enumerate(lists.get(str(split), next(iter(lists.values())))):
+        yield checked_row(Row(json.dumps(item, ensure_ascii=False), item, name, number))
 
 
-def _lists_in(text: str, name: str) -> dict[str, slice]:
-    """Where in an object's whole and valid text the lists of objects stand, by their keys.
-
-    Raises:
-        PoolError: two have the same key.
-    """
-    decoder, lists = RecordDecoder(), {}
-    at = behind(BETWEEN, text, text.index("{") + 1)
-    while text[at] != "}":
-        key, end = decoder.decode_at(text, at)
-        start = behind(BETWEEN, text, end)
-        value, end = decoder.decode_at(text, start)
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            if str(key) in lists:
-                raise PoolError(
-                    f"{name} holds two lists of records under the key {key!r}. Give each a key of its own, or write one array."
-                )
-            lists[str(key)] = slice(start, end)
-        at = behind(BETWEEN, text, end)
-    return lists
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)

@@ -1,7 +1,7 @@
 """Preference data: rows that also hold, or are, an answer that is not to be learnt (DPO, KTO and their like).
 
-Such a row is used where it says which answer is the chosen one and that answer is what would be trained on; anything else is put
-aside, with the mapping that trains on the chosen answers.
+Such a row is used where it says which answer is the chosen one and that answer is what would be trained on; anything else is
+put aside, with the mapping that trains on the chosen answers.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from .checks import RowError
+from .row import RowError
 from .sample import Sample
 
 APPROVES = re.compile("label|kto_tag|(is_)?(chosen|accepted|preferred|desirable)")
-"""A row's own verdict on its answer, where it is true or false; `label` as TRL and ms-swift have it, `kto_tag` as LLaMA-Factory."""
+"""A row's own verdict on its answer; `label` as TRL and ms-swift have it, `kto_tag` as LLaMA-Factory."""
 DISAPPROVES = re.compile("(is_)?(rejected|undesirable)")
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "messages", "conversations", "conversation")
 BESIDE = {"system": "system", "system_prompt": "system", "history": "history", "tools": "tools"}
@@ -53,21 +53,21 @@ def check_is_wanted(record: dict[str, Any], keys: tuple[str, ...]) -> None:
         is_zero = isinstance(said, int) and said == 0 and (said is False or key != "label")
         if (is_zero or said in ("false", "rejected")) if is_yes else (said is True or said == "true"):
             raise RowError(
-                f"{key} {value!r}: a rejected answer (preference data); take such rows out, or raise pool.max_bad to train on the others"
+                f"{key} {value!r}: a rejected answer (preference data); "
+                "take such rows out, or raise pool.max_bad to train on the others"
             )
 
 
 def check_is_chosen(record: dict[str, Any], keys: tuple[str, ...], sample: Sample) -> None:
-    """Check that the last answer of a sample is not one that its record, which has these keys, rejects, or another than it chooses.
+    """Check that the last answer of a sample is not one that its record, which has these keys, rejects or does not choose.
 
     Raises:
         RowError: it is, or which one is chosen cannot be told.
     """
     if not answer_columns(keys)[1]:
         return
-    better, worse = answer_columns(
-        tuple(key for key in keys if isinstance(record[key], (str, list, dict)) and record[key])
-    )
+    filled = tuple(key for key in keys if isinstance(record[key], (str, list, dict)) and record[key])
+    better, worse = answer_columns(filled)
     if not worse:
         return
     answer = next((turn.text for turn in reversed(sample.turns) if turn.role == "assistant"), "").strip()
@@ -91,7 +91,7 @@ def describe(record: dict[str, Any]) -> str:
 
 
 def mapping(record: dict[str, Any]) -> str:
-    """How to train on the chosen answers of records like this one, with a colon before it; empty where no mapping does."""
+    """How to train on the chosen answers of records like this one, behind a colon; else what to do instead."""
     better, _ = answer_columns(tuple(record))
     chosen = record.get(better)
     prompt = next((key for key in PROMPTS if record.get(key)), "")
@@ -111,9 +111,8 @@ def mapping(record: dict[str, Any]) -> str:
 def _last_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     message = value[-1] if isinstance(value, list) and value else value
     if isinstance(message, dict):
-        message = next(
-            (message[key] for key in ("content", "value", "text") if isinstance(message.get(key), str)), ""
-        )
+        texts = (message.get(key) for key in ("content", "value", "text"))
+        message = next((text for text in texts if isinstance(text, str)), "")
     return message.strip() if isinstance(message, str) else ""
 
 

@@ -9,11 +9,19 @@ N_SHOWN = 200
 """Characters of a bad row that are kept to recognise it by."""
 
 
+class RowError(Exception):
+    """Why a row cannot be used; caught where rows are read and never seen outside."""
+
+
+class UnknownRowError(RowError):
+    """The row is of no known format."""
+
+
 class Row(NamedTuple):
     """A record and where it stands.
 
     Attributes:
-        text: The record's JSON text: the user's own characters where the source is JSON, else made from the record.
+        text: The record's JSON text: the user's own characters where the source is JSON, else made of the record.
         record: What the text says; None where it says nothing readable.
         source: The file, folder or Hub id it came from.
         number: Its 0-based number among the source's records; headers and blank lines are not counted.
@@ -35,10 +43,9 @@ class Row(NamedTuple):
 
 
 class RecordDecoder:
-    """Reads JSON strictly: keys given twice, NaN and endless numbers are noted, not quietly accepted.
+    """Reads JSON strictly: `problem` says what of the last record other readers of the file would see differently.
 
-    The standard library's decoder keeps the last of two equal keys and takes NaN and Infinity for numbers; other readers
-    of the same file would see something else. `problem` is about the last record read.
+    The standard library's decoder keeps the last of two equal keys and takes NaN and Infinity for numbers.
     """
 
     def __init__(self) -> None:
@@ -58,12 +65,7 @@ class RecordDecoder:
         return self._json.decode(text)
 
     def decode_at(self, text: str, start: int) -> tuple[Any, int]:
-        """The value that begins at `start`, and where it ends.
-
-        Raises:
-            json.JSONDecodeError: no complete value begins there.
-            RecursionError: it is nested too deeply.
-        """
+        """The value that begins at `start`, and where it ends; it raises what `decode` does."""
         self.problem = ""
         return self._json.raw_decode(text, start)
 
@@ -71,9 +73,8 @@ class RecordDecoder:
         record = dict(pairs)
         if len(record) != len(pairs):
             keys = [key for key, _ in pairs]
-            self.problem = (
-                self.problem or f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice"
-            )
+            twice = next(key for key in keys if keys.count(key) > 1)
+            self.problem = self.problem or f"the key {twice!r} is given twice"
         return record
 
     def _constant(self, name: str) -> None:
@@ -85,6 +86,23 @@ class RecordDecoder:
         except ValueError:  # Python refuses thousands of digits
             self.problem = self.problem or f"a number of {len(digits)} digits"
             return 0
+
+
+def parsed(text: str, what: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value of a JSON text inside a record.
+
+    Raises:
+        RowError: it is no JSON; `what` is not.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise RowError(f"{what} is not JSON") from None
+
+
+def as_list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
+    """A list as it is, anything else as the list of it alone."""
+    return value if isinstance(value, list) else [value]
 
 
 def short(text: str) -> str:

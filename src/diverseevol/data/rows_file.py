@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import PoolError
 from .files_in import first_character, open_text
-from .ids import N_HASH, OWN_ID, content_hash
+from .ids import OWN_ID, content_hash
 from .json_files import json_rows
 from .layouts import recognise
+from .pool import Pool
 from .row import Row
-from .store import Pool, check_found
 
 ID = re.compile(r"[0-9a-f]{16}(-[0-9]+)?")
 
@@ -28,29 +26,43 @@ def read_rows_file(file: Path, pool: Pool) -> NDArray[np.int64]:
     """The pool rows that a file lists, in the file's order; a row listed twice appears twice.
 
     Lines are row numbers (fewer than 16 digits) or ids. JSON, as lines or as an array, holds those, or objects: with "_id"
-    or "id" one of ours, else with "row", else a record of the pool, found by its content. The k-th of several equal
-    records is the pool's k-th copy; more copies than the pool has are its first.
+    or "id" one of ours, else with "row", else a record of the pool, found by its content; the k-th of several equal
+    records is the pool's k-th copy.
 
     Raises:
         PoolError: the file is not there, not readable as one of these, or lists what is not in the pool.
     """
     if not file.is_file():
         raise PoolError(f"no list of rows at {str(file)!r}. Correct the path.")
-    names = list(_names(file))
-    if not names:
+    named = list(_names(file))
+    if not named:
         raise PoolError(f"{file} lists no rows. Give row numbers, ids or records, one a line.")
-    return _rows_of(names, pool, str(file))
+    for name, _ in named:
+        if isinstance(name, int) and not 0 <= name < len(pool):
+            raise PoolError(f"{file} lists row {name}; the pool has rows 0 to {len(pool) - 1}.")
+    rows = np.array([name if isinstance(name, int) else -1 for name, _ in named], dtype=np.int64)
+    by_id = [(name, place) for name, place in named if isinstance(name, str)]
+    rows[rows < 0] = pool.rows_of([name for name, _ in by_id], [place for _, place in by_id])
+    return rows
 
 
-def _names(file: Path) -> Iterator[int | str]:
-    """What the file lists: rows as numbers, ids as text, contents as `=` and a hash."""
-    if first_character(file) in ("{", "["):
-        yield from (_name_in(row) for row in json_rows(file, str(file), split=None))
+def _names(file: Path) -> Iterator[tuple[int | str, str]]:
+    """What the file lists, rows as numbers and ids as text, and where each stands."""
+    if first_character(file) not in ("{", "["):
+        with open_text(file) as text:
+            for line, content in enumerate(text, 1):
+                if content.strip():
+                    place = f"{file} line {line}"
+                    yield _name(content.strip(), place), place
         return
-    with open_text(file) as text:
-        for line, content in enumerate(text, 1):
-            if content.strip():
-                yield _name(content.strip(), f"{file} line {line}")
+    n_copies: Counter[str] = Counter()
+    for row in json_rows(file, str(file), split=None):
+        name = _name_in(row)
+        if name is None:
+            content = _content(row)
+            name = f"{content}-{n_copies[content]}" if n_copies[content] else content
+            n_copies[content] += 1
+        yield name, row.place()
 
 
 def _name(text: str, place: str) -> int | str:
@@ -58,12 +70,12 @@ def _name(text: str, place: str) -> int | str:
         return int(text)
     if ID.fullmatch(text):
         return text
-    raise PoolError(
-        f"{place}: {text[:60]!r} is neither a row number nor an id (16 hexadecimal characters, perhaps -1 behind)."
-    )
+    found = f"{place}: {text[:60]!r} is neither a row number nor an id"
+    raise PoolError(f"{found} (16 hexadecimal characters, perhaps -1 behind).")
 
 
-def _name_in(row: Row) -> int | str:
+def _name_in(row: Row) -> int | str | None:
+    """The row or the id that an item says; None where it is a record of the pool itself."""
     value = row.record
     if row.problem:
         raise PoolError(f"{row.place()}: {row.problem}. Repair the list.")
@@ -73,15 +85,11 @@ def _name_in(row: Row) -> int | str:
         return _name(value, row.place())
     if not isinstance(value, dict):
         raise PoolError(f"{row.place()}: neither a row number, an id nor an object.")
-    if _is_id(value.get(OWN_ID)):
-        return str(value[OWN_ID])
-    if recognise(tuple(value)):
-        return _content(row)
-    if _is_id(value.get("id")):
-        return str(value["id"])
-    if isinstance(value.get("row"), int):
-        return int(value["row"])
-    return _content(row)
+    is_record = recognise(tuple(value)) is not None
+    for key in (OWN_ID,) if is_record else (OWN_ID, "id"):
+        if _is_id(value.get(key)):
+            return str(value[key])
+    return int(value["row"]) if not is_record and isinstance(value.get("row"), int) else None
 
 
 def _is_id(value: Any) -> bool:  # noqa: ANN401 - any JSON value
@@ -90,43 +98,7 @@ def _is_id(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 def _content(row: Row) -> str:
     try:
-        return f"={content_hash(row.record):016x}"
+        return f"{content_hash(row.record):016x}"
     except (ValueError, RecursionError):
-        raise PoolError(
-            f"{row.place()}: the record cannot be a row of the pool, for it is no valid JSON. Repair the list."
-        ) from None
-
-
-def _rows_of(names: list[int | str], pool: Pool, where: str) -> NDArray[np.int64]:
-    """The rows of what a list names, in its order."""
-    rows = np.empty(len(names), dtype=np.int64)
-    ids: dict[int, str] = {}
-    hashes: dict[int, str] = {}
-    for at, name in enumerate(names):
-        if isinstance(name, str):
-            (hashes if name.startswith("=") else ids)[at] = name.removeprefix("=")
-        elif 0 <= name < len(pool):
-            rows[at] = name
-        else:
-            raise PoolError(f"{where} lists row {name}; the pool has rows 0 to {len(pool) - 1}.")
-    if ids:
-        rows[list(ids)] = pool.rows_of(ids.values())
-    if hashes:
-        rows[list(hashes)] = _rows_by_content(list(hashes.values()), pool, where)
-    return rows
-
-
-def _rows_by_content(hashes: list[str], pool: Pool, where: str) -> list[int]:
-    own = pc.utf8_slice_codeunits(pool.index["id"], 0, N_HASH)
-    is_asked = pc.is_in(own, value_set=pa.array(set(hashes), pa.string())).to_numpy(zero_copy_only=False)
-    copies: dict[str, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(is_asked).tolist():
-        copies[own[row].as_py()].append(row)
-    places = [f"number {at} of {where}" for at in range(len(hashes))]
-    check_found(places, np.array([name not in copies for name in hashes]), "record", len(pool))
-    n_taken: Counter[str] = Counter()
-    rows = []
-    for name in hashes:
-        rows.append(copies[name][n_taken[name] if n_taken[name] < len(copies[name]) else 0])
-        n_taken[name] += 1
-    return rows
+        why = "the record cannot be a row of the pool, for it is no valid JSON"
+        raise PoolError(f"{row.place()}: {why}. Repair the list.") from None

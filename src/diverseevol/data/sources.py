@@ -1,6 +1,6 @@
 """From a path or a Hub id to rows: files of any kind, folders of them, folders that `datasets` saved, data sets on the Hub.
 
-Everything streams; memory is bounded by the longest record. Files of a folder are read in the order of their names.
+Files of a folder are read in the order of their names.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from .json_files import json_rows
 from .layouts import fixed_layout
 from .row import Row
 from .splits import TRAIN, check_split, split_named, splits_of
-from .tables import parquet_rows, saved_rows
+from .tables import hub_rows, parquet_rows, saved_rows
 
 JSON_KINDS = (".json", ".jsonl", ".ndjson")
 N_LISTED = 5
 KINDS = (*JSON_KINDS, ".csv", ".tsv", ".parquet")
+READ = f"{', '.join(KINDS)}, also with .gz or .zst behind"
 # What lies beside data and is none: dataset_info.json is a description, in `datasets` as in LLaMA-Factory.
 BESIDE = re.compile(
     r"_\w*|(readme|licen[sc]e)(\.(md|txt|rst))?|(dataset_infos?|dataset_dict|state)\.json", re.IGNORECASE
@@ -38,14 +39,12 @@ def read_source(source: SourceConfig, watch: Watch = SILENT) -> Iterator[Row]:
     """Stream the rows of a source.
 
     Raises:
-        PoolError: there is no such path, and no reachable Hub id of that name.
-        PoolError: a file cannot be read, is cut off or broken, or is of a kind that is not known; there is no such split.
+        PoolError: there is no such path, and no reachable Hub id of that name; a file cannot be read, is cut off or
+            broken, or is of a kind that is not known; there is no such split.
     """
     path, config = _place(source)
     if not path.exists():
         check_source(source)
-        from .hub import hub_rows
-
         return hub_rows(source.path, source.split)
     if path.is_dir():
         return _folder_rows(path, config, source, watch)
@@ -61,25 +60,19 @@ def check_source(source: SourceConfig) -> None:
     path, _ = _place(source)
     if path.exists() or (HUB_ID.match(source.path) and kind_of(path) not in KINDS):
         return
-    folder = path.parent
+    folder, no_pool = path.parent, f"no pool at {source.path!r}"
     if not folder.is_dir():
-        raise PoolError(
-            f"no pool at {source.path!r}: there is not even a folder {str(folder)!r}. Correct pool.path."
-        )
+        raise PoolError(f"{no_pool}: there is not even a folder {str(folder)!r}. Correct pool.path.")
     close = get_close_matches(path.name, [item.name for item in folder.iterdir()], n=3, cutoff=0.5)
     found = f"It has {', '.join(close)}. " if close else ""
-    raise PoolError(
-        f"no pool at {source.path!r}: {str(folder.resolve())!r} has no {path.name!r}. {found}Correct pool.path."
-    )
+    raise PoolError(f"{no_pool}: {str(folder.resolve())!r} has no {path.name!r}. {found}Correct pool.path.")
 
 
 def _place(source: SourceConfig) -> tuple[Path, str]:
     """Where a source lies, and which configuration of its card is asked for behind a colon, as of a Hub id."""
     path = Path(source.path)
     name, _, config = source.path.rpartition(":")
-    if not path.exists() and name and Path(name).is_dir():
-        return Path(name), config
-    return path, ""
+    return (Path(name), config) if not path.exists() and name and Path(name).is_dir() else (path, "")
 
 
 def _file_rows(path: Path, name: str, source: SourceConfig, own_split: str, watch: Watch) -> Iterator[Row]:
@@ -93,7 +86,7 @@ def _file_rows(path: Path, name: str, source: SourceConfig, own_split: str, watc
     if kind == ".parquet":
         return parquet_rows(path, name)
     raise PoolError(
-        f"{name} is of no kind that is read: {', '.join(KINDS)}, also with .gz or .zst behind. Convert it, or rename it if only its name is another."
+        f"{name} is of no kind that is read: {READ}. Convert it, or rename it if only its name is another."
     )
 
 
@@ -103,25 +96,18 @@ def _folder_rows(folder: Path, config: str, source: SourceConfig, watch: Watch) 
         return
     splits = splits_of(folder, config, _data_files(folder, watch))
     is_split = splits.keys() != {TRAIN}
+    said = {split: f"{split or 'of no split'}: {_listed(files, folder)}" for split, files in splits.items()}
     if is_split and source.split not in splits:
-        known = ", ".join(f"{split} ({_listed(files, folder)})" for split, files in splits.items() if split)
-        raise PoolError(f"{folder} has no split {source.split!r}. It has: {known}. Set pool.split.")
+        known = "; ".join(text for split, text in said.items() if split)
+        raise PoolError(f"{folder} has no split {source.split!r}. It has {known}. Set pool.split.")
     files = splits[source.split if is_split else TRAIN]
-    others = "; ".join(
-        f"{split or 'of no split'}: {_listed(files, folder)}"
-        for split, files in splits.items()
-        if split != source.split
-    )
-    if others and is_split:
-        watch.note(
-            f"{folder}: pool.split {source.split!r} is {_listed(files, folder)}; left out are {others}"
-        )
+    if is_split and (others := "; ".join(text for split, text in said.items() if split != source.split)):
+        read = _listed(files, folder)
+        watch.note(f"{folder}: pool.split {source.split!r} is {read}; left out are {others}")
     place = source.path.removesuffix(f":{config}" if config else "").rstrip("/")
     for file in files:
-        own_split = source.split if is_split else TRAIN
-        yield from _file_rows(
-            file, f"{place}/{file.relative_to(folder).as_posix()}", source, own_split, watch
-        )
+        name = f"{place}/{file.relative_to(folder).as_posix()}"
+        yield from _file_rows(file, name, source, source.split if is_split else TRAIN, watch)
 
 
 def _data_files(folder: Path, watch: Watch) -> list[Path]:
@@ -136,12 +122,10 @@ def _data_files(folder: Path, watch: Watch) -> list[Path]:
         (data if is_data else others).append(file)
     if not data:
         found = f"It has {_listed(others, folder)}. " if others else ""
-        raise PoolError(
-            f"the folder {str(folder)!r} holds no data file. {found}Kinds that are read: {', '.join(KINDS)}, also with .gz or .zst."
-        )
+        raise PoolError(f"the folder {str(folder)!r} holds no data file. {found}Kinds that are read: {READ}.")
     if others:
         watch.note(
-            f"{folder}: left out {_listed(others, folder)}, which are of no kind that is read ({', '.join(KINDS)}) or in a folder named _…"
+            f"{folder}: left out {_listed(others, folder)}, of no kind that is read ({READ}) or in a folder named _…"
         )
     return data
 
@@ -163,9 +147,8 @@ def fingerprint(config: PoolConfig) -> str:
     hashed = hashlib.blake2b(digest_size=8)
     for source in config.all_sources():
         check_source(source)
-        said = source.model_dump(
-            mode="json", exclude={"path"}, exclude_defaults=True
-        )  # a key of a later version changes nothing
+        # A key of a later version changes nothing.
+        said = source.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)
         hashed.update(json.dumps(said, sort_keys=True).encode())
         path, config_name = _place(source)
         hashed.update(config_name.encode())

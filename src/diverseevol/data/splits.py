@@ -1,7 +1,8 @@
 """Which files of a folder are a split's, by the Hub's rules: as the data set's card says, else as files and folders are called.
 
-Source: https://huggingface.co/docs/hub/datasets-file-names-and-splits and datasets-manual-configuration. Where we differ: case does
-not matter, and a file whose name says no split is of train unless another file or folder is called train and nothing more.
+Source: https://huggingface.co/docs/hub/datasets-file-names-and-splits and datasets-manual-configuration. Where we differ:
+case does not matter, and a file whose name says no split is of train unless another file or folder is called train and
+nothing more.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ NAMES |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 WORD = re.compile(rf"(?:^|(?<=[-._ 0-9]))({'|'.join(NAMES)})(?=[-._ 0-9]|$)", re.IGNORECASE)
 ONLY_TRAIN = re.compile(r"train(ing)?([-._ ]?(\d+|of))*", re.IGNORECASE)
 SHARD = re.compile(r"(\w+(?:\.\w+)*)-\d{5}-of-\d{5}")
-FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\n(.*?)\n---[ \t]*(\n|$)", re.DOTALL)
 
 Splits = dict[str, list[Path]]
 
@@ -55,23 +55,19 @@ def splits_of(folder: Path, config: str, files: Sequence[Path]) -> Splits:
         PoolError: the card has no such configuration, or several and no default.
     """
     said = _said_by_card(folder, config)
-    data_dir = posixpath.normpath(str(said.get("data_dir") or "."))
-    if "data_files" not in said:
-        splits = _by_name(
-            [file for file in files if file.is_relative_to(folder / data_dir)], folder / data_dir
-        )
-        if outside := [file for file in files if not file.is_relative_to(folder / data_dir)]:
-            splits[NONE] = [*splits.get(NONE, []), *outside]
-        return splits
-    patterns = _patterns(said["data_files"], data_dir)
-    splits = defaultdict(list)
-    for file in files:
-        path = file.relative_to(folder)
-        places = [place.as_posix() for place in (path, *path.parents)]  # a pattern may name a whole folder
-        found = [split for split, pattern in patterns.items() if any(map(pattern.fullmatch, places))]
-        for split in found or [NONE]:
-            splits[split].append(file)
-    return splits if splits.keys() - {NONE} else _by_name(files, folder)
+    data_dir = folder / posixpath.normpath(str(said.get("data_dir") or "."))
+    splits: Splits = defaultdict(list)
+    for split, patterns in _patterns(said.get("data_files", {})).items():
+        found = {place for pattern in patterns for place in data_dir.glob(_glob(str(pattern)))}
+        for file in files:
+            if not found.isdisjoint((file, *file.parents)):  # a pattern may name a whole folder
+                splits[split].append(file)
+    if not splits:
+        splits |= _by_name([file for file in files if file.is_relative_to(data_dir)], data_dir)
+    named = {file for of_split in splits.values() for file in of_split}
+    if others := [file for file in files if file not in named]:
+        splits[NONE] += others
+    return splits
 
 
 def check_split(name: str, split: str | None, known: Sequence[str]) -> None:
@@ -81,42 +77,46 @@ def check_split(name: str, split: str | None, known: Sequence[str]) -> None:
         PoolError: naming those that are.
     """
     if split not in (None, TRAIN, *known):
-        raise PoolError(
-            f"{name} has no split {split!r}. It has: {', '.join(filter(None, known)) or TRAIN}. Correct pool.split."
-        )
+        has = ", ".join(filter(None, known)) or TRAIN
+        raise PoolError(f"{name} has no split {split!r}. It has: {has}. Correct pool.split.")
+
+
+def _glob(pattern: str) -> str:
+    """A pattern of the Hub's as pathlib takes it."""
+    return re.sub(r"\*\*(?=[^/])", "**/*", posixpath.normpath(pattern)).lstrip("/")
 
 
 def _by_name(files: Iterable[Path], folder: Path) -> Splits:
     # The folder's own name tells whether its files are shards in data/, but not their split.
-    named = {
-        file: split_named(Path(folder.name if folder.name == "data" else "", file.relative_to(folder)))
-        for file in files
+    own = folder.name if folder.name == "data" else ""
+    named = {file: split_named(Path(own, file.relative_to(folder))) for file in files}
+    stems = {
+        part
+        for file in named
+        for part in (*file.relative_to(folder).parent.parts, file.name.partition(".")[0])
     }
-    is_told = any(ONLY_TRAIN.fullmatch(part) for file in named for part in _stems(file.relative_to(folder)))
-    splits: dict[str, list[Path]] = defaultdict(list)
+    is_told = any(map(ONLY_TRAIN.fullmatch, stems))
+    splits: Splits = defaultdict(list)
     for file, split in named.items():
         splits[split or (NONE if is_told else TRAIN)].append(file)
     return splits
 
 
-def _stems(file: Path) -> tuple[str, ...]:
-    return (*file.parent.parts, file.name.partition(".")[0])
-
-
 def _said_by_card(folder: Path, config: str) -> dict[str, Any]:
     """What the card says of a configuration; nothing where it names none."""
     card = folder / "README.md"
-    text = FRONT_MATTER.match(card.read_text("utf-8", errors="replace")) if card.is_file() else None
+    text = card.read_text("utf-8-sig", errors="replace") if card.is_file() else ""
     try:
-        said = yaml.safe_load(text[1]) if text else None
+        said = yaml.safe_load(text.split("\n---", 1)[0]) if text.startswith("---") else None
     except yaml.YAMLError:
         said = None
     listed = said.get("configs") if isinstance(said, dict) else None
     configs = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     names = [str(item.get("config_name", "default")) for item in configs]
     if config and config not in names:
+        known = ", ".join(names) or "none"
         raise PoolError(
-            f"{folder} has no configuration {config!r}: its card names {', '.join(names) or 'none'}. Correct pool.path."
+            f"{folder} has no configuration {config!r}: its card names {known}. Correct pool.path."
         )
     if not configs:
         return {}
@@ -129,23 +129,9 @@ def _said_by_card(folder: Path, config: str) -> dict[str, Any]:
     return configs[names.index(wanted)]
 
 
-def _patterns(said: Any, data_dir: str) -> dict[str, re.Pattern[str]]:  # noqa: ANN401 - any YAML value
-    """What the paths of each split match; said as a pattern, a list of them (train), [{split, path}], or {split: path}."""
+def _patterns(said: Any) -> dict[str, list[Any]]:  # noqa: ANN401 - any YAML value
+    """The patterns of each split; said as one, a list of them (train), [{split, path}], or {split: path}."""
     if isinstance(said, list) and all(isinstance(item, dict) for item in said):
         said = {item.get("split"): item.get("path") for item in said}
     by_split = said if isinstance(said, dict) else {TRAIN: said}
-    lists = {str(split): found if isinstance(found, list) else [found] for split, found in by_split.items()}
-    paths = {
-        split: [posixpath.normpath(posixpath.join(data_dir, str(item))) for item in found]
-        for split, found in lists.items()
-    }
-    return {split: re.compile("|".join(map(_regex, found))) for split, found in paths.items()}
-
-
-def _regex(pattern: str) -> str:
-    """A pattern of paths as a regular expression: `*` stays in a folder, `**` does not."""
-    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    pieces = re.split(r"(\*\*/?|\*|\?|\[[^][]+\])", pattern)
-    return "".join(
-        special.get(piece) or (piece if at % 2 else re.escape(piece)) for at, piece in enumerate(pieces)
-    )
+    return {str(split): found if isinstance(found, list) else [found] for split, found in by_split.items()}

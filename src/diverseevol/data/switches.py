@@ -1,9 +1,9 @@
 """What a message, a part of one, or a whole row says about being trained on.
 
-The names are those of OpenAI's and Mistral's fine-tuning (`weight`), axolotl (`train`, `training`, `train_detail`), ms-swift and XTuner
-(`loss`, `loss_scale`, `output_with_loss`), LLaMA-Factory (`loss_weight`), verl and slime (`loss_mask`, `step_loss_mask`) and torchtune
-(`masked`, which is the other way round). They are followed where they say yes or no for a whole turn; anything else that has to do
-with training, a loss, a weight or a mask is a reason to put the row aside.
+The names are those of OpenAI's and Mistral's fine-tuning (`weight`), axolotl (`train`, `training`, `train_detail`), ms-swift
+and XTuner (`loss`, `loss_scale`, `output_with_loss`), LLaMA-Factory (`loss_weight`), verl and slime (`loss_mask`,
+`step_loss_mask`) and torchtune (`masked`, which is the other way round). They are followed where they say yes or no for a
+whole turn; anything else that has to do with training, a loss, a weight or a mask is a reason to put the row aside.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import re
 from functools import lru_cache
 from typing import Any, Literal
 
-from .checks import RowError
+from .row import RowError
 
 FOLLOWED = re.compile(
-    "(is_)?train(ed|ing|able)?|train_on(_turn)?|weight|(step_)?loss(_weight|_scale|_mask)?|output_with_loss|(calculate|compute)_loss"
+    "(is_)?train(ed|ing|able)?|train_on(_turn)?|weight|(step_)?loss(_weight|_scale|_mask)?|output_with_loss"
+    "|(calculate|compute)_loss"
 )
 REVERSED = re.compile("(is_)?masked|(ignore|no)_loss")
 ABOUT = re.compile("(?<![a-z])(train(ed|ing|able)?|weights?|loss|mask(ed)?)(?![a-z])")
@@ -33,14 +34,26 @@ def switch_kind(key: str) -> Literal["followed", "reversed", "unclear", ""]:
     return "unclear" if ABOUT.search(name) else ""
 
 
+def switch_value(value: Any) -> bool | None:  # noqa: ANN401 - any JSON value
+    """What a switch's value says; None where it is neither yes nor no."""
+    if isinstance(value, str):
+        return WORDS.get(value.strip().lower())
+    return bool(value) if isinstance(value, (int, float)) and value in (0, 1) else None
+
+
 def is_switched_on(message: dict[str, Any], parts: list[Any], number: int) -> bool:
-    """Whether an assistant's message is to be trained on: it is, unless it or all of its parts, calls among them, are switched off.
+    """Whether an assistant's message is to be trained on: it is, unless it or all of its parts are switched off.
+
+    Args:
+        message: The message.
+        parts: What it consists of: blocks of text, calls.
+        number: Its number among the turns.
 
     Raises:
         RowError: a switch says neither yes nor no, two contradict each other, or only a part is switched off.
     """
     of_turn = _switches(message, number)
-    of_parts = [_switches(_flat(part), number) if isinstance(part, dict) else [] for part in parts if part]
+    of_parts = [_switches(part, number) if isinstance(part, dict) else [] for part in parts if part]
     said = [*of_turn, *(one for part in of_parts for one in part)]
     on, off = [key for key, is_on in said if is_on], [key for key, is_on in said if not is_on]
     if len({is_on for _, is_on in of_turn}) > 1:
@@ -50,21 +63,21 @@ def is_switched_on(message: dict[str, Any], parts: list[Any], number: int) -> bo
     return not off
 
 
-def _flat(part: dict[str, Any]) -> dict[str, Any]:
-    """A part with what stands in its function, where it is a call."""
-    return {**part, **part["function"]} if isinstance(part.get("function"), dict) else part
+def check_row_is_on(record: dict[str, Any], keys: tuple[str, ...]) -> None:
+    """Check that no key of a record, which has these keys, switches off the whole row, or parts of it by a list.
 
-
-def row_switched_off_by(record: dict[str, Any], keys: tuple[str, ...]) -> str:
-    """The key that switches off a whole row, which has these keys, or parts of it by a list; empty where none does."""
-    return next((key for key, kind in _about(keys) if _switches_off(record[key], kind)), "")
-
-
-def _switches_off(value: Any, kind: str) -> bool:  # noqa: ANN401 - any JSON value
-    if isinstance(value, list):
-        said = {switch_value(one) for one in value}
-        return None not in said and ((kind == "reversed") in said or (kind == "unclear" and len(said) > 1))
-    return kind != "unclear" and switch_value(value) is (kind == "reversed")
+    Raises:
+        RowError: one does.
+    """
+    for key, kind in _about(keys):
+        value, off = record[key], kind == "reversed"
+        if isinstance(value, list):
+            said = {switch_value(one) for one in value}
+            if None not in said and (off in said or (kind == "unclear" and len(said) > 1)):
+                parts = "parts of the row off; write train: true or false in its turns"
+                raise RowError(f"{key} {str(value)[:40]} switches {parts}")
+        elif kind != "unclear" and switch_value(value) is off:
+            raise RowError(f"{key} {str(value)[:40]} switches the row off")
 
 
 @lru_cache(maxsize=4096)
@@ -72,24 +85,17 @@ def _about(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((key, kind) for key in keys if (kind := switch_kind(key)))
 
 
-def switch_value(value: Any) -> bool | None:  # noqa: ANN401 - any JSON value
-    """What a switch's value says; None where it is neither yes nor no."""
-    if isinstance(value, str):
-        return WORDS.get(value.strip().lower())
-    return bool(value) if isinstance(value, (int, float)) and value in (0, 1) else None
-
-
 def _switches(holder: dict[str, Any], number: int) -> list[tuple[str, bool]]:
-    """The switches that a message or a part of it has, each with whether it is to be trained on."""
+    """The switches of a message, a part of it or a call, each with whether it is to be trained on."""
+    function = holder.get("function")
     found = []
-    for key, value in holder.items():
+    for key, value in {**holder, **(function if isinstance(function, dict) else {})}.items():
         kind = switch_kind(key)
         if not kind or value is None or value in ("", [], {}):
             continue
         if kind == "unclear":
-            raise RowError(
-                f"turn {number} has {key}, which cannot be followed; write train: true or false for whole turns"
-            )
+            why = "which cannot be followed; write train: true or false for whole turns"
+            raise RowError(f"turn {number} has {key}, {why}")
         said = switch_value(value)
         if said is None:
             raise RowError(f"turn {number} has {key} {value!r}; only 0 and 1 can be followed")

@@ -1,11 +1,10 @@
 """Rows of Arrow tables: Parquet, folders that `datasets` saved, data sets on the Hub. None is ever whole in memory.
 
-A table has no JSON text of its own, so each row's is made. Dates, decimals, UUIDs and whatever else JSON lacks become text, bytes the text
-that they are in UTF-8 or else {"base64": …}, NaN null; a value that Python cannot hold says why in its place, {"unreadable": …}. Neither
-object is ever taken for a text. Columns of `datasets`' type Json and maps with text as keys are the objects that they stand for.
-
-Arrow gives every object of a column the keys of all of them, null where a row had none: such nulls, which nobody wrote, are left
-out inside objects. A null that somebody did write cannot be told from them.
+A table has no JSON text of its own, so each row's is made. Dates, decimals, UUIDs and whatever else JSON lacks become text,
+bytes the text that they are in UTF-8 or else {"base64": …}, NaN null; a value that Python cannot hold says why in its place,
+{"unreadable": …}. Neither object is ever taken for a text. Columns of `datasets`' type Json and maps are the objects that
+they stand for. Arrow gives every object of a column the keys of all of them, null where a row had none: such nulls, which
+nobody wrote, are left out inside objects. A null that somebody did write cannot be told from them.
 """
 
 from __future__ import annotations
@@ -26,7 +25,9 @@ from .row import Row
 from .splits import check_split
 
 BATCH = 1024
-Read = Callable[[Any], Any]
+LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
+UNREADABLE = (ValueError, ArithmeticError, LookupError)
+"""What pyarrow raises for years beyond 9999, time zones of no name, text that is not UTF-8."""
 
 
 def parquet_rows(path: Path, name: str) -> Iterator[Row]:
@@ -67,6 +68,38 @@ def saved_rows(folder: Path, name: str, split: str) -> Iterator[Row]:
     return table_rows(data.with_format("arrow").iter(BATCH), name)
 
 
+def hub_rows(name: str, split: str) -> Iterator[Row]:
+    """Stream one split of a data set on the Hub; `owner/name:config` names one of its configurations.
+
+    HF_HOME, HF_TOKEN and HF_HUB_OFFLINE count as everywhere.
+
+    Raises:
+        PoolError: no such path here, and no such data set, split or configuration there, or no way to reach it.
+    """
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError
+
+    owner_name, _, config_name = name.partition(":")
+    try:
+        data = datasets.load_dataset(owner_name, config_name or None, split=split, streaming=True)
+        yield from table_rows(data.with_format("arrow").iter(BATCH), name)
+    except (datasets.exceptions.DatasetNotFoundError, OSError, HfHubHTTPError) as error:
+        # Offline and unreachable are OSErrors (ConnectionError) of several libraries.
+        raise PoolError(
+            f"no pool at {name!r}: no file or folder of that name here, and the Hub gave {_said(error)}. "
+            "Correct pool.path; for the Hub, check the network, HF_TOKEN and HF_HUB_OFFLINE, or try again."
+        ) from None
+    except ValueError as error:
+        raise PoolError(
+            f"cannot read {name!r} from the Hub with split {split!r}: {_said(error)}. "
+            "Set split, or name owner/name:config."
+        ) from None
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def table_rows(tables: Iterable[pa.RecordBatch | pa.Table], name: str) -> Iterator[Row]:
     """The rows of the parts of a table."""
     records = chain.from_iterable(map(_records, tables))
@@ -91,53 +124,44 @@ def _records(table: pa.RecordBatch | pa.Table) -> Iterator[dict[str, Any]]:
 def _values(column: pa.Array | pa.ChunkedArray) -> Iterable[Any]:
     read = _reader(column.type)
     try:
-        values = column.to_pylist()
+        values = column.to_pylist(maps_as_pydicts="lossy")
     except UNREADABLE:
         values = [_value(scalar) for scalar in column]
-    return values if read is None else [value if value is None else read(value) for value in values]
-
-
-# Years beyond 9999, time zones of no name, text that is not UTF-8.
-UNREADABLE = (ValueError, ArithmeticError, LookupError)
+    return values if read is None else [read(value) for value in values]
 
 
 def _value(scalar: pa.Scalar) -> Any:  # noqa: ANN401 - any value of a table
     try:
-        return scalar.as_py()
+        return scalar.as_py(maps_as_pydicts="lossy")
     except UNREADABLE as error:
         return {"unreadable": str(error)}
 
 
-def _reader(kind: pa.DataType) -> Read | None:
-    """What is done to the values of a type that are not null; None where they stay as they are."""
+def _reader(kind: pa.DataType) -> Callable[[Any], Any] | None:
+    """What is done to the values of a type; None where they stay as they are."""
     if isinstance(kind, pa.JsonType):
         return _from_json_text
     if pa.types.is_struct(kind):
-        inner = {field.name: _reader(field.type) for field in kind}
-        return lambda value: {
-            key: _read(item, inner.get(key)) for key, item in value.items() if item is not None
-        }
+        readers = {field.name: _reader(field.type) or _same for field in kind}
+        return lambda value: (
+            value and {key: readers.get(key, _same)(item) for key, item in value.items() if item is not None}
+        )
     if pa.types.is_map(kind):
-        read_key, read_item = _reader(kind.key_type), _reader(kind.item_type)
-        is_object = pa.types.is_string(kind.key_type) or pa.types.is_large_string(kind.key_type)
-        made: Callable[[Any], Any] = dict if is_object else list
-        return lambda value: made((_read(key, read_key), _read(item, read_item)) for key, item in value)
+        read_item = _reader(kind.item_type)
+        return read_item and (lambda value: value and {key: read_item(item) for key, item in value.items()})
     if isinstance(kind, LISTS):
         read = _reader(kind.value_type)
-        return None if read is None else lambda value: [_read(item, read) for item in value]
+        return read and (lambda value: value and [read(item) for item in value])
     return _reader(kind.value_type) if pa.types.is_dictionary(kind) else None
 
 
-LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
+def _same(value: Any) -> Any:  # noqa: ANN401 - any value of a table
+    return value
 
 
-def _read(value: Any, read: Read | None) -> Any:  # noqa: ANN401 - any value of a table
-    return value if value is None or read is None else read(value)
-
-
-def _from_json_text(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def _from_json_text(text: str | None) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        return json.loads(text)
+        return None if text is None else json.loads(text)
     except (ValueError, RecursionError):
         return text
 

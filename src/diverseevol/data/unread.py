@@ -1,4 +1,4 @@
-"""What of a record is in no prompt: columns and keys of messages that are not read, and tools that are called and declared nowhere."""
+"""What of a record is in no prompt: columns and keys of messages that are not read, and tools that are declared nowhere."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import re
 from collections import Counter
 from typing import Any
 
-from .dialogue import CALL_IDS, TEXTS, THINKING, TOOL_NAMES, messages_in, role_of
 from .ids import OWN_ID
 from .layouts import COLUMNS, FUNCTION, OFFERS, Layout
+from .messages import TEXTS, THINKING, messages_in, role_of
 from .sample import Sample
 from .switches import switch_kind, switch_value
-from .tool_results import calls_of
+from .tool_calls import CALL_IDS, TOOL_NAMES, calls_of
 
 ABOUT_PROMPTS = re.compile(
-    "(?<![a-z])(tool|function|api|system|prompt|instruction|question|input|context|passage|document|article|paragraph|background|"
-    "reference|table|schema|choice|option|definition|task|image|video|audio|persona|history|knowledge|template|kwarg|thinking|"
-    "reasoning|thought|cot|chosen|rejected|label|name)s?(?![a-z])"
+    "(?<![a-z])(tool|function|api|system|prompt|instruction|question|input|context|passage|document|article|paragraph|"
+    "background|reference|table|schema|choice|option|definition|task|image|video|audio|persona|history|knowledge|template|"
+    "kwarg|thinking|reasoning|thought|cot|chosen|rejected|label|name)s?(?![a-z])"
 )
-"""Words in the names of columns that other tools make a part of the prompt, or that say what the answer is worth; named first."""
+"""Words in names of columns that other tools make a part of the prompt, or that say what the answer is worth; named first."""
 N_NAMED = 12
-SPEAKER = ("role", "from", *TEXTS)
 KNOWN: dict[str | None, tuple[str, ...]] = {
     "assistant": ("tool_calls", "function_call", *THINKING),
     FUNCTION: THINKING,
@@ -33,14 +32,14 @@ KNOWN: dict[str | None, tuple[str, ...]] = {
 def unread_keys(record: dict[str, Any], layout: Layout) -> list[str]:
     """The filled columns of a record that are in no prompt, and such keys of its messages as `messages[].name`."""
     columns = {getattr(layout, part) for part in COLUMNS} | {OWN_ID}
-    found = [
-        key
-        for key, value in record.items()
-        if key not in columns and _is_filled(value) and not _is_followed(key, value)
-    ]
+    found = []
+    for key, value in record.items():
+        is_followed = switch_kind(key) in ("followed", "reversed") and switch_value(value) is not None
+        if key not in columns and _is_filled(value) and not is_followed:
+            found.append(key)
     for message in messages_in(record, layout):
         role = role_of(message, layout)
-        known = {*SPEAKER, layout.role_tag, layout.content_tag, *KNOWN.get(role, ())}
+        known = {"role", "from", *TEXTS, layout.role_tag, layout.content_tag, *KNOWN.get(role, ())}
         for key in [key for key, value in message.items() if key not in known and _is_filled(value)]:
             # No switch makes a question one that is trained on.
             kind = switch_kind(key)
@@ -54,14 +53,10 @@ def _is_filled(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     return value is not None and value not in ("", [], {})
 
 
-def _is_followed(key: str, value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return switch_kind(key) in ("followed", "reversed") and switch_value(value) is not None
-
-
 def undeclared_tools(sample: Sample) -> set[str]:
     """The names of tools that a sample's turns call, and that neither its tools nor its system prompt names."""
-    called = {call.name for number, turn in enumerate(sample.turns) for call in calls_of(turn, number)}
-    known = sample.tools + "".join(turn.text for turn in sample.turns if turn.role == "system")
+    called = {call.name for turn in sample.turns if turn.tool_calls for call in calls_of(turn)}
+    known = sample.tools + "".join(turn.text for turn in sample.turns if called and turn.role == "system")
     return {name for name in called if name and name not in known}
 
 
@@ -69,26 +64,22 @@ def notes(unread: Counter[str], undeclared: Counter[str]) -> list[str]:
     """What was passed over in a pool, in a line each, with the numbers of rows."""
     ordered = sorted(unread, key=lambda key: (not _is_about_prompts(key), -unread[key]))
     n_first = max(N_NAMED, sum(map(_is_about_prompts, ordered)))
-    texts = [("in no prompt", unread, ordered, n_first)]
-    texts += [
-        (
-            "tools called that no row with them declares",
-            undeclared,
-            [name for name, _ in undeclared.most_common()],
-            N_NAMED,
-        )
-    ]
-    return [f"{what}: {_counted(counts, names, n)}" for what, counts, names, n in texts if names]
+    called = [name for name, _ in undeclared.most_common()]
+    lines = [f"in no prompt: {_counted(unread, ordered, n_first)}"] if ordered else []
+    if called:
+        lines.append(f"tools called that no row with them declares: {_counted(undeclared, called, N_NAMED)}")
+    return lines
 
 
 def _counted(counts: Counter[str], names: list[str], n_named: int) -> str:
-    shown = [f"{_shown(name)} ({counts[name]:,} row{'s' * (counts[name] > 1)})" for name in names[:n_named]]
+    safe = [
+        "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:60])
+        for name in names[:n_named]
+    ]
+    numbers = [f"{counts[name]:,} row{'s' * (counts[name] > 1)}" for name in names[:n_named]]
+    shown = [f"{name} ({number})" for name, number in zip(safe, numbers, strict=True)]
     return ", ".join(shown) + (f" and {len(names) - n_named:,} more" if len(names) > n_named else "")
 
 
 def _is_about_prompts(key: str) -> bool:
     return bool(ABOUT_PROMPTS.search(key.lower()))
-
-
-def _shown(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:60])

@@ -7,8 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.benchmarks import Asked, differences, find_file
-from ..data.questions import Question, questions_in
+from ..data.benchmarks import Asked, Question, differences, find_file, questions_in
 from ..errors import EvaluationError
 
 __all__ = ["Question", "Questions", "read_questions"]

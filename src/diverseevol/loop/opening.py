@@ -20,9 +20,9 @@ from ..config import EmbedConfig, PoolConfig, PromptConfig, RunConfig, round_siz
 from ..data import Pool, plain_text, read_rows_file
 from ..data import fingerprint as pool_fingerprint
 from ..data.columns import group_names, pool_columns
-from ..data.overlap import read_benchmarks
+from ..data.contamination import read_benchmarks
+from ..data.holdout import save_holdout
 from ..errors import ConfigError, EmbedError, ModelError, PoolError, RunFolderError
-from ..holdout import saved_holdout
 from ..models.embed import (
     EmbedReport,
     check_outer,
@@ -88,7 +88,7 @@ def open_stages(
         config,
         data.pool,
         heldout.pool if heldout else None,
-        lambda listed_rows: saved_holdout(run, config.pool, data.pool, listed_rows, config.seed, watch),
+        lambda listed_rows: _hold_out(run, config, data.pool, listed_rows, watch),
     )
     if config.pool.holdout:
         heldout = Prepared(
@@ -124,6 +124,19 @@ def open_stages(
         cost.tokens, cost.flops = report.n_tokens, report.flops
         run.add_metrics(0, {"stages": {"embed_outer": cost.as_dict()}})
     return stages
+
+
+def _hold_out(
+    run: RunFolder, config: RunConfig, pool: Pool, listed_rows: np.ndarray, watch: Watch
+) -> np.ndarray:
+    """The held-out rows, drawn once a run and written down."""
+    files = {
+        "ids_file": run.holdout_file,
+        "copies_file": run.holdout_copies_file,
+        "records_file": run.holdout_records_file,
+    }
+    dist.on_main(lambda: save_holdout(config.pool, pool, listed_rows, config.seed, watch, **files))
+    return pool.rows_of(run.ids_in(run.holdout_file))
 
 
 def _save_plan(stages: Stages) -> None:

@@ -50,8 +50,7 @@ class Content:
 def gather(subject: Subject, method: Method, labels: str | None, watch: Watch) -> Content:
     """Gather it; the arguments and errors are those of `write_report`."""
     run = subject.main
-    ids = run.pool.index["id"]
-    shown_runs = [each for each in subject.one_an_arm or [run] if ids.equals(each.pool.index["id"])]
+    shown_runs = [each for each in subject.one_an_arm or [run] if np.array_equal(run.pool.ids, each.pool.ids)]
     costs = costs_of(run)
     with watch.task("report", 4.0, "steps") as task:
         figures = {

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.shapes import BadLine, ContaminationLine, DuplicateLine, left_out_lines
+from ..data.left_out import BadLine, ContaminationLine, DuplicateLine, left_out_lines
 from .runs import RunData
 
 N_KINDS = 12

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..base.files import load_array, read_jsonl, size_of
+from ..base.files import load_array, size_of
 from ..config import StopConfig, round_sizes
 from ..data import Pool
-from ..data.overlap import why_dropped
-from ..data.shapes import BadLine
+from ..data.left_out import why_left_out
 from ..errors import ConfigError, PoolError, RunFolderError
 from . import RunFolder
 from .ledger import beside_plan
@@ -133,18 +132,10 @@ def _row_of(pool: Pool, name: str) -> int | None:
 
 def _left_out(run: RunFolder, pool: Pool, position: int) -> dict[str, Any]:
     """Why a record that was read is not in the pool."""
-    records = pool.records
-    place = records.place(position)
-    why = (
-        why_dropped(run.pool_dir, records.id(position))
-        or "left out before the run; pool/quarantine.jsonl says why"
-    )
-    for line in read_jsonl(
-        run.pool_dir / "quarantine.jsonl", BadLine, remedy=f"Delete {run.pool_dir} and run again."
-    ):
-        if (line["source"], line["row"]) == (place["source"], place["source_row"]):
-            why = f"left out before the run: {line['reason']}"
-    return {"id": records.id(position), "row": None, **place, "record": records.record(position), "why": why}
+    records, status = pool.records, pool.status_of(position)
+    record = {**records.place(position), "record": records.record(position)}
+    why = why_left_out(run.pool_dir, records, status, position)
+    return {"id": records.id(position), "row": None, **record, "why": why}
 
 
 def round_named(run: RunFolder, name: str) -> int:

@@ -18,7 +18,8 @@ from typing import Any
 from ..base.files import read_json
 from ..base.text import duration
 from ..data import Pool, plain_text
-from ..data.overlap import count_left_out
+from ..data.left_out import DUPLICATES, QUARANTINE
+from ..data.pool import Status
 from ..errors import RunFolderError
 from . import RunFolder, Word, this_machine
 
@@ -128,16 +129,22 @@ def lock_holder(root: Path) -> str | None:
 
 def pool_counts(run: RunFolder) -> dict[str, int]:
     """Rows of the pool, and of what was read but is not in it."""
+    counts = dict.fromkeys(
+        ("n_pool", "n_quarantined", "n_duplicates", "n_duplicates_dropped", "n_contaminated"), 0
+    )
     if not (run.pool_dir / "index.arrow").exists():
-        return dict.fromkeys(
-            ("n_pool", "n_quarantined", "n_duplicates", "n_duplicates_dropped", "n_contaminated"), 0
-        )
-    quarantine = run.pool_dir / "quarantine.jsonl"
-    n_bad = 0
-    if quarantine.exists():
-        with quarantine.open("rb") as lines:
-            n_bad = sum(1 for _ in lines)
-    return {"n_pool": len(Pool.open(run.pool_dir)), "n_quarantined": n_bad, **count_left_out(run.pool_dir)}
+        return counts
+    for name, listed in (("n_quarantined", QUARANTINE), ("n_duplicates", DUPLICATES)):
+        if (run.pool_dir / listed).exists():
+            with (run.pool_dir / listed).open("rb") as lines:
+                counts[name] = sum(1 for _ in lines)
+    pool = Pool.open(run.pool_dir)
+    fates = (
+        ("n_pool", Status.KEPT),
+        ("n_duplicates_dropped", Status.DUPLICATE),
+        ("n_contaminated", Status.CONTAMINATED),
+    )
+    return counts | {name: int((pool.status == status).sum()) for name, status in fates}
 
 
 def last_picks(run: RunFolder, index: int) -> list[dict[str, Any]]:

@@ -18,9 +18,9 @@ from pydantic.dataclasses import dataclass
 from sklearn.cluster import MiniBatchKMeans
 
 from ..base import dist
+from ..base.share_out import share_out
 from .base import STRICT, Selection, Signal, Signals
 from .reader import BLOCK_NUMBERS, RowReader, blocks
-from .share_out import share_out
 
 FIT_NUMBERS = 2**27  # 512 MB of float32
 

@@ -23,11 +23,11 @@ from pydantic.dataclasses import dataclass
 from sklearn.neighbors import NearestNeighbors
 
 from ..base import dist
+from ..base.share_out import share_out
 from ..base.text import some_of
 from ..errors import PoolExhaustedError, SelectionError
 from .base import STRICT, Embeddings, Selection, Signal, Signals, Strategy
 from .reader import BLOCK_NUMBERS, RowReader, blocks
-from .share_out import share_out
 
 ISOLATION = "isolation"
 N_LANDMARKS = 1024

@@ -14,9 +14,9 @@ import json
 import re
 from typing import Any
 
-from ..data.dialogue import THINKING
+from ..data.messages import THINKING
 from ..data.sample import Sample, Turn
-from ..data.tool_results import answered_calls
+from ..data.tool_calls import answered_calls
 from ..errors import PromptError
 
 # Unicode noncharacters: for a program's internal use, never in interchanged text.

@@ -14,8 +14,7 @@ from ..base import dist
 from ..base.progress import Watch
 from ..config import PoolConfig, PromptConfig
 from ..data import Pool, Records, finish_pool, read_pool
-from ..data.overlap import left_out
-from ..data.store import QUARANTINE
+from ..data.left_out import QUARANTINE
 from .tokens import Tokens, build_tokens
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def prepare(
             pool_dir
         )
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
-        overlap = dist.on_main(lambda: _finish(pool_dir, records, tokens, config, watch))
+        overlap = dist.on_main(lambda: _finish(pool_dir, tokens, config, watch))
         watch.note(
             f"{what}: {_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}"
         )
@@ -61,14 +60,9 @@ def prepare(
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 
 
-def _finish(
-    pool_dir: Path, records: Records, tokens: Tokens, config: PoolConfig, watch: Watch
-) -> list[tuple[str, str]]:
+def _finish(pool_dir: Path, tokens: Tokens, config: PoolConfig, watch: Watch) -> list[tuple[str, str]]:
     """Write the pool's index; return what became of duplicates and contaminated rows, in words."""
-    overlap = left_out(records, tokens.n_trained != 0, config, pool_dir, watch)
-    finish_pool(
-        pool_dir, tokens.n_tokens, tokens.n_trained, config.max_bad, tokens.refused, overlap.is_dropped
-    )
+    overlap = finish_pool(pool_dir, config, tokens.n_tokens, tokens.n_trained, tokens.refused, watch)
     return overlap.summary()
 
 

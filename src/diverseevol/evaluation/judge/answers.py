@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.records import records_in
+from ...data.json_files import records_in
 from ...errors import EvaluationError
 
 QUESTION_KEYS = ("question", "text", "question_text", "instruction", "prompt")

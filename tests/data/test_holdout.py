@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from diverseevol import evolve, load_config
 from diverseevol.base.progress import LineWatch
 from diverseevol.data import Pool
+from diverseevol.data.holdout import draw_holdout
 from diverseevol.data.ids import content_hash
 from diverseevol.errors import ConfigError
-from diverseevol.holdout import draw_holdout
 from diverseevol.run.status import explain_sample
 
 QUICK = (

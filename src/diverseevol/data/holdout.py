@@ -1,9 +1,10 @@
 """A split taken off the pool before the start: rows whose loss is measured after every round and that are never chosen.
 
-Rows are drawn by their content, not by their place: each distinct record has a pseudo-random number that depends on the seed and on its
-id alone, and the smallest ones are drawn. So the split is the same for every strategy and for any order of the pool's file, and a pool
-that grows keeps most of it. With a column, each group gives in proportion to its distinct records (largest remainders), at least one
-where it has two, and keeps at least one. Copies of a held-out row (equal records) stay in the pool's files but are never chosen either.
+Rows are drawn by their content, not by their place: each distinct record has a pseudo-random number that depends on the
+seed and on its id alone, and the smallest ones are drawn. So the split is the same for every strategy and for any order of the
+pool's file, and a pool that grows keeps most of it. With a column, each group gives in proportion to its distinct records
+(largest remainders), at least one where it has two, and keeps at least one. Copies of a held-out row (equal records) stay in
+the pool's files but are never chosen either.
 Cost: a sort of N ids; with a column, one look at every record.
 Shape letters: N pool rows, C distinct records, G groups.
 """
@@ -11,62 +12,60 @@ Shape letters: N pool rows, C distinct records, G groups.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import dist
-from .base.files import write_text
-from .base.progress import Watch
-from .config import PoolConfig
-from .data import Pool
-from .data.columns import group_names
-from .data.ids import N_HASH, priorities
-from .errors import ConfigError
-from .run import RunFolder
-from .selection.share_out import share_out
+from ..base.files import write_text
+from ..base.progress import Watch
+from ..base.share_out import share_out
+from ..config import PoolConfig
+from ..errors import ConfigError
+from .columns import group_names
+from .ids import N_HASH, priorities
+from .pool import Pool
 
 
-def saved_holdout(
-    run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int, watch: Watch
-) -> NDArray[np.int64]:
-    """The held-out rows, drawn once a run and written down; a resumed run reads them back.
-
-    Raises:
-        ConfigError: as `holdout_of`.
-        PoolError: the stored list is not this pool's.
-    """
-    dist.on_main(lambda: _draw_and_save(run, config, pool, listed_rows, seed, watch))
-    return pool.rows_of(run.ids_in(run.holdout_file))
-
-
-def _draw_and_save(
-    run: RunFolder, config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int, watch: Watch
+def save_holdout(
+    config: PoolConfig,
+    pool: Pool,
+    listed_rows: NDArray[np.int64],
+    seed: int,
+    watch: Watch,
+    *,
+    ids_file: Path,
+    copies_file: Path,
+    records_file: Path,
 ) -> None:
-    if run.holdout_file.exists():
-        return
-    rows = holdout_of(config, pool, listed_rows, seed)
-    copies = np.setdiff1d(pool.rows_also_in(pool.take(rows)), rows)
-    write_text(run.holdout_records_file, "".join(pool.line_with_id(row) for row in rows.tolist()))
-    if len(copies):
-        write_text(run.holdout_copies_file, "".join(f"{pool.id(row)}\n" for row in copies.tolist()))
-    write_text(
-        run.holdout_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist())
-    )  # the last: it says that all is there
-    left_out = f", and {len(copies):,} copies of them left out of every choice" if len(copies) else ""
-    watch.note(f"held out: {len(rows):,} rows{left_out}; see {run.holdout_file}")
+    """Draw what `pool.holdout` asks for and write it down, unless it is: once a run, so that a resumed one reads it back.
 
-
-def holdout_of(
-    config: PoolConfig, pool: Pool, listed_rows: NDArray[np.int64], seed: int
-) -> NDArray[np.int64]:
-    """Draw what `pool.holdout` asks for; rows on the user's lists are not drawn.
+    Args:
+        config: How many rows, and by which column.
+        pool: The rows.
+        listed_rows: Rows on the user's lists, which are not drawn.
+        seed: Decides, with each row's id, which ones.
+        watch: Is told.
+        ids_file: Receives the ids of the drawn rows.
+        copies_file: Receives those of their copies in the pool, if there are any.
+        records_file: Receives their records.
 
     Raises:
         ConfigError: the pool has too few rows for it, or no such column.
     """
+    if ids_file.exists():
+        return
     groups = group_names(pool, config.holdout_by, "pool.holdout_by") if config.holdout_by else None
-    return draw_holdout(pool.ids, config.holdout or 0, seed, groups, listed_rows)
+    rows = draw_holdout(pool.ids, config.holdout or 0, seed, groups, listed_rows)
+    copies = np.setdiff1d(pool.rows_also_in(pool.take(rows)), rows)
+    write_text(records_file, "".join(pool.line_with_id(row) for row in rows.tolist()))
+    if len(copies):
+        write_text(copies_file, "".join(f"{pool.id(row)}\n" for row in copies.tolist()))
+    write_text(
+        ids_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist())
+    )  # last: it says that all is there
+    copied = f", and {len(copies):,} copies of them left out of every choice" if len(copies) else ""
+    watch.note(f"held out: {len(rows):,} rows{copied}; see {ids_file}")
 
 
 def draw_holdout(

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from diverseevol.data.overlap.near import WIDTH
-from diverseevol.data.overlap.normal import plain
-from diverseevol.data.overlap.similar import THRESHOLD, SimilarQuestions
+from diverseevol.data.contamination import THRESHOLD, Questions
+from diverseevol.data.normal import WIDTH, plain
 
 
 def shingle_set(text):
@@ -26,18 +25,18 @@ def test_as_the_definition():
             if one & other and len(one & other) / len(one | other) >= THRESHOLD:
                 expected.append((t, q, pytest.approx(len(one & other) / len(one | other))))
     assert len(expected) > 20
-    similar = SimilarQuestions(questions)
-    assert [(t, *found) for t, text in enumerate(texts) for found in similar.found(text)] == expected
+    similar = Questions(questions)
+    assert [(t, *found[:2]) for t, text in enumerate(texts) for found in similar.similar(text)] == expected
 
 
 def test_a_word_before_and_a_word_changed():
-    questions = SimilarQuestions(["Explain the basics of quantum computing.", "Can dogs swim?"])
-    assert questions.found("EXPLAIN the basics of quantum computing!") == [(0, 1.0)]
-    assert [question for question, _ in questions.found("Kindly explain the basics of quantum computing")] == [0]
-    assert questions.found("Can cats fly?") == []
+    questions = Questions(["Explain the basics of quantum computing.", "Can dogs swim?"])
+    assert [one[:2] for one in questions.similar("EXPLAIN the basics of quantum computing!")] == [(0, 1.0)]
+    assert [one.question for one in questions.similar("Kindly explain the basics of quantum computing")] == [0]
+    assert questions.similar("Can cats fly?") == []
 
 
 def test_nothing_to_compare():
-    assert SimilarQuestions([]).found("a text") == []
-    assert SimilarQuestions(["a question"]).found("") == []
-    assert SimilarQuestions(["?"]).found("!") == SimilarQuestions(["?"]).found("abc") == []
+    assert Questions([]).similar("a text") == []
+    assert Questions(["a question"]).similar("") == []
+    assert Questions(["?"]).similar("!") == Questions(["?"]).similar("abc") == []

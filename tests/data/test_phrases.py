@@ -2,14 +2,14 @@ import random
 
 import pytest
 
-from diverseevol.data.overlap.normal import words
-from diverseevol.data.overlap.phrases import N_WORDS, Found, Phrases
+from diverseevol.data.contamination import N_WORDS, Found, Questions
+from diverseevol.data.normal import words
 
 QUESTION = "Implement a binary search algorithm to find a specific element in a sorted array of whole numbers."
 
 
 def inside(question, text):
-    return [(found.question, found.score) for found in Phrases([question]).inside(text)]
+    return [(found.question, found.score) for found in Questions([question]).inside(text)]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_question_is_found_whatever_stands_around_and_between(text):
 
 def test_one_word_changed_leaves_enough():
     # 17 words; the twelfth is another: eleven before it are found.
-    (found,) = Phrases([QUESTION]).inside(QUESTION.replace("in a sorted", "within a sorted"))
+    (found,) = Questions([QUESTION]).inside(QUESTION.replace("in a sorted", "within a sorted"))
     assert (
         found
         == Found(0, 11 / 17, "implement a binary search algorithm to find a specific element")._replace(
@@ -47,7 +47,7 @@ def test_less_than_half_of_its_words_is_too_little():
 
 def test_phrases_that_lie_apart_count_together():
     own = words(QUESTION)
-    (found,) = Phrases([QUESTION]).inside(" ".join([*own[9:], "and", *own[:8]]))
+    (found,) = Questions([QUESTION]).inside(" ".join([*own[9:], "and", *own[:8]]))
     assert found.score == pytest.approx(16 / 17)
     assert found.matched == " ".join(own[:8])
 
@@ -58,7 +58,7 @@ def test_a_question_that_repeats_itself():
 
 
 def test_short_questions_are_whole_texts_only():
-    phrases = Phrases(["What is AI?", QUESTION, "…"])
+    phrases = Questions(["What is AI?", QUESTION, "…"])
     assert [found.question for found in phrases.equal("what is ai")] == [0]
     assert list(phrases.equal("What is AI good for?")) == []
     assert phrases.inside("I ask you: what is AI?") == []
@@ -82,7 +82,7 @@ def test_other_scripts():
 def test_as_the_definition_on_random_texts():
     rng = random.Random(0)
     questions = [" ".join(rng.choices("abc", k=rng.randint(8, 14))) for _ in range(30)]
-    phrases = Phrases(questions)
+    phrases = Questions(questions)
     n_found = 0
     for _ in range(40):
         text = rng.choices("abc", k=120)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diverseevol.selection.share_out import share_out
+from diverseevol.base.share_out import share_out
 
 
 def largest_remainder(n, shares):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from diverseevol.base.progress import SILENT
-from diverseevol.data.overlap import duplicates as module
-from diverseevol.data.overlap.duplicates import Duplicate, compared_parts, find_duplicates
-from diverseevol.data.overlap.near import WIDTH
+from diverseevol.data import duplicates as module
+from diverseevol.data.duplicates import Duplicate, compared_parts, find_duplicates
+from diverseevol.data.normal import WIDTH
 
 LONG = "The quick brown fox jumps over the lazy dog while seven wizards quietly mix some very odd potions in the old cellar"
 

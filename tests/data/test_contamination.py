@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diverseevol.base.progress import SILENT
-from diverseevol.data.overlap import find_contamination, read_benchmarks
+from diverseevol.data.contamination import find_contamination, read_benchmarks
 
 LONG = "Implement a binary search algorithm to find a specific element in a sorted array."
 SHORT = "What is quantum computing?"

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from diverseevol.data.overlap import near as near_module
-from diverseevol.data.overlap.near import N_HASHES, Near, band_keys, least_jaccard, near_duplicates, rows_per_band, shingles
+from diverseevol.data import duplicates as near_module
+from diverseevol.data.duplicates import N_HASHES, Duplicate, band_keys, least_jaccard, near_duplicates, rows_per_band
+from diverseevol.data.normal import shingles
 
 
 def sets_of(texts):
@@ -20,7 +21,7 @@ def brute_force(texts, threshold):
         alike = [(least_jaccard(own, sets[other]), -other) for other in kept] if any(own) else []
         best = max(alike, default=(-1, 0))
         if best[0] >= threshold:
-            found.append(Near(text, -best[1], best[0]))
+            found.append(Duplicate(text, -best[1], "near", best[0]))
         else:
             kept.append(text)
     return found
@@ -47,10 +48,10 @@ def test_as_brute_force(threshold):
         sets, expected = sets_of(texts), brute_force(texts, threshold)
         found = near_duplicates(keys_of(texts, threshold), sets.__getitem__, threshold)
         n_expected, n_same = n_expected + len(expected), n_same + len(set(found) & set(expected))
-        dropped = {one.text for one in found}
+        dropped = {one.position for one in found}
         for one in found:
-            assert one.similarity == least_jaccard(sets[one.text], sets[one.kept]) >= threshold
-            assert one.kept < one.text
+            assert one.similarity == least_jaccard(sets[one.position], sets[one.kept]) >= threshold
+            assert one.kept < one.position
             assert one.kept not in dropped
     assert n_expected > 60
     assert n_same >= 0.98 * n_expected
@@ -111,7 +112,7 @@ def test_no_chain_ties_unlike_texts_together():
     step, far = least_jaccard(sets[0], sets[1]), least_jaccard(sets[0], sets[2])
     threshold = (max(step, far) + far) / 2
     assert least_jaccard(sets[1], sets[2]) > threshold
-    assert near_duplicates(keys_of(chain, 0.5), sets.__getitem__, threshold) == [Near(1, 0, step)]
+    assert near_duplicates(keys_of(chain, 0.5), sets.__getitem__, threshold) == [Duplicate(1, 0, "near", step)]
 
 
 def test_equally_similar_the_first_and_else_the_most_similar():
@@ -120,9 +121,9 @@ def test_equally_similar_the_first_and_else_the_most_similar():
     sets = sets_of([*texts, base])
     keys = np.zeros((4, 8), dtype=np.uint32)
     (found,) = near_duplicates(keys, sets.__getitem__, 0.8)
-    assert (found.text, found.kept) == (3, 0)
+    assert (found.position, found.kept) == (3, 0)
     (found,) = near_duplicates(keys, sets_of([*texts, base + "CCCCCCCD"]).__getitem__, 0.8)
-    assert (found.text, found.kept) == (3, 2)
+    assert (found.position, found.kept) == (3, 2)
 
 
 def test_a_pool_of_one_template_stays_linear(monkeypatch):

@@ -1,9 +1,9 @@
 """Texts as they are compared: without what two people write differently who mean the same.
 
-Two forms. `plain` keeps the text's order and signs: Unicode's compatibility form (NFKC), case folded, blanks made one, and the
-punctuation at the edges of words dropped; "5-3" and "5+3", "3.5" and "35" stay different. `words` keeps letters and digits alone,
-for phrases that must be found whatever stands between their words; scripts that set no blanks between words
-give a word a character.
+`plain` keeps the text's order and signs: Unicode's compatibility form (NFKC), case folded, blanks made one, and the
+punctuation at the edges of words dropped; "5-3" and "5+3", "3.5" and "35" stay different. `words` keeps letters and digits
+alone, for phrases that must be found whatever stands between their words; scripts that set no blanks between words give a
+word a character. `shingles` are runs of characters, which suit every script.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Sentences' signs, not those of formulas and code. Chinese and Japanese stops have letters on both sides and are always dropped.
+WIDTH = 5
+"""Characters of a shingle."""
+# Sentences' signs, not those of formulas and code. Chinese and Japanese stops have letters on both sides and always go.
 SIGNS = r"""[.,;:!?"'`…‘’“”«»„¿¡]"""
 EDGES = re.compile(rf"(?<!\w){SIGNS}+|{SIGNS}+(?!\w)|[。、「」『』・]")
 # Han, kana, Thai, Lao, Khmer and Burmese.
@@ -49,6 +51,12 @@ def plain(text: str) -> str:
 def words(text: str) -> list[str]:
     """A text's words, in lower case; empty where it has neither letters nor digits."""
     return _folded(text).translate(_LETTERS).split()
+
+
+def shingles(text: str) -> set[str]:
+    """A text's runs of `WIDTH` characters; a shorter text is filled up with blanks, an empty one has none."""
+    filled = text.ljust(WIDTH) if text else ""
+    return {filled[at : at + WIDTH] for at in range(len(filled) - WIDTH + 1)}
 
 
 def _folded(text: str) -> str:

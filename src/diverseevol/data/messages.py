@@ -1,34 +1,28 @@
 """The turns of a dialogue: ShareGPT's {from, value}, the {role, content} of everybody else, Alpaca's history, and tools.
 
-Content is text or a list of text blocks, {type: text, text} or {type: text, value}, which are joined as they are. A
-ShareGPT function_call is an assistant's turn that calls tools, an observation a tool's answer. Thinking under a key of its own, or in
-blocks of type thinking or reasoning, is kept for the chat template. What would be lost on the way (an image, half a loss weight) makes
-the row a bad one.
+Content is text or a list of text blocks, {type: text, text} or {type: text, value}, which are joined as they are. A ShareGPT
+function_call is an assistant's turn that calls tools, an observation a tool's answer. Thinking under a key of its own, or in
+blocks of type thinking or reasoning, is kept for the chat template. What would be lost on the way (an image, half a loss
+weight) makes the row a bad one.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from .checks import RowError
 from .layouts import FUNCTION, OFFERS, Layout
 from .preference import SEVERAL, check_is_wanted
+from .row import RowError, as_list, parsed
 from .sample import Turn
-from .switches import is_switched_on, switch_kind
-from .tool_results import calls_of
+from .switches import is_switched_on
+from .tool_calls import CALL_IDS, TOOL_NAMES, calls_in, calls_of, first_text, joined_calls, with_ids
 
 # As transformers' apply_chat_template has them: a template finds the first of these under the name that it knows.
 THINKING = ("reasoning_content", "reasoning", "thinking")
-_THINKING = frozenset(THINKING)
 TEXTS = ("content", "value", "text")
-CALL_IDS = ("tool_call_id", "call_id", "tool_use_id", "toolCallId")
-TOOL_NAMES = ("name", "tool_name", "function_name", "tool", "toolName")
-IN_CALLS = frozenset(("id", "type", "index", "function", "name", *CALL_IDS))
 MEDIA = frozenset(("images", "image", "videos", "video", "audios", "audio"))
 
 
@@ -49,10 +43,10 @@ def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - a
             if (
                 turn.role == "tool"
                 and not turn.call_id
-                and (own := _first(messages[number], ("id",))) in made
+                and (own := first_text(messages[number], ("id",))) in made
             ):
                 turns[number] = replace(turn, call_id=own)
-    return _joined_calls(turns)
+    return joined_calls(turns)
 
 
 def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - any JSON value
@@ -63,44 +57,34 @@ def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - 
         name = message.get(layout.role_tag) if layout.role_tag else message.get("role", message.get("from"))
         raise RowError(f"turn {number} has the role {name!r}, which is unknown")
     check_has_text_only(message, f"turn {number}")
-    content = next((message[key] for key in _texts(layout) if message.get(key) is not None), None)
-    is_answer = role in ("assistant", FUNCTION)
-    calls = _calls(message, number) if role == "assistant" else ""
-    text, thoughts = _content(content, number, is_answer, may_be_missing=bool(calls))
+    texts = (layout.content_tag,) if layout.content_tag else TEXTS
+    content = next((message[key] for key in texts if message.get(key) is not None), None)
+    calls = calls_in(message, number) if role == "assistant" else ""
+    text, thoughts = _content(content, number, role in ("assistant", FUNCTION), may_be_missing=bool(calls))
     if role == "tool":
-        return Turn("tool", text, call_id=_first(message, CALL_IDS), name=_first(message, TOOL_NAMES))
-    if not is_answer:
+        return Turn("tool", text, call_id=first_text(message, CALL_IDS), name=first_text(message, TOOL_NAMES))
+    if role not in ("assistant", FUNCTION):
         return Turn(role, text)  # type: ignore[arg-type]
     if role == FUNCTION:
-        text, calls = "", _with_ids(json.loads(_json_text(text, f"the call in turn {number}")), number)
+        text, calls = "", with_ids(parsed(text, f"the call in turn {number}"), number)
     parts = content if isinstance(content, list) else [text]
-    is_trained = is_switched_on(message, [*parts, *_as_list(json.loads(calls))] if calls else parts, number)
+    is_trained = is_switched_on(message, [*parts, *(as_list(json.loads(calls)) if calls else [])], number)
     if is_trained:
         check_is_wanted(message, tuple(message))
     thinking = _thinking(message, thoughts, text, number)
     return Turn("assistant", text, is_trained=is_trained, tool_calls=calls, thinking=thinking)
 
 
-def _texts(layout: Layout) -> tuple[str, ...]:
-    return (layout.content_tag,) if layout.content_tag else TEXTS
-
-
-def _first(message: dict[str, Any], keys: Iterable[str]) -> str:
-    return next((str(message[key]) for key in keys if isinstance(message.get(key), (str, int))), "")
-
-
-def _content(content: Any, number: int, is_answer: bool, may_be_missing: bool) -> tuple[str, str]:  # noqa: ANN401 - any JSON value
+def _content(content: Any, number: int, is_answer: bool, may_be_missing: bool) -> tuple[str, str]:  # noqa: ANN401
     """The text of a turn's content, and what its blocks of thinking hold."""
     if isinstance(content, str):
         return content, ""
     if content is None and may_be_missing:
         return "", ""
+    if content is None:
+        raise RowError(f"wrong type: turn {number} has no text")
     if not isinstance(content, list):
-        raise RowError(
-            f"wrong type: turn {number} has no text"
-            if content is None
-            else f"wrong type: the content of turn {number} is not text"
-        )
+        raise RowError(f"wrong type: the content of turn {number} is not text")
     if is_answer and len(content) > 1 and all(isinstance(block, str) for block in content):
         raise RowError(f"turn {number} holds {SEVERAL}")
     said: list[str] = []
@@ -135,8 +119,6 @@ def _block(block: dict[str, Any], number: int, keys: Sequence[str]) -> str:
 
 def _thinking(message: dict[str, Any], thoughts: str, text: str, number: int) -> str:
     """What a turn thinks: under one key or another, or in blocks before the text; the same under two names is one."""
-    if not thoughts and _THINKING.isdisjoint(message):
-        return ""
     kept = {key: message[key] for key in THINKING if message.get(key)} | (
         {"a block": thoughts} if thoughts else {}
     )
@@ -148,9 +130,8 @@ def _thinking(message: dict[str, Any], thoughts: str, text: str, number: int) ->
         raise RowError(f"turn {number} thinks differently under {' and '.join(kept)}; keep one of them")
     thinking = next(iter(kept.values()), "")
     if thinking.strip() and ("<think>" in text or "</think>" in text) and thinking.strip() in text:
-        raise RowError(
-            f"turn {number} has its thinking twice: under {next(iter(kept))} and in its text; keep one of them"
-        )
+        where = f"under {next(iter(kept))} and in its text"
+        raise RowError(f"turn {number} has its thinking twice: {where}; keep one of them")
     return thinking
 
 
@@ -160,91 +141,9 @@ def check_has_text_only(holder: dict[str, Any], what: str) -> None:
     Raises:
         RowError: it has, so a part of its prompt cannot be read.
     """
-    if MEDIA.isdisjoint(holder):
-        return
-    for key in sorted(MEDIA):
+    for key in () if MEDIA.isdisjoint(holder) else sorted(MEDIA):
         if holder.get(key):
             raise RowError(f"{what} has {key}; only text can be used")
-
-
-def _joined_calls(turns: list[Turn]) -> list[Turn]:
-    """Calls in turns of their own, one behind the other, as one turn that makes them all (ms-swift's way to write parallel calls)."""
-    joined: list[Turn] = []
-    for turn in turns:
-        before = joined[-1] if joined else None
-        is_bare = bool(turn.tool_calls) and not turn.text and not turn.thinking
-        if before and is_bare and before.tool_calls and before.is_trained == turn.is_trained:
-            calls = [
-                call for text in (before.tool_calls, turn.tool_calls) for call in _as_list(json.loads(text))
-            ]
-            joined[-1] = replace(before, tool_calls=json.dumps(calls, ensure_ascii=False))
-        else:
-            joined.append(turn)
-    return joined
-
-
-def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
-    return value if isinstance(value, list) else [value]
-
-
-def _calls(message: dict[str, Any], number: int) -> str:
-    calls, older = (_call_value(message.get(key), key, number) for key in ("tool_calls", "function_call"))
-    other = next(
-        (
-            key
-            for key in message
-            if message[key] and key not in ("tool_calls", "function_call") and _is_call(key)
-        ),
-        None,
-    )
-    if other:
-        raise RowError(f"turn {number} calls tools under {other!r}, which is not read; write tool_calls")
-    if (
-        calls
-        and older
-        and older not in [call.get("function") for call in _as_list(calls) if isinstance(call, dict)]
-    ):
-        raise RowError(
-            f"turn {number} calls tools under tool_calls and, another, under function_call; keep one of them"
-        )
-    return _with_ids(calls or [older], number) if calls or older else ""
-
-
-def _call_value(value: Any, key: str, number: int) -> Any:  # noqa: ANN401 - any JSON value
-    value = (
-        json.loads(_json_text(value, f"{key} of turn {number}"))
-        if value and isinstance(value, str)
-        else value
-    )
-    if value and not isinstance(value, (list, dict)):
-        raise RowError(f"wrong type: {key} of turn {number} is no list")
-    return value
-
-
-def _with_ids(calls: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
-    """Calls as JSON text, the id of each under `id`, as text."""
-    made = list(_as_list(calls))
-    for place, call in enumerate(made):
-        if not isinstance(call, dict):
-            continue
-        function = call.get("function", call)
-        if isinstance(function, dict) and not {"arguments", "parameters"} & function.keys():
-            other = next(
-                (key for key, value in {**call, **function}.items() if value and key not in IN_CALLS), None
-            )
-            if other and not switch_kind(other):
-                raise RowError(
-                    f"turn {number} calls a tool with {other!r}, which is not read; write arguments"
-                )
-        if call_id := _first(call, ("id", *CALL_IDS)):
-            made[place] = {**call, "id": call_id}
-    return json.dumps(made if isinstance(calls, list) else made[0], ensure_ascii=False)
-
-
-@lru_cache(maxsize=1024)
-def _is_call(key: str) -> bool:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower().split("_")
-    return ("call" in words or "calls" in words) and not {"id", "ids"} & set(words)
 
 
 def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
@@ -281,13 +180,18 @@ def read_tools(record: dict[str, Any], layout: Layout) -> str:
     return next(iter(found), "")
 
 
+def _tools(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) if value else ""
+    return value if value and parsed(value, "tools") else ""
+
+
 def are_tools(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Whether a value describes tools: objects that have a name, or JSON text of such."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return False
+    try:
+        value = parsed(value, "tools") if isinstance(value, str) else value
+    except RowError:
+        return False
     return isinstance(value, list) and all(
         isinstance(tool, dict) and ("name" in tool or "function" in tool) for tool in value
     )
@@ -309,26 +213,10 @@ def role_of(message: dict[str, Any], layout: Layout) -> str | None:
     return layout.roles.get(name) if isinstance(name, str) else None
 
 
-def _tools(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    if not value:
-        return ""
-    if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return value if _json_text(value, "tools") not in ("[]", "{}", "null") else ""
-
-
 def _list(value: Any, column: str) -> list[Any]:  # noqa: ANN401 - any JSON value
     # A CSV can hold a list only as its JSON text.
     if isinstance(value, str) and value.lstrip().startswith("["):
-        value = json.loads(_json_text(value, column))
+        value = parsed(value, column)
     if not isinstance(value, list):
         raise RowError(f"wrong type: {column!r} is not a list")
     return value
-
-
-def _json_text(text: str, what: str) -> str:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        raise RowError(f"{what} is not JSON") from None
-    return text.strip()

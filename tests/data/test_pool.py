@@ -11,7 +11,8 @@ import pytest
 
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, SourceConfig
-from diverseevol.data import Pool, Records, build, finish_pool, first_pass, read_pool, store
+from diverseevol.data import Pool, Records, build, finish_pool, read_pool
+from diverseevol.data import pool as pool_module
 from diverseevol.errors import ConfigError, PoolError
 
 
@@ -32,6 +33,14 @@ def quarantine(folder):
 
 def read(tmp_path, config, seed=0):
     return read_pool(config, tmp_path / "pool", seed, SILENT)
+
+
+CONFIG = PoolConfig(path="x", max_bad=0.0)
+
+
+def finish(tmp_path, n_tokens, n_trained):
+    finish_pool(tmp_path / "pool", PoolConfig(path="x", max_bad=0.5), n_tokens, n_trained)
+    return Pool.open(tmp_path / "pool")
 
 
 def test_rows_read_back_as_they_were_written(tmp_path):
@@ -181,7 +190,7 @@ def test_a_format_that_nobody_knows(tmp_path, monkeypatch):
         match=r"none of the rows of .* is of a known format. Their keys: foo, bar. Known: alpaca .*pool.columns=",
     ):
         Pool.read(file)
-    monkeypatch.setattr(first_pass, "N_TRIED", 7)
+    monkeypatch.setattr(build, "N_TRIED", 7)
     with pytest.raises(PoolError, match=r"none of the first 7 rows"):
         Pool.read(file)
     with pytest.raises(PoolError, match=r"preference data: pool.columns=.prompt: prompt, response: chosen. trains"):
@@ -204,7 +213,7 @@ def test_a_mapped_column_that_no_row_has(tmp_path, monkeypatch):
         read(columns={"prompt": "question", "response": "answer", "system": "rules"})
     with pytest.raises(PoolError, match=r"pool.format alpaca needs a column 'instruction', which none of the rows"):
         read(format="alpaca")
-    monkeypatch.setattr(first_pass, "N_TRIED", 7)
+    monkeypatch.setattr(build, "N_TRIED", 7)
     with pytest.raises(PoolError, match=r"which none of the first 7 rows"):
         read(columns={"prompt": "question", "response": "anser"})
     late = write_lines(
@@ -231,7 +240,7 @@ def test_samples_are_read_with_the_mapping_of_their_source(tmp_path):
 
 @pytest.mark.parametrize("at_once", [1, 3, 32])
 def test_some_records_in_order(tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr(store, "READ_AT_ONCE", at_once)
+    monkeypatch.setattr(pool_module, "READ_AT_ONCE", at_once)
     records = read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(50)]))))
     for is_in in (np.ones(50, dtype=bool), np.zeros(50, dtype=bool), np.random.default_rng(0).random(50) < 0.3):
         assert list(records.some(is_in)) == [(position, records.sample(position)) for position in np.flatnonzero(is_in).tolist()]
@@ -240,14 +249,13 @@ def test_some_records_in_order(tmp_path, monkeypatch, at_once):
 def test_small_batches_change_nothing(tmp_path, monkeypatch):
     file = write_lines(tmp_path / "a.jsonl", [record(number % 7) for number in range(50)])
     whole = Pool.read(PoolConfig(path=str(file), max_rows=20), pool_dir=tmp_path / "one")
-    monkeypatch.setattr(first_pass, "BATCH_ROWS", 3)
-    monkeypatch.setattr(build, "INDEX_ROWS", 7)
+    monkeypatch.setattr(build, "BATCH_ROWS", 3)
     parts = Pool.read(PoolConfig(path=str(file), max_rows=20), pool_dir=tmp_path / "two")
     assert parts.ids.tolist() == whole.ids.tolist()
     assert parts.rows_of(whole.ids).tolist() == list(range(20))
     assert [parts.record_text(row) for row in range(20)] == [whole.record_text(row) for row in range(20)]
-    monkeypatch.setattr(first_pass, "BATCH_ROWS", 1000)
-    monkeypatch.setattr(first_pass, "BATCH_CHARACTERS", 100)
+    monkeypatch.setattr(build, "BATCH_ROWS", 1000)
+    monkeypatch.setattr(build, "BATCH_CHARACTERS", 100)
     assert Pool.read(PoolConfig(path=str(file), max_rows=20)).ids.tolist() == whole.ids.tolist()
 
 
@@ -256,7 +264,7 @@ def test_records_without_a_trained_token_are_put_aside(tmp_path):
     records = read(tmp_path, PoolConfig(path=str(file)))
     n_tokens, n_trained = np.arange(100, 119, dtype=np.int32), np.arange(50, 69, dtype=np.int32)
     n_trained[3] = 0
-    pool = finish_pool(tmp_path / "pool", n_tokens, n_trained)
+    pool = finish(tmp_path, n_tokens, n_trained)
     assert pool.positions.tolist() == [*range(3), *range(4, 19)]
     assert pool.n_tokens.tolist() == [*range(100, 103), *range(104, 119)]
     assert pool.n_trained.tolist() == [*range(50, 53), *range(54, 69)]
@@ -272,7 +280,7 @@ def test_records_without_a_trained_token_are_put_aside(tmp_path):
         "text": json.dumps(record(3)),
     }
     assert quarantine(tmp_path / "pool")[1:] == [expected]
-    finish_pool(tmp_path / "pool", n_tokens, n_trained)
+    finish_pool(tmp_path / "pool", CONFIG, n_tokens, n_trained)
     assert len(quarantine(tmp_path / "pool")) == 2
     assert Pool.open(tmp_path / "pool").ids.tolist() == pool.ids.tolist()
 
@@ -280,25 +288,25 @@ def test_records_without_a_trained_token_are_put_aside(tmp_path):
 def test_too_long_rows_stop_a_run_only_where_they_are_most(tmp_path):
     read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(20)])), max_bad=0.0))
     n_tokens, n_trained = np.full(20, 9, dtype=np.int32), np.array([0] * 10 + [1] * 10, dtype=np.int32)
-    assert len(finish_pool(tmp_path / "pool", n_tokens, n_trained, max_bad=0.0)) == 10
+    assert len(finish(tmp_path, n_tokens, n_trained)) == 10
     n_trained[10] = 0
     (tmp_path / "pool" / "index.arrow").unlink()
     with pytest.raises(
         PoolError, match=r"11 of 20 rows have no token left to train on.*Raise prompt.max_length; the first is .*row 0"
     ):
-        finish_pool(tmp_path / "pool", n_tokens, n_trained)
+        finish_pool(tmp_path / "pool", CONFIG, n_tokens, n_trained)
     assert not (tmp_path / "pool" / "index.arrow").exists()
     with pytest.raises(PoolError, match=r"has 20 records, but 3 were tokenised"):
-        finish_pool(tmp_path / "pool", n_trained[:3], n_trained[:3])
+        finish_pool(tmp_path / "pool", CONFIG, n_trained[:3], n_trained[:3])
 
 
 def test_records_that_the_template_refuses_are_bad_ones(tmp_path):
     read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(20)]))))
     n_tokens = np.array([0, 0] + [9] * 18, dtype=np.int32)
-    finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.1, {0: "refused here"})
+    finish_pool(tmp_path / "pool", PoolConfig(path="x", max_bad=0.1), n_tokens, n_tokens, {0: "refused here"})
     assert [line["reason"] for line in quarantine(tmp_path / "pool")] == ["refused here", "it has no token"]
     with pytest.raises(PoolError, match=r"2 of 20 rows are bad \(10.0%\).*\n.*row 0.*refused here\n.*row 1.*it has no token"):
-        finish_pool(tmp_path / "pool", n_tokens, n_tokens, 0.09, {0: "refused here"})
+        finish_pool(tmp_path / "pool", PoolConfig(path="x", max_bad=0.09), n_tokens, n_tokens, {0: "refused here"})
 
 
 def test_a_second_call_finds_the_records_unless_something_changed(tmp_path, monkeypatch):
@@ -306,9 +314,9 @@ def test_a_second_call_finds_the_records_unless_something_changed(tmp_path, monk
     config = PoolConfig(path=str(file), max_rows=5)
     first = read(tmp_path, config).table["id"].to_pylist()
     with monkeypatch.context() as patch:
-        patch.setattr(build, "FirstPass", None)
+        patch.setattr(build, "_FirstPass", None)
         assert read(tmp_path, config).table["id"].to_pylist() == first
-    finish_pool(tmp_path / "pool", np.ones(5, np.int32), np.ones(5, np.int32))
+    finish_pool(tmp_path / "pool", config, np.ones(5, np.int32), np.ones(5, np.int32))
     assert read(tmp_path, config, seed=1).table["id"].to_pylist() != first
     assert not (tmp_path / "pool" / "index.arrow").exists()
     write_lines(file, [record(number) for number in range(3)])

@@ -1,12 +1,12 @@
 """The pool as it lies in a folder: records with their ids, and which of them can be chosen. Read by memory map.
 
     records.arrow     every good record: its JSON text, id, source, number in the source, format
-    index.arrow       the pool's rows 0 … N-1: position in records.arrow, id, tokens, trained tokens
+    index.arrow       what became of each of them: its status, tokens, trained tokens
     quarantine.jsonl  every row that was left out as bad or too long, and why
-    duplicates.jsonl, contamination.jsonl  the rows that were left out as such (overlap/)
+    duplicates.jsonl, contamination.jsonl  the rows that were left out as such (left_out.py)
 
 A row is a row of the pool everywhere outside this package; a position is a place in records.arrow. Opening a million rows
-takes milliseconds, and memory is the operating system's cache.
+takes milliseconds, and memory is the operating system's cache and 17 bytes a row.
 Shape letters: N pool rows, R records.
 """
 
@@ -17,6 +17,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,27 @@ from numpy.typing import NDArray
 from ..base.progress import SILENT, Watch
 from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError
-from .checks import RowError
 from .formats import Reader
 from .ids import N_HASH, OWN_ID
+from .row import RowError
 from .sample import Sample
 
-RECORDS, INDEX, QUARANTINE = "records.arrow", "index.arrow", "quarantine.jsonl"
+RECORDS, INDEX = "records.arrow", "index.arrow"
 META = b"diverseevol"
 READ_AT_ONCE = 32
 """Records in memory while all are looked at, however long they are."""
 # A line end in JSON text is always between tokens: inside a string it is written \n.
 LINE_ENDS = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
+
+
+class Status(IntEnum):
+    """What became of a good record; the first are the pool's rows."""
+
+    KEPT = 0
+    TOO_LONG = 1
+    REFUSED = 2
+    DUPLICATE = 3
+    CONTAMINATED = 4
 
 
 @dataclass(frozen=True)
@@ -74,9 +85,7 @@ class Records:
             readers = {name: made[index] for name, index in meta["sources"].items()}
             return cls(table, meta["n_read"], meta["n_bad"], readers, tuple(meta.get("notes", ())))
         except (LookupError, TypeError, ValueError) as error:
-            raise PoolError(
-                f"{pool_dir / RECORDS} is damaged: {error}. Delete {pool_dir} and run again."
-            ) from None
+            raise _damaged(pool_dir / RECORDS, error) from None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -84,7 +93,7 @@ class Records:
     @property
     def dialogues(self) -> NDArray[np.uint64]:
         """The hash of each record's dialogue; uint64[R]."""
-        return _numbers(self.table["dialogue"], np.uint64)
+        return numbers(self.table["dialogue"], np.uint64)
 
     def id(self, position: int) -> str:
         """A record's id."""
@@ -119,7 +128,8 @@ class Records:
             return [self.readers[source].read(json.loads(text))[1] for text, source in pairs]
         except RowError as error:
             raise PoolError(
-                f"the pool was read by an earlier version, which took a row that is a bad one: {error}. Give --out a new folder."
+                f"the pool was read by an earlier version, which took a row that is a bad one: {error}. "
+                "Give --out a new folder."
             ) from None
 
     def some(self, is_in: NDArray[np.bool_]) -> Iterator[tuple[int, Sample]]:
@@ -140,11 +150,17 @@ class Pool:
 
     Attributes:
         records: The records, of which the rows are some.
-        index: Columns position, id, n_tokens, n_trained.
+        status: What became of each record; uint8[R].
+        positions: Each row's position among the records, ascending; int64[N].
+        n_tokens: Each row's tokens; int32[N].
+        n_trained: Each row's trained tokens; int32[N].
     """
 
     records: Records
-    index: pa.Table
+    status: NDArray[np.uint8]
+    positions: NDArray[np.int64]
+    n_tokens: NDArray[np.int32]
+    n_trained: NDArray[np.int32]
 
     @classmethod
     def open(cls, pool_dir: Path) -> Pool:
@@ -154,11 +170,14 @@ class Pool:
             PoolError: it is not there, or not whole.
         """
         records, index = Records.open(pool_dir), open_table(pool_dir / INDEX)
-        if not {"position", "id", "n_tokens", "n_trained"} <= set(index.column_names):
-            raise PoolError(
-                f"{pool_dir / INDEX} is damaged: it is no index of a pool. Delete {pool_dir} and run again."
+        try:
+            status, *counts = (numbers(index[name], np.int32) for name in ("status", "n_tokens", "n_trained"))
+            positions = np.flatnonzero(status == Status.KEPT)
+            return cls(
+                records, status.astype(np.uint8), positions, counts[0][positions], counts[1][positions]
             )
-        return cls(records, index)
+        except LookupError as error:
+            raise _damaged(pool_dir / INDEX, error) from None
 
     @classmethod
     def read(
@@ -182,62 +201,45 @@ class Pool:
             PoolError: the data cannot be used.
         """
         from .build import finish_pool, read_pool
-        from .overlap import left_out
 
         config = pool if isinstance(pool, PoolConfig) else PoolConfig(path=str(pool))
         if pool_dir is None:
             # What is mapped stays readable after its name is gone.
             with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
                 return cls.read(config, seed, Path(folder), watch, is_kept=False)
-        records = read_pool(config, pool_dir, seed, watch, is_kept)
-        unknown = np.full(len(records), -1, dtype=np.int32)
-        overlap = left_out(records, unknown != 0, config, pool_dir, watch)
-        return finish_pool(pool_dir, unknown, unknown, is_dropped=overlap.is_dropped)
+        unknown = np.full(len(read_pool(config, pool_dir, seed, watch, is_kept)), -1, dtype=np.int32)
+        finish_pool(pool_dir, config, unknown, unknown, watch=watch)
+        return cls.open(pool_dir)
 
     def __len__(self) -> int:
-        return int(self.index.num_rows)
+        return len(self.positions)
 
     @cached_property
     def ids(self) -> NDArray[np.str_]:
         """The ids of all rows."""
-        return np.array(self.index["id"].to_pylist(), dtype=np.str_)
-
-    @cached_property
-    def positions(self) -> NDArray[np.int64]:
-        """Each row's position among the records, ascending; int64[N]."""
-        return _numbers(self.index["position"], np.int64)
-
-    @cached_property
-    def n_tokens(self) -> NDArray[np.int32]:
-        """Each row's tokens; int32[N]."""
-        return _numbers(self.index["n_tokens"], np.int32)
-
-    @cached_property
-    def n_trained(self) -> NDArray[np.int32]:
-        """Each row's trained tokens; int32[N]."""
-        return _numbers(self.index["n_trained"], np.int32)
+        return np.array(self._column("id").to_pylist(), dtype=np.str_)
 
     @cached_property
     def n_characters(self) -> NDArray[np.int64]:
         """Each row's characters of JSON text; int64[N]."""
-        return _numbers(pc.utf8_length(self.records.table["record"]), np.int64)[self.positions]
+        return numbers(pc.utf8_length(self.records.table["record"]), np.int64)[self.positions]
 
     @cached_property
     def source_rows(self) -> NDArray[np.int64]:
         """Each row's record number in its source; int64[N]."""
-        return _numbers(self.records.table["source_row"], np.int64)[self.positions]
+        return numbers(self._column("source_row"), np.int64)
 
     def id(self, row: int) -> str:
         """A row's id."""
-        return str(self.index["id"][row].as_py())
+        return self.records.id(self._position(row))
 
     def source(self, row: int) -> str:
         """The file, folder or Hub id that a row comes from."""
-        return str(self.records.table["source"][self._position(row)].as_py())
+        return str(self.records.place(self._position(row))["source"])
 
     def source_row(self, row: int) -> int:
         """A row's record number in its source, from 0."""
-        return int(self.records.table["source_row"][self._position(row)].as_py())
+        return int(self.records.place(self._position(row))["source_row"])
 
     def format(self, row: int) -> str:
         """The name of the format that a row was read as."""
@@ -256,7 +258,7 @@ class Pool:
         return self.records.sample(self._position(row))
 
     def line(self, row: int) -> str:
-        """A row's JSON text on one line, without the line's end; nothing but blanks between tokens is changed."""
+        """A row's JSON text on one line, without its end; nothing but blanks between tokens is changed."""
         return LINE_ENDS.sub(" ", self.record_text(row))
 
     def line_with_id(self, row: int) -> str:
@@ -266,47 +268,52 @@ class Pool:
             return json.dumps({**record, OWN_ID: name}, ensure_ascii=False) + "\n"
         return f'{text[:-1].rstrip()}, "{OWN_ID}": {json.dumps(name)}}}\n'
 
-    def rows_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
-        """The rows of ids, in their order.
+    def rows_of(self, ids: Iterable[str], places: Sequence[str] = ()) -> NDArray[np.int64]:
+        """The rows of ids, in their order; `places` say where each stands, for the error.
 
         Raises:
-            PoolError: some are not the pool's; the first is named.
+            PoolError: some are not the pool's; the first is named, with what became of its record.
         """
         asked = [str(name) for name in ids]
-        rows = pc.index_in(pa.array(asked, pa.string()), value_set=self.index["id"])
-        check_found(asked, rows.is_null().to_numpy(zero_copy_only=False), "id", len(self))
-        return _numbers(rows, np.int64)
+        found = pc.index_in(pa.array(asked, pa.string()), value_set=self.records.table["id"])
+        positions = numbers(pc.fill_null(found, -1), np.int64)
+        rows = np.searchsorted(self.positions, positions)
+        is_missing = ~np.isin(positions, self.positions)
+        if is_missing.any():
+            first, n = int(is_missing.argmax()), int(is_missing.sum())
+            at = f" ({places[first]})" if places else ""
+            more = f" and {n - 1:,} more" if n > 1 else ""
+            fate = self.status_of(positions[first]) if positions[first] >= 0 else Status.KEPT
+            why = f"; it was left out: {fate.name.lower().replace('_', ' ')}" if fate else ""
+            raise PoolError(
+                f"id {asked[first]}{at}{more} of {len(asked):,} not found in the pool of {len(self):,} rows{why}. "
+                "Take the list from a run on the same data."
+            )
+        return rows
+
+    def status_of(self, position: int) -> Status:
+        """What became of a record."""
+        return Status(self.status[position])
 
     def take(self, rows: NDArray[np.int64]) -> Pool:
         """Some of the rows, ascending, as a pool of their own: its row i is rows[i]."""
-        return Pool(self.records, self.index.take(pa.array(rows)))
+        return Pool(
+            self.records, self.status, self.positions[rows], self.n_tokens[rows], self.n_trained[rows]
+        )
 
     def rows_also_in(self, other: Pool) -> NDArray[np.int64]:
         """The rows whose content is also a row of `other`."""
-        own, others = (pc.utf8_slice_codeunits(pool.index["id"], 0, N_HASH) for pool in (self, other))
-        shared = others.filter(pc.is_in(others, value_set=own.combine_chunks()))
-        found: NDArray[np.int64] = np.flatnonzero(pc.is_in(own, value_set=shared.combine_chunks()).to_numpy())
-        return found
+        own, others = (pc.utf8_slice_codeunits(pool._column("id"), 0, N_HASH) for pool in (self, other))
+        is_shared = pc.is_in(own, value_set=others.combine_chunks())
+        return np.flatnonzero(is_shared.to_numpy())
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        return self.records.table[name].take(pa.array(self.positions))
 
     def _position(self, row: int) -> int:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} is not in the pool: it has rows 0 to {len(self) - 1}")
         return int(self.positions[row])
-
-
-def check_found(asked: Sequence[str], is_missing: NDArray[np.bool_], what: str, n_rows: int) -> None:
-    """Refuse names that are not in the pool.
-
-    Raises:
-        PoolError: naming the first, and how many more there are.
-    """
-    if is_missing.any():
-        first, n = asked[int(is_missing.argmax())], int(is_missing.sum())
-        more = f" and {n - 1:,} more" if n > 1 else ""
-        raise PoolError(
-            f"{what} {first}{more} of {len(asked):,} not found in the pool of {n_rows:,} rows. "
-            "Take the list from a run on the same data; rows in the quarantine, duplicates.jsonl or contamination.jsonl are not in the pool."
-        )
 
 
 def open_table(file: Path) -> pa.Table:
@@ -322,8 +329,13 @@ def open_table(file: Path) -> pa.Table:
             f"no pool in {file.parent}: there is no {file.name}. Give a folder that a run made."
         ) from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise PoolError(f"{file} is damaged: {error}. Delete {file.parent} and run again.") from None
+        raise _damaged(file, error) from None
 
 
-def _numbers(column: pa.ChunkedArray | pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
+def _damaged(file: Path, error: Exception) -> PoolError:
+    return PoolError(f"{file} is damaged: {error}. Delete {file.parent} and run again.")
+
+
+def numbers(column: pa.ChunkedArray | pa.Array, dtype: type[np.generic]) -> NDArray[Any]:
+    """A column of numbers as an array."""
     return np.asarray(column.to_numpy(), dtype=dtype)

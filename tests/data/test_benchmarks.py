@@ -4,7 +4,7 @@ import json
 import pytest
 
 from diverseevol.data.benchmarks import parse_benchmark
-from diverseevol.data.overlap import read_benchmarks
+from diverseevol.data.contamination import read_benchmarks
 from diverseevol.errors import ConfigError, EvaluationError, PoolError
 from diverseevol.evaluation.questions import read_questions
 

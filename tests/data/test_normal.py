@@ -1,6 +1,6 @@
 import pytest
 
-from diverseevol.data.overlap.normal import plain, words
+from diverseevol.data.normal import plain, words
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from diverseevol.config import PoolConfig
 from diverseevol.data import Pool, read_rows_file
-from diverseevol.data.overlap import why_dropped
+from diverseevol.data.left_out import why_left_out
 from diverseevol.errors import PoolError
 
 LONG = "Implement a binary search algorithm to find a specific element in a sorted array."
@@ -36,6 +36,12 @@ def pool(write, tmp_path):
         return Pool.read(PoolConfig(path=str(write(rows)), **options), pool_dir=tmp_path / "pool")
 
     return make
+
+
+def why_dropped(pool_dir, sample_id):
+    made = Pool.open(pool_dir)
+    position = made.records.position_of(sample_id)
+    return why_left_out(pool_dir, made.records, made.status_of(position), position) if made.status[position] else None
 
 
 @pytest.mark.parametrize(
@@ -117,7 +123,7 @@ def test_lists_that_name_a_dropped_row_are_refused(pool, tmp_path):
     ids = pool().ids.tolist()
     made = pool(dedup="exact")
     (tmp_path / "list.txt").write_text(f"{ids[3]}\n")
-    with pytest.raises(PoolError, match=r"rows in the quarantine, duplicates.jsonl or contamination.jsonl are not in the pool"):
+    with pytest.raises(PoolError, match=r"not found in the pool of 4 rows; it was left out: duplicate"):
         read_rows_file(tmp_path / "list.txt", made)
 
 

@@ -1,0 +1,216 @@
+"""Where a pool holds questions of benchmarks: word for word in any of its texts, or nearly in what a user asks.
+
+Word for word: Lambert et al., "Tülu 3" (2024, https://arxiv.org/abs/2411.15124), section on decontamination: phrases of 8
+words, and half of a question's words in such phrases. Brown et al. ("Language Models are Few-Shot Learners", 2020, appendix C)
+take any 13 words in a row, which on questions with code or quotations finds `for int i 0 i n i …` and proverbs, and not a
+question with one word changed. A question of fewer than 8 words is common speech, so a user's turn must consist of it.
+
+Nearly: the same up to a word or two, by the Jaccard similarity of their shingles. It is what the embedding of a model would be
+asked for, without a model: the raw embeddings of a base model lie so close together that no threshold tells a rewording from
+another question. Exact, by counting a text's shingles in all questions at once.
+Cost: one look-up a word and a shingle, whatever the number of questions. Shape letters: R records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.files import hash_sampled
+from ..base.progress import Watch
+from ..errors import PoolError
+from .benchmarks import find_file, parse_benchmark, questions_in
+from .normal import plain, shingles, words
+from .pool import Records
+from .sample import Sample
+
+N_WORDS = 8
+MIN_SHARE = 0.5
+"""Of a question's words that must be found."""
+N_START = 4
+"""Words by which phrases are looked up: rare enough to have few phrases each."""
+THRESHOLD = 0.7
+"""The least similarity of a question that is nearly what a user asks."""
+
+Words = tuple[str, ...]
+
+
+class Question(NamedTuple):
+    """One text that a benchmark asks; the turns of a question are so many texts with one id."""
+
+    benchmark: str
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark's questions; `fingerprint` is a short hash of its file and the field."""
+
+    name: str
+    questions: tuple[Question, ...]
+    fingerprint: str
+
+
+class Match(NamedTuple):
+    """A record, by position, and a question that it holds.
+
+    Attributes:
+        position: The record.
+        question: The question.
+        kind: words (a phrase of it, or all of it), or similar (nearly all of a user's turn).
+        score: Of words, the share of the question's words that were found in a row; of similar, the Jaccard similarity.
+        matched: What was found.
+        role: Whose turn it was in.
+    """
+
+    position: int
+    question: Question
+    kind: str
+    score: float
+    matched: str
+    role: str
+
+
+def read_benchmarks(names: Sequence[str]) -> list[Benchmark]:
+    """Read benchmarks: a known NAME, NAME=FILE, NAME=FILE:FIELD, or just FILE.
+
+    Raises:
+        ConfigError: a name without a file is unknown.
+        EvaluationError: a file has no questions, or a known benchmark is neither on the Hub nor in its cache here.
+        PoolError: a file is not there or cannot be read, or two benchmarks have the same name.
+    """
+    benchmarks = [_read(name) for name in names]
+    for one in benchmarks:
+        if sum(other.name == one.name for other in benchmarks) > 1:
+            raise PoolError(
+                f"pool.decontaminate names two benchmarks {one.name!r}. Tell them apart: NAME=FILE."
+            )
+    return benchmarks
+
+
+def _read(word: str) -> Benchmark:
+    asked = parse_benchmark(word, needs_field=False)
+    file = asked.file or find_file(asked.name, None)
+    if not file.is_file():
+        raise PoolError(
+            f"no benchmark file {str(file)!r} (pool.decontaminate: {word!r}). "
+            "Give NAME=FILE, or NAME=FILE:FIELD for a column of another name."
+        )
+    read = questions_in(file, asked)
+    questions = tuple(Question(asked.name, str(one.id), text) for one in read for text in one.turns)
+    hashed = hashlib.blake2b(f"{asked.field}\0".encode(), digest_size=8)
+    hash_sampled(hashed, file)
+    return Benchmark(asked.name, questions, hashed.hexdigest())
+
+
+def find_contamination(
+    records: Records, is_in: NDArray[np.bool_], benchmarks: Sequence[Benchmark], watch: Watch
+) -> list[Match]:
+    """Every record with every question that it holds, by position; the best match of each pair.
+
+    Args:
+        records: The records.
+        is_in: Which of them count; bool[R].
+        benchmarks: The questions.
+        watch: Sees the progress.
+    """
+    questions = [question for benchmark in benchmarks for question in benchmark.questions]
+    wanted = Questions([question.text for question in questions])
+    found: list[Match] = []
+    with watch.task("compare with benchmarks", int(is_in.sum()), "rows") as task:
+        for position, sample in records.some(is_in):
+            best: dict[int, Match] = {}
+            # Word for word before similar, then the highest score, then the first.
+            matches = sorted(
+                wanted.in_sample(sample), key=lambda it: (it[1] == "words", it[0].score), reverse=True
+            )
+            for one, kind, role in matches:
+                match = Match(position, questions[one.question], kind, one.score, one.matched, role)
+                best.setdefault(one.question, match)
+            found += [best[number] for number in sorted(best)]
+            task.advance()
+    return found
+
+
+class Found(NamedTuple):
+    """A question found in a text.
+
+    Attributes:
+        question: Its number.
+        score: The share of its words that lie in phrases that were found, or the similarity.
+        matched: The first of those words in a row, or the text.
+    """
+
+    question: int
+    score: float
+    matched: str
+
+
+class Questions:
+    """Questions, known by their numbers, ready to be looked for."""
+
+    def __init__(self, questions: Sequence[str]) -> None:
+        self.words = [tuple(words(question)) for question in questions]
+        self._phrases: dict[Words, list[tuple[Words, int, int]]] = defaultdict(list)
+        self._whole: dict[Words, list[int]] = defaultdict(list)
+        for number, own in enumerate(self.words):
+            if 0 < len(own) < N_WORDS:
+                self._whole[own].append(number)
+            for start in range(len(own) - N_WORDS + 1):
+                phrase = own[start : start + N_WORDS]
+                self._phrases[phrase[:N_START]].append((phrase, number, start))
+        self._sizes: list[int] = []
+        self._having: dict[str, list[int]] = defaultdict(list)
+        for number, question in enumerate(questions):
+            own_shingles = shingles(plain(question))
+            self._sizes.append(len(own_shingles))
+            for shingle in own_shingles:
+                self._having[shingle].append(number)
+
+    def in_sample(self, sample: Sample) -> Iterator[tuple[Found, str, str]]:
+        """The questions that a sample holds, each with the kind and the role of its match."""
+        for turn in sample.turns:
+            for text in filter(None, (turn.thinking, turn.text, turn.input)):
+                yield from ((found, "words", turn.role) for found in self.inside(text))
+            if turn.role == "user":
+                for text in [turn.text, f"{turn.text}\n{turn.input}"] if turn.input else [turn.text]:
+                    yield from ((found, "words", turn.role) for found in self.equal(text))
+                    yield from ((found, "similar", turn.role) for found in self.similar(text))
+
+    def inside(self, text: str) -> list[Found]:
+        """The questions of which enough phrases occur in a text."""
+        own = words(text)
+        covered: dict[int, set[int]] = defaultdict(set)
+        for at, start in enumerate(zip(*(own[offset:] for offset in range(N_START)), strict=False)):
+            for phrase, number, place in self._phrases.get(start, ()):
+                if tuple(own[at : at + N_WORDS]) == phrase:
+                    covered[number].update(range(place, place + N_WORDS))
+        found = (self._found(number, places) for number, places in sorted(covered.items()))
+        return [one for one in found if one.score >= MIN_SHARE]
+
+    def _found(self, number: int, places: set[int]) -> Found:
+        own, first = self.words[number], min(places)
+        last = next(place for place in range(first, len(own) + 1) if place not in places)
+        return Found(number, len(places) / len(own), " ".join(own[first:last]))
+
+    def equal(self, text: str) -> list[Found]:
+        """The short questions of which a text consists."""
+        own = tuple(words(text))
+        return [Found(number, 1.0, " ".join(own)) for number in self._whole.get(own, ())]
+
+    def similar(self, text: str) -> list[Found]:
+        """The questions that are nearly a text, ascending."""
+        own = shingles(plain(text))
+        if len(own) * THRESHOLD > max(self._sizes, default=0):
+            return []
+        n_both = Counter(chain.from_iterable(self._having.get(shingle, ()) for shingle in own))
+        alike = ((number, n / (len(own) + self._sizes[number] - n)) for number, n in sorted(n_both.items()))
+        return [Found(number, similarity, text) for number, similarity in alike if similarity >= THRESHOLD]
