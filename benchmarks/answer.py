@@ -21,11 +21,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from diverseevol.config import PromptConfig
-from diverseevol.evaluation.answer import choose
-from diverseevol.evaluation.answer.choose import Chooser
-from diverseevol.evaluation.answer.decode import decode
-from diverseevol.evaluation.answer.prompts import Prompts
-from diverseevol.evaluation.answer.sampling import SAMPLINGS
+from diverseevol.evaluation import answer_choose as choose
+from diverseevol.evaluation.answer_choose import SAMPLINGS, Chooser
+from diverseevol.evaluation.answer_decode import decode
+from diverseevol.evaluation.answer_prompts import Prompts
 from diverseevol.evaluation.questions import Question
 from diverseevol.models.load import load_tokenizer
 from diverseevol.text.tokens import Encoder

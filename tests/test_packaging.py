@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(wheel.namelist())
     about = {name for name in names if name.startswith("diverseevol-")}
     assert names - about == here
-    assert {"diverseevol/py.typed", "diverseevol/evaluation/judge/templates/pairwise.txt"} <= names
+    assert {"diverseevol/py.typed", "diverseevol/evaluation/templates/pairwise.txt"} <= names
     assert {name.split("/", 1)[1] for name in about} == {
         "METADATA",
         "WHEEL",

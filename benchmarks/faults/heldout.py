@@ -15,13 +15,8 @@ FAULTS = [
         'lists["exclude"]',
         "tests/data/test_holdout.py",
     ),
-    Fault(
-        "evaluation/per_token.py",
-        "by_group.values()) / len(by_group)",
-        "by_group.values())",
-        "tests/evaluation/test_per_token.py",
-    ),
-    Fault("evaluation/per_token.py", "key=lambda name: by_group[name]", "key=str", "tests/evaluation/test_per_token.py"),
+    Fault("evaluation/loss.py", "by_group.values()) / len(by_group)", "by_group.values())", "tests/evaluation/test_loss.py"),
+    Fault("evaluation/loss.py", "key=lambda name: by_group[name]", "key=str", "tests/evaluation/test_loss.py"),
     Fault("run/stopping.py", "metrics[-1 - stop.rounds :]", "metrics[-stop.rounds :]", "tests/run/test_stopping.py"),
     Fault("run/stopping.py", "move > stop.share", "move >= stop.share", "tests/run/test_stopping.py"),
     Fault("run/stopping.py", "abs(value - known[0])", "(known[0] - value)", "tests/run/test_stopping.py"),
@@ -36,14 +31,12 @@ FAULTS = [
     Fault("loop/opening.py", "needs |= {Signal.EMBEDDING}", "needs |= set()", "tests/loop/test_loop_stops.py"),
     Fault("run/folder.py", '    "stop",\n', "", "tests/loop/test_loop_stops.py"),
     Fault(
-        "evaluation/yardstick.py",
+        "evaluation/heldout.py",
         "chosen_before(_index(name) + 1)",
         "chosen_before(_index(name))",
-        "tests/evaluation/test_yardstick.py",
+        "tests/evaluation/test_heldout.py",
     ),
-    Fault(
-        "evaluation/yardstick.py", "if name == BASE or run.model_dir", "if run.model_dir", "tests/evaluation/test_yardstick.py"
-    ),
-    Fault("evaluation/yardstick.py", "held.pool.positions)", "None)", "tests/evaluation/test_yardstick.py"),
-    Fault("evaluation/tasks.py", "if self.key(name) not in known", "if name not in known", "tests/evaluation/test_tasks.py"),
+    Fault("evaluation/heldout.py", "if name == BASE or run.model_dir", "if run.model_dir", "tests/evaluation/test_heldout.py"),
+    Fault("evaluation/heldout.py", "held.pool.positions)", "None)", "tests/evaluation/test_heldout.py"),
+    Fault("evaluation/lm_eval.py", "if self.key(name) not in known", "if name not in known", "tests/evaluation/test_lm_eval.py"),
 ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .errors import DiverseEvolError
     from .evaluation.coverage import covering_radius
     from .evaluation.diversity import DiversityReport, measure_diversity, vendi_score
-    from .evaluation.verdict_table import score_verdicts
+    from .evaluation.scoring import score
     from .loop.evolve import Round, evolve
     from .loop.opening import embed_pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
@@ -34,7 +34,7 @@ _HOMES = {
     "errors": ("DiverseEvolError",),
     "evaluation.coverage": ("covering_radius",),
     "evaluation.diversity": ("DiversityReport", "measure_diversity", "vendi_score"),
-    "evaluation.verdict_table": ("score_verdicts",),
+    "evaluation.scoring": ("score",),
     "loop.evolve": ("Round", "evolve"),
     "loop.opening": ("embed_pool",),
     "data": ("Pool",),
@@ -60,7 +60,7 @@ __all__ = [
     "make_strategy",
     "measure_diversity",
     "open_vectors",
-    "score_verdicts",
+    "score",
     "select",
     "vendi_score",
 ]

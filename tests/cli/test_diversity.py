@@ -20,7 +20,7 @@ from diverseevol.errors import (
     RunFolderError,
     SelectionError,
 )
-from diverseevol.evaluation import fixed_embedding
+from diverseevol.evaluation import base_embedding
 from diverseevol.evaluation.cells import cells_of_labels, k_means_cells
 from diverseevol.evaluation.diversity import measure_pool
 from diverseevol.loop.opening import open_stages
@@ -69,7 +69,6 @@ def test_a_run_is_measured_by_its_base_model_round_by_round(run, monkeypatch):
         n_random=4,
         seed=2,
         cells=cells_of_labels(np.array([record["skill"] for record in records])),
-        text_of=lambda row: [text for turn in pool.sample(row).turns for text in (turn.text, turn.input)],
     )
     assert [each.pop("round") for each in found["sets"]] == [0, 1, 2]
     assert found["sets"] == report.sets()
@@ -80,7 +79,7 @@ def test_a_run_is_measured_by_its_base_model_round_by_round(run, monkeypatch):
     assert found["embeddings"].startswith("model ")
     # The same figures lie in the run folder, and the vectors are not made again.
     assert len(json.loads(run.diversity_file.read_text())["sets"]) == 3
-    monkeypatch.setattr(fixed_embedding, "load_model", None)
+    monkeypatch.setattr(base_embedding, "load_model", None)
     text = call(run.root, "--random-sets", 0, "--cells", 5)
     assert "Coverage of 5 k-means cells" in text
     assert [line.split()[:3] for line in text.splitlines() if line.startswith(" round")][:3] == [

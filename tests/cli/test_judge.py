@@ -15,7 +15,7 @@ import typer
 
 from diverseevol.cli.app import app
 from diverseevol.errors import ConfigError, EvaluationError
-from diverseevol.evaluation.judge.store import open_store
+from diverseevol.evaluation.journal import read_lines
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
 
@@ -93,19 +93,16 @@ def test_a_round_against_each_kind_of_opponent(run_dir, tmp_path):
         for opponent in ("base", "1", f"{other}:2", file):
             call(*common, "--opponent", opponent, "--base-url", judge.url)
         call(*common, "--opponent", file, "--opponent-name", "gpt-3.5", "--round", 0, "--base-url", judge.url)
-        call(*common, "--single", "--round", "base", "--base-url", judge.url)
         # The other run's answers are the base model's: nothing of them was asked twice.
-        assert len(judge.asked) == 4 * 6 - 6 + 6 + 3
+        assert len(judge.asked) == 4 * 6 - 6 + 6
     assert verdict_names(run_dir) == [
-        "base.jsonl",
-        "replies.sqlite",
+        "replies.ndjson",
         "round-00-vs-gpt-3.5.jsonl",
         "round-10-vs-base.jsonl",
         "round-10-vs-gpt-3.5-June.jsonl",
         "round-10-vs-other-run-round-02.jsonl",
         "round-10-vs-round-01.jsonl",
     ]
-    assert [v["score"] for v in lines(run_dir / "verdicts/vicuna/base.jsonl")] == [2, 3, 4]
     assert {v["opponent_score"] for v in lines(run_dir / "verdicts/vicuna/round-00-vs-gpt-3.5.jsonl")} == {9}
     assert lines(run_dir / "verdicts/vicuna/round-10-vs-base.jsonl")[0]["ours"] == "round-10"
 
@@ -115,7 +112,7 @@ def test_all_rounds_at_once(run_dir, capsys):
         words = (run_dir, "--benchmark", "vicuna", "--model", "judge", "--opponent", 0)
         call(*words, "--round", "all", "--base-url", judge.url, "--yes")
         assert len(judge.asked) == 2 * 6
-    assert verdict_names(run_dir) == ["replies.sqlite", "round-01-vs-round-00.jsonl", "round-10-vs-round-00.jsonl"]
+    assert verdict_names(run_dir) == ["replies.ndjson", "round-01-vs-round-00.jsonl", "round-10-vs-round-00.jsonl"]
     assert "12 judgements by judge" in capsys.readouterr().err
 
 
@@ -135,19 +132,12 @@ def test_settings_go_to_the_judge_and_a_template_of_the_user(files, tmp_path):
     assert lines(tmp_path / "v.jsonl")[0]["template"] == "mine.txt"
 
 
-def test_questions_without_a_counterpart_are_listed(files, tmp_path, capsys):
+def test_questions_without_a_counterpart_are_named(files, tmp_path, capsys):
     server.answer_lines(4, lambda i: 5, tmp_path / "theirs.jsonl")
     with server.serving() as judge:
         call(*files, "--base-url", judge.url, "--yes")
         assert len(judge.asked) == 8
-    assert (
-        f"2 questions without an answer of the opponent's: 4, 5; listed in {tmp_path / 'v.missing.jsonl'}"
-        in capsys.readouterr().err
-    )
-    assert [(line["question_id"], line["missing"]) for line in lines(tmp_path / "v.missing.jsonl")] == [
-        (4, "opponent"),
-        (5, "opponent"),
-    ]
+    assert "2 questions without an answer of the opponent's: 4, 5\n" in capsys.readouterr().err
 
 
 def test_unreadable_verdicts_are_kept_apart_and_counted(files, tmp_path, capsys):
@@ -169,12 +159,11 @@ def test_unreadable_verdicts_are_kept_apart_and_counted(files, tmp_path, capsys)
     assert all("the first line is not two scores" in v["problem"] for v in unread)
 
 
-def test_verdicts_of_another_judge_are_replaced_with_a_word_and_come_back_free(files, tmp_path, capsys):
+def test_verdicts_of_another_judge_are_replaced_and_come_back_free(files, tmp_path):
     with server.serving() as judge:
         for name in ("judge", "other", "judge"):
             call(*files[:-1], name, "--base-url", judge.url, "--yes")
         assert len(judge.asked) == 24
-    assert capsys.readouterr().err.count("holds 12 other verdicts, which new ones will replace; their replies stay stored.") == 2
     assert {v["judge"] for v in lines(tmp_path / "v.jsonl")} == {"judge"}
 
 
@@ -243,29 +232,34 @@ def test_on_a_terminal_it_takes_a_yes(files, monkeypatch, typed, n_asked):
 
 JUDGED = "RUN --benchmark vicuna --model m "
 WRONG = [
-    ("--answers a --out v --model m", ConfigError, "give --opponent, a file of answers or a round, or --single"),
-    ("--answers a --out v --model m --opponent b --single", ConfigError, "not both"),
     ("--answers a --opponent b --model m", ConfigError, "--answers needs --out"),
-    ("--model m --single", ConfigError, "nothing to judge: give a run folder and --benchmark, or --answers and --out"),
-    ("RUN --model m --single", ConfigError, "nothing to judge"),
-    ("RUN --answers a --out v --model m --single", ConfigError, "Give one of the two"),
-    ("RUN --benchmark vicuna --out v --model m --single", ConfigError, "--out is for --answers"),
-    ("RUN --benchmark koala --model m --single", ConfigError, r"no answers of round last to koala in .*; there are: none\. Make"),
-    (JUDGED + "--single --round 7", ConfigError, "there are: base, round-00, round-01, round-10"),
+    ("--model m --opponent base", ConfigError, "nothing to judge: give a run folder and --benchmark, or --answers and --out"),
+    ("RUN --model m --opponent base", ConfigError, "nothing to judge"),
+    ("RUN --answers a --out v --model m --opponent base", ConfigError, "Give one of the two"),
+    ("RUN --benchmark vicuna --out v --model m --opponent base", ConfigError, "--out is for --answers"),
+    (
+        "RUN --benchmark koala --model m --opponent base",
+        ConfigError,
+        r"no answers of round base to koala in .*; there are: none\. Make",
+    ),
+    (JUDGED + "--opponent base --round 7", ConfigError, "there are: base, round-00, round-01, round-10"),
     (JUDGED + "--opponent nobody", ConfigError, "--opponent 'nobody' is neither a file, a round"),
     (JUDGED + "--opponent last", ConfigError, "round-10 cannot be its own opponent"),
-    ("RUN --benchmark ../.. --model m --single", ConfigError, r"'\.\./\.\.' is no name for a file"),
+    ("RUN --benchmark ../.. --model m --opponent base", ConfigError, r"'\.\./\.\.' is no name for a file"),
     (JUDGED + "--opponent base --opponent-name ../x", ConfigError, "'round-10-vs-../x' is no name"),
-    (JUDGED + "--single --template pairwise", ConfigError, "pairwise shows 2 answer"),
-    (JUDGED + "--opponent base --template single", ConfigError, "single shows 1 answer"),
-    (JUDGED + "--single --budget 1", ConfigError, "money needs both prices"),
-    (JUDGED + "--single --price-in 1", ConfigError, "money needs both prices"),
-    (JUDGED + "--single --budget inf --price-in 1 --price-out 1", ConfigError, "--budget is inf"),
-    (JUDGED + "--single --price-in 1 --price-out inf", ConfigError, "--price-out is inf"),
-    (JUDGED + "--single --budget 1 --price-in 1 --price-out 1 max_tokens=null", ConfigError, "--budget needs a longest reply"),
-    (JUDGED + "--single stream=true", ConfigError, "setting stream is not free"),
-    (JUDGED + "--single --yes", ConfigError, "no key for api.openai.com"),
-    ("--answers none.jsonl --out v --model m --single", EvaluationError, "no answers at 'none.jsonl'"),
+    (JUDGED + "--opponent base --template single", ConfigError, "no judge's template 'single'"),
+    (JUDGED + "--opponent base --budget 1", ConfigError, "money needs both prices"),
+    (JUDGED + "--opponent base --price-in 1", ConfigError, "money needs both prices"),
+    (JUDGED + "--opponent base --budget inf --price-in 1 --price-out 1", ConfigError, "--budget is inf"),
+    (JUDGED + "--opponent base --price-in 1 --price-out inf", ConfigError, "--price-out is inf"),
+    (
+        JUDGED + "--opponent base --budget 1 --price-in 1 --price-out 1 max_tokens=null",
+        ConfigError,
+        "--budget needs a longest reply",
+    ),
+    (JUDGED + "--opponent base stream=true", ConfigError, "setting stream is not free"),
+    (JUDGED + "--opponent base --yes", ConfigError, "no key for api.openai.com"),
+    ("--answers none.jsonl --out v --model m --opponent base", EvaluationError, "no answers at 'none.jsonl'"),
 ]
 
 
@@ -279,7 +273,7 @@ def test_no_run_folder(tmp_path):
     from diverseevol.errors import RunFolderError
 
     with pytest.raises(RunFolderError, match="is not a run folder"):
-        call(tmp_path, "--benchmark", "vicuna", "--model", "m", "--single")
+        call(tmp_path, "--benchmark", "vicuna", "--model", "m", "--opponent", "base")
 
 
 def test_the_key_appears_nowhere(files, tmp_path):
@@ -308,7 +302,7 @@ def test_the_key_appears_nowhere(files, tmp_path):
     assert "Bearer [key]" in ended.stderr
     assert KEY not in ended.stdout + ended.stderr
     written = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert {"v.jsonl", "v.sqlite"} <= {file.name for file in written}
+    assert {"v.jsonl", "v.replies.ndjson"} <= {file.name for file in written}
     assert not [file for file in written if KEY.encode() in file.read_bytes()]
 
 
@@ -355,8 +349,7 @@ def test_killed_in_the_middle_of_two_thousand(tmp_path):
             process.send_signal(signal.SIGKILL)
         time.sleep(0.2)
         n_first = len(judge.asked)
-        with open_store(tmp_path / "v.sqlite") as store:
-            n_stored = store._db.execute("SELECT COUNT(*) FROM replies").fetchone()[0]
+        n_stored = len(read_lines(tmp_path / "v.replies.ndjson"))
         assert n_first - at_once <= n_stored <= n_first
         assert not (tmp_path / "v.jsonl").exists()
         ended = subprocess.run(command("judge", *words, "--base-url", judge.url), capture_output=True, text=True, timeout=120)

@@ -8,7 +8,7 @@ from diverseevol.cli.app import app
 from diverseevol.cli.score_text import problem_lines, short_names, table
 from diverseevol.errors import EvaluationError
 from diverseevol.evaluation import bootstrap
-from diverseevol.evaluation.judgements import Problem
+from diverseevol.evaluation.verdict_files import Problem
 
 
 @pytest.fixture(autouse=True)
@@ -93,14 +93,6 @@ def test_two_files_are_compared_in_words(files):
     assert line.startswith(f"rd_2 - rd_10: {gap['value']:+.2f} [")
     assert line.endswith(f"on 20 questions: {gap['finding']}")
     assert call(*files, "--against", files[0]).stdout.splitlines()[-1].startswith("rd_10 - rd_2: ")
-
-
-def test_single_answers_and_pairs_get_a_table_each(files, tmp_path):
-    single = tmp_path / "single.jsonl"
-    single.write_text("".join(json.dumps({"question_id": q, "score": 5 + q % 3, "ours": "m"}) + "\n" for q in range(12)))
-    lines = call(single).stdout.splitlines()
-    assert lines[0].split() == ["file", "mean", "score", "95", "%", "questions"]
-    assert lines[1].split()[:2] == ["single", "6.00"]
 
 
 def test_what_does_not_count_is_listed(files, tmp_path):

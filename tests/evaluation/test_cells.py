@@ -5,8 +5,7 @@ import pytest
 
 from diverseevol.errors import NonFiniteError, SelectionError
 from diverseevol.evaluation import cells as module
-from diverseevol.evaluation import nearest
-from diverseevol.evaluation.cells import NO_CELL, cell_entropy, cells_of_labels, entropy_bits, k_means_cells, share_hit
+from diverseevol.evaluation.cells import NO_CELL, cell_entropy, cells_of_labels, k_means_cells, share_hit
 
 LABELS = np.array(["b", "a", "", "b", "c", "a"])
 
@@ -43,12 +42,11 @@ def test_entropy_is_of_the_rows_that_have_a_cell():
     assert cell_entropy(cells, np.array([0, 3, 1, 4])) == pytest.approx(1.5)
     assert cell_entropy(cells, np.array([2])) == 0
     assert math.copysign(1, cell_entropy(cells, np.array([0]))) == 1
-    assert entropy_bits(np.array([4, 0, 4, 8])) == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
 def test_k_means_finds_clusters_whatever_the_scale_offset_and_block(scale, monkeypatch):
-    monkeypatch.setattr(nearest, "BLOCK_NUMBERS", 28)
+    monkeypatch.setattr(module, "BLOCK_NUMBERS", 28)
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 4, 120)
     points = (10 * rng.normal(size=(4, 4))[truth] + rng.normal(size=(120, 4)) / 50 + 1e8) * scale

@@ -10,7 +10,6 @@ from diverseevol.evaluation import diversity
 from diverseevol.evaluation.cells import cell_entropy, cells_of_labels, share_hit
 from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
 from diverseevol.evaluation.diversity import draw_random_sets, measure_diversity, measure_pool
-from diverseevol.evaluation.text_diversity import measure_words
 from diverseevol.selection import vendi
 from diverseevol.selection.vectors import open_vectors
 
@@ -19,7 +18,6 @@ CHOSEN = np.random.default_rng(5).permutation(N)[:20]
 SIZES = [1, 4, 9, 20]
 POINTS = np.random.default_rng(0).normal(size=(N, 6)).astype(np.float32) + np.float32(0.5)
 CELLS = cells_of_labels(np.array([f"label {row % 7}" if row % 5 else "" for row in range(N)]))
-TEXTS = [[f"word{row % 9} and {row * row % 23} more", f"say {row % 4}"] for row in range(N)]
 
 
 def by_hand(rows):
@@ -32,12 +30,12 @@ def by_hand(rows):
     }
     found["mean_nearest_within"] = mean_nearest_within(POINTS, rows) if len(rows) > 1 else math.nan
     found |= {"cells_hit": share_hit(CELLS, rows), "cell_entropy": cell_entropy(CELLS, rows)}
-    return found | measure_words([TEXTS[row] for row in rows], [len(rows)])[0]
+    return found
 
 
 @pytest.fixture(scope="module")
 def report():
-    return measure_diversity(POINTS, CHOSEN, SIZES, n_random=5, seed=3, cells=CELLS, text_of=TEXTS.__getitem__)
+    return measure_diversity(POINTS, CHOSEN, SIZES, n_random=5, seed=3, cells=CELLS)
 
 
 def test_the_score_is_the_one_that_selection_draws_by():
@@ -78,11 +76,9 @@ def test_the_pool_is_all_rows(report):
 
 def test_large_pools_are_represented_by_some_rows(monkeypatch):
     monkeypatch.setattr(diversity, "POOL_ROWS_ASKED", 11)
-    monkeypatch.setattr(diversity, "POOL_ROWS_READ", 7)
-    found = measure_pool(POINTS, seed=2, text_of=TEXTS.__getitem__)
-    asked, read = (np.sort(np.random.default_rng(2).choice(N, n, replace=False)) for n in (11, 7))
+    found = measure_pool(POINTS, seed=2)
+    asked = np.sort(np.random.default_rng(2).choice(N, 11, replace=False))
     assert found["mean_nearest_within"] == mean_nearest_within(POINTS, np.arange(N), asked)
-    assert found["n_words"] == measure_words([TEXTS[row] for row in read], [7])[0]["n_words"]
 
 
 def test_the_band_is_mean_and_quantiles_over_the_sets(report):

@@ -1,84 +1,161 @@
-from contextlib import nullcontext
-from types import SimpleNamespace
+import json
+import shutil
 
 import numpy as np
 import pytest
-import torch
-from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM
 
-from diverseevol.base import dist
+from diverseevol import evolve, load_config
 from diverseevol.base.progress import SILENT
-from diverseevol.errors import NonFiniteError
-from diverseevol.evaluation import heldout
-from diverseevol.evaluation.per_token import loss_per_token
+from diverseevol.data import Pool
+from diverseevol.errors import ConfigError, RunFolderError
+from diverseevol.evaluation import heldout as module
+from diverseevol.evaluation.heldout import heldout, heldout_of_model
+from diverseevol.evaluation.lm_eval import TaskRequest
+from diverseevol.run import RunFolder
 
-ROWS = [np.random.default_rng(row).integers(5, 500, 6 + 3 * (row % 7)) for row in range(25)]
-MASKS = [np.arange(len(ids)) >= 3 for ids in ROWS]
-
-
-class Tokens:
-    n_tokens = np.array([len(ids) for ids in ROWS])
-    n_trained = np.array([int(mask.sum()) for mask in MASKS])
-    ids = staticmethod(ROWS.__getitem__)
-    mask = staticmethod(MASKS.__getitem__)
-
-    def __len__(self):
-        return len(ROWS)
-
-
-@pytest.mark.parametrize("bound", [1, 30_000, 1 << 24])
-def test_equals_one_row_at_a_time_whatever_the_batch(made_model, monkeypatch, bound):
-    monkeypatch.setattr(heldout, "LOGITS_A_BATCH", bound)
-    model = AutoModelForCausalLM.from_pretrained(made_model).train()
-    sums = heldout.heldout_losses(model, Tokens(), SILENT)
-    assert model.training
-    model.eval()
-    for row, (ids, mask) in enumerate(zip(ROWS, MASKS, strict=True)):
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor(ids)[None]).logits[0]
-        losses = cross_entropy(logits[:-1], torch.tensor(ids)[1:], reduction="none")
-        assert sums[row] == pytest.approx(float(losses[torch.tensor(mask)[1:]].sum()), rel=1e-5)
+QUICK = (
+    "train.learning_rate=1e-3",
+    "train.num_train_epochs=1",
+    "train.per_device_train_batch_size=8",
+    "train.total_batch_size=8",
+    "prompt.max_length=256",
+    "selection.strategy=random",
+)
 
 
-def test_a_plain_loop_over_tokens_gives_the_same(made_model):
-    """The definition: every trained token's negative log probability, summed in a loop, by rows of any group."""
-    model = AutoModelForCausalLM.from_pretrained(made_model).eval()
-    groups = [f"g{row % 3}" for row in range(len(ROWS))]
-    found: dict[str, list[float]] = {}
-    for row, (ids, mask) in enumerate(zip(ROWS, MASKS, strict=True)):
-        with torch.no_grad():
-            shares = model(input_ids=torch.tensor(ids)[None]).logits[0].double().log_softmax(-1)
-        for place in range(1, len(ids)):
-            if mask[place]:
-                found.setdefault(groups[row], []).append(-float(shares[place - 1, ids[place]]))
-    result = loss_per_token(heldout.heldout_losses(model, Tokens(), SILENT), Tokens.n_trained, groups)
-    means = {group: np.mean(losses) for group, losses in found.items()}
-    assert result["by_group"] == pytest.approx(means, rel=1e-5)
-    assert result["loss"] == pytest.approx(np.mean(np.concatenate(list(found.values()))), rel=1e-5)
-    assert result["balanced_loss"] == pytest.approx(np.mean(list(means.values())), rel=1e-5)
-    assert result["worst_group"] == max(means, key=means.get)
+def config(made_model, pool_file, out, *words):
+    given = {"pool.path": str(pool_file), "model": str(made_model), "out": str(out), "rounds": 2, "n_init": 10, "n_new": 5}
+    return load_config(None, (*QUICK, *words), options=given)
 
 
-def test_losses_that_are_not_finite_name_the_row(made_model):
-    model = AutoModelForCausalLM.from_pretrained(made_model)
-    with torch.no_grad():
-        model.get_input_embeddings().weight[int(ROWS[4][5])] = float("nan")
-    with pytest.raises(NonFiniteError, match=r"held-out loss of \d+ rows is not finite, first row"):
-        heldout.heldout_losses(model, Tokens(), SimpleNamespace(task=SILENT.task))
+def measure(root, rounds="all", file=None, group=None):
+    return heldout(root, rounds, file and str(file), group, None, SILENT)
 
 
-@pytest.mark.parametrize("rank", [0, 2])
-def test_all_ranks_together_count_every_token_once(made_model, monkeypatch, rank):
-    """One of three ranks, the others' sums taken as 0: it does every third batch, and its progress is everybody's."""
-    monkeypatch.setattr(heldout, "LOGITS_A_BATCH", 1)  # a batch a row: 25 rows, so that rank 2 has none left at the end
-    monkeypatch.setattr(dist, "world_size", lambda: 3)
-    monkeypatch.setattr(dist, "rank", lambda: rank)
-    monkeypatch.setattr(dist, "gather", lambda sums: [sums])
-    done = []
-    task = SimpleNamespace(advance=done.append)
-    watch = SimpleNamespace(task=lambda name, total, unit: nullcontext(task))
-    sums = heldout.heldout_losses(AutoModelForCausalLM.from_pretrained(made_model), Tokens(), watch)
-    assert sum(done) == Tokens.n_tokens.sum()
-    order = np.argsort(-Tokens.n_tokens, kind="stable")
-    assert np.flatnonzero(sums).tolist() == sorted(order[rank::3].tolist())
+@pytest.fixture(scope="module")
+def finished(made_model, pool_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "a"
+    return out, list(evolve(config(made_model, pool_file, out, "pool.holdout=30", "pool.holdout_by=skill")))
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return shutil.copytree(finished[0], tmp_path / "a")
+
+
+@pytest.fixture
+def other_file(tmp_path):
+    from diverseevol.demo.pool import make_heldout
+
+    file = tmp_path / "other.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in make_heldout(1)))
+    return file
+
+
+def close_to(losses):
+    return {key: pytest.approx(value) if key != "worst_group" else value for key, value in losses.items()}
+
+
+def loads(monkeypatch):
+    """What is measured, by the number of rows."""
+    measured, plain = [], module.heldout_losses
+    monkeypatch.setattr(module, "heldout_losses", lambda model, tokens, watch: measured.append(1) or plain(model, tokens, watch))
+    return measured
+
+
+def test_the_loops_own_losses_are_there_and_the_base_models_is_added_once(run, finished, monkeypatch):
+    measured = loads(monkeypatch)
+    report = measure(run)
+    assert [one.model for one in report.models] == ["base", "round-00", "round-01", "round-02"]
+    assert [one.n_chosen for one in report.models] == [None, 10, 15, 20]
+    for one, round_ in zip(report.models[1:], finished[1], strict=True):
+        assert one.heldout == close_to(round_.metrics["heldout"])
+    assert sum(size.n_tokens for size in report.rows.groups.values()) == report.rows.n_tokens
+    assert sum(size.n_rows for size in report.rows.groups.values()) == report.rows.n_rows == 30
+    assert len(measured) == 1
+    assert report.not_kept == ()  # their weights are gone, their losses are not
+    again = measure(run)
+    assert again.models == report.models
+    assert len(measured) == 1
+
+
+def test_the_base_models_loss_is_that_of_the_model_measured_alone(run, made_model, tmp_path):
+    report = measure(run, "base")
+    alone = load_config(
+        None,
+        ("prompt.max_length=256",),
+        options={"pool.path": str(run / "heldout/rows.jsonl"), "model": str(made_model), "out": "x"},
+    )
+    model = heldout_of_model(alone, "skill", None, tmp_path / "held", SILENT).models[0]
+    assert model.heldout == close_to(report.models[0].heldout)
+
+
+def test_another_file_is_measured_where_weights_are_kept(run, other_file, monkeypatch):
+    measured = loads(monkeypatch)
+    report = measure(run, file=other_file, group="skill")
+    assert [one.heldout is not None for one in report.models] == [True, False, False, True]
+    assert report.not_kept == ("round-00", "round-01")
+    assert len(measured) == 2
+    assert report.models[3].heldout["loss"] != report.models[0].heldout["loss"]
+    sizes = report.rows.groups
+    pool = Pool.read(other_file)
+    assert {name: size.n_rows for name, size in sizes.items()} == {
+        skill: sum(pool.record(row)["skill"] == skill for row in range(len(pool))) for skill in sizes
+    }
+    assert sum(size.n_tokens for size in sizes.values()) == report.rows.n_tokens > len(pool) == report.rows.n_rows
+    regrouped = measure(run, file=other_file, group="source")  # the sums of all rows are kept, so no model is needed
+    assert len(measured) == 2
+    assert regrouped.models[3].heldout["by_group"] == {str(other_file): pytest.approx(report.models[3].heldout["loss"])}
+    with pytest.raises(
+        RunFolderError, match="the weights of round-01 of .* are not kept, so it cannot be measured. Set keep: all"
+    ):
+        measure(run, "1", file=other_file)
+
+
+def test_rows_that_a_model_was_trained_on_are_counted(run, tmp_path):
+    chosen = (run / "rounds/02/subset.jsonl").read_text().splitlines()
+    file = tmp_path / "some.jsonl"
+    lines = [{key: value for key, value in json.loads(line).items() if key != "_id"} for line in chosen[:4]]
+    file.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"instruction": "Say", "output": "something else"}]))
+    report = measure(run, "last", file=file)
+    assert report.models[0].n_trained_on == 4
+    assert measure(run, "base", file=file).models[0].n_trained_on == 0
+
+
+def test_tasks_are_run_once_a_model_and_kept(run, monkeypatch):
+    ran = []
+
+    def scores(model, tokenizer, tasks):
+        ran.extend(map(tasks.key, tasks.names))
+        return {tasks.key(name): {name: {"acc": len(ran) / 10}} for name in tasks.names}
+
+    monkeypatch.setattr(module, "check_tasks", lambda tasks: None)
+    monkeypatch.setattr(module, "task_scores", scores)
+    for names, limit in (("a", "b"), None), (("b", "c"), None), (("a",), 5):
+        found = heldout(run, "last", None, None, TaskRequest(names, limit), SILENT).models[0].tasks
+        assert list(found) == [name if limit is None else f"{name} (first {limit})" for name in names]
+    assert ran == ["a", "b", "c", "a (first 5)"]
+    assert found == {"a (first 5)": {"a": {"acc": 0.4}}}
+
+
+def test_what_cannot_be_measured_is_said(run, made_model, pool_file, tmp_path):
+    for options, error, message in [
+        ({"group": "nope"}, ConfigError, "--group needs a column 'nope', which no record has. They have: source, "),
+        ({"rounds": "7"}, RunFolderError, "round 7 of .* is not finished"),
+        ({"rounds": "first"}, ConfigError, "--round is 'first': give a round's number, last or best"),
+        ({"file": "nope.jsonl"}, Exception, "nope.jsonl"),
+    ]:
+        with pytest.raises(error, match=message):
+            measure(run, **options)
+    with pytest.raises(RunFolderError, match="is not a run folder"):
+        measure(tmp_path)
+    stored = (run / "config.yaml").read_text()
+    model = shutil.copytree(made_model, tmp_path / "model")
+    (model / "generation_config.json").write_text("{}\n")
+    (run / "config.yaml").write_text(stored.replace(f"model: {made_model}\n", f"model: {model}\n"))
+    with pytest.raises(RunFolderError, match="is not, or no longer, the model that"):
+        measure(run, "base")
+    next(evolve(config(made_model, pool_file, tmp_path / "b")))
+    with pytest.raises(ConfigError, match="has no held-out rows. Give --file, or start runs with pool.holdout"):
+        measure(tmp_path / "b")
+    assert not np.array(RunFolder(tmp_path / "b").task_scores("base")).any()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from ..errors import ConfigError
 
 BENCHMARK = "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
 ROUND = "Whose answers: a round's number, last, best (lowest held-out loss), base (the untuned model), or all that are kept."
@@ -43,9 +43,6 @@ KeyVariable = Annotated[
 ]
 SamplingName = Annotated[Literal["paper", "greedy", "model"], typer.Option("--sampling", help=SAMPLING)]
 MaxNew = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer at most.")]
-Turns = Annotated[
-    int, typer.Option("--turns", min=1, max=2, help="2: also the second turn of questions that have one.")
-]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes each question's random numbers.")]
 Dtype = Annotated[Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help=DTYPE)]
 BatchSize = Annotated[
@@ -71,7 +68,6 @@ def answer(
     out: Out = None,
     sampling: SamplingName = "paper",
     max_new_tokens: MaxNew = 1024,
-    turns: Turns = 1,
     seed: Seed = 0,
     dtype: Dtype = "auto",
     batch_size: BatchSize = None,
@@ -85,40 +81,32 @@ def answer(
     trust_remote_code: Trust = False,
 ) -> None:
     """Let a model answer questions, by the prompt that it was trained with; the same command again resumes."""
-    from ..data.benchmarks import parse_benchmark
-    from ..evaluation.questions import read_questions
-    from .answer_models import Sampled, check_usage, load_local, model_alone, models_of_run, open_served
-
-    asked = [parse_benchmark(word) for word in benchmark]
-    names = [one.name for one in asked]
-    check_usage(names, run, round_name, model, out, base_url, served_model)
-    from ..base import dist
+    if bool(base_url) != bool(served_model):
+        raise ConfigError(
+            "--base-url and --served-model belong together: the server's address and the model's name there."
+        )
+    from ..evaluation.answer import Server
+    from ..evaluation.answer import answer as answer_questions
+    from .run import quiet_libraries
     from .watch import open_watch
 
-    watch = open_watch()
-    questions = [read_questions(one, benchmarks_dir) for one in asked]
-    for note in (note for one in questions for note in one.notes):
-        watch.note(note)
-    dist.start()
-    from ..evaluation.answer.job import answer_benchmarks
-    from ..models.load import fingerprint
-    from ..run import RunFolder
-
-    sampled = Sampled(sampling, max_new_tokens, turns, seed)
-    is_served = bool(served_model)
-    targets = (
-        models_of_run(run, round_name, is_served, watch)
-        if run
-        else [model_alone(model, template, trust_remote_code)]
+    key = os.environ.get(key_variable)
+    answer_questions(
+        benchmark,
+        run,
+        rounds=round_name,
+        model=model,
+        out=out,
+        sampling=sampling,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        dtype=dtype,
+        batch_size=batch_size,
+        template=template,
+        benchmarks_dir=benchmarks_dir,
+        server=Server(base_url, served_model, key, concurrency) if base_url and served_model else None,
+        overwrite=overwrite,
+        trust_remote_code=trust_remote_code,
+        watch=open_watch(),
+        before_loading=quiet_libraries,
     )
-    for target in targets:
-        files = {name: out or RunFolder(run or Path()).answers_file(name, target.name) for name in names}
-        settings = asdict(sampled) | {"prompt": target.prompt.model_dump(include={"template"})}
-        if base_url and served_model:
-            settings["served_model"] = served_model
-            key = os.environ.get(key_variable)
-            load = partial(open_served, target, sampled, base_url, served_model, key, concurrency, watch)
-        else:
-            settings |= {"model": fingerprint(str(target.model)), "dtype": dtype}
-            load = partial(load_local, target, sampled, dtype, batch_size)
-        answer_benchmarks(target.title, files, settings, load, questions, overwrite, watch)

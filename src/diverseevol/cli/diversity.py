@@ -55,7 +55,7 @@ def diversity(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how diverse a subset is, round by round: Vendi scores, distances, coverage, words."""
+    """Measure how diverse a subset is, round by round: Vendi scores, distances, coverage."""
     own = chosen or columns
     mistakes = {
         "give --labels or --cells, not both": labels is not None and cells is not None,
@@ -104,16 +104,14 @@ def measured(
     from ..evaluation.cells import NO_CELL, cells_of_labels, k_means_cells
     from ..evaluation.diversity import DiversityReport, measure_diversity, measure_pool
 
-    vectors, text_of = subject.vectors, subject.text_of
+    vectors = subject.vectors
     n_rows, width = vectors.shape
     if subject.labels is None:
         cells = k_means_cells(vectors, min(N_CELLS, n_rows) if n_cells is None else n_cells, seed)
     else:
         cells = cells_of_labels(subject.labels)
     if subject.chosen_rows is None:
-        report = DiversityReport(
-            (), {}, {}, measure_pool(vectors, seed=seed, cells=cells, text_of=text_of, watch=watch)
-        )
+        report = DiversityReport((), {}, {}, measure_pool(vectors, seed=seed, cells=cells, watch=watch))
     else:
         report = measure_diversity(
             vectors,
@@ -122,7 +120,6 @@ def measured(
             n_random=n_random,
             seed=seed,
             cells=cells,
-            text_of=text_of,
             choosable_rows=subject.choosable_rows,
             watch=watch,
         )

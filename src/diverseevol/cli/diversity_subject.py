@@ -10,7 +10,6 @@ import numpy as np
 from ..base.progress import Watch
 from ..data import Pool
 from ..errors import EmbedError, RunFolderError, SelectionError
-from ..evaluation.diversity import TextOf
 from ..run import RunFolder
 from ..selection.vectors import FileVectors, open_vectors
 from .select_files import Ids, open_ids, read_chosen, read_columns
@@ -31,7 +30,6 @@ class Subject:
     sizes: tuple[int, ...] = ()
     """How many rows were chosen after each round."""
     labels: np.ndarray | None = None
-    text_of: TextOf | None = None
     choosable_rows: np.ndarray | None = None
     """What random sets are drawn from; None: all."""
 
@@ -67,7 +65,7 @@ def subject_of_run(
     sizes = np.cumsum([len(run.picks(index)) for index in rounds]).tolist()
     chosen = np.array(run.chosen_before(rounds[-1] + 1), dtype=np.int64)
     choosable = np.setdiff1d(np.arange(len(pool)), pool.rows_of(run.barred_ids()))
-    return Subject(vectors, source, chosen, tuple(rounds), tuple(sizes), column, _text_of(pool), choosable)
+    return Subject(vectors, source, chosen, tuple(rounds), tuple(sizes), column, choosable)
 
 
 def subject_of_vectors(
@@ -98,7 +96,7 @@ def _vectors_of_run(
     run: RunFolder, pool: Pool, embeddings: str, model: str | None, watch: Watch
 ) -> tuple[FileVectors, str]:
     if embeddings == BY_MODEL:
-        from ..evaluation.fixed_embedding import fixed_embedding
+        from ..evaluation.base_embedding import fixed_embedding
         from .run import quiet_libraries
 
         quiet_libraries()
@@ -122,12 +120,3 @@ def _check_ids(ids: Ids, pool: Pool) -> None:
             raise EmbedError(
                 f"{ids.path}: row {row} is {name}, the pool's is {own}. Give vectors in the pool's order."
             )
-
-
-def _text_of(pool: Pool) -> TextOf:
-    def pieces(row: int) -> list[str]:
-        return [
-            text for turn in pool.sample(row).turns for text in (turn.thinking, turn.text, turn.input) if text
-        ]
-
-    return pieces

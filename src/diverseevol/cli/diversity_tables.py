@@ -15,13 +15,6 @@ DISTANCES = {
     "mean_nearest_within": "within",
 }
 COVERAGE = {"cells_hit": "share hit", "cell_entropy": "entropy, bits"}
-WORDS = {
-    "distinct_1": "distinct-1",
-    "distinct_2": "distinct-2",
-    "distinct_3": "distinct-3",
-    "word_entropy": "entropy",
-    "n_words": "words",
-}
 TITLES = (
     ("Vendi score of order q: an effective number of different directions (rows of unit length)", VENDI),
     (
@@ -30,10 +23,6 @@ TITLES = (
         DISTANCES,
     ),
     ("Coverage", COVERAGE),
-    (
-        "Words of the records: different n-grams over all n-grams, which falls as text grows; entropy in bits",
-        WORDS,
-    ),
 )
 HOW_TO_READ = (
     "Below a value: where nine of ten of {n} random sets of that size lie (5 % to 95 % quantile); + above it, - below. More diverse: a "
@@ -49,8 +38,6 @@ def print_tables(found: dict[str, Any]) -> None:
         f"{found['n_rows']:,} × {found['width']:,} of {found['embeddings']}", highlight=False, markup=False
     )
     for title, names in TITLES:
-        if names is WORDS and "n_words" not in found["pool"]:
-            continue
         if names is COVERAGE:
             missing = f"; {found['n_without_label']:,} rows have none" if found["n_without_label"] else ""
             title = f"Coverage of {found['n_cells']:,} {found['coverage_of']}{missing}"
@@ -64,7 +51,6 @@ def _table(found: dict[str, Any], names: dict[str, str]) -> Table:
     if not found["sets"]:  # the pool alone: no distances to a subset
         names = {name: heading for name, heading in names.items() if name in found["pool"]}
     table = new_table(("", "rows", *names.values()), texts=("",))
-    table.collapse_padding = True  # for the words' many columns
     for measured in found["sets"]:
         label = f"round {measured['round']}" if "round" in measured else "chosen"
         measures = [measured["measures"][name] for name in names]

@@ -17,8 +17,8 @@ from . import options as o
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..evaluation.tasks import TaskRequest
-    from ..evaluation.yardstick import Measured, Report, Rows
+    from ..evaluation.heldout import Measured, Report, Rows
+    from ..evaluation.lm_eval import TaskRequest
 
 N_GROUPS = 20
 WORDS = "A run folder; or, with --model, settings such as prompt.template=chat."
@@ -70,10 +70,10 @@ def heldout(
     if model:
         report = _of_model(words, model, str(file), group, request)
     else:
-        from ..evaluation.yardstick import measure_run
+        from ..evaluation.heldout import heldout as heldout_of_run
         from .watch import open_watch
 
-        report = measure_run(Path(runs[0]), round_name, file, group, request, open_watch(), _quiet)
+        report = heldout_of_run(Path(runs[0]), round_name, file, group, request, open_watch(), _quiet)
     if dist.is_main():
         _print(report, as_json)
 
@@ -81,7 +81,7 @@ def heldout(
 def _request(tasks: str | None, limit: int | None, folder: Path | None) -> TaskRequest | None:
     if tasks is None:
         return None
-    from ..evaluation.tasks import TaskRequest
+    from ..evaluation.lm_eval import TaskRequest
 
     return TaskRequest(
         tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip())), limit, folder
@@ -92,12 +92,12 @@ def _of_model(
     words: list[str] | None, model: str, file: str, group: str | None, request: TaskRequest | None
 ) -> Report:
     config = o.config_from(words, None, {"pool": file, "model": model, "rounds": 0}, needs_out=False)
-    from ..evaluation.yardstick import measure_model
+    from ..evaluation.heldout import heldout_of_model
     from .watch import open_watch
 
     _quiet()
     with tempfile.TemporaryDirectory(prefix="diverseevol-") as folder:
-        return measure_model(config, group, request, Path(folder), open_watch())
+        return heldout_of_model(config, group, request, Path(folder), open_watch())
 
 
 def _quiet() -> None:
@@ -158,7 +158,7 @@ def models_table(report: Report) -> Table:
 
 def task_figures(one: Measured) -> dict[str, float]:
     """Each task's headline, by the task's name and the metric's."""
-    from ..evaluation.tasks import headline
+    from ..evaluation.lm_eval import headline
 
     figures = {}
     for key, of_tasks in one.tasks.items():
@@ -172,7 +172,7 @@ def task_figures(one: Measured) -> dict[str, float]:
 
 def groups_table(rows: Rows, models: Sequence[Measured]) -> Table:
     """A line a group: the loss of the first and of the last model that has one, the worst group first."""
-    from ..evaluation.per_token import perplexity
+    from ..evaluation.loss import perplexity
     from .tables import new_table
 
     with_losses = [one for one in models if "by_group" in (one.heldout or {})]

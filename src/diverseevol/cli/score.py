@@ -45,7 +45,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Add up verdicts: Relative Score, wins, order effect, intervals, differences, the score at equal lengths."""
-    from ..evaluation.verdict_table import score_verdicts
+    from ..evaluation.scoring import score as score_verdicts
     from .score_text import printable, report_lines
 
     report = score_verdicts(

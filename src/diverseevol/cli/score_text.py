@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..evaluation.bootstrap import Interval
-from ..evaluation.judgements import Problem
-from ..evaluation.verdict import FileScore
-from ..evaluation.verdict_table import VerdictReport
+from ..evaluation.scoring import FileScore, ScoreReport
+from ..evaluation.verdict_files import Problem
 
 N_SHOWN = 8
 """Problems of one kind in one file that are spelled out; --json has them all."""
 NONE = "–"
-PAIR_COLUMNS = (
+COLUMNS = (
     "RS",
     "95 %",
     "questions",
@@ -25,7 +24,6 @@ PAIR_COLUMNS = (
     "order effect",
     "changed",
 )
-SINGLE_COLUMNS = ("mean score", "95 %", "questions")
 LENGTH_COLUMNS = ("length", "opponent's", "r(score, length)", "LC RS", "95 %", "LC win rate", "longer")
 LEGEND = (
     "RS: 100 × ours / opponent's, over questions and orders; first, second: RS with ours shown first, second; "
@@ -37,17 +35,11 @@ LENGTH_LEGEND = (
 )
 
 
-def report_lines(report: VerdictReport) -> Iterator[str]:
+def report_lines(report: ScoreReport) -> Iterator[str]:
     """The lines that `score` prints."""
     names = short_names([score.name for score in report.files])
-    for is_pair, columns, cells in (
-        (True, PAIR_COLUMNS, _pair_cells),
-        (False, SINGLE_COLUMNS, _single_cells),
-    ):
-        scores = [score for score in report.files if (score.opponent is not None) == is_pair]
-        if scores:
-            yield from table(("file", *columns), [(names[score.name], *cells(score)) for score in scores])
-            yield from [LEGEND] if is_pair else []
+    yield from table(("file", *COLUMNS), [(names[score.name], *_cells(score)) for score in report.files])
+    yield LEGEND
     measured = [score for score in report.files if score.lengths is not None]
     if measured:
         yield ""
@@ -65,7 +57,7 @@ def report_lines(report: VerdictReport) -> Iterator[str]:
     if len(report.files) > 1 and not report.differences:
         yield "No difference was taken: --against FILE takes every file's from one; two files, or two folders, need nothing further."
     for score in report.files:
-        if score.opponent is not None and score.n_complete < score.n_judged:
+        if score.n_complete < score.n_judged:
             yield f"{names[score.name]}: RS over the {score.n_complete} questions that count in every order: {_number(score.rs_complete)}"
         yield from problem_lines(names[score.name], score.problems)
 
@@ -110,7 +102,7 @@ def problem_lines(name: str, problems: Sequence[Problem]) -> Iterator[str]:
             yield f"    and {len(found) - N_SHOWN} more; --json lists them all"
 
 
-def _pair_cells(score: FileScore) -> tuple[str, ...]:
+def _cells(score: FileScore) -> tuple[str, ...]:
     tally, orders = score.tally, score.orders
     effect = _number(orders.effect if orders else None, "+.2f")
     if orders and orders.interval:
@@ -126,10 +118,6 @@ def _pair_cells(score: FileScore) -> tuple[str, ...]:
         effect,
         _number(tally.share_changed if tally else None, ".0%"),
     )
-
-
-def _single_cells(score: FileScore) -> tuple[str, ...]:
-    return _number(score.mean_score), _span(score.interval), _counted(score)
 
 
 def _length_cells(score: FileScore) -> tuple[str, ...]:
@@ -148,7 +136,7 @@ def _length_cells(score: FileScore) -> tuple[str, ...]:
 
 def _counted(score: FileScore) -> str:
     """How many questions count, and of how many if not all of them do."""
-    n_used = score.n_judged if score.opponent is None else score.n_complete
+    n_used = score.n_complete
     return str(n_used) if n_used == score.n_questions else f"{n_used} of {score.n_questions}"
 
 

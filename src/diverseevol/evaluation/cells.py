@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SelectionError
-from . import nearest
-from .nearest import Vectors, blocks, read
+from .coverage import BLOCK_NUMBERS, Vectors, blocks, read
 
 FIT_NUMBERS = 1 << 25  # 128 MB of float32
 FARTHEST = 1e15  # beside the largest number of a sample; float32's squares still hold it
@@ -52,7 +51,7 @@ def k_means_cells(embeddings_ND: Vectors, n_cells: int, seed: int) -> NDArray[np
     n_fit = max(n_cells, FIT_NUMBERS // width)
     rng = np.random.default_rng(seed)
     fit_rows = np.arange(n_rows) if n_fit >= n_rows else np.sort(rng.choice(n_rows, n_fit, replace=False))
-    sample_BD = read(embeddings_ND, fit_rows[:: max(1, len(fit_rows) * width // nearest.BLOCK_NUMBERS)])
+    sample_BD = read(embeddings_ND, fit_rows[:: max(1, len(fit_rows) * width // BLOCK_NUMBERS)])
     scale = max(np.abs(sample_BD).max(), np.finfo(np.float64).tiny)
     shift_D = (sample_BD / scale).mean(axis=0)  # float32 would lose small differences beside a large offset
 
@@ -61,14 +60,14 @@ def k_means_cells(embeddings_ND: Vectors, n_cells: int, seed: int) -> NDArray[np
         return np.asarray(values_BD, dtype=np.float32)
 
     fit_BD = np.empty((len(fit_rows), width), dtype=np.float32)
-    for part in blocks(len(fit_rows), nearest.BLOCK_NUMBERS // width):
+    for part in blocks(len(fit_rows), BLOCK_NUMBERS // width):
         fit_BD[part] = reduced(fit_rows[part])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than cells
         model = MiniBatchKMeans(n_cells, random_state=seed).fit(fit_BD)
     del fit_BD
     cells_N = np.empty(n_rows, dtype=np.int64)
-    for part in blocks(n_rows, nearest.BLOCK_NUMBERS // width):
+    for part in blocks(n_rows, BLOCK_NUMBERS // width):
         cells_N[part] = model.predict(reduced(part))
     return cells_N
 
@@ -85,10 +84,6 @@ def _n_cells(cells: NDArray[np.int64]) -> int:
 
 def cell_entropy(cells_N: NDArray[np.int64], rows: NDArray[np.int64]) -> float:
     """Entropy in bits of how the rows spread over the cells; rows without one are left out."""
-    return entropy_bits(np.bincount(cells_N[rows][cells_N[rows] != NO_CELL]))
-
-
-def entropy_bits(counts: NDArray[np.int64]) -> float:
-    """Shannon's entropy in bits of the shares that counts are of their sum; 0 where there are none."""
+    counts = np.bincount(cells_N[rows][cells_N[rows] != NO_CELL])
     shares = counts[counts > 0] / max(1, counts.sum())
     return float(-(shares * np.log2(shares)).sum()) + 0.0

@@ -17,13 +17,12 @@ from typing import Literal
 
 import numpy as np
 
-from .paired import Paired, paired
+from .paired import Finding, Paired, finding_of, paired
 
 CONFIDENCE = 0.95
 Axis = Literal["samples", "tokens", "flops", "seconds", "last"]
 """What two runs have spent alike; last: nothing, the last rounds are compared whatever they cost."""
 SPENT: tuple[Axis, ...] = ("tokens", "flops", "seconds")
-Verdict = Literal["better", "worse", "no difference shown", "one seed shows nothing"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Difference:
     at: float
     """Mean over the seeds of what both have spent along the axis."""
     paired: Paired
-    verdict: Verdict
+    verdict: Finding
 
 
 @dataclass(frozen=True)
@@ -171,13 +170,13 @@ def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: S
     return Comparison(tuple(measures), tuple(runs), tuple(references), tuple(levels), tuple(differences))
 
 
-def verdict_of(found: Paired, is_lower_better: bool) -> Verdict:
-    """What an interval shows; one that contains 0 shows nothing."""
+def verdict_of(found: Paired, is_lower_better: bool) -> Finding:
+    """What an interval shows; one that contains 0, or none at all, shows nothing."""
     if found.n < 2:
         return "one seed shows nothing"
-    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+    if found.low is None or found.high is None:
         return "no difference shown"
-    return "better" if (found.mean < 0) == is_lower_better else "worse"
+    return finding_of(found.low, found.high, is_lower_better)
 
 
 def read_at(points: Sequence[Point], axis: Axis, spent: float, measure: str) -> float | None:

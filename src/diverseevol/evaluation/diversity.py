@@ -1,18 +1,18 @@
 """How diverse a growing subset is, against random sets of the same sizes from the same pool, and the whole pool.
 
 Sources: Vendi score, Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410 (vendi.py), as in DiverseEvol's analysis (Wu et al., 2023,
-https://arxiv.org/abs/2311.08182); distances in coverage.py, cells in cells.py, words in text_diversity.py. The Vendi score looks at
+https://arxiv.org/abs/2311.08182); distances in coverage.py, cells in cells.py. The Vendi score looks at
 directions (rows of unit length); distances and cells take the vectors as they are.
 The measures say how a subset lies in the pool, not whether a model tuned on it is better.
 Cost: of each set an eigenvalue problem a size, of min(n, D); one product N × C × D of all sets' C rows with the pool's N, which is
-read in blocks. One set's rows, and words, are held at a time, beside what coverage.py holds.
+read in blocks. One set's rows are held at a time, beside what coverage.py holds.
 Shape letters: N pool rows, D embedding width, R random sets, T sizes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,23 +23,15 @@ from ..base.progress import SILENT, Watch
 from ..errors import PoolExhaustedError, SelectionError
 from ..selection.vendi import ORDERS, vendi_score, vendi_scores
 from .cells import cell_entropy, share_hit
-from .coverage import distances_to_prefixes, mean_nearest_within
-from .nearest import Vectors, check_rows
-from .text_diversity import measure_words
+from .coverage import Vectors, check_rows, distances_to_prefixes, mean_nearest_within
 
 __all__ = ["DiversityReport", "measure_diversity", "measure_pool", "vendi_score"]
 
 VENDI_NAMES = tuple(f"vendi_{q:g}" for q in ORDERS)
 POOL_ROWS_ASKED = 2048
 """So many of the pool's rows, drawn by the seed, stand for all in its own mean nearest-neighbour distance, N² pairs otherwise."""
-POOL_ROWS_READ = 50_000
-"""So many of the pool's rows, drawn likewise, are read for its words."""
-
 BAND = (0.05, 0.95)
 """The quantiles over the sets between which nine of ten random sets lie."""
-
-TextOf = Callable[[int], Sequence[str]]
-"""The pieces of text of a pool row."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class DiversityReport:
     """Measures by name.
 
     They are `vendi_0.5` … `vendi_inf`, `covering_radius`, `mean_nearest_to_subset`, `mean_nearest_within`, and, where asked for,
-    `cells_hit`, `cell_entropy` (bits), `n_words`, `distinct_1` … `distinct_3`, `word_entropy` (bits).
+    `cells_hit` and `cell_entropy` (bits).
     A value that is not defined, such as the distance to the nearest other row of a single row, is NaN.
 
     Attributes:
@@ -92,7 +84,6 @@ def measure_diversity(
     n_random: int = 20,
     seed: int = 0,
     cells: NDArray[np.int64] | None = None,
-    text_of: TextOf | None = None,
     choosable_rows: NDArray[np.int64] | None = None,
     watch: Watch = SILENT,
 ) -> DiversityReport:
@@ -105,7 +96,6 @@ def measure_diversity(
         n_random: how many random sets; 0: none.
         seed: draws the random sets, and the rows that stand for the pool.
         cells: the cell of each pool row, -1 for none: `cells_of_labels` or `k_means_cells`.
-        text_of: gives a row's text for the measures of words; None: none.
         choosable_rows: what the random sets are drawn from; None: the whole pool.
         watch: shows progress.
 
@@ -122,13 +112,13 @@ def measure_diversity(
             f"sizes must ascend from 1 to at most {len(chosen_rows)}, the rows chosen; found {sizes}."
         )
     # The pool first: it finds unusable rows by their numbers.
-    pool = measure_pool(embeddings, seed=seed, cells=cells, text_of=text_of, watch=watch)
+    pool = measure_pool(embeddings, seed=seed, cells=cells, watch=watch)
     drawn_from = int(embeddings.shape[0]) if choosable_rows is None else choosable_rows
     orders = [chosen_rows[: sizes[-1]], *draw_random_sets(drawn_from, sizes[-1], n_random, seed)]
     with watch.task("sets", float(len(orders)), "sets") as task:
         of_orders = []
         for order in orders:
-            of_orders.append(_of_order(embeddings, order, sizes, cells, text_of))
+            of_orders.append(_of_order(embeddings, order, sizes, cells))
             task.advance()
     found = {name: np.stack([measures[name] for measures in of_orders]) for name in of_orders[0]}
     found["covering_radius"], found["mean_nearest_to_subset"] = distances_to_prefixes(
@@ -167,13 +157,16 @@ def measure_pool(
     *,
     seed: int = 0,
     cells: NDArray[np.int64] | None = None,
-    text_of: TextOf | None = None,
     watch: Watch = SILENT,
 ) -> dict[str, float]:
     """Measure all rows at once; arguments and errors as of `measure_diversity`."""
     n_rows = int(embeddings.shape[0])
     everything = np.arange(n_rows)
-    asked, read = (_some(n_rows, n, seed) for n in (POOL_ROWS_ASKED, POOL_ROWS_READ))
+    asked = (
+        everything
+        if n_rows <= POOL_ROWS_ASKED
+        else np.sort(np.random.default_rng(seed).choice(everything, POOL_ROWS_ASKED, replace=False))
+    )
     with watch.task("whole pool", 3.0, "measures") as task:
         found = dict(zip(VENDI_NAMES, vendi_scores(embeddings)[0].tolist(), strict=True))
         task.advance()
@@ -186,8 +179,6 @@ def measure_pool(
                 "cells_hit": share_hit(cells, everything),
                 "cell_entropy": cell_entropy(cells, everything),
             }
-        if text_of is not None:
-            found |= measure_words(map(text_of, read.tolist()), [len(read)])[0]
         task.advance()
     return found
 
@@ -197,7 +188,6 @@ def _of_order(
     order: NDArray[np.int64],
     sizes: Sequence[int],
     cells: NDArray[np.int64] | None,
-    text_of: TextOf | None,
 ) -> dict[str, NDArray[np.float64]]:
     """What can be said of an order's first rows without the rest of the pool; float64[T] each."""
     vectors = embeddings[order]
@@ -210,16 +200,7 @@ def _of_order(
     if cells is not None:
         found["cells_hit"] = [share_hit(cells, order[:n]) for n in sizes]
         found["cell_entropy"] = [cell_entropy(cells, order[:n]) for n in sizes]
-    if text_of is not None:
-        measured = measure_words(map(text_of, order.tolist()), sizes)
-        found |= {name: [values[name] for values in measured] for name in measured[0]}
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
-
-
-def _some(n_rows: int, n: int, seed: int) -> NDArray[np.int64]:
-    """At most `n` rows of the pool, ascending."""
-    rows = np.arange(n_rows)
-    return rows if n_rows <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
 
 
 def _plain(value: float) -> float | None:

@@ -1,90 +1,285 @@
-"""Loss per token on held-out rows: the cheap yardstick that needs no judge.
+"""A run's models, or any model, measured on held-out rows after the fact: losses row by row, lm-eval's tasks, kept in the run folder.
 
-The loss counts the tokens that training counts (the responses and their EOS); per_token.py makes means of a row's sums.
-Cost: one forward pass with logits over the rows, in batches whose logits stay below 64 MB in float32.
-Shape letters: B rows of a batch, T tokens, V vocabulary.
+The loop measures its own held-out rows after every round and keeps the sums of all rows; the rest is measured here where the weights are
+kept, once: another file's rows, the base model, tasks. What is there already is read without loading torch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch.nn.functional import cross_entropy
 
 from ..base import dist
 from ..base.progress import Watch
-from ..errors import NonFiniteError
-from ..text.tokens import Tokens
+from ..config import PoolConfig, RunConfig, validate
+from ..data import Pool
+from ..data import fingerprint as pool_fingerprint
+from ..data.columns import group_names
+from ..errors import ConfigError, RunFolderError
+from ..models.train import shares
+from ..run import BASE, OWN, RunFolder, locked, round_name
+from ..run.status import round_named
+from .lm_eval import TaskRequest, check_tasks, task_scores
+from .loss import heldout_losses, loss_per_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LOGITS_A_BATCH = 1 << 24
+
+@dataclass(frozen=True)
+class Size:
+    """How much some held-out rows hold, in rows and in tokens that training would count."""
+
+    n_rows: int
+    n_tokens: int
 
 
-def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.ndarray:
-    """Summed loss over each row's trained tokens, float64[N], the same on every rank.
+@dataclass(frozen=True)
+class Rows:
+    """Held-out rows: what they are called, how much they hold, and each of their groups."""
+
+    name: str
+    n_rows: int
+    n_tokens: int
+    groups: dict[str, Size]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model's figures."""
+
+    model: str
+    n_chosen: int | None
+    heldout: dict[str, Any] | None
+    """As in metrics.json; None where nothing was asked or the weights are not kept."""
+    tasks: dict[str, dict[str, dict[str, float]]]
+    """As `task_scores` gives them."""
+    n_trained_on: int = 0
+    """How many of the held-out rows the model was trained on."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The table, one line a model; `heldout --json` prints it as it is."""
+
+    rows: Rows | None
+    models: tuple[Measured, ...]
+    not_kept: tuple[str, ...]
+    """Models that were not measured because their weights are not there."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-out rows, and under which names their losses are kept."""
+
+    pool: Pool
+    tokens_dir: Path
+    key: str
+    title: str
+    groups: list[str] | None
+
+    def rows(self) -> Rows:
+        """What a report says of them."""
+        rows, tokens = Counter(self.groups or ()), Counter[str]()
+        for name, n in zip(self.groups or (), self.pool.n_trained.tolist(), strict=bool(self.groups)):
+            tokens[name] += n
+        groups = {name: Size(rows[name], tokens[name]) for name in sorted(rows)}
+        return Rows(self.title, len(self.pool), int(self.pool.n_trained.sum()), groups)
+
+
+def heldout(
+    root: Path,
+    rounds: str,
+    file: str | None,
+    group: str | None,
+    tasks: TaskRequest | None,
+    watch: Watch,
+    before_loading: Callable[[], None] = lambda: None,
+) -> Report:
+    """Measure a run's base model and rounds, or find that done.
+
+    Args:
+        root: The run folder.
+        rounds: all (with the base model), base, last, best or a round's number.
+        file: Held-out rows in any of the pool's formats instead of the run's own.
+        group: A column to group them by instead of the run's own.
+        tasks: lm-eval's tasks to run, too.
+        watch: Sees the progress.
+        before_loading: Called before a model is loaded, if one is.
 
     Raises:
-        NonFiniteError: a loss is NaN or infinite, with the rows.
+        RunFolderError: this is no run folder, or the weights of the one round asked for are not kept.
+        RunFolderError: the base model is not the one that the run was started with.
+        ConfigError: there are no held-out rows, no such column or no such task.
+        PoolError, ModelError: the file or a model cannot be used.
     """
-    sums = np.zeros(len(tokens))
-    was_training = model.training
-    model.eval()
-    # FSDP keeps what it gathers for the training that follows, and training refuses tensors made in inference mode.
-    with torch.no_grad(), watch.task("held-out loss", float(tokens.n_tokens.sum()), "tokens") as task:
-        batches = _batches(tokens.n_tokens, model.get_input_embeddings().weight.shape[0])
-        for start in range(0, len(batches), dist.world_size()):
-            # A rank left over at the end computes the last batch along: a sharded model needs every rank in every pass.
-            rows = batches[min(start + dist.rank(), len(batches) - 1)]
-            losses = _row_losses(model, tokens, rows)
-            if start + dist.rank() < len(batches):
-                sums[rows] = losses
-            task.advance(
-                float(sum(tokens.n_tokens[each].sum() for each in batches[start : start + dist.world_size()]))
-            )
-    model.train(was_training)
-    sums = np.asarray(np.stack(dist.gather(sums)).sum(axis=0))
-    if not np.isfinite(sums).all():
-        bad = np.flatnonzero(~np.isfinite(sums))
-        raise NonFiniteError(
-            f"the held-out loss of {bad.size} rows is not finite, first row {bad[0]}. Lower train.learning_rate or check the dtype."
+    run = RunFolder(root)
+    stored = {key: value for key, value in run.config().items() if key not in ("versions", "fingerprint")}
+    config = validate(stored | {"out": str(root)}).for_rounds()
+    if tasks:
+        check_tasks(tasks)
+    names = _asked(run, rounds)
+    held = _file_rows(run, config, file, group, watch) if file else _own_rows(run, config, group)
+    if held is None and tasks is None:
+        raise ConfigError(
+            f"{root} has no held-out rows. Give --file, or start runs with pool.holdout or heldout.path."
         )
-    return sums
-
-
-def _batches(n_tokens: np.ndarray, n_vocabulary: int) -> list[np.ndarray]:
-    """Rows in batches of like length, whose padded logits stay within the bound."""
-    order = np.argsort(-n_tokens, kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        longest = int(n_tokens[order[start]])
-        stop = start + max(1, LOGITS_A_BATCH // (n_vocabulary * longest))
-        batches.append(order[start:stop])
-        start = stop
-    return batches
-
-
-def _row_losses(model: PreTrainedModel, tokens: Tokens, rows: np.ndarray) -> np.ndarray:
-    longest = int(tokens.n_tokens[rows].max())
-    ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    labels_BT = torch.full_like(ids_BT, -100)
-    attention_BT = torch.zeros_like(ids_BT)
-    for row_pos, row in enumerate(rows):
-        ids, mask = (
-            torch.from_numpy(tokens.ids(int(row)).astype(np.int64)),
-            torch.from_numpy(np.array(tokens.mask(int(row)))),
-        )
-        ids_BT[row_pos, : len(ids)] = ids
-        labels_BT[row_pos, : len(ids)] = torch.where(mask, ids, -100)
-        attention_BT[row_pos, : len(ids)] = 1
-    where = model.get_input_embeddings().weight.device
-    logits_BTV = model(
-        input_ids=ids_BT.to(where), attention_mask=attention_BT.to(where), use_cache=False
-    ).logits
-    losses = cross_entropy(
-        logits_BTV[:, :-1].float().transpose(1, 2), labels_BT[:, 1:].to(where), reduction="none"
+    lacking = dist.on_main(lambda: [name for name in names if _lacks(run, name, held, tasks)])
+    kept = dist.on_main(
+        lambda: [name for name in lacking if name == BASE or run.model_dir(_index(name)).is_dir()]
     )
-    return losses.sum(dim=1, dtype=torch.float64).cpu().numpy()
+    if kept:
+        before_loading()
+        _measure(run, config, kept, held, tasks, watch)
+    models = tuple(_read(run, name, held, tasks) for name in names)
+    if len(names) == 1 and lacking and not kept and models[0].heldout is None:
+        raise RunFolderError(
+            f"the weights of {names[0]} of {root} are not kept, so it cannot be measured. Set keep: all before a run."
+        )
+    return Report(held.rows() if held else None, models, tuple(name for name in lacking if name not in kept))
+
+
+def heldout_of_model(
+    config: RunConfig, group: str | None, tasks: TaskRequest | None, folder: Path, watch: Watch
+) -> Report:
+    """Measure one model, `config.model`, on the rows of `config.pool`; `folder` receives the prepared rows.
+
+    Raises:
+        ConfigError, PoolError, ModelError: as `heldout`.
+    """
+    from ..models.load import check_fits, load_model, load_tokenizer
+    from ..text.prepare import prepare
+
+    if tasks:
+        check_tasks(tasks)
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
+    data = prepare(config.pool, config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
+    groups = group_names(data.pool, group, "--group") if group else None
+    held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
+    model = load_model(
+        config.model, "auto", config.trust_remote_code, is_sharded=shares.shards_models() and not tasks
+    )
+    losses = loss_per_token(heldout_losses(model, data.tokens, watch), data.pool.n_trained, groups)
+    scores = task_scores(model, tokenizer, tasks) if tasks else {}
+    return Report(held.rows(), (Measured(config.model, None, losses, scores),), ())
+
+
+def _asked(run: RunFolder, rounds: str) -> list[str]:
+    if rounds == "all":
+        return [BASE, *map(round_name, run.rounds_done())]
+    return [BASE] if rounds == BASE else [round_name(round_named(run, rounds))]
+
+
+def _index(name: str) -> int:
+    return int(name.rpartition("-")[2])
+
+
+def _own_rows(run: RunFolder, config: RunConfig, group: str | None) -> Held | None:
+    """The rows that the loop measured; None where it measured none."""
+    if config.pool.holdout and run.holdout_file.exists():
+        whole = Pool.open(run.pool_dir)
+        rows = whole.rows_of(run.ids_in(run.holdout_file))
+        pool, tokens_dir, title = whole.take(rows), run.tokens_dir, "the rows of pool.holdout"
+    elif config.heldout and (run.heldout_dir / "index.arrow").exists():
+        pool, tokens_dir, title = Pool.open(run.heldout_dir), run.heldout_dir / "tokens", config.heldout.path
+    else:
+        return None
+    column = group or config.heldout_group
+    return Held(
+        pool,
+        tokens_dir,
+        OWN,
+        title,
+        group_names(pool, column, "--group" if group else None) if column else None,
+    )
+
+
+def _file_rows(run: RunFolder, config: RunConfig, file: str, group: str | None, watch: Watch) -> Held:
+    """The rows of another file, prepared in the run folder as the run's own are."""
+    key = pool_fingerprint(PoolConfig(path=file))
+    folder = run.other_heldout_dir(key)
+    if not dist.on_main((folder / "index.arrow").exists):
+        from ..models.load import load_tokenizer
+        from ..text.prepare import prepare
+
+        with locked(run.heldout_dir):
+            tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+            prepare(
+                PoolConfig(path=file), config.prompt, tokenizer, folder, config.seed, watch, "held-out rows"
+            )
+    pool = Pool.open(folder)
+    return Held(pool, folder / "tokens", key, file, group_names(pool, group, "--group") if group else None)
+
+
+def _lacks(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | None) -> bool:
+    """Whether anything asked for of a model is not kept yet."""
+    lacks_losses = held is not None and not run.row_losses_file(held.key, name).exists()
+    return lacks_losses or bool(tasks and tasks.without(run.task_scores(name)).names)
+
+
+def _measure(
+    run: RunFolder,
+    config: RunConfig,
+    names: Sequence[str],
+    held: Held | None,
+    tasks: TaskRequest | None,
+    watch: Watch,
+) -> None:
+    """Load each model once, and keep what is measured."""
+    from ..models.load import fingerprint, load_model
+    from ..text.tokens import Tokens
+
+    if BASE in names and fingerprint(config.model) != run.config()["fingerprint"]["model"]:
+        raise RunFolderError(
+            f"{config.model} is not, or no longer, the model that {run.root} was started with. Put that back."
+        )
+    with locked(run.heldout_dir):
+        for name in names:
+            watch.note(f"measuring {name}")
+            folder, is_sharded = (
+                str(run.model_dir(_index(name))) if name != BASE else config.model,
+                shares.shards_models() and not tasks,
+            )
+            model = load_model(folder, "auto", config.trust_remote_code, is_sharded=is_sharded)
+            if held and dist.broadcast(run.row_losses(held.key, name) is None):
+                sums = heldout_losses(model, Tokens.open(held.tokens_dir, held.pool.positions), watch)
+                if dist.is_main():
+                    run.save_row_losses(held.key, name, sums)
+            if tasks:
+                _run_tasks(run, config, name, model, tasks)
+        dist.barrier()
+
+
+def _run_tasks(
+    run: RunFolder, config: RunConfig, name: str, model: PreTrainedModel, tasks: TaskRequest
+) -> None:
+    """Run the tasks whose results are not kept yet, and keep each one's."""
+    from ..models.load import load_tokenizer
+
+    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    for task in dist.on_main(lambda: tasks.without(run.task_scores(name)).names):
+        scores = task_scores(model, tokenizer, replace(tasks, names=(task,)))
+        if dist.is_main():
+            run.save_task_scores(name, scores)
+
+
+def _read(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | None) -> Measured:
+    """What is kept of a model."""
+    losses, n_both = None, 0
+    if held:
+        sums = run.row_losses(held.key, name)
+        losses = None if sums is None else loss_per_token(sums, held.pool.n_trained, held.groups)
+        if name != BASE and held.key != OWN:
+            chosen = np.array(sorted(run.chosen_before(_index(name) + 1)), dtype=np.int64)
+            n_both = len(held.pool.rows_also_in(Pool.open(run.pool_dir).take(chosen)))
+    known = run.task_scores(name)
+    scores = {key: known[key] for key in map(tasks.key, tasks.names) if key in known} if tasks else {}
+    return Measured(
+        name, None if name == BASE else run.metrics(_index(name))["n_chosen"], losses, scores, n_both
+    )

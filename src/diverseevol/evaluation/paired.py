@@ -12,10 +12,12 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.stats import nct, t, ttest_1samp
 
+Finding = Literal["better", "worse", "no difference shown", "too few questions", "one seed shows nothing"]
 POWER = 0.8
 MOST_PAIRS = 10_000
 """More pairs than this are not counted out: no such experiment is made."""
@@ -57,6 +59,13 @@ def paired(differences: Sequence[float], confidence: float) -> Paired:
     return Paired(
         len(values), mean, float(found.low), float(found.high), pairs_needed(effect, 1 - confidence)
     )
+
+
+def finding_of(low: float, high: float, is_lower_better: bool = False) -> Finding:
+    """What the interval of a difference shows; one that contains 0 shows nothing."""
+    if low <= 0 <= high:
+        return "no difference shown"
+    return "better" if (high < 0) == is_lower_better else "worse"
 
 
 def pairs_needed(effect: float, alpha: float) -> int | None:

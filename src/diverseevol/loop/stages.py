@@ -19,8 +19,7 @@ from ..base.files import remove, size_of, write_text
 from ..base.progress import Watch
 from ..config import RunConfig, round_sizes, split_budget
 from ..errors import ConfigError, PoolExhaustedError, RunFolderError
-from ..evaluation.heldout import heldout_losses
-from ..evaluation.per_token import loss_per_token
+from ..evaluation.loss import heldout_losses, loss_per_token
 from ..models.embed import embed_tokens, finished_report, open_embeddings, open_signals
 from ..models.load import load_model, name_stops
 from ..models.train import shares

@@ -110,17 +110,15 @@ def _verdict_figures(subject: Subject) -> Iterator[Figure]:
     found: dict[str, dict[RunData, list[Judged]]] = {}
     for run in subject.one_an_arm:
         for judged in judged_rounds(run):
-            if judged.score.value is not None:
+            if judged.score.rs is not None:
                 found.setdefault(judged.name, {}).setdefault(run, []).append(judged)
     for number, (name, by_run) in enumerate(found.items()):
         lines = [_score_line(subject, run, judged) for run, judged in by_run.items()]
-        is_pair = " against " in name
-        meaning = "100 × our points / the opponent's, over both orders" if is_pair else "1 to 10"
-        note = f"{meaning}; higher is better. Bands: 95 % over the questions."
+        note = "100 × our points / the opponent's, over both orders; higher is better. Bands: 95 % over the questions."
         yield _figure(
             f"verdicts-{number}",
             f"Verdicts: {name}",
-            "Relative Score" if is_pair else "mean score",
+            "Relative Score",
             lines,
             note,
         )
@@ -131,7 +129,7 @@ def _score_line(subject: Subject, run: RunData, judged: Sequence[Judged]) -> Lin
     has_band = len(intervals) == len(judged)
     band = ([each.low for each in intervals], [each.high for each in intervals]) if has_band else (None, None)
     x = [float(run.n_chosen[each.at]) for each in judged]
-    return Line(run.arm, x, [each.score.value for each in judged], subject.role(run), *band)
+    return Line(run.arm, x, [each.score.rs for each in judged], subject.role(run), *band)
 
 
 def _figure(key: str, title: str, unit: str, lines: Sequence[Line], note: str) -> Figure:

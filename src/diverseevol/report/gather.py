@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.progress import Watch
-from ..evaluation.verdict import QuestionScore
+from ..evaluation.scoring import QuestionScore
 from .cost import Costs, cost_figure, costs_of
 from .coverage import coverage_figure, lengths_figure
 from .curves import diversity_figures, quality_figures

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DiverseEvolError
-from ..evaluation.judgements import Verdicts
-from ..evaluation.verdict import FileScore, QuestionScore, score_file
-from ..evaluation.verdict_files import read_verdicts
+from ..evaluation.scoring import FileScore, QuestionScore, score_file
+from ..evaluation.verdict_files import Verdicts, read_verdicts
 from .runs import RunData
 
 VERDICTS = re.compile(r"round-(?P<round>\d+)(?:-vs-(?P<opponent>[\w.-]+?))?\.jsonl")
@@ -31,7 +30,7 @@ def judged_rounds(run: RunData) -> Iterator[Judged]:
     """Verdicts on finished rounds, in their order; `score` says what is wrong with a file passed over."""
     for file in sorted(run.folder.all_verdicts_dir.glob("*/*.jsonl")):
         match = VERDICTS.fullmatch(file.name)
-        if not match or file.name.endswith(".missing.jsonl") or int(match["round"]) not in run.rounds:
+        if not match or int(match["round"]) not in run.rounds:
             continue
         try:
             verdicts = read_verdicts(file)

@@ -231,7 +231,7 @@ class RunFolder:
 
     def replies_file(self, benchmark: str) -> Path:
         """Every judge's replies about these answers, as they came."""
-        return self.verdicts_dir(benchmark) / "replies.sqlite"
+        return self.verdicts_dir(benchmark) / "replies.ndjson"
 
     def checkpoints_dir(self, index: int) -> Path:
         """Training checkpoints of an unfinished round."""

@@ -13,15 +13,15 @@ from diverseevol.base import dist
 from diverseevol.base.progress import SILENT
 from diverseevol.config import EmbedConfig
 from diverseevol.errors import NonFiniteError
-from diverseevol.evaluation import heldout
-from diverseevol.evaluation.heldout import heldout_losses
+from diverseevol.evaluation import loss as loss_module
+from diverseevol.evaluation.loss import heldout_losses
 from diverseevol.models.embed import embed_texts, embed_tokens, load_outer, shards
 from diverseevol.models.train import shares
 from diverseevol.selection import Signal
 
 FOLDER = Path(sys.argv[1])
 shards.SHARD_TOKENS = 60
-heldout.LOGITS_A_BATCH = 1 << 14  # several batches, and not a multiple of the ranks
+loss_module.LOGITS_A_BATCH = 1 << 14  # several batches, and not a multiple of the ranks
 
 
 class SavedTokens:

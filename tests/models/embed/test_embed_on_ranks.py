@@ -12,7 +12,7 @@ import torch
 
 from diverseevol.base.progress import SILENT
 from diverseevol.config import EmbedConfig
-from diverseevol.evaluation.heldout import heldout_losses
+from diverseevol.evaluation.loss import heldout_losses
 from diverseevol.models.embed import load_outer, open_embeddings, open_signals
 from diverseevol.selection import Signal
 

@@ -1,0 +1,249 @@
+"""A server with the OpenAI API: one request, and what came of it. `judge` and `answer` both ask through it.
+
+The key comes from the environment, goes into the Authorization header and nowhere else: it is struck out of all that a server sends
+back, before anybody sees or stores it. What fails in passing (408, 409, 429, 5xx, time-outs, cut connections) the `openai` client tries
+again by itself: after waits that double up to 8 s, or as long as Retry-After says, up to two minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from ..errors import ConfigError
+
+OPENAI_URL = "https://api.openai.com/v1"
+NO_KEY = "none"
+"""Sent to servers that want no key; the client insists on one."""
+SHORTEST_SECRET = 8
+"""Shorter keys are words like EMPTY for local servers, and striking them out would spoil replies."""
+N_SHOWN = 200
+HOPELESS = {401, 402, 403, 404, 405}
+NO_CREDIT = 402
+MODERATED = re.compile(
+    r"content[\W_]*(?:filter|policy|management|exists)|moderation|flagged|responsible\W?ai|inappropriate|data_inspection",
+    re.IGNORECASE,
+)
+"""How servers say that they refuse one prompt for what it says (400, 403 or 451), which is no wrong key."""
+FILTERED = "content_filter"
+Route = Literal["/chat/completions", "/completions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        text: What was said, without the thinking before it; empty where nothing was, or where the server refused the prompt.
+        finish: Why it ends: stop, length where it was cut, or `FILTERED` where the server took offence.
+        answered_by: The model's name as the server reports it: the pinned version behind an alias.
+        tokens_in: Tokens of the request, as billed.
+        is_counted: Whether the server counted the tokens; else nothing is known of them.
+        thinking: What a model that thinks first thought, where the server keeps it apart.
+    """
+
+    text: str
+    finish: str | None
+    answered_by: str | None
+    tokens_in: int
+    tokens_out: int
+    is_counted: bool = True
+    thinking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no reply.
+
+    Attributes:
+        text: For people.
+        status: The HTTP status, where there is one.
+        is_hopeless: No other request will fare better: a wrong key, address or model, an empty account.
+        n_charged: Tries that the server may have worked on all the same.
+    """
+
+    text: str
+    status: int | None = None
+    is_hopeless: bool = False
+    n_charged: int = 0
+
+
+class ApiClient:
+    """A connection to a server; use it as an async context manager, inside the event loop that asks.
+
+    Args:
+        base_url: The server's address; None: OpenAI's own.
+        key: Sent to it; None: none.
+        timeout: Seconds to wait for a reply.
+        retries: Further tries after a failure that may pass.
+    """
+
+    def __init__(self, base_url: str | None, key: str | None, timeout: float, retries: int) -> None:
+        self.url = checked_url(base_url)
+        if not key and self.url == OPENAI_URL:
+            raise ConfigError(
+                "no key for api.openai.com. Export it, as OPENAI_API_KEY or under the name in --key-variable."
+            )
+        self._secret = checked_key(key)
+        self._timeout = timeout
+        self._n_tries = retries + 1
+        try:
+            import openai
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "asking a server needs the package openai, which is not installed: pip install 'diverseevol[judge]'"
+            ) from None
+        self._api = openai.AsyncOpenAI(
+            base_url=self.url, api_key=key or NO_KEY, max_retries=retries, timeout=timeout
+        )
+        self._errors = openai
+
+    async def __aenter__(self) -> ApiClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._api.close()
+
+    async def ask(self, route: Route, body: Mapping[str, Any], name: str | None = None) -> Reply | Failure:
+        """Send one request and wait for its reply.
+
+        Args:
+            route: The part of the API, below the address.
+            body: The request.
+            name: Sent as Idempotency-Key: a gateway that knows it charges a request that is sent twice only once.
+        """
+        options = {"headers": {"Idempotency-Key": name}} if name else {}
+        try:
+            # Not by the client's typed method, which guesses at a response that is no completion (and takes twice as long).
+            return self._reply(await self._api.post(route, cast_to=str, body=body, options=options))
+        except self._errors.APIStatusError as error:
+            return self._refusal(error.response.text, error.status_code, error.code)
+        except self._errors.APIConnectionError as error:
+            cause = error.__cause__ or error
+            # The library under the client is httpx or httpx2, by its version; their classes are told by their names.
+            never_arrived = type(cause).__name__ in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
+            is_late = isinstance(error, self._errors.APITimeoutError) and not never_arrived
+            text = (
+                f"no reply within {self._timeout:g} s"
+                if is_late
+                else f"{type(cause).__name__}: {cause} ({self.url})"
+            )
+            return Failure(self._struck(text), n_charged=0 if never_arrived else self._n_tries)
+
+    def _refusal(self, said: str, status: int, code: str | None) -> Reply | Failure:
+        text = self._struck(f"Error code: {status} - {said}")
+        if status in (400, 403, 451) and MODERATED.search(said):
+            return Reply("", FILTERED, None, 0, 0)
+        if status == NO_CREDIT or code == "insufficient_quota":
+            text = f"no credit is left: {text}"
+        return Failure(text, status, is_hopeless=code == "insufficient_quota" or status in HOPELESS)
+
+    def _reply(self, body: str) -> Reply | Failure:
+        """Read a response's body; nothing in it is taken for granted."""
+        try:
+            value = json.loads(body)
+            if (
+                isinstance(value, dict)
+                and isinstance(error := value.get("error"), dict)
+                and not value.get("choices")
+            ):
+                status = error.get("code")  # some gateways answer 200 and say inside what went wrong
+                return self._refusal(body, status if isinstance(status, int) else 500, None)
+            choice = value["choices"][0]
+            said, thinking = (choice["text"], "") if "text" in choice else _said(choice["message"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return Failure(f"not a completion: {self._struck(body)!r}", n_charged=1)
+        usage = value.get("usage")
+        n_in, n_out = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+        return Reply(
+            text=self._struck(said, None) if isinstance(said, str) else "",
+            finish=self._struck_or_none(choice.get("finish_reason")),
+            answered_by=self._struck_or_none(value.get("model")),
+            tokens_in=n_in or 0,
+            tokens_out=n_out or 0,
+            is_counted=n_in is not None and n_out is not None,
+            thinking=self._struck(thinking, None),
+        )
+
+    def _struck(self, text: str, longest: int | None = N_SHOWN) -> str:
+        """A text without the key, on one line and not too long where it is for people."""
+        text = text.replace(self._secret, "[key]") if self._secret else text
+        # Half a surrogate pair, which JSON can hold, could neither be stored nor printed.
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        if longest is None:
+            return text
+        # A server must not write on the terminal of whoever reads its errors.
+        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:longest]
+
+    def _struck_or_none(self, value: Any) -> str | None:  # noqa: ANN401 - any JSON value
+        return self._struck(value) if isinstance(value, str) else None
+
+
+def checked_url(base_url: str | None) -> str:
+    """The address to ask, without a slash at its end; OpenAI's own where none is given.
+
+    Raises:
+        ConfigError: it is no http address, or holds a user's name or password, which would be shown in errors.
+    """
+    url = (base_url or OPENAI_URL).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ConfigError(
+            f"--base-url {url!r} is no address. Give one such as http://localhost:8000/v1."
+        ) from None
+    if parts.username or parts.password or parts.query:
+        raise ConfigError(
+            "--base-url holds a password or a query. Put the key into the environment and leave the address plain."
+        )
+    if not is_fine:
+        raise ConfigError(
+            f"--base-url {url!r} is no http address. Give one such as http://localhost:8000/v1."
+        )
+    return url
+
+
+def checked_key(key: str | None) -> str:
+    """What must be struck out; empty where there is nothing secret.
+
+    Raises:
+        ConfigError: the key cannot be sent in a header; it is not shown.
+    """
+    if key and not all("!" <= character <= "~" for character in key):
+        raise ConfigError(
+            "the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it anew."
+        )
+    return key if key and len(key) >= SHORTEST_SECRET else ""
+
+
+def _said(message: Mapping[str, Any]) -> tuple[str, str]:
+    """What a message says, and what was thought before: content as a text or in parts, reasoning in a key of its own, a refusal."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [content]
+    said: list[str] = []
+    thought: list[str] = []
+    for part in (part if isinstance(part, dict) else {"text": part} for part in parts):
+        is_thought = any(word in str(part.get("type")) for word in ("think", "reason"))
+        for value in (part.get(key) for key in ("text", "thinking", "reasoning", "refusal")):
+            text = "\n".join(_said({"content": value})) if isinstance(value, list) else value
+            if isinstance(text, str) and text.strip():
+                (thought if is_thought else said).append(text.strip() if isinstance(value, list) else text)
+    thought += [
+        message[key] for key in ("reasoning_content", "reasoning") if isinstance(message.get(key), str)
+    ][:1]
+    if not said and isinstance(message.get("refusal"), str):
+        said = [message["refusal"]]
+    return "\n".join(said), "\n".join(thought)
+
+
+def _count(usage: Any, name: str) -> int | None:  # noqa: ANN401 - any JSON value
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and value >= 0 else None
