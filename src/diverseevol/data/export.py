@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..base.files import replacing, write_text
 from ..base.text import nearest
@@ -37,6 +35,22 @@ SHAREGPT_TAGS = {
     "observation_tag": "observation",
     "function_tag": "function_call",
     "system_tag": "system",
+}
+ALPACA_COLUMNS = {
+    "prompt": "instruction",
+    "query": "input",
+    "response": "output",
+    "system": "system",
+    "history": "history",
+}
+NEEDED = ("prompt", "response")
+AXOLOTL = {
+    "type": "chat_template",
+    "field_messages": "messages",
+    "message_property_mappings": {"role": "role", "content": "content"},
+    "roles_to_train": [],
+    "train_on_eos": "turn",
+    "message_field_training": "train",
 }
 
 
@@ -71,20 +85,17 @@ def check_export(format: str, out: Path) -> None:
         ConfigError: it does not.
     """
     if format not in EXPORT_FORMATS:
-        raise ConfigError(
-            f"no export format is called {format!r}. {nearest(format, list(EXPORT_FORMATS))}Known: {', '.join(EXPORT_FORMATS)}."
-        )
+        near, known = nearest(format, EXPORT_FORMATS), ", ".join(EXPORT_FORMATS)
+        raise ConfigError(f"no export format is called {format!r}. {near}Known: {known}.")
     if format in FOLDER_FORMATS:
         if out.is_file() or out.suffix in (".json", ".jsonl", ".parquet"):
-            raise ConfigError(
-                f"format {format} writes a folder, but {str(out)!r} is a file's name. Name a folder."
-            )
+            found = f"format {format} writes a folder, but {str(out)!r} is a file's name"
+            raise ConfigError(f"{found}. Name a folder.")
         return
     endings = (".parquet",) if format == "parquet" else (".jsonl", ".json")
     if out.suffix not in endings or out.is_dir():
-        raise ConfigError(
-            f"format {format} writes a file that ends in {' or '.join(endings)}, not {str(out)!r}. Name such a file."
-        )
+        wanted = f"format {format} writes a file that ends in {' or '.join(endings)}"
+        raise ConfigError(f"{wanted}, not {str(out)!r}. Name such a file.")
 
 
 def _lines(pool: Pool, rows: Sequence[int], form: str) -> list[str]:
@@ -101,9 +112,8 @@ def _converted(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Reco
             lines.append(json.dumps(convert(pool.sample(row)), ensure_ascii=False))
         except LossError as error:
             others = ", ".join(name for name in ("messages", "records") if name != form)
-            raise PoolError(
-                f"sample {pool.id(row)} cannot be written as {form}: {error}. Export as {others}, or leave it out."
-            ) from None
+            lost = f"sample {pool.id(row)} cannot be written as {form}: {error}"
+            raise PoolError(f"{lost}. Export as {others}, or leave it out.") from None
     return lines
 
 
@@ -117,43 +127,23 @@ def _write_lines(lines: Sequence[str], out: Path) -> None:
 def _write_parquet(records: Sequence[Record], out: Path) -> None:
     """A table of the records, in plain columns where those hold exactly what the records say.
 
-    Arrow would give every object of a column the keys of all of them, with nulls that are trained on by whoever reads it. Columns
-    that need it are of `datasets`' type Json instead, which TRL, axolotl and our own reader decode.
+    Arrow would give every object of a column the keys of all of them, with nulls that are trained on by whoever reads it.
+    Such columns are of `datasets`' type Json instead, which TRL, axolotl and our own reader decode.
     """
-    names = list(dict.fromkeys(key for record in records for key in record))
-    columns = {name: [record.get(name) for record in records] for name in names}
-    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    table = _plain_table(columns, rows) or _json_table(columns, rows)
-    if table is None:
-        raise PoolError("the records do not fit one table. Export as records or messages to a .jsonl file.")
-    with replacing(out) as partial:
-        pq.write_table(table, partial)
-
-
-def _plain_table(columns: dict[str, list[Any]], rows: list[Record]) -> pa.Table | None:
-    try:
-        table = pa.table(columns)
-        pq.write_table(
-            table, pa.MockOutputStream()
-        )  # objects without keys are found to be none of Parquet's here
-    except (pa.ArrowException, OverflowError):
-        return None
-    return table if table.to_pylist() == rows else None
-
-
-def _json_table(columns: dict[str, list[Any]], rows: list[Record]) -> pa.Table | None:
     import datasets
 
+    names = list(dict.fromkeys(key for record in records for key in record))
+    rows = [{name: record.get(name) for name in names} for record in records]
+    columns = {name: [row[name] for row in rows] for name in names}
     try:
         data = datasets.Dataset.from_dict(columns, on_mixed_types="use_json")
+        is_same = list(data) == rows
     except (pa.ArrowException, OverflowError):
-        return None
-    is_same = list(data) == rows
-    return (
-        data.with_format("arrow")[:].replace_schema_metadata(data.features.arrow_schema.metadata)
-        if is_same
-        else None
-    )
+        is_same = False
+    if not is_same:
+        raise PoolError("the records do not fit one table. Export as records or messages to a .jsonl file.")
+    with replacing(out) as partial:
+        data.to_parquet(str(partial))
 
 
 def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record]) -> bool:
@@ -168,96 +158,43 @@ def _fits(pool: Pool, rows: Sequence[int], convert: Callable[[Sample], Record]) 
 
 def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     """The data and a dataset_info.json beside it; for its options dataset_dir and dataset."""
+    info: Record = {"file_name": f"{NAME}.json"}
     if _fits(pool, rows, forms.to_alpaca):
         lines = _lines(pool, rows, "alpaca")
         has = {key for line in lines for key, value in json.loads(line).items() if value}
-        parts = {
-            "prompt": "instruction",
-            "query": "input",
-            "response": "output",
-            "system": "system",
-            "history": "history",
-        }
-        columns = {
-            part: column for part, column in parts.items() if column in has or part in ("prompt", "response")
-        }
-        info: Record = {"file_name": f"{NAME}.json", "formatting": "alpaca", "columns": columns}
+        columns = {part: column for part, column in ALPACA_COLUMNS.items() if part in NEEDED or column in has}
+        info |= {"formatting": "alpaca", "columns": columns}
     else:
-        lines = _converted(pool, rows, _strict_sharegpt, "llamafactory")
-        columns = {"messages": "conversations"} | (
-            {"tools": "tools"} if any('"tools"' in line for line in lines) else {}
-        )
-        info = {
-            "file_name": f"{NAME}.json",
-            "formatting": "sharegpt",
-            "columns": columns,
-            "tags": SHAREGPT_TAGS,
-        }
+        lines = _converted(pool, rows, forms.to_strict_sharegpt, "llamafactory")
+        columns = {"messages": "conversations"}
+        columns |= {"tools": "tools"} if any('"tools"' in line for line in lines) else {}
+        info |= {"formatting": "sharegpt", "columns": columns, "tags": SHAREGPT_TAGS}
     _write_lines(lines, folder / f"{NAME}.json")
     write_text(folder / "dataset_info.json", json.dumps({NAME: info}, indent=2) + "\n")
-
-
-def _strict_sharegpt(sample: Sample) -> Record:
-    """ShareGPT as LLaMA-Factory reads it: questions and answers strictly in turn, every answer trained on."""
-    record = forms.to_sharegpt(sample)
-    turns = [turn for turn in sample.turns if turn.role != "system"]
-    answers = [turn.role == "assistant" for turn in turns]
-    if answers != [bool(number % 2) for number in range(len(turns))] or not answers[-1]:
-        raise LossError("LLaMA-Factory wants questions and answers strictly in turn, the last one answered")
-    if any("weight" in turn for turn in record["conversations"]):
-        raise LossError("LLaMA-Factory has no switch for an answer that is not trained on")
-    return record
 
 
 def _axolotl(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     """The data and the datasets section of an axolotl configuration."""
     data = folder / f"{NAME}.jsonl"
     entry: Record = {"path": str(data.resolve()), "ds_type": "json"}
-    if _fits(pool, rows, _single_alpaca):
+    if _fits(pool, rows, forms.to_plain_alpaca):
         lines, entry = _lines(pool, rows, "alpaca"), {**entry, "type": "alpaca"}
     else:
-        lines = _converted(pool, rows, forms.to_trained_messages, "axolotl")
-        entry |= {
-            "type": "chat_template",
-            "field_messages": "messages",
-            "message_property_mappings": {"role": "role", "content": "content"},
-            "roles_to_train": [],
-            "train_on_eos": "turn",
-            "message_field_training": "train",
-        }
+        lines, entry = _converted(pool, rows, forms.to_trained_messages, "axolotl"), {**entry, **AXOLOTL}
     _write_lines(lines, data)
     _write_yaml(folder / "axolotl.yaml", {"datasets": [entry]}, "Put this into your axolotl configuration.")
-
-
-def _single_alpaca(sample: Sample) -> Record:
-    record = forms.to_alpaca(sample)
-    if len(record) > 3:
-        raise LossError("axolotl's alpaca type has neither system nor history")
-    return record
 
 
 def _trl(pool: Pool, rows: Sequence[int], folder: Path) -> None:
     """The data and a configuration for `trl sft --config`, in which the loss counts what it counts here."""
     data = folder / f"{NAME}.jsonl"
-    settings: Record = {"datasets": [{"path": "json", "data_files": str(data.resolve()), "split": "train"}]}
-    if _fits(pool, rows, forms.to_prompt_completion):
-        lines, settings["completion_only_loss"] = (
-            _converted(pool, rows, forms.to_prompt_completion, "trl"),
-            True,
-        )
-    else:
-        lines, settings["assistant_only_loss"] = _converted(pool, rows, _all_trained, "trl"), True
-    _write_lines(lines, data)
+    is_single = _fits(pool, rows, forms.to_prompt_completion)
+    convert = forms.to_prompt_completion if is_single else forms.to_all_trained
+    loss = "completion_only_loss" if is_single else "assistant_only_loss"
+    _write_lines(_converted(pool, rows, convert, "trl"), data)
+    source = {"path": "json", "data_files": str(data.resolve()), "split": "train"}
     hint = "trl sft --config sft.yaml --model_name_or_path MODEL --output_dir OUT"
-    _write_yaml(folder / "sft.yaml", settings, hint)
-
-
-def _all_trained(sample: Sample) -> Record:
-    if not all(turn.is_trained for turn in sample.turns if turn.role == "assistant"):
-        raise LossError(
-            "TRL trains on every answer of a dialogue, and not all of this one's are to be trained on"
-        )
-    return forms.to_messages(sample)
+    _write_yaml(folder / "sft.yaml", {"datasets": [source], loss: True}, hint)
 
 
 def _write_yaml(file: Path, values: Record, comment: str) -> None:

@@ -47,6 +47,17 @@ def to_alpaca(sample: Sample) -> Record:
     return record
 
 
+def to_plain_alpaca(sample: Sample) -> Record:
+    """As `to_alpaca`, for readers that know no more than instruction, input and output.
+
+    Raises:
+        LossError: it has system or history, too, or as `to_alpaca`.
+    """
+    record = to_alpaca(sample)
+    _refuse(len(record) > 3, "axolotl's alpaca type has neither system nor history")
+    return record
+
+
 def to_sharegpt(sample: Sample) -> Record:
     """{conversations: [{from, value}]} and, where the sample has them, tools.
 
@@ -57,6 +68,21 @@ def to_sharegpt(sample: Sample) -> Record:
     record: Record = {"conversations": [_sharegpt_turn(turn) for turn in sample.turns]}
     if sample.tools:
         record["tools"] = sample.tools
+    return record
+
+
+def to_strict_sharegpt(sample: Sample) -> Record:
+    """ShareGPT as LLaMA-Factory reads it: questions and answers strictly in turn, every answer trained on.
+
+    Raises:
+        LossError: they are not, or as `to_sharegpt`.
+    """
+    record = to_sharegpt(sample)
+    answers = [turn.role == "assistant" for turn in sample.turns if turn.role != "system"]
+    if answers != [bool(number % 2) for number in range(len(answers))] or not answers[-1]:
+        raise LossError("LLaMA-Factory wants questions and answers strictly in turn, the last one answered")
+    if any("weight" in turn for turn in record["conversations"]):
+        raise LossError("LLaMA-Factory has no switch for an answer that is not trained on")
     return record
 
 
@@ -77,6 +103,19 @@ def to_trained_messages(sample: Sample) -> Record:
     for message in messages:
         message.pop("weight", None)
     return _with_tools({"messages": messages}, sample)
+
+
+def to_all_trained(sample: Sample) -> Record:
+    """As `to_messages`, where every answer is trained on, for trainers that train on all of them.
+
+    Raises:
+        LossError: one is not.
+    """
+    if not all(turn.is_trained for turn in sample.turns if turn.role == "assistant"):
+        raise LossError(
+            "TRL trains on every answer of a dialogue, and not all of this one's are to be trained on"
+        )
+    return to_messages(sample)
 
 
 def to_prompt_completion(sample: Sample) -> Record:
