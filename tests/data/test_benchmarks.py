@@ -17,11 +17,6 @@ def test_known_fields(write, field):
     assert benchmark.questions == (("b", "7", "Why?"), ("b", "2", "How?"))
 
 
-def test_turns_are_questions_and_a_name_is_the_files(write):
-    (benchmark,) = read_benchmarks([str(write([{"idx": 3, "turns": ["Why?", "And how?"]}], "mt.bench.jsonl"))])
-    assert benchmark.questions == (("mt", "3", "Why?"), ("mt", "3", "And how?"))
-
-
 def test_a_named_field_and_awkward_file_names(write, tmp_path):
     file = write([{"id": "a", "text": "not this", "ask": "Why?"}], "a=b:c.jsonl")
     assert read_benchmarks([f"x={file}:ask"])[0].questions == (("x", "a", "Why?"),)

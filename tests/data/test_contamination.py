@@ -1,10 +1,12 @@
 import json
+import random
 
 import numpy as np
 import pytest
 
 from diverseevol.base.progress import SILENT
-from diverseevol.data.contamination import find_contamination, read_benchmarks
+from diverseevol.data.contamination import N_WORDS, THRESHOLD, Questions, find_contamination, read_benchmarks
+from diverseevol.data.normal import WIDTH, plain, words
 
 LONG = "Implement a binary search algorithm to find a specific element in a sorted array."
 SHORT = "What is quantum computing?"
@@ -108,9 +110,123 @@ def test_what_alpaca_shares_with_the_benchmarks(shared_data, read):
     assert records.record(matches[0].position)["instruction"].startswith("Implement a binary search algorithm")
 
 
-def test_questions_of_a_row_come_in_the_benchmarks_order(found):
-    other = "Explain how the tides of the sea follow the moon in two sentences."
-    record = alpaca(other, output=LONG.replace("specific", "given"))
-    asked = [{"text": LONG}, {"text": other}]
-    assert [question for _, question, *_ in found([record], asked)] == ["1", "2"]
-    assert [question for _, question, *_ in found([record], asked[::-1])] == ["1", "2"]
+QUESTION = "Implement a binary search algorithm to find a specific element in a sorted array of whole numbers."
+
+
+def inside(question, text):
+    return [(found.question, found.score) for found in Questions([question]).inside(text)]
+
+
+def test_less_than_half_of_its_words_is_too_little():
+    long = QUESTION + " Then explain every step of it to a child of ten years, and give two examples of your own."
+    assert inside(long, QUESTION) == []
+    assert inside(QUESTION, " ".join(words(QUESTION)[:N_WORDS])) == []
+    assert inside(QUESTION, " ".join(words(QUESTION)[: N_WORDS + 1])) == [(0, pytest.approx(9 / 17))]
+    assert inside(QUESTION, " ".join(words(QUESTION)[: N_WORDS - 1])) == []
+
+
+def test_short_questions_are_whole_texts_only():
+    phrases = Questions(["What is AI?", QUESTION, "…"])
+    assert [found.question for found in phrases.equal("what is ai")] == [0]
+    assert list(phrases.equal("What is AI good for?")) == []
+    assert phrases.inside("I ask you: what is AI?") == []
+    assert list(phrases.equal("!")) == []
+    assert list(phrases.equal(QUESTION)) == []
+
+
+def test_eight_words_are_enough_and_seven_are_not():
+    eight = "one two three four five six seven eight"
+    assert inside(eight, f"zero {eight} nine") == [(0, 1.0)]
+    assert inside("one two three four five six seven", f"zero {eight}") == []
+
+
+def test_as_the_definition_on_random_texts():
+    rng = random.Random(0)
+    questions = [" ".join(rng.choices("abc", k=rng.randint(8, 14))) for _ in range(30)]
+    phrases = Questions(questions)
+    n_found = 0
+    for _ in range(40):
+        text = rng.choices("abc", k=120)
+        runs = {tuple(text[at : at + N_WORDS]) for at in range(len(text) - N_WORDS + 1)}
+        expected = []
+        for number, question in enumerate(questions):
+            own = question.split()
+            places = {
+                place
+                for start in range(len(own) - N_WORDS + 1)
+                if tuple(own[start : start + N_WORDS]) in runs
+                for place in range(start, start + N_WORDS)
+            }
+            if len(places) >= len(own) / 2:
+                expected.append((number, len(places) / len(own)))
+        assert [(found.question, found.score) for found in phrases.inside(" ".join(text))] == expected
+        n_found += len(expected)
+    assert n_found > 5
+
+
+def shingle_set(text):
+    text = plain(text)
+    text = text.ljust(WIDTH) if text else ""
+    return {text[at : at + WIDTH] for at in range(len(text) - WIDTH + 1)}
+
+
+def test_as_the_definition():
+    rng = np.random.default_rng(0)
+    questions = ["".join(rng.choice(list("abc "), rng.integers(1, 50))) for _ in range(25)] + ["", "?"]
+    texts = ["", "??"]
+    for question in questions * 3:
+        letters = np.array(list(question or "x"))
+        texts.append("".join(np.where(rng.random(len(letters)) < 0.05, "d", letters)))
+    expected = []
+    for t, text in enumerate(texts):
+        for q, question in enumerate(questions):
+            one, other = shingle_set(text), shingle_set(question)
+            if one & other and len(one & other) / len(one | other) >= THRESHOLD:
+                expected.append((t, q, pytest.approx(len(one & other) / len(one | other))))
+    assert len(expected) > 20
+    similar = Questions(questions)
+    assert [(t, *found[:2]) for t, text in enumerate(texts) for found in similar.similar(text)] == expected
+
+
+def test_nothing_to_compare():
+    assert Questions([]).similar("a text") == []
+    assert Questions(["a question"]).similar("") == []
+    assert Questions(["?"]).similar("!") == Questions(["?"]).similar("abc") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is  AI?", "what is ai"),
+        ('He said: "No, thanks!"', "he said no thanks"),
+        ("Ｆｕｌｌ ｗｉｄｔｈ", "full width"),
+        ("a\n\tb\u00a0c", "a b c"),
+        ("STRASSE", "straße"),
+        ("cafe\u0301", "café"),
+        ("你好。", "你好"),
+        ("¿Qué tal?", "qué tal"),
+    ],
+)
+def test_plain_forgets_what_does_not_matter(one, other):
+    assert plain(one) == plain(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("5-3", "5+3"), ("3.5", "35"), ("a*b", "a/b"), ("f(x)", "fx"), ("he's", "hes")])
+def test_plain_keeps_what_does(one, other):
+    assert plain(one) != plain(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What's 3.5-times “X”?", ["what", "s", "3", "5", "times", "x"]),
+        ("我喜欢2只猫。", ["我", "喜", "欢", "2", "只", "猫"]),
+        ("ΣΊΣΥΦΟΣ", ["σίσυφοσ"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("ﬁne", ["fine"]),
+        ("?!…", []),
+        ("", []),
+    ],
+)
+def test_words(text, expected):
+    assert words(text) == expected

@@ -5,8 +5,17 @@ import pytest
 
 from diverseevol.base.progress import SILENT
 from diverseevol.data import duplicates as module
-from diverseevol.data.duplicates import Duplicate, compared_parts, find_duplicates
-from diverseevol.data.normal import WIDTH
+from diverseevol.data.duplicates import (
+    N_HASHES,
+    Duplicate,
+    band_keys,
+    compared_parts,
+    find_duplicates,
+    least_jaccard,
+    near_duplicates,
+    rows_per_band,
+)
+from diverseevol.data.normal import WIDTH, shingles
 
 LONG = "The quick brown fox jumps over the lazy dog while seven wizards quietly mix some very odd potions in the old cellar"
 
@@ -71,17 +80,6 @@ def test_another_question_about_the_same_passage_is_no_duplicate(read):
     assert found(records, 0.5) == []
 
 
-def test_another_script(read):
-    chinese = "请用简单的语言向一个十岁的孩子解释量子计算机是怎样工作的，并给出两个例子。"
-    records = read([alpaca(chinese, chinese), alpaca(chinese.replace("两个", "三个"), chinese), alpaca("你好", "再见")])
-    assert found(records, 0.7) == [(1, 0, "near")]
-
-
-def test_very_short_rows_and_rows_of_signs(read):
-    records = read([alpaca("a", "b"), alpaca("A", "b"), alpaca("a", "c"), alpaca("?", "!"), alpaca("!", "?"), alpaca("!", "?")])
-    assert found(records, 0.7) == [(1, 0, "near"), (5, 4, "exact")]
-
-
 def test_copies_of_a_near_duplicate_follow_it(read):
     records = read([alpaca(LONG), alpaca(LONG + "!"), alpaca("other"), alpaca(LONG + "!")])
     assert found(records, 0.7) == [(1, 0, "near"), (3, 0, "near")]
@@ -130,11 +128,6 @@ def test_as_brute_force_with_planted_copies(read, monkeypatch):
     assert [(one.position, one.kept, one.similarity) for one in result] == expected
 
 
-def test_all_rows_alike(read):
-    records = read([alpaca(LONG + "!" * number) for number in range(300)])
-    assert found(records, 0.7) == [(number, 0, "near") for number in range(1, 300)]
-
-
 def test_dolly_as_brute_force_on_a_sample_and_its_exact_ones(shared_data):
     from diverseevol.data import Pool
 
@@ -150,3 +143,107 @@ def test_dolly_as_brute_force_on_a_sample_and_its_exact_ones(shared_data):
     near = find_duplicates(records, part, 0.7, SILENT)
     assert {one.position for one in exact} <= {one.position for one in near}
     assert all(isinstance(one, Duplicate) and one.similarity >= 0.7 for one in near)
+
+
+def sets_of(texts):
+    return [(shingles(text),) for text in texts]
+
+
+def keys_of(texts, threshold):
+    return band_keys(sets_of(texts), len(texts), threshold)
+
+
+def definition(texts, threshold):
+    """The definition: each text against every earlier one that stays."""
+    sets, kept, found = sets_of(texts), [], []
+    for text, own in enumerate(sets):
+        alike = [(least_jaccard(own, sets[other]), -other) for other in kept] if any(own) else []
+        best = max(alike, default=(-1, 0))
+        if best[0] >= threshold:
+            found.append(Duplicate(text, -best[1], "near", best[0]))
+        else:
+            kept.append(text)
+    return found
+
+
+def families(seed, n=90):
+    """Random texts, with chains of more and more changed copies among them in random order."""
+    rng = np.random.default_rng(seed)
+    texts = []
+    while len(texts) < n:
+        text = rng.choice(list("abcdefghij "), rng.integers(3, 200))
+        texts.append("".join(text))
+        for _ in range(rng.integers(0, 5)):
+            text = np.where(rng.random(len(text)) < rng.choice([0, 0.01, 0.05]), "z", text)
+            texts.append("".join(text))
+    return [texts[at] for at in rng.permutation(len(texts))] + ["", ""]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9])
+def test_as_definition(threshold):
+    n_expected = n_same = 0
+    for seed in range(4):
+        texts = families(seed)
+        sets, expected = sets_of(texts), definition(texts, threshold)
+        found = near_duplicates(keys_of(texts, threshold), sets.__getitem__, threshold)
+        n_expected, n_same = n_expected + len(expected), n_same + len(set(found) & set(expected))
+        dropped = {one.position for one in found}
+        for one in found:
+            assert one.similarity == least_jaccard(sets[one.position], sets[one.kept]) >= threshold
+            assert one.kept < one.position
+            assert one.kept not in dropped
+    assert n_expected > 60
+    assert n_same >= 0.98 * n_expected
+
+
+def test_a_shingle_counts_for_its_part_alone():
+    one, other = shingles("a text of some length"), shingles("quite another one, as long")
+    keys = band_keys([(one, other), (other, one), (one, other)], 3, 0.5)
+    assert not (keys[0] == keys[1]).any()
+    assert (keys[0] == keys[2]).all()
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
+def test_bands_find_pairs_at_the_threshold_with_the_fewest_false_alarms(threshold):
+    missed = [(1 - threshold**rows) ** (N_HASHES // rows) for rows in range(1, 33)]
+    rows = rows_per_band(threshold)
+    assert missed[rows - 1] <= 0.01
+    assert all(share > 0.01 for share in missed[rows:])
+    assert band_keys([({"abcde"},)], 1, threshold).shape == (1, N_HASHES // rows)
+
+
+def test_no_chain_ties_unlike_texts_together():
+    words = [f"word{number:02d}" for number in range(20)]
+    chain = [" ".join(words[:at] + [f"new{n:03d}" for n in range(at)] + words[at:]) for at in (0, 2, 4)]
+    sets = sets_of(chain)
+    step, far = least_jaccard(sets[0], sets[1]), least_jaccard(sets[0], sets[2])
+    threshold = (max(step, far) + far) / 2
+    assert least_jaccard(sets[1], sets[2]) > threshold
+    assert near_duplicates(keys_of(chain, 0.5), sets.__getitem__, threshold) == [Duplicate(1, 0, "near", step)]
+
+
+def test_equally_similar_the_first_and_else_the_most_similar():
+    base = "abcdefghijklmnopqrstuvwxyz0123456789"
+    texts = [base + "AAAAAAAA", base + "BBBBBBBB", base + "CCCCCCCC"]
+    sets = sets_of([*texts, base])
+    keys = np.zeros((4, 8), dtype=np.uint32)
+    (found,) = near_duplicates(keys, sets.__getitem__, 0.8)
+    assert (found.position, found.kept) == (3, 0)
+    (found,) = near_duplicates(keys, sets_of([*texts, base + "CCCCCCCD"]).__getitem__, 0.8)
+    assert (found.position, found.kept) == (3, 2)
+
+
+def test_a_pool_of_one_template_stays_linear(monkeypatch):
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("abcdefghij"), 30)) for _ in range(400)]
+    sets, n_compared = sets_of(texts), 0
+
+    def counted(one, other):
+        nonlocal n_compared
+        n_compared += 1
+        return least_jaccard(one, other)
+
+    monkeypatch.setattr(module, "least_jaccard", counted)
+    keys = np.zeros((400, 8), dtype=np.uint32)
+    assert near_duplicates(keys, sets.__getitem__, 0.9) == []
+    assert n_compared <= 400 * module.MAX_MET

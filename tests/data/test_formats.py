@@ -7,7 +7,7 @@ import pytest
 from diverseevol.config import SourceConfig
 from diverseevol.data.formats import Reader
 from diverseevol.data.layouts import PAIRS
-from diverseevol.data.row import RowError, UnknownRowError
+from diverseevol.data.row import RowError
 from diverseevol.data.sample import Sample, Turn
 from diverseevol.errors import ConfigError
 
@@ -87,11 +87,6 @@ def test_null_parts_are_none(nothing):
     assert read(record) == ("alpaca", Sample((USER, ANSWER)))
 
 
-def test_null_columns_do_not_hide_the_format():
-    record = {"messages": None, "instruction": "q", "input": None, "output": "a", "prompt": None, "completion": None}
-    assert read(record) == ("alpaca", Sample((USER, ANSWER)))
-
-
 def test_history_and_messages_as_text_of_a_csv():
     assert turns({"instruction": "q", "output": "a", "history": '[["q", "a"]]'}) == (USER, ANSWER, USER, ANSWER)
     assert turns({"messages": json.dumps(FORMATS["messages"][0]["messages"])}) == (USER, ANSWER)
@@ -107,55 +102,6 @@ def test_prompt_and_completion_as_messages_train_on_the_completion_alone():
     assert turns({**record, "prompt": "q"}) == (USER, ANSWER)
     assert reason({**record, "prompt": 3}) == "wrong type: 'prompt' is a number; expected text or messages"
     assert "'prompt' holds messages, so 'context' has no place" in reason({**record, "context": "c"})
-
-
-@pytest.mark.parametrize("key", ["text", "value"])
-def test_blocks_are_joined(key):
-    blocks = [{"type": "text", key: "q"}, {"type": "text", key: " r"}]
-    record = {"messages": [{"role": "user", "content": blocks}, {"role": "assistant", "content": "a"}]}
-    assert turns(record)[0] == Turn("user", "q r")
-
-
-@pytest.mark.parametrize("switch", ["loss_weight", "weight", "train", "loss"])
-@pytest.mark.parametrize(("off", "on"), [(0, 1), (0.0, 1.0), (False, True)])
-def test_switches_of_the_loss(switch, off, on):
-    record = chat(("user", "q"), ("assistant", "a"), ("user", "q"), ("assistant", "a"))
-    record["messages"][0][switch] = on
-    record["messages"][1][switch] = off
-    record["messages"][3][switch] = on
-    assert [turn.is_trained for turn in turns(record)] == [False, False, False, True]
-    record["messages"][1][switch] = None
-    assert turns(record)[1].is_trained
-    record["messages"][1][switch] = 0.5
-    assert reason(record) == f"turn 1 has {switch} 0.5; only 0 and 1 can be followed"
-    record["messages"][1][switch] = record["messages"][3][switch] = off
-    assert reason(record) == "nothing to train on: the loss of every assistant turn is switched off"
-
-
-def test_tools_in_messages():
-    record = {
-        "messages": [
-            {"role": "developer", "content": "s"},
-            {"role": "user", "content": "q"},
-            {"role": "assistant", "content": None, "tool_calls": [CALL]},
-            {"role": "ipython", "content": "1"},
-            {"role": "function", "content": "2"},
-            {"role": "assistant", "content": "a", "tool_calls": None},
-        ],
-        "tools": [{"name": "add"}],
-    }
-    sample = read(record)[1]
-    assert [turn.role for turn in sample.turns] == ["system", "user", "assistant", "tool", "tool", "assistant"]
-    assert json.loads(sample.turns[2].tool_calls) == [CALL]
-    assert sample.turns[2].is_trained
-    assert json.loads(sample.tools) == [{"name": "add"}]
-
-
-def test_the_older_function_call_of_openai():
-    record = {
-        "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": None, "function_call": {"name": "f"}}]
-    }
-    assert json.loads(turns(record)[1].tool_calls) == [{"name": "f"}]
 
 
 def test_tools_in_sharegpt():
@@ -295,23 +241,6 @@ def test_the_order_of_the_roles(roles, expected):
         assert [turn.role[0] for turn in turns(record)] == [role.replace("c", "a") for role in roles]
 
 
-@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
-def test_thinking_is_kept_apart(key):
-    record = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", key: "hm"}]}
-    assert turns(record)[1] == Turn("assistant", "a", is_trained=True, thinking="hm")
-
-
 def test_an_empty_turn_inside_is_named():
     assert reason(chat(("user", "q"), ("assistant", " "), ("user", "q"), ("assistant", "a"))) == "empty: turn 1, the assistant's"
     assert reason(chat(("user", "q"), ("assistant", "a"), ("user", " \n"), ("assistant", "a"))) == "empty: turn 2, the user's"
-
-
-def test_unknown_formats_are_told_apart():
-    for record, words in (
-        ({"text": "x"}, "plain text"),
-        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "preference data"),
-        ({"foo": 1, "bar": 2}, "unknown format: keys foo, bar"),
-        ({}, "keys none"),
-    ):
-        with pytest.raises(UnknownRowError, match=words):
-            read(record)

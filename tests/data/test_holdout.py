@@ -94,22 +94,6 @@ def test_groups_give_in_proportion_by_largest_remainders(n):
     assert Counter(groups[row] for row in drawn) == largest_remainders(n, counts)
 
 
-def test_small_groups_give_one_and_single_rows_stay():
-    groups = ["big"] * 97 + ["two"] * 2 + ["one"]
-    for seed in range(10):
-        drawn = draw_holdout(ids_of(range(100)), 5, seed, groups)
-        assert Counter(groups[row] for row in drawn) == {"big": 4, "two": 1}
-    assert Counter(groups[row] for row in draw_holdout(ids_of(range(100)), 1, 0, groups)) == {"big": 1}
-
-
-def test_every_row_is_drawn_about_as_often_and_seeds_differ():
-    ids = ids_of(range(50))
-    counts = Counter(row for seed in range(400) for row in draw_holdout(ids, 10, seed).tolist())
-    assert len(counts) == 50
-    assert 48 < min(counts.values()) <= max(counts.values()) < 112  # 80 expected, a spread of 8
-    assert len({tuple(draw_holdout(ids, 2, seed).tolist()) for seed in range(60)}) > 50
-
-
 def test_a_share_and_a_pool_that_grows():
     ids = ids_of(range(200))
     drawn = draw_holdout(ids, 0.1, 5)

@@ -125,9 +125,3 @@ def test_lists_that_name_a_dropped_row_are_refused(pool, tmp_path):
     (tmp_path / "list.txt").write_text(f"{ids[3]}\n")
     with pytest.raises(PoolError, match=r"not found in the pool of 4 rows; it was left out: duplicate"):
         read_rows_file(tmp_path / "list.txt", made)
-
-
-def test_dropped_rows_are_no_bad_rows(pool, tmp_path):
-    pool(rows=[ROWS[1]] * 40, dedup="exact", max_bad=0.0)
-    assert lines(tmp_path / "pool" / "quarantine.jsonl") == []
-    assert len(lines(tmp_path / "pool" / "duplicates.jsonl")) == 39

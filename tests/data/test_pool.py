@@ -5,8 +5,6 @@ import random
 import re
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from diverseevol.base.progress import SILENT
@@ -76,23 +74,6 @@ def test_lines_with_ids_are_one_line_and_change_nothing_else(tmp_path):
     assert pool.line(0) == '{ "instruction": "question 0", "input": "", "output": "answer 0", "n": [ 1, 2 ] }'
 
 
-def test_a_subset_has_the_ids_of_the_pool_it_came_from(tmp_path):
-    pool = Pool.read(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(9)]))
-    subset = tmp_path / "subset.jsonl"
-    subset.write_text("".join(pool.line_with_id(row) for row in (2, 5, 7)))
-    assert Pool.read(subset).ids.tolist() == pool.ids[[2, 5, 7]].tolist()
-
-
-def test_ids_agree_between_kinds_of_files_and_orders(tmp_path):
-    records = [{**record(number), "system": None if number % 2 else "s"} for number in range(40)]
-    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
-    sparse = [{key: value for key, value in one.items() if value is not None} for one in records]
-    shuffled = random.Random(0).sample(sparse, 40)
-    ids = Pool.read(tmp_path / "a.parquet").ids.tolist()
-    assert Pool.read(write_lines(tmp_path / "a.jsonl", sparse)).ids.tolist() == ids
-    assert set(Pool.read(write_lines(tmp_path / "b.jsonl", shuffled)).ids.tolist()) == set(ids)
-
-
 def test_max_rows_keeps_the_same_rows_of_a_reordered_file_in_file_order(tmp_path):
     records = [record(number // 2) for number in range(400)]
     shuffled = random.Random(1).sample(records, 400)
@@ -145,19 +126,6 @@ def test_bad_rows_go_to_the_quarantine_with_place_and_reason(tmp_path):
             "text": '{"instruction": "\\ud800", "output": "x"}',
         },
     ]
-
-
-def test_broken_utf8_can_be_shown(tmp_path):
-    file = tmp_path / "a.json"
-    file.write_bytes(b'[{"instruction": "q", "output": "a\xff"}, {"instruction": "q", "output": "a"}]')
-    read(tmp_path, PoolConfig(path=str(file), max_bad=0.5))
-    assert quarantine(tmp_path / "pool")[0]["reason"] == "broken UTF-8"
-
-
-def test_numbers_beyond_json_are_bad_rows(tmp_path):
-    file = write_lines(tmp_path / "a.jsonl", [record(0), '{"instruction": "q", "output": "a", "x": 1e999}'])
-    read(tmp_path, PoolConfig(path=str(file), max_bad=0.5))
-    assert "a number that JSON cannot write" in quarantine(tmp_path / "pool")[0]["reason"]
 
 
 def test_too_many_bad_rows_stop_the_run(tmp_path):
@@ -222,20 +190,6 @@ def test_a_mapped_column_that_no_row_has(tmp_path, monkeypatch):
     assert len(read(path=str(late), columns={"prompt": "question", "response": "answer", "system": "rules"})) == 10
     with pytest.raises(ConfigError, match=r"maps both prompt and response"):
         read(columns={"prompt": "x", "response": "x"})
-
-
-def test_tags_for_rows_that_are_no_dialogues(tmp_path):
-    file = write_lines(tmp_path / "a.jsonl", [record(0)])
-    with pytest.raises(ConfigError, match=r"pool.tags describes dialogues, but the rows are read as 'alpaca'"):
-        Pool.read(PoolConfig(path=str(file), tags={"user_tag": "x"}))
-
-
-def test_samples_are_read_with_the_mapping_of_their_source(tmp_path):
-    file = write_lines(tmp_path / "a.jsonl", [{"f": f"q{number}", "g": "a"} for number in range(10)])
-    read(tmp_path, PoolConfig(path=str(file), columns={"prompt": "f", "response": "g"}))
-    records = Records.open(tmp_path / "pool")
-    assert [sample.turns[0].text for sample in records.samples(3, 6)] == ["q3", "q4", "q5"]
-    assert records.samples(9, 20) == [records.sample(9)]
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 32])
@@ -367,18 +321,3 @@ def test_real_pools_need_no_mapping(shared_data, tmp_path, name):
     for row in (0, 1, n_rows // 2, n_rows - 1):
         assert pool.record_text(row) in text
         assert pool.record(row) == records[pool.source_row(row)]
-
-
-def test_copies_and_dialogues_of_the_real_pools(shared_data):
-    dolly = Pool.read(shared_data / "pools" / "dolly_15k.jsonl")
-    lines = (shared_data / "pools" / "dolly_15k.jsonl").read_text("utf-8").splitlines()
-    assert sum("-" in name for name in dolly.ids.tolist()) == len(lines) - len(set(lines)) == 8
-    assert max(len(dolly.record_text(row)) for row in range(len(dolly))) > 26_000
-    lima = Pool.read(shared_data / "pools" / "lima_1029.json")
-    n_turns = [len(lima.sample(row).turns) for row in range(len(lima))]
-    assert sum(n > 2 for n in n_turns) == 29
-    blocks = Pool.read(shared_data / "pools" / "messages_content_blocks_500.jsonl")
-    for row in range(len(blocks)):
-        messages, turns = blocks.record(row)["messages"], blocks.sample(row).turns
-        assert [turn.text for turn in turns] == [message["content"][0]["value"] for message in messages]
-        assert [turn.is_trained for turn in turns] == [message["loss_weight"] > 0 for message in messages]

@@ -1,4 +1,4 @@
-"""Sharing a number of picks out over groups: by shares, in whole numbers, with what a group has already and what it can still give.
+"""Sharing a number of picks out over groups, in whole numbers: by shares, what each has and what it can give.
 
 Source: the method of the largest remainder (Hamilton),
 https://en.wikipedia.org/wiki/Largest_remainders_method.

@@ -1,15 +1,16 @@
-"""Benchmarks: which are known by name, and the questions in a file of one, for answering and for decontamination. No torch.
+"""Benchmarks: which are known by name, and the questions in a file of one. Loads no torch.
 
-    vicuna     80    Vicuna (Chiang et al., 2023, https://lmsys.org/blog/2023-03-30-vicuna), used by DiverseEvol
-    koala      180   Koala (Geng et al., 2023, https://bair.berkeley.edu/blog/2023/04/03/koala), used by DiverseEvol
-    wizardlm   218   WizardLM (Xu et al., 2023, https://arxiv.org/abs/2304.12244), used by DiverseEvol
+    vicuna     80    Vicuna (Chiang et al., 2023, https://lmsys.org/blog/2023-03-30-vicuna)
+    koala      180   Koala (Geng et al., 2023, https://bair.berkeley.edu/blog/2023/04/03/koala)
+    wizardlm   218   WizardLM (Xu et al., 2023, https://arxiv.org/abs/2304.12244)
     mt_bench   80    MT-Bench, two turns (Zheng et al., 2023, https://arxiv.org/abs/2306.05685)
     alpaca_eval 805  AlpacaEval (Li et al., 2023, https://github.com/tatsu-lab/alpaca_eval)
 
-Any other file is a benchmark of its user's own: JSON lines or an array, also packed (.gz, .zst). A question is a text, or a list
-of texts where it has several turns. Nothing is mended or left out: a record without a question stops everything, for scores
-over fewer questions would not compare with others'. A file that differs from the known one is used all the same: the
-difference is said, for somebody may have mended a question.
+DiverseEvol used the first three. Any other file is a benchmark of its user's own: JSON lines or an array,
+also packed (.gz, .zst). A question is a text, or a list of texts where it has several turns. Nothing is
+mended or left out: a record without a question stops everything, for scores over fewer questions would not
+compare with others'. A file that differs
+from the known one is used all the same: the difference is said, for somebody may have mended a question.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ class Question:
     Attributes:
         id: A number or a text under question_id, id, idx or prompt_id, else its number counted from 1.
         turns: What the user says, turn by turn; at least one.
-        input: Text that the question is about, kept apart because the Alpaca template has a slot of its own for it.
+        input: Text that the question is about, kept apart because the Alpaca template has a slot of its own
+            for it.
         category: The kind of question, where the file sorts them.
     """
 
@@ -124,7 +126,7 @@ class Question:
 
 
 def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
-    """Take `NAME[=FILE[:FIELD]]` apart, or a FILE by itself, whose name is then the benchmark's; a file's own name may hold = and :.
+    """Take `NAME[=FILE[:FIELD]]` apart, or a FILE by itself, whose name is then the benchmark's.
 
     Args:
         word: What the user wrote.
@@ -152,7 +154,8 @@ def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
         )
     if needs_field and known is None and not field:
         raise ConfigError(
-            f"--benchmark {word!r} does not say which field holds the question. Give {name}={place}:FIELD, such as {name}={place}:question."
+            f"--benchmark {word!r} does not say which field holds the question. "
+            f"Give {name}={place}:FIELD, such as {name}={place}:question."
         )
     return Asked(name, Path(expanded(file)), field or None)
 
@@ -165,7 +168,7 @@ def _is_file(word: str) -> bool:
 
 
 def find_file(name: str, folder: Path | None) -> Path:
-    """The file of a known benchmark: in `folder` if it is there, else from the Hub (or its cache on this machine).
+    """The file of a known benchmark: in `folder` if it is there, else from the Hub or its cache here.
 
     Raises:
         EvaluationError: it is in neither.
@@ -178,7 +181,8 @@ def find_file(name: str, folder: Path | None) -> Path:
     looked = f"{folder} holds none of {', '.join(names)}, and " if folder else ""
     if known.hub_id is None:
         raise EvaluationError(
-            f"no questions for {name}: {looked}they are not on the Hub. Download {known.address} and give --benchmark {name}=FILE."
+            f"no questions for {name}: {looked}they are not on the Hub. "
+            f"Download {known.address} and give --benchmark {name}=FILE."
         )
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -189,7 +193,8 @@ def find_file(name: str, folder: Path | None) -> Path:
         said = " ".join(str(error).split())[:150]
         raise EvaluationError(
             f"no questions for {name}: {looked}the Hub's {known.hub_id} gave {type(error).__name__}: {said}. "
-            f"Check the network and HF_HUB_OFFLINE, or download {known.address} and give --benchmark {name}=FILE."
+            f"Check the network and HF_HUB_OFFLINE, or download {known.address} and give "
+            f"--benchmark {name}=FILE."
         ) from None
 
 
@@ -234,7 +239,7 @@ def _question(
 
 
 def differences(name: str, file: Path, n_questions: int, texts: Sequence[str]) -> list[str]:
-    """How a file of a known benchmark differs from the one that is known, and which questions are asked twice; a sentence each."""
+    """How a file differs from the known benchmark's, and which questions are asked twice; a sentence each."""
     said = []
     known = KNOWN.get(name)
     if known:
@@ -247,7 +252,8 @@ def differences(name: str, file: Path, n_questions: int, texts: Sequence[str]) -
             said.append(f"{name}: the file's hash is not checked, for none is known (sha256 {digest[:12]}…)")
         elif digest != known.sha256:
             said.append(
-                f"{name}: {file} is not the file that DiverseEvol used (sha256 {digest[:12]}… instead of {known.sha256[:12]}…)"
+                f"{name}: {file} is not the file that DiverseEvol used "
+                f"(sha256 {digest[:12]}… instead of {known.sha256[:12]}…)"
             )
     return said + _repeats(name, texts)
 

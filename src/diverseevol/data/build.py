@@ -1,9 +1,10 @@
-"""From sources to the pool's folder: read, check, give ids, draw, write. A killed run leaves nothing half-written.
+"""From sources to the pool's folder: read, check, give ids, draw, write; a kill leaves nothing half-written.
 
-Two passes: the first streams every source into a temporary Arrow file, since the counters of equal records and the draws
-need all ids; the second copies the rows that stay, with their ids. What the sources were is written beside the records, so
-that a second call with the same data and configuration finds them ready. A format or a mapping that fits none of a source's
-first thousand rows is given up there, not at the end of a long file.
+Two passes: the first streams every source into a temporary Arrow file, since the counters of equal records
+and the draws need all ids; the second copies the rows that stay, with their ids. What the sources were is
+written beside the records, so that a second call with the same data and configuration finds them ready. A
+format or a mapping that fits none of a source's first thousand rows is given up there, not at the end of a
+long file.
 Memory: some 60 bytes a row, and one batch of records. Shape letters: R records.
 """
 
@@ -45,7 +46,8 @@ READ_COLUMNS = {
     "hash": pa.uint64(),
     "dialogue": pa.uint64(),
 }
-"""Of the first pass; sources and formats by their numbers. A source of the configuration is a group: of a folder, all files."""
+"""Of the first pass; sources and formats by their numbers. A source of the configuration is a group, also a
+folder of many files."""
 NAMES = pa.dictionary(pa.int32(), pa.string())
 RECORDS_COLUMNS = {
     "record": pa.large_string(),
@@ -78,8 +80,8 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
 
     Raises:
         ConfigError: format, columns or tags cannot be used.
-        PoolError: a source is not there or cannot be read, no row of it has a known format, more rows are bad than
-            `max_bad` allows, or none is left.
+        PoolError: a source is not there or cannot be read, no row of it has a known format, more rows are bad
+            than `max_bad` allows, or none is left.
     """
     sources = config.all_sources()
     readers = [Reader.of(source) for source in sources]
@@ -123,21 +125,21 @@ def finish_pool(
 ) -> Overlap:
     """Decide what becomes of each record, and write the pool's index and the lists of what is left out.
 
-    Records without a trained token go first, then those that hold questions of benchmarks, so that none of them is kept
-    in the place of its clean copies, then duplicates.
+    Records without a trained token go first, then those that hold questions of benchmarks, so that none of
+    them is kept in the place of its clean copies, then duplicates.
 
     Args:
         pool_dir: Where `read_pool` wrote.
-        config: What to leave out, and the largest share of bad rows: those of `read_pool`, and those without any token,
-            which the template refuses.
+        config: What to leave out, and the largest share of bad rows: those of `read_pool`, and those without
+            any token, which the template refuses.
         n_tokens: Tokens of each record; int32[R].
         n_trained: Trained tokens of each record; int32[R].
         refused: Why the template refuses a record, by its position.
         watch: Sees the progress.
 
     Raises:
-        PoolError: more rows are bad than allowed, most records are too long, the numbers are not this pool's, a
-            benchmark's file cannot be used, or no record is left.
+        PoolError: more rows are bad than allowed, most records are too long, the numbers are not this pool's,
+            a benchmark's file cannot be used, or no record is left.
     """
     records = Records.open(pool_dir)
     if not len(records) == len(n_tokens) == len(n_trained):
@@ -164,7 +166,11 @@ def finish_pool(
 def _put_aside(
     records: Records, status: NDArray[np.uint8], max_bad: float, reasons: Mapping[int, str], pool_dir: Path
 ) -> None:
-    """Write the records that are too long, or that the template refuses, into the quarantine; too many are an error."""
+    """Write the records that are too long, or that the template refuses, into the quarantine.
+
+    Raises:
+        PoolError: they are too many.
+    """
 
     def bad_rows(of: Status, why: str) -> list[Row]:
         rows = []
@@ -209,8 +215,8 @@ def _check_share(
         raise PoolError(f"not one of {n_read:,} rows is good. {shown}:{lines}\n{repair}")
     see = f"; all of them are in {file}" if file else ""
     raise PoolError(
-        f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. {shown}:{lines}\n"
-        f"Repair or remove them, or raise pool.max_bad{see}."
+        f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. "
+        f"{shown}:{lines}\nRepair or remove them, or raise pool.max_bad{see}."
     )
 
 
@@ -218,8 +224,8 @@ def _check_share(
 class _FirstPass:
     """What has been read so far: good rows go to a file, bad ones to the quarantine.
 
-    `unread` and `undeclared` count the good rows with each column that is in no prompt, and with each tool that is called
-    undeclared.
+    `unread` and `undeclared` count the good rows with each column that is in no prompt, and with each tool
+    that is called undeclared.
     """
 
     writer: pa.ipc.RecordBatchWriter
@@ -239,7 +245,8 @@ class _FirstPass:
         """Stream one source.
 
         Raises:
-            PoolError: it cannot be read, a mapped column is in none of its rows, or none is of a known format.
+            PoolError: it cannot be read, a mapped column is in none of its rows, or none is of a known
+                format.
         """
         seen, needed = _Seen(), reader.fixed.needed() if reader.fixed else ()
         with watch.task("reading the pool", None, "rows") as task:
@@ -332,8 +339,9 @@ class _Seen:
             )
         if self.n_unknown == self.n_objects:
             raise PoolError(
-                f"none of {which} of {source.path} is of a known format{self.looks}. Their keys: {found}. Known: {KNOWN}. "
-                "Say which column plays which part: pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
+                f"none of {which} of {source.path} is of a known format{self.looks}. Their keys: {found}. "
+                f"Known: {KNOWN}. Say which column plays which part: "
+                "pool.columns={prompt: YOURS, response: YOURS}, or {messages: YOURS}."
             )
 
 

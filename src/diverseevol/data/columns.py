@@ -12,13 +12,13 @@ from ..errors import ConfigError
 from .pool import Pool
 
 SOURCE = "source"
-"""The column that every pool has: the file, folder or Hub id of a row, unless its record has a `source` of its own."""
+"""The column that every pool has: a row's file, folder or Hub id, unless its record has a `source`."""
 NO_GROUP = "(none)"
 """The group of records without the column."""
 
 
 def pool_columns(pool: Pool, names: Sequence[str], asked_by: str = "the strategy") -> dict[str, NDArray[Any]]:
-    """Columns of the pool's own records, by name: float64[N] where every value is a number (NaN: none), else text.
+    """Columns of the pool's own records: float64[N] where every value is a number (NaN: none), else text.
 
     Args:
         pool: The rows.

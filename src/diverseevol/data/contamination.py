@@ -1,13 +1,15 @@
-"""Where a pool holds questions of benchmarks: word for word in any of its texts, or nearly in what a user asks.
+"""Where a pool holds benchmarks' questions: word for word in any of its texts, or nearly in what a user asks.
 
-Word for word: Lambert et al., "Tülu 3" (2024, https://arxiv.org/abs/2411.15124), section on decontamination: phrases of 8
-words, and half of a question's words in such phrases. Brown et al. ("Language Models are Few-Shot Learners", 2020, appendix C)
-take any 13 words in a row, which on questions with code or quotations finds `for int i 0 i n i …` and proverbs, and not a
-question with one word changed. A question of fewer than 8 words is common speech, so a user's turn must consist of it.
+Word for word: Lambert et al., "Tülu 3" (2024, https://arxiv.org/abs/2411.15124), section on decontamination:
+phrases of 8 words, and half of a question's words in such phrases. Brown et al. ("Language Models are
+Few-Shot Learners", 2020, appendix C) take any 13 words in a row, which on questions with code or quotations
+finds `for int i 0 i n i …` and proverbs, and not a question with one word changed. A question of fewer than 8
+words is common speech, so a user's turn must consist of it.
 
-Nearly: the same up to a word or two, by the Jaccard similarity of their shingles. It is what the embedding of a model would be
-asked for, without a model: the raw embeddings of a base model lie so close together that no threshold tells a rewording from
-another question. Exact, by counting a text's shingles in all questions at once.
+Nearly: the same up to a word or two, by the Jaccard similarity of their shingles. It is what the embedding of
+a model would be
+asked for, without a model: the raw embeddings of a base model lie so close together that no threshold tells a
+rewording from another question. Exact, by counting a text's shingles in all questions at once.
 Cost: one look-up a word and a shingle, whatever the number of questions. Shape letters: R records.
 """
 
@@ -66,7 +68,8 @@ class Match(NamedTuple):
         position: The record.
         question: The question.
         kind: words (a phrase of it, or all of it), or similar (nearly all of a user's turn).
-        score: Of words, the share of the question's words that were found in a row; of similar, the Jaccard similarity.
+        score: Of words, the share of the question's words that were found in a row; of similar, the Jaccard
+            similarity.
         matched: What was found.
         role: Whose turn it was in.
     """
@@ -84,7 +87,8 @@ def read_benchmarks(names: Sequence[str]) -> list[Benchmark]:
 
     Raises:
         ConfigError: a name without a file is unknown.
-        EvaluationError: a file has no questions, or a known benchmark is neither on the Hub nor in its cache here.
+        EvaluationError: a file has no questions, or a known benchmark is neither on the Hub nor in its cache
+            here.
         PoolError: a file is not there or cannot be read, or two benchmarks have the same name.
     """
     benchmarks = [_read(name) for name in names]

@@ -1,10 +1,11 @@
 """Rows of CSV and TSV files with a header. A cell is text, an empty one the empty text.
 
-A cell in quotes may run over several lines (RFC 4180), so a quote that stands for itself, as an inch mark at a cell's
-beginning, swallows all lines up to the next quote, whether the reading breaks there or goes on as if nothing were wrong.
-Hence lines are looked at by themselves, too. In a TSV, whose fields by its own rule (IANA text/tab-separated-values) are
-never quoted, a line with a cell for each column is a row, and quotes that do not work out stand as text. In a CSV every
-line that would be a row and is swallowed by a broken row is a bad row, and one swallowed by a whole row is said.
+A cell in quotes may run over several lines (RFC 4180), so a quote that stands for itself, as an inch mark at
+a cell's beginning, swallows all lines up to the next quote, whether the reading breaks there or goes on as if
+nothing were wrong. Hence lines are looked at by themselves, too. In a TSV, whose fields by its own rule (IANA
+text/tab-separated-values) are never quoted, a line with a cell for each column is a row, and quotes that do
+not work out stand as text. In a CSV every line that would be a row and is swallowed by a broken row is a bad
+row, and one swallowed by a whole row is said.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ def csv_rows(path: Path, name: str, watch: Watch = SILENT) -> Iterator[Row]:
     if places := table.swallowed:
         more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
         watch.note(
-            f"{name}: {places[0]}{more} are read as one row each, by the quotes around them, though each line would be "
-            "a row by itself. Where such a quote is text, write it twice"
+            f"{name}: {places[0]}{more} are read as one row each, by the quotes around them, though each "
+            "line would be a row by itself. Where such a quote is text, write it twice"
         )
 
 
 class _Table:
-    """Reads rows by their quotes, and looks at the lines of each by themselves; `swallowed` are places of suspicious ones."""
+    """Reads rows by their quotes, and looks at their lines by themselves; `swallowed` are suspicious places."""
 
     def __init__(self, lines: Iterator[str], delimiter: str, name: str) -> None:
         self._lines, self._given_back, self._row, self._n = lines, deque[str](), list[str](), 0
@@ -114,7 +115,8 @@ class _Table:
         if "unexpected end" in problem or "field limit" in problem:
             behind = f", which swallows lines {first + 1} to {last}" if last > first else ""
             raise PoolError(
-                f"{self.name} ends inside quotes: nothing closes what the row at line {first} opens{behind}. Repair it there."
+                f"{self.name} ends inside quotes: nothing closes what the row at line {first} opens{behind}. "
+                "Repair it there."
             )
         where = (
             f"{problem}, with quotes that open in line {first} and close in line {last}"

@@ -1,17 +1,19 @@
 """Duplicates inside a pool: records with the same dialogue, and, if asked for, those with nearly the same.
 
-Exact: the same turns, inputs, thinking and tools to the character; columns beside them (an id, a category) do not count. Near:
-the Jaccard similarity of what is asked, of the inputs and of the answers, each as a set of shingles, is at least the threshold.
+Exact: the same turns, inputs, thinking and tools to the character; columns beside them (an id, a category) do
+not count. Near: the Jaccard similarity of what is asked, of the inputs and of the answers, each as a set of
+shingles, is at least the threshold.
 
-Source of near: Broder, "On the resemblance and containment of documents" (1997); bands as in Leskovec, Rajaraman and Ullman,
-"Mining of Massive Datasets", chapter 3; datasketch makes the MinHash signatures. Texts of similarity s share a band of r
-functions with probability s^r; with b bands they meet with 1 - (1 - s^r)^b. Meeting only proposes: the true similarity decides.
-Texts are looked at in order. One that is similar enough to a text that stays is a duplicate of the most similar such text (of
-equals the first); otherwise it stays. So no two texts that stay are near-duplicates, and every duplicate has one that stays
+Source of near: Broder, "On the resemblance and containment of documents" (1997); bands as in Leskovec,
+Rajaraman and Ullman, "Mining of Massive Datasets", chapter 3; datasketch makes the MinHash signatures. Texts
+of similarity s share a band of r functions with probability s^r; with b bands they meet with 1 - (1 - s^r)^b.
+Meeting only proposes: the true similarity decides. Texts are looked at in order. One that is similar enough
+to a text that stays is a duplicate of the most similar such text (of equals the first); otherwise it stays.
+So no two texts that stay are near-duplicates, and every duplicate has one that stays
 beside it: no chain of small steps ties unlike texts together, as connected components do.
-Cost of near: some 0.6 ms a text of 350 characters; 4 bytes a band and text (datasketch's own index needs 10 kB a text). A key
-remembers `MAX_MET` texts at most and a text is compared with as many at most, so that a pool of one template stays linear, at
-the price of missing duplicates there.
+Cost of near: some 0.6 ms a text of 350 characters; 4 bytes a band and text (datasketch's own index needs 10
+kB a text). A key remembers `MAX_MET` texts at most and a text is compared with as many at most, so that a
+pool of one template stays linear, at the price of missing duplicates there.
 Shape letters: R records, T texts, B bands, F functions a band.
 """
 
@@ -33,7 +35,7 @@ from .sample import Sample
 
 N_HASHES = 128
 MISSED = 0.01
-"""Share of the pairs exactly at the threshold that may never meet; those a little above it are missed far more rarely."""
+"""Share of the pairs exactly at the threshold that may never meet; above it far fewer are missed."""
 MAX_MET = 64
 HELD_TEXTS = 512
 """Shingle sets that are held for comparisons, the most recent ones."""
@@ -43,7 +45,7 @@ Shingles = tuple[set[str], ...]
 
 
 class Duplicate(NamedTuple):
-    """A record, the one that stays in its place (both as positions among the records), and how alike they are.
+    """A record, the one that stays in its place, both as positions among the records, and how alike they are.
 
     Attributes:
         position: The later record.
@@ -104,7 +106,8 @@ def _shingles(sample: Sample) -> Shingles:
 def compared_parts(sample: Sample) -> tuple[str, str, str]:
     """What is asked, the separate input and what is answered, in the form that is compared.
 
-    Each must be alike in near-duplicates: one text for all would call two questions about the same long passage duplicates.
+    Each must be alike in near-duplicates: one text for all would call two questions about the same long
+    passage duplicates.
     """
     asked = (turn.text for turn in sample.turns if turn.role != "assistant")
     inputs = (turn.input for turn in sample.turns)
@@ -124,7 +127,7 @@ def least_jaccard(one: Shingles, other: Shingles) -> float:
 
 
 def rows_per_band(threshold: float) -> int:
-    """As many functions a band as find all but `MISSED` of the pairs at the threshold: the fewest false alarms."""
+    """As many functions a band as find all but `MISSED` of the pairs at the threshold."""
     fitting = [rows for rows in range(1, 33) if (1 - threshold**rows) ** (N_HASHES // rows) <= MISSED]
     return max(fitting, default=1)
 

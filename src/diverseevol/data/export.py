@@ -1,8 +1,9 @@
-"""Chosen rows in the form that another tool reads: a file, or a folder with the data and the settings that name it.
+"""Chosen rows as another tool reads them: a file, or a folder with the data and the settings that name it.
 
-Where all rows are of the asked form already, the user's own records go out unchanged; otherwise all are converted, so that a
-file has one schema. A folder's settings were written after the documentation of LLaMA-Factory (data/README), axolotl
-(dataset-formats/conversation) and TRL (dataset formats; the `datasets` section of its command line).
+Where all rows are of the asked form already, the user's own records go out unchanged; otherwise all are
+converted, so that a file has one schema. A folder's settings were written after the documentation of
+LLaMA-Factory (data/README), axolotl (dataset-formats/conversation) and TRL (dataset formats; the `datasets`
+section of its command line).
 Memory: the exported rows, which are a chosen subset.
 """
 
@@ -55,13 +56,13 @@ AXOLOTL = {
 
 
 def export_rows(pool: Pool, rows: Sequence[int], format: str, out: Path) -> None:
-    """Write pool rows in another tool's form; every file takes its place whole, others in a folder are left alone.
+    """Write pool rows in another tool's form; every file takes its place whole, others are left alone.
 
     Args:
         pool: The pool.
         rows: Its rows, in the order they are to be written.
-        format: records, alpaca, sharegpt, messages, prompt_completion (JSON lines, or an array where `out` ends in .json),
-            parquet, or a folder for llamafactory, axolotl or trl.
+        format: records, alpaca, sharegpt, messages, prompt_completion (JSON lines, or an array where `out`
+            ends in .json), parquet, or a folder for llamafactory, axolotl or trl.
         out: The file or folder.
 
     Raises:
@@ -127,8 +128,9 @@ def _write_lines(lines: Sequence[str], out: Path) -> None:
 def _write_parquet(records: Sequence[Record], out: Path) -> None:
     """A table of the records, in plain columns where those hold exactly what the records say.
 
-    Arrow would give every object of a column the keys of all of them, with nulls that are trained on by whoever reads it.
-    Such columns are of `datasets`' type Json instead, which TRL, axolotl and our own reader decode.
+    Arrow would give every object of a column the keys of all of them, with nulls that are trained on by
+    whoever reads it. Such columns are of `datasets`' type Json instead, which TRL, axolotl and our own reader
+    decode.
     """
     import datasets
 

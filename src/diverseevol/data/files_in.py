@@ -1,6 +1,7 @@
-"""Opening what holds records: plain, .gz or .zst, as bytes or as text, with every way it can fail said clearly.
+"""Opening what holds records, plain, .gz or .zst, as bytes or as text; what is wrong with a file is said.
 
-pyarrow unpacks: it checks to the last byte, where zstandard's own reader takes a file that was cut off for a shorter one.
+pyarrow unpacks: it checks to the last byte, where zstandard's own reader takes a file that was cut off for a
+shorter one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading, unpacked.
 
     Raises:
-        PoolError: it may not be read, is cut off or damaged, or is UTF-16; also while the caller reads from it.
+        PoolError: it may not be read, is cut off or damaged, or is UTF-16; also while the caller reads from
+            it.
     """
     try:
         with path.open("rb", buffering=CHUNK) as raw:

@@ -1,13 +1,16 @@
 """From a record to a `Sample`: alpaca, dolly, sharegpt, messages, prompt/completion and what is like them.
 
-How a record is read is decided by its keys alone (layouts.py). Every assistant turn is trained on, unless the record says
-otherwise: a switch of its message (switches.py), or the prompt side of prompt/completion. A null column is as good as none.
+How a record is read is decided by its keys alone (layouts.py). Every assistant turn is trained on, unless the
+record says
+otherwise: a switch of its message (switches.py), or the prompt side of prompt/completion. A null column is as
+good as none.
 Nothing is repaired on the way: what cannot be taken as it is raises `RowError` with the reason.
 
-A dialogue can be trained on when it goes: an optional system turn, then a user's, then the assistant's; from there on each
-user's and each tool's turn is answered by the assistant, tools (one or several) answer only the assistant, whose call may be
-in its text, and nobody else speaks twice in a row. This is what LLaMA-Factory and most chat templates demand, but that a tool
-never speaks first. A last turn that nobody answers is read but never trained on.
+A dialogue can be trained on when it goes: an optional system turn, then a user's, then the assistant's; from
+there on each user's and each tool's turn is answered by the assistant, tools (one or several) answer only the
+assistant, whose call may be in its text, and nobody else speaks twice in a row. This is what LLaMA-Factory
+and most chat templates demand, but that a tool never speaks first. A last turn that nobody answers is read
+but never trained on.
 """
 
 from __future__ import annotations
@@ -62,7 +65,8 @@ class Reader:
         """The name of a record's format, and the record as a sample.
 
         Raises:
-            RowError: the record has no known format, wrong types, no response, or turns that cannot be trained on.
+            RowError: the record has no known format, wrong types, no response, or turns that cannot be
+                trained on.
         """
         if not isinstance(record, dict):
             raise RowError(f"not an object but {_kind(record)}")
@@ -137,7 +141,8 @@ def _order(turn: Turn, number: int, before: str) -> str:
     if turn.role == "system":
         return f"role order: turn {number} is a system turn, but not the first"
     if before in ("", "system"):
-        return f"role order: the {turn.role} speaks before the user; take that turn out, or put a user's before it"
+        advice = "take that turn out, or put a user's before it"
+        return f"role order: the {turn.role} speaks before the user; {advice}"
     last = "a call of tools" if before == "call" else f"the {before}'s"
     return f"role order: turn {number} is the {turn.role}'s behind {last}"
 

@@ -1,7 +1,8 @@
 """From a sample to the records of other tools; what a form cannot hold is refused, never dropped.
 
-A user turn's separate input follows its text on a new line where a form has no place for it, as in LLaMA-Factory. A turn
-that is not trained on gets `weight: 0` (OpenAI's name for it) in dialogues, and is refused by forms without such a switch.
+A user turn's separate input follows its text on a new line where a form has no place for it, as in
+LLaMA-Factory. A turn that is not trained on gets `weight: 0` (OpenAI's name for it) in dialogues, and is
+refused by forms without such a switch.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def to_alpaca(sample: Sample) -> Record:
     """{instruction, input, output} and, where the sample has them, system and history.
 
     Raises:
-        LossError: tools, an unanswered last turn, an answer that is not trained on, or thinking under a key of its own.
+        LossError: tools, an unanswered last turn, an answer that is not trained on, or thinking under a key
+            of its own.
     """
     turns = list(sample.turns)
     system = turns.pop(0).text if turns[0].role == "system" else ""
@@ -87,7 +89,7 @@ def to_strict_sharegpt(sample: Sample) -> Record:
 
 
 def to_messages(sample: Sample) -> Record:
-    """{messages: [{role, content, tool_calls?, reasoning_content?}]} and, where the sample has them, tools."""
+    """{messages: [{role, content, tool_calls?, reasoning_content?}]} and, where there are any, tools."""
     record: Record = {"messages": [_message(turn) for turn in sample.turns]}
     return _with_tools(record, sample)
 
@@ -119,7 +121,7 @@ def to_all_trained(sample: Sample) -> Record:
 
 
 def to_prompt_completion(sample: Sample) -> Record:
-    """{prompt: [messages], completion: [messages]}: everything up to the last user or tool turn, and the answer.
+    """{prompt: [messages], completion: [messages]}: all up to the last user or tool turn, and the answer.
 
     Raises:
         LossError: an earlier answer is trained on too, or the last turn is no answer that is.
@@ -197,7 +199,7 @@ def _sharegpt_turn(turn: Turn) -> Record:
 
 
 def _short_calls(text: str) -> str:
-    """Calls as {name, arguments} and their ids, one by itself or several as a list, as LLaMA-Factory writes them."""
+    """Calls as {name, arguments} and their ids, one by itself or several as a list, as in LLaMA-Factory."""
     value = json.loads(text)
     calls = [_short_call(call) for call in (value if isinstance(value, list) else [value])]
     return json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)

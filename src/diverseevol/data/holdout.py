@@ -1,10 +1,11 @@
-"""A split taken off the pool before the start: rows whose loss is measured after every round and that are never chosen.
+"""A split taken off the pool before the start: its loss is measured every round, and it is never chosen.
 
-Rows are drawn by their content, not by their place: each distinct record has a pseudo-random number that depends on the
-seed and on its id alone, and the smallest ones are drawn. So the split is the same for every strategy and for any order of the
-pool's file, and a pool that grows keeps most of it. With a column, each group gives in proportion to its distinct records
-(largest remainders), at least one where it has two, and keeps at least one. Copies of a held-out row (equal records) stay in
-the pool's files but are never chosen either.
+Rows are drawn by their content, not by their place: each distinct record has a pseudo-random number that
+depends on the seed and on its id alone, and the smallest ones are drawn. So the split is the same for every
+strategy and for any order of the pool's file, and a pool that grows keeps most of it. With a column, each
+group gives in proportion to its distinct records (largest remainders), at least one where it has two, and
+keeps at least one. Copies of a held-out row (equal records) stay in the pool's files but are never chosen
+either.
 Cost: a sort of N ids; with a column, one look at every record.
 Shape letters: N pool rows, C distinct records, G groups.
 """
@@ -38,7 +39,7 @@ def save_holdout(
     copies_file: Path,
     records_file: Path,
 ) -> None:
-    """Draw what `pool.holdout` asks for and write it down, unless it is: once a run, so that a resumed one reads it back.
+    """Draw what `pool.holdout` asks for and write it down, once a run: a resumed one reads it back.
 
     Args:
         config: How many rows, and by which column.
@@ -107,10 +108,11 @@ def draw_holdout(
     n_G, may_G = np.bincount(group_C), np.bincount(group_C, may_C).astype(np.int64)
     room_G = np.minimum(n_G - 1, may_G)  # one of each group stays in the pool
     if n > room_G.sum():
+        other = "" if groups is None else " or choose another pool.holdout_by"
         by = "" if groups is None else f" (of each of the {len(n_G)} groups one stays)"
         raise ConfigError(
-            f"pool.holdout asks for {n} rows, but of the pool's {len(ids)} rows with {len(first_C)} different contents only "
-            f"{room_G.sum()} can be held out{by}. Lower pool.holdout{'' if groups is None else ' or choose another pool.holdout_by'}."
+            f"pool.holdout asks for {n} rows, but of the pool's {len(ids)} rows with {len(first_C)} "
+            f"different contents only {room_G.sum()} can be held out{by}. Lower pool.holdout{other}."
         )
     least_G = np.minimum(room_G, 1)
     if least_G.sum() > n:

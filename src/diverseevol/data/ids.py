@@ -1,9 +1,10 @@
 """Ids that follow the content, and draws that follow the ids.
 
-An id is 16 hexadecimal characters of BLAKE2b over the record's canonical JSON: keys sorted, null-valued keys and our own
-"_id" left out, so that JSONL and Parquet of the same data agree and the order of the file does not matter. The second and
-later records of equal content get "-1", "-2", … in order of appearance. With 64 bits two different records among ten
-million share their hash with a chance of 3 in a million; they then differ by the counter like copies.
+An id is 16 hexadecimal characters of BLAKE2b over the record's canonical JSON: keys sorted, null-valued keys
+and our own "_id" left out, so that JSONL and Parquet of the same data agree and the order of the file does
+not matter. The second and later records of equal content get "-1", "-2", … in order of appearance. With 64
+bits two different records among ten million share their hash with a chance of 3 in a million; they then
+differ by the counter like copies.
 Cost: 4 µs a record; 8 bytes of memory a record while they are sorted.
 """
 
@@ -46,7 +47,7 @@ def content_hash(record: dict[str, Any]) -> int:
 
 
 def dialogue_hash(sample: Sample) -> int:
-    """The 64-bit hash of all that is read and trained on of a sample, and of nothing else that its record may hold.
+    """The 64-bit hash of all that is read and trained on of a sample, and of nothing else in its record.
 
     Two different ones among ten million agree by chance once in 400,000 pools.
     """
@@ -85,7 +86,7 @@ def id_texts(hashes: NDArray[np.uint64], counts: NDArray[np.int64]) -> list[str]
 
 
 def priorities(hashes: NDArray[np.uint64], counts: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """A pseudo-random number for each id that depends on the seed and the id alone; the smallest are drawn first.
+    """A pseudo-random number for each id, by the seed and the id alone; the smallest are drawn first.
 
     The mixing is that of SplitMix64 (Steele, Lea and Flood 2014), on arrays.
     """
@@ -102,7 +103,7 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def weighted_sizes(n_rows: Sequence[int], weights: Sequence[float | None]) -> list[int]:
-    """The largest sizes in proportion to the weights that the rows at hand allow; a source without weight keeps all.
+    """The largest sizes in proportion to the weights that the rows allow; a source without weight keeps all.
 
     Sizes are rounded down, but no source that has rows is rounded away.
     """
@@ -122,7 +123,7 @@ def draw(
     weights: Sequence[float | None],
     total: int | None,
 ) -> NDArray[np.bool_]:
-    """Which rows stay: of each group at most its cap, then in proportion to the weights, then at most `total` of all.
+    """Which rows stay: of each group at most its cap, then by the weights, then at most `total` of all.
 
     Args:
         group: The group of each row.

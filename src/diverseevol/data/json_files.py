@@ -1,7 +1,7 @@
 """Records of a file that holds JSON: one a line, the items of an array, or a list of them inside one object.
 
-The content decides, not the name: many files called .json hold a record a line. In a file of lines a bad line costs that
-line and no more; in an array nothing behind a break can be trusted, so that is an error.
+The content decides, not the name: many files called .json hold a record a line. In a file of lines a bad line
+costs that line and no more; in an array nothing behind a break can be trusted, so that is an error.
 Memory: the longest record of a file of lines; an array or an object is whole in memory.
 """
 
@@ -34,14 +34,14 @@ def json_rows(
     Args:
         path: The file, packed or not.
         name: What the rows call their source.
-        split: Which list of an object that holds several, {"train": […], "test": […]}; None: an object is a record,
-            whatever it holds.
+        split: Which list of an object that holds several, {"train": […], "test": […]}; None: an object is a
+            record, whatever it holds.
         own_split: The split that the whole file is, where its name says so.
         needed: Columns that make an object a record, whatever it holds; none: those of a known format.
 
     Raises:
-        PoolError: the file cannot be read or unpacked, breaks off, holds records of several lines one after the other,
-            or is one value that is too large; it has no such split.
+        PoolError: the file cannot be read or unpacked, breaks off, holds records of several lines one after
+            the other, or is one value that is too large; it has no such split.
     """
     start = first_character(path)
     if start == "{" and _is_one_object(path):
@@ -52,10 +52,11 @@ def json_rows(
 
 
 def records_in(file: Path, error: type[DiverseEvolError]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each record of a file of questions or answers stands, for people, and the record; nothing is left out.
+    """Where each record of a file of questions or answers stands, and the record; none is left out.
 
     Raises:
-        DiverseEvolError: an `error`: a record is not JSON, no object, or holds text that can be neither stored nor sent.
+        DiverseEvolError: an `error`: a record is not JSON, no object, or holds text that can be neither
+            stored nor sent.
         PoolError: as `json_rows`.
     """
     for row in json_rows(file, str(file), split=None):
@@ -86,7 +87,7 @@ def _is_one_object(path: Path) -> bool:
     try:
         json.loads(first)
     except json.JSONDecodeError as error:
-        # A record that goes on in the next line stops at the end of its first; and the next is not one by itself.
+        # A record that goes on in the next line stops at the end of its first; the next is none by itself.
         return second != "" and error.pos >= len(first) and not _is_object(second)
     except (ValueError, RecursionError):
         return False
@@ -154,8 +155,8 @@ def _array_rows(text: str, name: str) -> Iterator[Row]:
         except (json.JSONDecodeError, RecursionError) as error:
             why = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
             raise PoolError(
-                f"{name} breaks off as JSON behind {number:,} whole records, in the one at line {line}: {why}. "
-                "Repair it there, or write it again."
+                f"{name} breaks off as JSON behind {number:,} whole records, in the one at line {line}: {why}"
+                ". Repair it there, or write it again."
             ) from None
         yield checked_row(Row(text[begin:end], record, name, number, line, decoder.problem))
         number, closed = number + 1, text[at] == "]"

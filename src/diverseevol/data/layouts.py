@@ -1,7 +1,8 @@
-"""Which column of a record plays which part: found from its keys, or said by the user in LLaMA-Factory's words.
+"""Which column of a record plays which part: found from its keys, or said in LLaMA-Factory's words.
 
-Sources: the data README of LLaMA-Factory (columns, tags), the dataset formats of TRL and axolotl, Dolly's and Alpaca's
-files. Two columns the first of which asks and the second answers are known under the names in `PAIRS`, tried in that order.
+Sources: the data README of LLaMA-Factory (columns, tags), the dataset formats of TRL and axolotl, Dolly's and
+Alpaca's files. Two columns the first of which asks and the second answers are known under the names in
+`PAIRS`, tried in that order.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def _with_columns(standard: Layout, columns: dict[str, str]) -> Layout:
     for part, column in parts.items():
         if (other := seen.setdefault(column, part)) != part:
             raise ConfigError(
-                f"pool.columns maps both {other} and {part} to the column {column!r}. Give each a column of its own."
+                f"pool.columns maps both {other} and {part} to the column {column!r}. "
+                "Give each a column of its own."
             )
     is_standard = all(getattr(standard, part) == column for part, column in parts.items())
     return Layout(standard.format if is_standard else f"{standard.format} (columns)", **parts)

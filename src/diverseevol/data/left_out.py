@@ -1,10 +1,10 @@
 """What is left out of a pool, and the files that name it.
 
 quarantine.jsonl     a line a bad row: source, row, line, reason, text
-duplicates.jsonl     a line a record that repeats an earlier one, dropped or only found: id, kept_id, kind, similarity,
-                     is_dropped, sources, rows
-contamination.jsonl  a line a record and question: id, benchmark, question_id, kind, score, matched, role, is_dropped,
-                     source, row
+duplicates.jsonl     a line a record that repeats an earlier one, dropped or only found: id, kept_id, kind,
+                     similarity, is_dropped, sources, rows
+contamination.jsonl  a line a record and question: id, benchmark, question_id, kind, score, matched, role,
+                     is_dropped, source, row
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The turns of a dialogue: ShareGPT's {from, value}, the {role, content} of everybody else, Alpaca's history, and tools.
+"""The turns of a dialogue: ShareGPT's {from, value}, everybody else's {role, content}, Alpaca's history.
 
-Content is text or a list of text blocks, {type: text, text} or {type: text, value}, which are joined as they are. A ShareGPT
-function_call is an assistant's turn that calls tools, an observation a tool's answer. Thinking under a key of its own, or in
-blocks of type thinking or reasoning, is kept for the chat template. What would be lost on the way (an image, half a loss
-weight) makes the row a bad one.
+Content is text or a list of text blocks, {type: text, text} or {type: text, value}, which are joined as they
+are. A ShareGPT function_call is an assistant's turn that calls tools, an observation a tool's answer.
+Thinking under a key of its own, or in blocks of type thinking or reasoning, is kept for the chat template.
+What would be lost on the way (an image, half a loss weight) makes the row a bad one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .sample import Turn
 from .switches import is_switched_on
 from .tool_calls import CALL_IDS, TOOL_NAMES, calls_in, calls_of, first_text, joined_calls, with_ids
 
-# As transformers' apply_chat_template has them: a template finds the first of these under the name that it knows.
+# As apply_chat_template has them: a template finds the first of these under the name that it knows.
 THINKING = ("reasoning_content", "reasoning", "thinking")
 TEXTS = ("content", "value", "text")
 MEDIA = frozenset(("images", "image", "videos", "video", "audios", "audio"))
@@ -75,7 +75,12 @@ def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - 
     return Turn("assistant", text, is_trained=is_trained, tool_calls=calls, thinking=thinking)
 
 
-def _content(content: Any, number: int, is_answer: bool, may_be_missing: bool) -> tuple[str, str]:  # noqa: ANN401
+def _content(
+    content: Any,  # noqa: ANN401 - any JSON value
+    number: int,
+    is_answer: bool,
+    may_be_missing: bool,
+) -> tuple[str, str]:
     """The text of a turn's content, and what its blocks of thinking hold."""
     if isinstance(content, str):
         return content, ""
@@ -118,7 +123,7 @@ def _block(block: dict[str, Any], number: int, keys: Sequence[str]) -> str:
 
 
 def _thinking(message: dict[str, Any], thoughts: str, text: str, number: int) -> str:
-    """What a turn thinks: under one key or another, or in blocks before the text; the same under two names is one."""
+    """What a turn thinks: under a key, or in blocks before the text; the same under two names is one."""
     kept = {key: message[key] for key in THINKING if message.get(key)} | (
         {"a block": thoughts} if thoughts else {}
     )
@@ -163,7 +168,7 @@ def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
 
 
 def read_tools(record: dict[str, Any], layout: Layout) -> str:
-    """The tools on offer as JSON text, from their column or from a key of the system's turn; empty where there are none.
+    """The tools on offer as JSON text, from their column or a key of the system's turn; empty where none are.
 
     Raises:
         RowError: they are not JSON, or stand in two places and differ.
@@ -198,7 +203,7 @@ def are_tools(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 
 def messages_in(record: dict[str, Any], layout: Layout) -> list[dict[str, Any]]:
-    """The messages of a record as they stand in it: of a dialogue, or of both sides of prompt and completion."""
+    """The messages of a record as they stand in it: of a dialogue, or of both prompt and completion."""
     values = [record.get(column) for column in (layout.messages, layout.prompt, layout.response) if column]
     texts = [value for value in values if isinstance(value, str) and layout.messages]
     lists = [value for value in values if isinstance(value, list)] + [

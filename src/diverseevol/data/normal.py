@@ -1,9 +1,10 @@
 """Texts as they are compared: without what two people write differently who mean the same.
 
-`plain` keeps the text's order and signs: Unicode's compatibility form (NFKC), case folded, blanks made one, and the
-punctuation at the edges of words dropped; "5-3" and "5+3", "3.5" and "35" stay different. `words` keeps letters and digits
-alone, for phrases that must be found whatever stands between their words; scripts that set no blanks between words give a
-word a character. `shingles` are runs of characters, which suit every script.
+`plain` keeps the text's order and signs: Unicode's compatibility form (NFKC), case folded, blanks made one,
+and the punctuation at the edges of words dropped; "5-3" and "5+3", "3.5" and "35" stay different. `words`
+keeps letters and digits alone, for phrases that must be found whatever stands between their words; scripts
+that set no blanks between words give a word a character. `shingles` are runs of characters, which suit every
+script.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import unicodedata
 
 WIDTH = 5
 """Characters of a shingle."""
-# Sentences' signs, not those of formulas and code. Chinese and Japanese stops have letters on both sides and always go.
+# Sentences' signs, not those of formulas. Chinese and Japanese stops, between letters, always go.
 SIGNS = r"""[.,;:!?"'`…‘’“”«»„¿¡]"""
 EDGES = re.compile(rf"(?<!\w){SIGNS}+|{SIGNS}+(?!\w)|[。、「」『』・]")
 # Han, kana, Thai, Lao, Khmer and Burmese.

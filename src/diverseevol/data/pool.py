@@ -1,12 +1,12 @@
-"""The pool as it lies in a folder: records with their ids, and which of them can be chosen. Read by memory map.
+"""The pool as it lies in a folder: records with their ids, and which of them can be chosen; memory-mapped.
 
     records.arrow     every good record: its JSON text, id, source, number in the source, format
     index.arrow       what became of each of them: its status, tokens, trained tokens
     quarantine.jsonl  every row that was left out as bad or too long, and why
     duplicates.jsonl, contamination.jsonl  the rows that were left out as such (left_out.py)
 
-A row is a row of the pool everywhere outside this package; a position is a place in records.arrow. Opening a million rows
-takes milliseconds, and memory is the operating system's cache and 17 bytes a row.
+A row is a row of the pool everywhere outside this package; a position is a place in records.arrow. Opening a
+million rows takes milliseconds, and memory is the operating system's cache and 17 bytes a row.
 Shape letters: N pool rows, R records.
 """
 
@@ -58,7 +58,8 @@ class Records:
     """The good records of all sources, in the order they were read; opened by `Records.open`.
 
     Attributes:
-        table: Columns record, id, source, source_row, format, dialogue (a hash of what is read and trained on).
+        table: Columns record, id, source, source_row, format, dialogue (a hash of what is read and trained
+            on).
         n_read: Rows read, good and bad, before any were drawn.
         n_bad: Bad rows among them.
         readers: How to read the records of each source.
@@ -193,7 +194,8 @@ class Pool:
         Args:
             pool: A path or Hub id, or a whole configuration.
             seed: Decides which rows stay where max_rows or weights are set.
-            pool_dir: Where the pool's files go; a temporary folder that vanishes by itself where none is given.
+            pool_dir: Where the pool's files go; a temporary folder that vanishes by itself where none is
+                given.
             watch: Sees the progress.
             is_kept: Whether `pool_dir` stays, so that an error may name a file in it.
 
@@ -262,7 +264,7 @@ class Pool:
         return LINE_ENDS.sub(" ", self.record_text(row))
 
     def line_with_id(self, row: int) -> str:
-        """A row as a line of JSONL, its own record unchanged and "_id" behind; an "_id" that it had gives way."""
+        """A row as a line of JSONL, its record unchanged and "_id" behind; an "_id" that it had gives way."""
         text, record, name = self.line(row), self.record(row), self.id(row)
         if OWN_ID in record:
             return json.dumps({**record, OWN_ID: name}, ensure_ascii=False) + "\n"
@@ -286,8 +288,8 @@ class Pool:
             fate = self.status_of(positions[first]) if positions[first] >= 0 else Status.KEPT
             why = f"; it was left out: {fate.name.lower().replace('_', ' ')}" if fate else ""
             raise PoolError(
-                f"id {asked[first]}{at}{more} of {len(asked):,} not found in the pool of {len(self):,} rows{why}. "
-                "Take the list from a run on the same data."
+                f"id {asked[first]}{at}{more} of {len(asked):,} not found in the pool of {len(self):,} rows"
+                f"{why}. Take the list from a run on the same data."
             )
         return rows
 

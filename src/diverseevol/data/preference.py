@@ -1,7 +1,7 @@
 """Preference data: rows that also hold, or are, an answer that is not to be learnt (DPO, KTO and their like).
 
-Such a row is used where it says which answer is the chosen one and that answer is what would be trained on; anything else is
-put aside, with the mapping that trains on the chosen answers.
+Such a row is used where it says which answer is the chosen one and that answer is what would be trained on;
+anything else is put aside, with the mapping that trains on the chosen answers.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def check_is_wanted(record: dict[str, Any], keys: tuple[str, ...]) -> None:
 
 
 def check_is_chosen(record: dict[str, Any], keys: tuple[str, ...], sample: Sample) -> None:
-    """Check that the last answer of a sample is not one that its record, which has these keys, rejects or does not choose.
+    """Check that the last answer of a sample is the one that its record, which has these keys, chooses.
 
     Raises:
         RowError: it is, or which one is chosen cannot be told.
@@ -91,7 +91,7 @@ def describe(record: dict[str, Any]) -> str:
 
 
 def mapping(record: dict[str, Any]) -> str:
-    """How to train on the chosen answers of records like this one, behind a colon; else what to do instead."""
+    """How to train on the chosen answers of records like this one, behind a colon, or what to do instead."""
     better, _ = answer_columns(tuple(record))
     chosen = record.get(better)
     prompt = next((key for key in PROMPTS if record.get(key)), "")

@@ -21,7 +21,8 @@ class Row(NamedTuple):
     """A record and where it stands.
 
     Attributes:
-        text: The record's JSON text: the user's own characters where the source is JSON, else made of the record.
+        text: The record's JSON text: the user's own characters where the source is JSON, else made of the
+            record.
         record: What the text says; None where it says nothing readable.
         source: The file, folder or Hub id it came from.
         number: Its 0-based number among the source's records; headers and blank lines are not counted.
@@ -43,7 +44,7 @@ class Row(NamedTuple):
 
 
 class RecordDecoder:
-    """Reads JSON strictly: `problem` says what of the last record other readers of the file would see differently.
+    """Reads JSON strictly: `problem` says what of the last record other readers would see differently.
 
     The standard library's decoder keeps the last of two equal keys and takes NaN and Infinity for numbers.
     """

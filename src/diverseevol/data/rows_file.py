@@ -1,4 +1,4 @@
-"""A user's list of rows: row numbers or ids a line, picks of a run (chosen.jsonl), or records themselves (subset.jsonl)."""
+"""A user's list of rows: row numbers or ids, picks of a run (chosen.jsonl), or records (subset.jsonl)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ID = re.compile(r"[0-9a-f]{16}(-[0-9]+)?")
 def read_rows_file(file: Path, pool: Pool) -> NDArray[np.int64]:
     """The pool rows that a file lists, in the file's order; a row listed twice appears twice.
 
-    Lines are row numbers (fewer than 16 digits) or ids. JSON, as lines or as an array, holds those, or objects: with "_id"
-    or "id" one of ours, else with "row", else a record of the pool, found by its content; the k-th of several equal
-    records is the pool's k-th copy.
+    Lines are row numbers (fewer than 16 digits) or ids. JSON, as lines or as an array, holds those, or
+    objects: with "_id" or "id" one of ours, else with "row", else a record of the pool, found by its content;
+    the k-th of several equal records is the pool's k-th copy.
 
     Raises:
         PoolError: the file is not there, not readable as one of these, or lists what is not in the pool.

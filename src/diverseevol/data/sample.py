@@ -15,7 +15,8 @@ class Turn:
     Attributes:
         role: Who speaks; `tool` is the answer of a tool to an assistant's call.
         text: What is said, exactly as the record has it.
-        input: A user turn's separate input, kept apart because the Alpaca template has a slot of its own for it.
+        input: A user turn's separate input, kept apart because the Alpaca template has a slot of its own for
+            it.
         is_trained: Whether the loss counts this turn; only ever true for an assistant's.
         tool_calls: The calls an assistant turn makes, as JSON text; empty where there are none.
         thinking: What an assistant thinks before it speaks, where the record keeps it apart from the text.
@@ -47,9 +48,10 @@ class Sample:
 
 
 def plain_text(sample: Sample, between: str = "\n") -> str:
-    """What is said in a sample, without any template: each turn's thinking, text, input and calls, a line apart.
+    """What is said in a sample, without a template: thinking, texts, inputs and calls, a line apart.
 
-    System turns are left out: most pools repeat theirs in every row, and a model that reads few tokens would see nothing else.
+    System turns are left out: most pools repeat theirs in every row, and a model that reads few tokens would
+    see nothing else.
     """
     turns = [turn for turn in sample.turns if turn.role != "system"]
     return between.join(part for turn in turns for part in turn.texts)

@@ -1,4 +1,4 @@
-"""From a path or a Hub id to rows: files of any kind, folders of them, folders that `datasets` saved, data sets on the Hub.
+"""From a path or a Hub id to rows: files, folders of them, folders that `datasets` saved, the Hub.
 
 Files of a folder are read in the order of their names.
 """
@@ -39,8 +39,8 @@ def read_source(source: SourceConfig, watch: Watch = SILENT) -> Iterator[Row]:
     """Stream the rows of a source.
 
     Raises:
-        PoolError: there is no such path, and no reachable Hub id of that name; a file cannot be read, is cut off or
-            broken, or is of a kind that is not known; there is no such split.
+        PoolError: there is no such path, and no reachable Hub id of that name; a file cannot be read, is cut
+            off or broken, or is of a kind that is not known; there is no such split.
     """
     path, config = _place(source)
     if not path.exists():
@@ -69,7 +69,7 @@ def check_source(source: SourceConfig) -> None:
 
 
 def _place(source: SourceConfig) -> tuple[Path, str]:
-    """Where a source lies, and which configuration of its card is asked for behind a colon, as of a Hub id."""
+    """Where a source lies, and which configuration of its card is asked for behind a colon."""
     path = Path(source.path)
     name, _, config = source.path.rpartition(":")
     return (Path(name), config) if not path.exists() and name and Path(name).is_dir() else (path, "")
@@ -125,7 +125,8 @@ def _data_files(folder: Path, watch: Watch) -> list[Path]:
         raise PoolError(f"the folder {str(folder)!r} holds no data file. {found}Kinds that are read: {READ}.")
     if others:
         watch.note(
-            f"{folder}: left out {_listed(others, folder)}, of no kind that is read ({READ}) or in a folder named _…"
+            f"{folder}: left out {_listed(others, folder)}, of no kind that is read ({READ}) or in a folder "
+            "named _…"
         )
     return data
 
@@ -136,10 +137,11 @@ def _listed(files: Sequence[Path], folder: Path) -> str:
 
 
 def fingerprint(config: PoolConfig) -> str:
-    """A short hash of the pool's sources, to notice that they are not the same any more; the mapping of columns counts too.
+    """A short hash of the pool's sources and their mapping of columns, to notice that they have changed.
 
-    Files up to 64 MiB are hashed whole, of larger ones the size and 64 blocks spread over them: seconds at most, at the
-    price of missing an edit that keeps the size. Times and places of files do not count. A Hub id counts by its name.
+    Files up to 64 MiB are hashed whole, of larger ones the size and 64 blocks spread over them: seconds at
+    most, at the price of missing an edit that keeps the size. Times and places of files do not count. A Hub
+    id counts by its name.
 
     Raises:
         PoolError: a source is not there.

@@ -1,8 +1,8 @@
-"""Which files of a folder are a split's, by the Hub's rules: as the data set's card says, else as files and folders are called.
+"""Which files of a folder are a split's, by the Hub's rules: as its card says, else by the files' names.
 
-Source: https://huggingface.co/docs/hub/datasets-file-names-and-splits and datasets-manual-configuration. Where we differ:
-case does not matter, and a file whose name says no split is of train unless another file or folder is called train and
-nothing more.
+Source: https://huggingface.co/docs/hub/datasets-file-names-and-splits and datasets-manual-configuration.
+Where we differ: case does not matter, and a file whose name says no split is of train unless another file or
+folder is called train and nothing more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Splits = dict[str, list[Path]]
 
 
 def split_named(file: Path) -> str:
-    """The split that a path's folders or its name say, the innermost folder first; empty where they say none."""
+    """The split that a path's folders or its name say, the innermost folder first; empty for none."""
     if file.parent.name == "data" and (shard := SHARD.match(file.name)):
         return shard[1]
     parts = (*reversed(file.parent.parts), file.name)

@@ -1,9 +1,10 @@
 """What a message, a part of one, or a whole row says about being trained on.
 
-The names are those of OpenAI's and Mistral's fine-tuning (`weight`), axolotl (`train`, `training`, `train_detail`), ms-swift
-and XTuner (`loss`, `loss_scale`, `output_with_loss`), LLaMA-Factory (`loss_weight`), verl and slime (`loss_mask`,
-`step_loss_mask`) and torchtune (`masked`, which is the other way round). They are followed where they say yes or no for a
-whole turn; anything else that has to do with training, a loss, a weight or a mask is a reason to put the row aside.
+The names are those of OpenAI's and Mistral's fine-tuning (`weight`), axolotl (`train`, `training`,
+`train_detail`), ms-swift and XTuner (`loss`, `loss_scale`, `output_with_loss`), LLaMA-Factory
+(`loss_weight`), verl and slime (`loss_mask`, `step_loss_mask`) and torchtune (`masked`, which is the other
+way round). They are followed where they say yes or no for a whole turn; anything else that has to do with
+training, a loss, a weight or a mask is a reason to put the row aside.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def switch_value(value: Any) -> bool | None:  # noqa: ANN401 - any JSON value
 
 
 def is_switched_on(message: dict[str, Any], parts: list[Any], number: int) -> bool:
-    """Whether an assistant's message is to be trained on: it is, unless it or all of its parts are switched off.
+    """Whether an assistant's message is to be trained on: unless it or all of its parts are switched off.
 
     Args:
         message: The message.
@@ -64,7 +65,7 @@ def is_switched_on(message: dict[str, Any], parts: list[Any], number: int) -> bo
 
 
 def check_row_is_on(record: dict[str, Any], keys: tuple[str, ...]) -> None:
-    """Check that no key of a record, which has these keys, switches off the whole row, or parts of it by a list.
+    """Check that no key of a record, which has these keys, switches off the row, or parts of it by a list.
 
     Raises:
         RowError: one does.

@@ -1,10 +1,11 @@
-"""Rows of Arrow tables: Parquet, folders that `datasets` saved, data sets on the Hub. None is ever whole in memory.
+"""Rows of Arrow tables: Parquet, folders that `datasets` saved, data sets on the Hub; in batches.
 
-A table has no JSON text of its own, so each row's is made. Dates, decimals, UUIDs and whatever else JSON lacks become text,
-bytes the text that they are in UTF-8 or else {"base64": …}, NaN null; a value that Python cannot hold says why in its place,
-{"unreadable": …}. Neither object is ever taken for a text. Columns of `datasets`' type Json and maps are the objects that
-they stand for. Arrow gives every object of a column the keys of all of them, null where a row had none: such nulls, which
-nobody wrote, are left out inside objects. A null that somebody did write cannot be told from them.
+A table has no JSON text of its own, so each row's is made. Dates, decimals, UUIDs and whatever else JSON
+lacks become text, bytes the text that they are in UTF-8 or else {"base64": …}, NaN null; a value that Python
+cannot hold says why in its place, {"unreadable": …}. Neither object is ever taken for a text. Columns of
+`datasets`' type Json and maps are the objects that they stand for. Arrow gives every object of a column the
+keys of all of them, null where a row had none: such nulls, which nobody wrote, are left out inside objects. A
+null that somebody did write cannot be told from them.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def hub_rows(name: str, split: str) -> Iterator[Row]:
     HF_HOME, HF_TOKEN and HF_HUB_OFFLINE count as everywhere.
 
     Raises:
-        PoolError: no such path here, and no such data set, split or configuration there, or no way to reach it.
+        PoolError: no such path here, and no such data set, split or configuration there, or no way to reach
+            it.
     """
     import datasets
     from huggingface_hub.errors import HfHubHTTPError

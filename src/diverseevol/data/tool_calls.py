@@ -1,8 +1,9 @@
 """Calls of tools and their results: read from a message, and brought together.
 
-A result belongs to the call of its id, else to the first of its tool's name, else to the first that is left: calls and
-results name each other by `tool_call_id` (OpenAI, transformers), or by nothing but their places. Behind a turn that calls
-several tools the results are put into the order of its calls, so that they are told apart where no id is written.
+A result belongs to the call of its id, else to the first of its tool's name, else to the first that is left:
+calls and results name each other by `tool_call_id` (OpenAI, transformers), or by nothing but their places.
+Behind a turn that calls several tools the results are put into the order of its calls, so that they are told
+apart where no id is written.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ IN_CALLS = frozenset(("id", "type", "index", "function", "name", *CALL_IDS))
 
 
 class Call(NamedTuple):
-    """A call: its turn, its place among that turn's calls, its id and its tool's name (empty where it has none)."""
+    """A call: its turn, its place among that turn's calls, its id and its tool's name, perhaps empty."""
 
     turn: int
     place: int
@@ -95,7 +96,7 @@ def with_ids(calls: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
 
 
 def joined_calls(turns: list[Turn]) -> list[Turn]:
-    """Calls in turns of their own, one behind the other, as one turn that makes them all: ms-swift's parallel calls."""
+    """Calls in turns of their own, as one turn that makes them all: ms-swift's parallel calls."""
     joined: list[Turn] = []
     for turn in turns:
         before = joined[-1] if joined else None
@@ -125,7 +126,7 @@ def _id_and_name(call: Any) -> tuple[str, str]:  # noqa: ANN401 - any JSON value
 
 
 def answered_calls(turns: Sequence[Turn]) -> dict[int, Call]:
-    """The call that each tool's turn answers, by the turn's number; no entry where there is none that it could be.
+    """The call that each tool's turn answers, by the turn's number; no entry where it could be none.
 
     Raises:
         RowError: a result's id is no call's, and there is more than one call that it could answer.
@@ -141,7 +142,7 @@ def answered_calls(turns: Sequence[Turn]) -> dict[int, Call]:
 
 
 def in_call_order(turns: list[Turn]) -> list[Turn]:
-    """The turns, with the results behind each turn that calls tools in the order of its calls; others stay in their places.
+    """The turns, with the results behind each turn that calls tools in the order of its calls.
 
     Raises:
         RowError: as in `answered_calls`.

@@ -1,4 +1,4 @@
-"""What of a record is in no prompt: columns and keys of messages that are not read, and tools that are declared nowhere."""
+"""What of a record is in no prompt: columns and keys that are not read, tools that are declared nowhere."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .switches import switch_kind, switch_value
 from .tool_calls import CALL_IDS, TOOL_NAMES, calls_of
 
 ABOUT_PROMPTS = re.compile(
-    "(?<![a-z])(tool|function|api|system|prompt|instruction|question|input|context|passage|document|article|paragraph|"
-    "background|reference|table|schema|choice|option|definition|task|image|video|audio|persona|history|knowledge|template|"
-    "kwarg|thinking|reasoning|thought|cot|chosen|rejected|label|name)s?(?![a-z])"
+    "(?<![a-z])(tool|function|api|system|prompt|instruction|question|input|context|passage|document|article|"
+    "paragraph|background|reference|table|schema|choice|option|definition|task|image|video|audio|persona|"
+    "history|knowledge|template|kwarg|thinking|reasoning|thought|cot|chosen|rejected|label|name)s?(?![a-z])"
 )
-"""Words in names of columns that other tools make a part of the prompt, or that say what the answer is worth; named first."""
+"""Words in names of columns that other tools put into the prompt, or that say what the answer is worth."""
 N_NAMED = 12
 KNOWN: dict[str | None, tuple[str, ...]] = {
     "assistant": ("tool_calls", "function_call", *THINKING),
@@ -30,7 +30,7 @@ KNOWN: dict[str | None, tuple[str, ...]] = {
 
 
 def unread_keys(record: dict[str, Any], layout: Layout) -> list[str]:
-    """The filled columns of a record that are in no prompt, and such keys of its messages as `messages[].name`."""
+    """The filled columns of a record that are in no prompt, and its messages' keys, as `messages[].name`."""
     columns = {getattr(layout, part) for part in COLUMNS} | {OWN_ID}
     found = []
     for key, value in record.items():
@@ -54,7 +54,7 @@ def _is_filled(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 
 def undeclared_tools(sample: Sample) -> set[str]:
-    """The names of tools that a sample's turns call, and that neither its tools nor its system prompt names."""
+    """The names of tools that a sample calls, and that neither its tools nor its system prompt names."""
     called = {call.name for turn in sample.turns if turn.tool_calls for call in calls_of(turn)}
     known = sample.tools + "".join(turn.text for turn in sample.turns if called and turn.role == "system")
     return {name for name in called if name and name not in known}
