@@ -21,7 +21,6 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from diverseevol.config import PromptConfig
-from diverseevol.evaluation import answer_choose as choose
 from diverseevol.evaluation.answer_choose import SAMPLINGS, Chooser
 from diverseevol.evaluation.answer_decode import decode
 from diverseevol.evaluation.answer_prompts import Prompts
@@ -67,14 +66,6 @@ def timed(work: Callable[[], Answers]) -> tuple[Answers, float]:
 def compare(
     name: str, model: PreTrainedModel, texts: Texts, max_new: list[int], stops: set[int], options: argparse.Namespace, n_slow: int
 ) -> None:
-    n_exact = [0]
-    real = choose.exact_scores
-
-    def counted(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
-        n_exact[0] += 1
-        return real(model, ids)
-
-    choose.exact_scores = counted
     n_slow = min(n_slow, len(texts))
     slow_rates, fast_rates = [], {size: [] for size in options.batch_size}
     fast: dict[int, Answers] = {}
@@ -82,19 +73,16 @@ def compare(
         slow, rate = timed(lambda: alone(model, texts[:n_slow], max_new[:n_slow], stops))
         slow_rates.append(rate)
         for size in options.batch_size:
-            n_exact[0] = 0
             fast[size], rate = timed(lambda size=size: batched(model, texts, max_new, stops, size))
             fast_rates[size].append(rate)
-    choose.exact_scores = real
     print(
         f"\n{name}: {len(texts)} prompts, mean {np.mean([len(text) for text in texts]):.0f} tokens; one at a time {max(slow_rates):,.0f} tokens/s"
     )
     for size, answers in fast.items():
         n_same = sum(a == b for a, b in zip(answers[:n_slow], slow, strict=True))
-        n_tokens = sum(map(len, answers))
         print(
             f"  batches of {size}: {max(fast_rates[size]):,.0f} tokens/s, {max(fast_rates[size]) / max(slow_rates):.2f} × one at a time; "
-            f"{n_same} of {n_slow} answers the same; {n_exact[0]} of {n_tokens:,} tokens decided in float64"
+            f"{n_same} of {n_slow} answers the same"
         )
     n_differ = sum(a != b for sizes in fast.values() for a, b in zip(sizes, fast[options.batch_size[0]], strict=True))
     print(f"  between the batch sizes {n_differ} answers differ")

@@ -31,7 +31,16 @@ GROUPS = {  # what belongs together on the page of the Python API
     "The loop": ("load_config", "RunConfig", "evolve", "Round"),
     "Choosing": ("select", "make_strategy", "Strategy", "Signals", "Signal", "Selection"),
     "Data and vectors": ("Pool", "open_vectors", "embed_pool"),
-    "Measuring": ("vendi_score", "covering_radius", "measure_diversity", "DiversityReport", "score"),
+    "Measuring": (
+        "vendi_score",
+        "covering_radius",
+        "measure_diversity",
+        "DiversityReport",
+        "answer",
+        "judge",
+        "score",
+        "heldout",
+    ),
     "Errors": ("DiverseEvolError",),
 }
 

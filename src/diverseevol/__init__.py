@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from .config import RunConfig, load_config
     from .data import Pool
     from .errors import DiverseEvolError
+    from .evaluation.answer import answer
     from .evaluation.coverage import covering_radius
     from .evaluation.diversity import DiversityReport, measure_diversity, vendi_score
+    from .evaluation.heldout import heldout
+    from .evaluation.judge import judge
     from .evaluation.scoring import score
     from .loop.evolve import Round, evolve
     from .loop.opening import embed_pool
@@ -34,6 +37,9 @@ _HOMES = {
     "errors": ("DiverseEvolError",),
     "evaluation.coverage": ("covering_radius",),
     "evaluation.diversity": ("DiversityReport", "measure_diversity", "vendi_score"),
+    "evaluation.answer": ("answer",),
+    "evaluation.heldout": ("heldout",),
+    "evaluation.judge": ("judge",),
     "evaluation.scoring": ("score",),
     "loop.evolve": ("Round", "evolve"),
     "loop.opening": ("embed_pool",),
@@ -53,9 +59,12 @@ __all__ = [
     "Signals",
     "Strategy",
     "__version__",
+    "answer",
     "covering_radius",
     "embed_pool",
     "evolve",
+    "heldout",
+    "judge",
     "load_config",
     "make_strategy",
     "measure_diversity",

@@ -6,8 +6,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from diverseevol.errors import NonFiniteError
-from diverseevol.evaluation import answer_choose as choose
-from diverseevol.evaluation.answer_choose import SAMPLINGS, Chooser, exact_scores, uniforms
+from diverseevol.evaluation.answer_choose import SAMPLINGS, Chooser, uniforms
 from diverseevol.evaluation.answer_decode import decode
 
 N = 14
@@ -115,53 +114,6 @@ def test_the_models_own_settings_do_not_leak_into_the_papers(model, texts):
     before = run(model, texts, "paper")
     model.generation_config.temperature, model.generation_config.top_p, model.generation_config.do_sample = 0.1, 0.5, True
     assert run(model, texts, "paper") == before
-
-
-def test_exact_scores_are_those_of_the_model_in_float64(model, texts):
-    scores = exact_scores(model, texts[0])
-    assert scores.dtype == torch.float64
-    assert model.get_input_embeddings().weight.dtype == torch.float32
-    expected = model.double()(input_ids=torch.tensor([texts[0]])).logits[:, -1]
-    torch.testing.assert_close(scores, expected, rtol=0, atol=1e-7)
-
-
-def noisy(model, monkeypatch):
-    """Make pairs of tokens all but equal, and let each batch round in its own way."""
-    head = model.get_output_embeddings()
-    head.weight = torch.nn.Parameter(head.weight.detach().clone())
-    with torch.no_grad():
-        head.weight[1::2] = head.weight[0::2] * (1 + 1e-7)
-
-    def disturb(module, args, logits):
-        if logits.dtype != torch.float32:
-            return logits
-        rng = np.random.default_rng(logits.shape[0] * 100 + logits.shape[1])
-        return logits + torch.from_numpy(rng.uniform(-3e-6, 3e-6, size=tuple(logits.shape))).float()
-
-    head.register_forward_hook(disturb)
-
-
-@pytest.mark.parametrize("sampling", ["greedy", "paper"])
-def test_near_ties_are_decided_the_same_in_every_batch(model, texts, monkeypatch, sampling):
-    noisy(model, monkeypatch)
-    texts = texts[:5]
-
-    def answers(order):
-        batch, numbers = [texts[row] for row in order], np.stack([uniforms(0, row, N) for row in order])
-        ended = decode(model, batch, [N] * len(batch), (), Chooser(model, SAMPLINGS[sampling], batch, numbers), lambda n: None)
-        return {order[one.row]: one.ids for one in ended}
-
-    together = answers(list(range(len(texts))))
-    assert {row: answers([row])[row] for row in range(len(texts))} == together
-    monkeypatch.setattr(choose, "ROUNDING", 0.0)
-    if sampling == "greedy":
-        assert {row: answers([row])[row] for row in range(len(texts))} != together  # the noise does decide where it is let
-
-
-def test_no_float64_in_other_precisions(model, texts, monkeypatch):
-    monkeypatch.setattr(choose, "exact_scores", lambda *words: pytest.fail("asked for float64"))
-    monkeypatch.setattr(choose, "ROUNDING", 1.0)
-    assert run(model.bfloat16(), texts[:2])
 
 
 def test_a_model_that_computes_nan_is_an_error(model, texts):

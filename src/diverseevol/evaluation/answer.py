@@ -101,7 +101,7 @@ def answer(
         sampling: paper, greedy, or model: its own generation_config.
         max_new_tokens: Tokens of an answer at most.
         seed: Fixes each question's random numbers.
-        dtype: auto: as saved. In float32 the answers are the same whatever the batch.
+        dtype: auto: as saved.
         batch_size: Questions at once; None: as many as fit.
         template: Without a run: alpaca, chat or auto.
         benchmarks_dir: Where known benchmarks' files lie.
