@@ -29,7 +29,7 @@ FAULTS = [
     Fault("loop/stages.py", "if self.run.is_done(index + 1):", "if False:", "tests/loop/test_loop_stops.py"),
     Fault("loop/stages.py", "(index - 1, None), (index", "(index", "tests/loop/test_loop_stops.py"),
     Fault("loop/opening.py", "needs |= {Signal.EMBEDDING}", "needs |= set()", "tests/loop/test_loop_stops.py"),
-    Fault("run/folder.py", '    "stop",\n', "", "tests/loop/test_loop_stops.py"),
+    Fault("run/resume.py", '    "stop",\n', "", "tests/loop/test_loop_stops.py"),
     Fault(
         "evaluation/heldout.py",
         "chosen_before(_index(name) + 1)",

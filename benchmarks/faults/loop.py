@@ -9,9 +9,14 @@ FAULTS = [
         "run/folder.py",
         "for earlier in range(index) for",
         "for earlier in range(max(0, index - 1)) for",
-        "tests/run/test_run_folder.py",
+        "tests/run/test_folder.py",
     ),
-    Fault("run/lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", "tests/run/test_run_folder.py"),
+    Fault(
+        "run/progress.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "tests/run/test_progress.py tests/run/test_folder.py",
+    ),
     Fault("loop/stages.py", "subset = sorted([*chosen", "subset = list([*chosen", "tests/loop/test_loop.py"),
     Fault(
         "loop/stages.py", 'if config.train.start == "base" or', 'if config.train.start != "base" or', "tests/loop/test_loop.py"

@@ -23,7 +23,7 @@ FAULTS = [
     Fault("plan/estimate.py", "n_outside_tables(decoder) + head", "head", ESTIMATE),
     Fault("plan/facts.py", "n_trained_S > 0", "n_trained_S >= 0", FACTS),
     Fault("plan/facts.py", "if n_wanted > n_free and", "if n_wanted > facts.n_rows and", FACTS),
-    Fault("run/ledger.py", "to_do * seconds / flops", "to_do * flops / seconds", "tests/plan/test_started_runs.py"),
+    Fault("run/metrics.py", "to_do * seconds / flops", "to_do * flops / seconds", "tests/plan/test_started_runs.py"),
     Fault(
         "loop/final.py",
         "samples, len(chosen), tokenizer, config.prompt",

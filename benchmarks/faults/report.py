@@ -4,7 +4,7 @@ from . import Fault
 
 REPORT = "tests/report"
 PAGE, PICKS, FIGURES, RUNS = (f"{REPORT}/test_{name}.py" for name in ("page", "picks", "figures", "runs"))
-WATCHING, TRACKING = "tests/run/test_watching.py", "tests/run/tracking"
+PROGRESS, TRACKING = "tests/run/test_progress.py", "tests/run/test_tracking.py"
 
 FAULTS = [
     Fault("report/text.py", '"[<>&]"', '"[>&]"', PAGE),
@@ -25,16 +25,15 @@ FAULTS = [
     Fault("report/runs.py", '(run["arm"] == FULL, run["arm"] == RANDOM)', "0", RUNS),
     Fault("report/problems.py", 'line.get("is_dropped")', 'not line.get("is_dropped")', REPORT),
     Fault("report/verdicts.py", "known[N_EACH:][-N_EACH:]", "known[-N_EACH:]", REPORT),
-    Fault("run/watching.py", 'word["process"] != holder', "False", WATCHING),
-    Fault("run/watching.py", "if silent < QUIET:", "if True:", WATCHING),
-    Fault("run/watching.py", "self.has_heard = self.mark is not None", "self.has_heard = True", WATCHING),
-    Fault("run/record_progress.py", "or now - at >= AT_REST", "", "tests/run/test_record_progress.py"),
+    Fault("run/progress.py", "word.process == holder", "True", PROGRESS),
+    Fault("run/progress.py", "if time.monotonic() - self.written >= EVERY", "if True", PROGRESS),
+    Fault("run/progress.py", "not word.process.endswith", "word.process.endswith", PROGRESS),
     Fault(
         "cli/status.py",
-        'state["state"] == "finished" or not may_start',
-        'state["state"] == "finished"',
+        'state.state == "finished" or not may_start',
+        'state.state == "finished"',
         "tests/cli/test_status.py",
     ),
-    Fault("run/tracking/series.py", "bill for each in metrics for", "bill for each in metrics[-1:] for", TRACKING),
-    Fault("run/tracking/loop_tracking.py", "for bill in before) + step", "for bill in before)", TRACKING),
+    Fault("run/tracking.py", "bill for each in metrics for", "bill for each in metrics[-1:] for", TRACKING),
+    Fault("run/tracking.py", "for bill in bills if bill) + step", "for bill in bills if bill)", TRACKING),
 ]

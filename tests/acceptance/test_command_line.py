@@ -48,12 +48,12 @@ def test_status_says_what_is_done_and_why_a_row_was_chosen_or_not(finished_run):
     text = must(run_cli("status", finished_run)).out
     assert "finished" in text and "round 2" in text
     pick = read_jsonl(finished_run / "rounds/01/chosen.jsonl")[0]
-    said = must(run_cli("explain", finished_run, pick["id"], "--json")).json
+    said = must(run_cli("status", finished_run, pick["id"], "--json")).json
     assert (said["id"], said["nearest"]["id"], said["pick"]["round"]) == (pick["id"], pick["nearest_id"], 1)
     chosen = {one["row"] for at in range(3) for one in read_jsonl(finished_run / f"rounds/{at:02d}/chosen.jsonl")}
     row = next(row for row in range(120) if row not in chosen)
-    assert "not chosen" in must(run_cli("explain", finished_run, row)).out
-    refused(run_cli("explain", finished_run, "nosuch"), "nosuch")
+    assert "not chosen" in must(run_cli("status", finished_run, row)).out
+    refused(run_cli("status", finished_run, "nosuch"), "nosuch")
 
 
 def test_a_run_that_was_killed_is_said_to_be_stopped_with_what_goes_on(finished_run, tmp_path):

@@ -44,7 +44,7 @@ def test_help_is_quick_and_every_verb_shows_an_example():
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert "diverseevol.cli.select" in modules
     assert not modules & {"torch", "numpy", "transformers", "pyarrow", "diverseevol.config"}
-    for verb in ("init", "run", "status", "embed", "export", "explain", "demo", "compare"):
+    for verb in ("init", "run", "status", "embed", "export", "demo", "compare"):
         assert verb in text
         assert "Example: diverseevol" in call(verb, "--help").stdout
 
@@ -86,7 +86,7 @@ def test_status_of_no_run(tmp_path):
 
 def test_explain_a_chosen_and_an_unchosen_sample(run_dir):
     pick = json.loads((run_dir / "rounds/01/chosen.jsonl").read_text().splitlines()[2])
-    text = call("explain", run_dir, pick["id"]).stdout
+    text = call("status", run_dir, pick["id"]).stdout
     assert (
         f"chosen in round 1, pick 3 of that round: distance {pick['distance']:.6g} from its nearest chosen sample {pick['nearest_id']}"
         in text
@@ -97,12 +97,12 @@ def test_explain_a_chosen_and_an_unchosen_sample(run_dir):
         for line in (run_dir / f"rounds/{index:02d}/chosen.jsonl").read_text().splitlines()
     }
     other = next(row for row in range(200) if row not in chosen)
-    found = json.loads(call("explain", run_dir, other, "--json").stdout)
+    found = json.loads(call("status", run_dir, other, "--json").stdout)
     assert found["why"].startswith("not chosen: distance ")
     assert found["nearest"]["id"]
-    assert call("explain", run_dir, "200").returncode == 1
+    assert call("status", run_dir, "200").returncode == 1
     for wrong in ("ffffffffffffffff", "200"):
-        said = " ".join(call("explain", run_dir, wrong).stderr.split())
+        said = " ".join(call("status", run_dir, wrong).stderr.split())
         assert (
             f"no sample '{wrong}' in {run_dir}: it is neither an id nor a row (0 to 199) of the pool. Rows that could not" in said
         )

@@ -139,7 +139,7 @@ def check_explained(run, dropped):
     assert (found["row"], found["source_row"], found["record"]) == (None, 200, records.record(200))
     assert "a near-duplicate (similarity 1.000) of" in explain_sample(run, records.id(201))["why"]
     assert explain_sample(run, records.id(203))["why"] == "left out before the run: no token left to train on at max_length"
-    text = called("explain", run, records.id(204))
+    text = called("status", run, records.id(204))
     assert f"{records.id(204)} (not in the pool; {records.table['source'][204]}, record 204)" in text
     assert "left out by pool.decontaminate: the user's turn holds 100% of question 65 of b: 'implement a binary" in text
     assert explain_sample(run, "4")["row"] == 4

@@ -67,7 +67,7 @@ def noisy_fit(
 
     from diverseevol.base.files import replacing
     from diverseevol.models.load import load_model
-    from diverseevol.run.ledger import Cost
+    from diverseevol.run.metrics import Cost
 
     model = load_model(start)
     noise = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, *rows]).generate_state(1)[0]))

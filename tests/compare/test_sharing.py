@@ -65,7 +65,7 @@ def test_an_outer_models_vectors_are_billed_to_whoever_reads_them_and_has_not_co
     for _ in range(2):
         lend_outer_bill(lender, run)
         lent = {"from": "lender", "stages": ["embed_outer"]}
-        assert run.metrics(0) == {"round": 0, "stages": {"embed_outer": bill}, "lent": lent}
+        assert run.metrics(0).values() == {"round": 0, "stages": {"embed_outer": bill}, "lent": lent}
     other = RunFolder(tmp_path / "other")
     lend_start(lender, other, with_signals=False)
     lend_outer_bill(lender, other)  # the vectors did not come with the pool

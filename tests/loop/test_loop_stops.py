@@ -46,7 +46,7 @@ def test_a_spent_budget_ends_the_run_for_good_until_it_is_raised(made_model, poo
     assert rounds[1].metrics["stopped"] == "stop.samples is reached: 15 of 12"
     assert "stopped" not in rounds[0].metrics
     state = run_status(tmp_path / "b")
-    assert (state["state"], state["stopped"], state["stage"]) == ("finished", "stop.samples is reached: 15 of 12", None)
+    assert (state.state, state.stopped, state.stage) == ("finished", "stop.samples is reached: 15 of 12", None)
     before = times(tmp_path / "b")
     assert ids_of(evolve(settings)) == ids_of(rounds)
     assert times(tmp_path / "b") == before
@@ -55,10 +55,10 @@ def test_a_spent_budget_ends_the_run_for_good_until_it_is_raised(made_model, poo
     assert times(tmp_path / "b") == before
     more = list(evolve(config(made_model, pool_file, tmp_path / "b", RANDOM, "stop.samples=20")))
     assert ids_of(more) == ids_of(every)[:3]
-    assert [metrics.get("stopped") is None for metrics in run_status(tmp_path / "b")["rounds"]] == [True, True, False]
+    assert [metrics.stopped is None for metrics in run_status(tmp_path / "b").rounds] == [True, True, False]
     assert more[2].metrics["stopped"] == "stop.samples is reached: 20 of 20"
     assert ids_of(evolve(config(made_model, pool_file, tmp_path / "b", RANDOM))) == ids_of(every)
-    assert run_status(tmp_path / "b")["stopped"] is None
+    assert run_status(tmp_path / "b").stopped is None
 
 
 def test_the_covering_radius_is_the_next_first_picks_distance(whole, made_model, pool_file, tmp_path):
@@ -130,7 +130,7 @@ def test_an_extended_run_measures_the_round_that_was_the_last(whole, made_model,
     assert "gauge" not in short[1].metrics  # the schedule's last round is not embedded
     rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
     assert ids_of(rounds) == ids_of(every)[:3]
-    assert all("covering_radius" in metrics["gauge"] for metrics in run_status(tmp_path / "b")["rounds"])
+    assert all("covering_radius" in metrics["gauge"] for metrics in run_status(tmp_path / "b").rounds)
 
 
 def test_nothing_kept_means_no_way_on(made_model, pool_file, tmp_path):
@@ -142,7 +142,7 @@ def test_nothing_kept_means_no_way_on(made_model, pool_file, tmp_path):
 
 
 def test_hours_and_flops_are_those_of_the_metrics(whole, made_model, pool_file, tmp_path):
-    flops = [metrics["stages"]["embed"]["flops"] for metrics in run_status(whole[0])["rounds"][:2]]
+    flops = [metrics["stages"]["embed"]["flops"] for metrics in run_status(whole[0]).rounds[:2]]
     rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", f"stop.flops={flops[0] + 1:.0f}")))
     assert len(rounds) == 2
     rounds = list(evolve(config(made_model, pool_file, tmp_path / "c", RANDOM, "stop.hours=1e-9")))

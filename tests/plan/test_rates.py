@@ -5,7 +5,7 @@ import pytest
 from diverseevol.errors import ConfigError
 from diverseevol.plan.calibrate import rate_and_start
 from diverseevol.plan.hardware import rates_of
-from diverseevol.run.ledger import Cost
+from diverseevol.run.metrics import Cost
 
 
 def test_a_share_of_the_peak():

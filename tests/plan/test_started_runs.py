@@ -1,12 +1,13 @@
 """What a run was expected to take, beside what it took."""
 
+import json
 from dataclasses import asdict
 
 import pytest
 
 from diverseevol import evolve, load_config
 from diverseevol.plan.estimate import LIBRARIES, make_plan
-from diverseevol.run.ledger import beside_plan
+from diverseevol.run.metrics import Metrics, PlanRecord, beside_plan
 from diverseevol.run.status import run_status
 
 QUICK = ("train.num_train_epochs=2", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
@@ -18,9 +19,9 @@ def test_predicted_and_measured_agree(made_model, pool_file, tmp_path, words):
     given |= {"rounds": 2, "n_init": 60, "n_new": 60, "selection.candidates": 0.5}
     loop = evolve(load_config(None, (*QUICK, *words), options=given))
     next(loop)
-    assert run_status(tmp_path / "run")["progress"]["seconds_left"] > 0
+    assert run_status(tmp_path / "run").progress["seconds_left"] > 0
     list(loop)
-    found = run_status(tmp_path / "run")["progress"]
+    found = run_status(tmp_path / "run").progress
     assert found["seconds_left"] is None
     for stage in ("train", "embed"):
         tokens, flops = found[stage]["tokens"], found[stage]["flops"]
@@ -37,11 +38,15 @@ def bill(flops, tokens, seconds):
     return {"flops": flops, "tokens": tokens, "seconds": seconds}
 
 
+def record(plan):
+    return PlanRecord.model_validate_json(json.dumps(asdict(plan)))
+
+
 def test_figures_of_the_finished_rounds_and_the_time_left(config, facts):
     plan = asdict(make_plan(config(), facts))
     trained, embedded = plan["rounds"][0]["train_flops"], plan["rounds"][0]["embed_flops"]
-    metrics = [{"stages": {"train": bill(150.0, 310, 3.0), "embed": bill(3e6, 10_100, 6.0) | {"peak_memory_bytes": 9}}}]
-    found = beside_plan(plan, metrics, is_finished=False)
+    stages = {"train": bill(150.0, 310, 3.0), "embed": bill(3e6, 10_100, 6.0) | {"peak_memory_bytes": 9}}
+    found = beside_plan(record(make_plan(config(), facts)), [Metrics(stages=stages)], is_finished=False)
     assert found["train"]["tokens"] == {"predicted": 300, "measured": 310}
     assert found["embed"]["flops"] == {"predicted": embedded, "measured": 3e6}
     assert found["flops"] == {"predicted": trained + embedded, "measured": 150 + 3e6}
@@ -50,8 +55,8 @@ def test_figures_of_the_finished_rounds_and_the_time_left(config, facts):
 
 
 def test_no_rate_no_time(config, facts):
-    plan = asdict(make_plan(config(), facts))
-    own_trainer = [{"stages": {"train": {"seconds": 3.0}, "embed": bill(3e6, 10_100, 6.0)}}]
+    plan = record(make_plan(config(), facts))
+    own_trainer = [Metrics(stages={"train": {"seconds": 3.0}, "embed": bill(3e6, 10_100, 6.0)})]
     assert beside_plan(plan, own_trainer, is_finished=False)["seconds_left"] is None
     assert beside_plan(plan, own_trainer, is_finished=False)["train"]["flops"] == {"predicted": 0, "measured": 0}
     for is_finished in (False, True):

@@ -27,9 +27,9 @@ from .compare import compare
 from .demo import demo
 from .diversity import diversity
 from .embed import embed
+from .export import export
 from .heldout import heldout
 from .init import init
-from .inspect import explain, export
 from .judge import judge
 from .overlap import overlap
 from .plan import plan
@@ -75,8 +75,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     plan: "diverseevol plan my.yaml --hardware a100 rounds=4",
     run: "diverseevol run --pool pool.jsonl --model MODEL --rounds 3 --out runs/a train.learning_rate=1e-4",
     demo: "diverseevol demo --out runs/demo",
-    status: "diverseevol status runs/a --watch",
-    explain: "diverseevol explain runs/a 3f9c0d7a1b2e4c58",
+    status: "diverseevol status runs/a --watch · diverseevol status runs/a 3f9c0d7a1b2e4c58",
     export: "diverseevol export runs/a --format llamafactory --out data/chosen",
     embed: "diverseevol embed --pool pool.jsonl --model MODEL --out embeddings",
     select: "diverseevol select --embeddings X.npy --chosen chosen.txt --n-new 100 --out picks.jsonl metric=cosine",

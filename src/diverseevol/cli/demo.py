@@ -68,7 +68,7 @@ def demo(
         f"Subsets: {out}/k_center/rounds/{rounds:02d}/subset.jsonl and {out}/random/… · {duration(time.perf_counter() - started)}"
     )
     console.print(
-        f"Next: diverseevol status {out}/k_center · diverseevol explain {out}/k_center ID", highlight=False
+        f"Next: diverseevol status {out}/k_center · diverseevol status {out}/k_center ID", highlight=False
     )
     console.print(f"Both runs on one page, to open in a browser: {page}", highlight=False, soft_wrap=True)
 

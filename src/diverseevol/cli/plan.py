@@ -70,7 +70,7 @@ def planned(config: RunConfig, hardware: str, utilisation: float, is_calibrated:
     quiet_libraries()
     from ..plan.estimate import make_plan
     from ..plan.facts import read_facts
-    from ..run.ledger import process_bytes
+    from ..run.metrics import process_bytes
 
     watch = open_watch()
     # Before rates are measured: a model that was tuned would count as part of the program.

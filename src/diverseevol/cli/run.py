@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..base.text import duration
 from . import options as o
+from .status import round_line
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -55,30 +55,13 @@ def run_loop(config: RunConfig) -> None:
     for last in evolve(config, watch):
         watch.note(round_line(last.metrics))
     if last is not None:
-        if last.metrics.get("stopped"):
-            watch.note(f"Stopped by itself: {last.metrics['stopped']}")
+        if last.metrics.stopped:
+            watch.note(f"Stopped by itself: {last.metrics.stopped}")
         watch.note(f"Done: {last.n_chosen} samples in {last.subset_path}")
         if last.model_dir.is_dir():
             watch.note(f"Model: {last.model_dir}")
         watch.note(f"What was chosen and why: diverseevol report {config.out} --out report.html")
     dist.barrier()
-
-
-def round_line(metrics: dict[str, object]) -> str:
-    """A finished round in a line: sizes, loss, where the seconds went."""
-    stages = metrics.get("stages")
-    stages = stages if isinstance(stages, dict) else {}
-    text = f"round {metrics['round']}: {metrics['n_new']:>5} new, {metrics['n_chosen']:>6} chosen"
-    train = stages.get("train", {})
-    if "loss_last" in train:
-        text += f", training loss {train['loss_first']:.3f} → {train['loss_last']:.3f}"
-    heldout = metrics.get("heldout")
-    if isinstance(heldout, dict):
-        text += f", held-out loss {heldout['loss']:.4f}"
-    seconds = ", ".join(
-        f"{name} {duration(bill['seconds'])}" for name, bill in stages.items() if bill["seconds"] >= 0.05
-    )
-    return f"{text} ({seconds})" if seconds else text
 
 
 def quiet_libraries() -> None:

@@ -1,135 +1,274 @@
-"""`status`: where a run stands, once or until it is done, by its folder alone; without loading torch."""
+"""`status`: where a run stands and why a sample was or was not chosen, by its folder alone; loads no torch."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import strftime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .inspect import RunArgument
+from ..base.text import duration, progress_words
+from .score_text import printable
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from ..run.metrics import Metrics
+    from ..run.progress import TaskWord
+    from ..run.status import RunStatus
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+INTERVAL = 1.0
+"""Seconds between two looks."""
 STARTING = 20.0
 """Seconds that a watcher gives a run to begin or to go on: it loads its libraries before it takes its folder."""
-State = dict[str, Any]
-Show = Callable[[State | None, State], None]
-"""Shows a run's state, given the one before."""
 
 
 def status(
     run: RunArgument,
+    sample: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="A sample's id or pool row: why it was chosen, or not."),
+    ] = None,
     is_watching: Annotated[
         bool,
         typer.Option("--watch", help="Go on until the run ends: 0 finished, 1 stopped before, 130 Ctrl-C."),
     ] = False,
-    interval: Annotated[
-        float, typer.Option("--interval", min=0.1, help="Seconds between two looks with --watch.")
-    ] = 1.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="For scripts; with --watch a line a change.")
     ] = False,
 ) -> None:
-    """Say which rounds are done, what is under way and what it cost so far; from any machine that has the folder.
+    """Say which rounds are done, what is under way and what it cost so far; or why a sample was chosen or not.
 
     Of a folder with run folders below it, such as a comparison's, it says so in a line a run.
     """
     from ..errors import RunFolderError
     from ..run import runs_below
-    from ..run.status import run_status
-    from .status_text import overview_line, status_lines
+    from ..run.status import explain_sample, run_status
 
-    if below := runs_below(run):
+    if sample is not None:
+        found = explain_sample(run, sample)
+        _print([json.dumps(found, ensure_ascii=False)] if as_json else sample_lines(found))
+    elif below := runs_below(run):
         if is_watching:
             raise RunFolderError(
                 f"--watch follows one run, and {run} holds {len(below)}. Name one, such as {below[-1]}."
             )
         states = [run_status(root) for root in below]
-        for line in [json.dumps(states, ensure_ascii=False)] if as_json else map(overview_line, states):
-            typer.echo(line)
-        return
-    if is_watching:
-        raise typer.Exit(_watch(run, interval, as_json))
-    state = run_status(run)
-    if as_json:
-        typer.echo(json.dumps(state, ensure_ascii=False))
-    elif sys.stdout.isatty():
-        from .status_live import print_once
-
-        print_once(state)
+        all_json = json.dumps([state.as_dict() for state in states], ensure_ascii=False)
+        _print([all_json] if as_json else map(overview_line, states))
+    elif is_watching:
+        raise typer.Exit(_watch(run, as_json))
     else:
-        for line in status_lines(state):
-            typer.echo(line)
+        state = run_status(run)
+        _print([json.dumps(state.as_dict(), ensure_ascii=False)] if as_json else status_lines(state))
 
 
-def _watch(run: Path, interval: float, as_json: bool) -> int:
+def _print(lines: Iterator[str] | list[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _watch(run: Path, as_json: bool) -> int:
     """Show every change until the run ends; the exit status."""
+    last: RunStatus | None = None
     try:
-        if as_json:
-            return _follow(run, interval, _show_json)
-        if not sys.stdout.isatty():
-            return _follow(run, interval, _show_lines)
-        from .status_live import live_display
+        if as_json or not sys.stdout.isatty():
+            for state in looks(run):
+                _print([json.dumps(state.as_dict(), ensure_ascii=False)] if as_json else changes(last, state))
+                last = state
+        else:
+            from rich.live import Live
 
-        with live_display() as show:
-            return _follow(run, interval, show)
+            with Live(auto_refresh=False, vertical_overflow="crop") as live:
+                for state in looks(run):
+                    live.update(live_view(state, live.console.width, live.console.height), refresh=True)
+                    last = state
     except KeyboardInterrupt:
         typer.echo("No longer watching; the run itself is not touched.", err=True)
-        return INTERRUPTED
+        return 130
+    return 0 if last and last.state == "finished" else 1
 
 
-def _follow(run: Path, interval: float, show: Show) -> int:
-    last: State | None = None
-    for state in looks(run, interval):
-        show(last, state)
-        last = state
-    return 0 if state["state"] == "finished" else 1
-
-
-def looks(run: Path, interval: float) -> Iterator[dict[str, Any]]:
-    """The run's state now and every `interval` seconds, to the one after which no process works on it.
+def looks(run: Path) -> Iterator[RunStatus]:
+    """The run's state now and again whenever it has changed, to the one after which no process works on it.
 
     Raises:
         RunFolderError: `run` is no run folder, and has not become one while a run may be starting.
     """
     from ..errors import RunFolderError
-    from ..run import RunFolder
     from ..run.status import run_status
-    from ..run.watching import Silence
 
-    silence, known = Silence(), dict[Any, Any]()
-    began, was_running = time.monotonic(), False
+    began, was_running, last = time.monotonic(), False, None
     while True:
         may_start = not was_running and time.monotonic() - began < STARTING
         try:
-            state = run_status(run, silence.seconds(RunFolder(run)), known)
+            state = run_status(run)
         except RunFolderError:
             if not may_start:
                 raise
-            time.sleep(interval)
-            continue
         except OSError:  # a file that was replaced or a network that is gone for a moment: no news
-            time.sleep(interval)
-            continue
-        yield state
-        was_running |= state["is_running"] is not False
-        if state["is_running"] is False and (state["state"] == "finished" or not may_start):
-            return
-        time.sleep(interval)
+            pass
+        else:
+            if state != last:
+                yield state
+            last = state
+            was_running |= state.is_running is not False
+            if state.is_running is False and (state.state == "finished" or not may_start):
+                return
+        time.sleep(INTERVAL)
 
 
-def _show_json(last: State | None, state: State) -> None:
-    if state != last:
-        typer.echo(json.dumps(state, ensure_ascii=False))
+def live_view(state: RunStatus, width: int, height: int) -> Group:
+    """The picture on a terminal, in lines that are cut rather than wrapped; of many rounds the last."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    lines = list(status_lines(state, width))
+    n_over = max(0, len(lines) - height + 3) if state.rounds else 0
+    shown = [line for number, line in enumerate(lines) if not 1 <= number <= n_over]
+    parts: list[Any] = [Text(line, no_wrap=True, overflow="ellipsis") for line in shown]
+    if task := state.task:
+        parts.append(ProgressBar(total=task.total, completed=task.done, width=min(width, 60)))
+    return Group(*parts)
 
 
-def _show_lines(last: State | None, state: State) -> None:
-    from .status_text import changes
+def status_lines(state: RunStatus, width: int = 100) -> Iterator[str]:
+    """Everything, for one look; picks in at most `width` letters."""
+    yield f"{printable(state.run)}: {head_words(state)}"
+    yield from map(round_line, state.rounds)
+    if state.stopped:
+        yield f"stopped by itself: {state.stopped}"
+    if state.stage:
+        yield at_words(state)
+    for pick in state.picks:
+        yield pick_words(pick, width)
+    yield from cost_lines(state.progress)
+    yield sum_words(state)
 
-    for line in changes(last, state):
-        typer.echo(f"{strftime('%H:%M:%S')} {line}")
+
+def overview_line(state: RunStatus) -> str:
+    """A run among others in a line."""
+    under_way = f"; {at_words(state)}" if state.stage else ""
+    return f"{state.run}: {printable(state.state)}; {state.strategy}{under_way}; {sum_words(state)}"
+
+
+def changes(last: RunStatus | None, state: RunStatus) -> Iterator[str]:
+    """What is new, with the time: another state, finished rounds, picks, stages."""
+    now = strftime("%H:%M:%S")
+    if last is None or last.state != state.state:
+        yield f"{now} {printable(state.run)}: {head_words(state)}"
+    for metrics in state.rounds[len(last.rounds) if last else 0 :]:
+        yield f"{now} {round_line(metrics)}"
+    if state.picks != (last.picks if last else []):
+        yield from (f"{now} {pick_words(pick)}" for pick in state.picks)
+    if state.stage and (last is None or _place(last) != _place(state)):
+        yield f"{now} {at_words(state)}"
+    if state.is_running is False:
+        yield f"{now} {sum_words(state)}"
+
+
+def _place(state: RunStatus) -> tuple[Any, ...]:
+    return state.round, state.stage, state.task and state.task.name
+
+
+def head_words(state: RunStatus) -> str:
+    """Who works on it, how it chooses, and from what."""
+    return f"{printable(state.state)}; {state.strategy}, {pool_words(state)}"
+
+
+def pool_words(state: RunStatus) -> str:
+    """Rows of the pool, and what was left out of it."""
+    if state.stage == "pool":
+        return "pool not read yet"
+    counts = state.counts
+    n_kept = counts.n_duplicates - counts.n_duplicates_dropped
+    parts = [
+        f"{counts.n_quarantined:,} in quarantine",
+        f"{counts.n_duplicates_dropped:,} duplicates left out" if counts.n_duplicates_dropped else "",
+        f"{n_kept:,} duplicates among them" if n_kept > 0 else "",
+        f"{counts.n_contaminated:,} left out as benchmark questions" if counts.n_contaminated else "",
+    ]
+    return f"pool {counts.n_pool:,} rows ({', '.join(filter(None, parts))})"
+
+
+def round_line(metrics: Metrics) -> str:
+    """A finished round in a line: sizes, loss, where the seconds went."""
+    text = f"round {metrics.round}: {metrics.n_new:>5} new, {metrics.n_chosen:>6} chosen"
+    train = metrics.stages.get("train")
+    if train and train.loss_first is not None and train.loss_last is not None:
+        text += f", training loss {train.loss_first:.3f} → {train.loss_last:.3f}"
+    if metrics.heldout.loss is not None:
+        text += f", held-out loss {metrics.heldout.loss:.4f}"
+    spent = {name: bill.seconds for name, bill in metrics.stages.items() if bill.seconds >= 0.05}
+    seconds = ", ".join(f"{name} {duration(seconds)}" for name, seconds in spent.items())
+    return f"{text} ({seconds})" if seconds else text
+
+
+def at_words(state: RunStatus) -> str:
+    """The round and stage under way, and how far that is."""
+    where = "after the last round" if state.round is None else f"round {state.round}"
+    return f"{where}: {task_words(state.task)}" if state.task else f"{where}: at stage {state.stage}"
+
+
+def task_words(task: TaskWord) -> str:
+    """`train: 3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`."""
+    words = progress_words(task.done, task.total, task.unit, task.rate, task.seconds_left, task.about)
+    return printable(f"{task.name}: {words}")
+
+
+def pick_words(pick: dict[str, Any], width: int = 100) -> str:
+    """A pick as people would say it, in at most `width` letters."""
+    is_by_distance = pick.get("distance") is not None and pick.get("nearest_id")
+    before = "drawn: “" if pick["round"] == 0 else "picked: “"
+    behind = f"” {pick['distance']:.3g} from its nearest chosen" if is_by_distance else "”"
+    text, room = printable(" ".join(pick["text"].split())), width - len(before) - len(behind)
+    return before + (text if len(text) <= room else text[: room - 1].rstrip() + "…") + behind
+
+
+def cost_lines(progress: dict[str, Any] | None) -> Iterator[str]:
+    """Predicted beside measured, a line a stage."""
+    if progress is None:
+        return
+    for stage in ("train", "embed"):
+        tokens, flops = progress[stage]["tokens"], progress[stage]["flops"]
+        if flops["measured"]:
+            more = flops["measured"] / flops["predicted"] - 1
+            yield (
+                f"{stage}: {tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured; "
+                f"FLOPs {flops['predicted']:.3g} predicted, {flops['measured']:.3g} measured ({more:+.0%})"
+            )
+    memory = progress["memory"]
+    if memory["predicted"] and memory["measured"]:
+        predicted, measured = memory["predicted"] / 1e9, memory["measured"] / 1e9
+        yield f"peak memory: {predicted:.2f} GB predicted, {measured:.2f} GB measured"
+
+
+def sum_words(state: RunStatus) -> str:
+    """Rounds, time and disk in all, and the time that is left at the rate of the finished rounds."""
+    left = (state.progress or {}).get("seconds_left")
+    about = f" about {duration(left)} left," if left else ""
+    done = f"{len(state.rounds)} of {state.n_rounds} rounds done"
+    return f"{done}, {duration(state.seconds)} so far,{about} {state.bytes / 1e6:,.0f} MB on disk"
+
+
+def sample_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Why a sample was chosen or not, with its record and the nearest chosen one's."""
+    at = f"pool row {found['row']}" if found["row"] is not None else "not in the pool"
+    yield f"{found['id']} ({at}; {found['source']}, record {found['source_row']})"
+    yield found["why"]
+    yield _short(found["record"])
+    if found.get("nearest"):
+        yield f"nearest chosen: {found['nearest']['id']}"
+        yield _short(found["nearest"]["record"])
+
+
+def _short(record: dict[str, Any], width: int = 400) -> str:
+    text = json.dumps(record, ensure_ascii=False)
+    return f"  {text if len(text) <= width else text[:width] + '…'}"

@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ from ..errors import RunFolderError
 from ..evaluation.comparison import Comparison, Measure, Point, Run, compare_runs
 from ..evaluation.comparison_words import in_words, remarks, rows
 from ..run import RunFolder, locked
-from ..run.ledger import totals
+from ..run.metrics import Bill, totals
 from .experiment import FULL, Experiment
 from .sharing import borrow
 
@@ -83,8 +82,8 @@ def as_csv(comparison: Comparison) -> str:
 
 def measures_of(runs: Iterable[RunFolder]) -> tuple[Measure, ...]:
     """The yardsticks that all runs have: held-out loss, and balanced over groups where all rows have them."""
-    heldout = (run.metrics(index)["heldout"] for run in runs for index in run.rounds_done())
-    has_groups = all("balanced_loss" in losses for losses in heldout)
+    heldout = (run.metrics(index).heldout for run in runs for index in run.rounds_done())
+    has_groups = all(losses.balanced_loss is not None for losses in heldout)
     return (LOSS, BALANCED) if has_groups else (LOSS,)
 
 
@@ -92,21 +91,19 @@ def points_of(run: RunFolder) -> tuple[Point, ...]:
     """A finished run's figures, a point a round."""
     rounds = [run.metrics(index) for index in run.rounds_done()]
     is_chain = run.config()["train"]["start"] == "previous"
-    is_chain |= any("embed" in metrics["stages"] for metrics in rounds)
+    is_chain |= any("embed" in metrics.stages for metrics in rounds)
     points = []
     for index, metrics in enumerate(rounds):
         stages = [(at, "select") for at in range(index + 1)]
         stages += [(0, "embed_outer")] if index else []  # once, for every round that picks by it
         stages += [(at, "train") for at in range(0 if is_chain else index, index + 1)]
         stages += [(at, "embed") for at in range(index if is_chain else 0)]
-        used = [rounds[at]["stages"].get(name) for at, name in stages]
+        used = [rounds[at].stages.get(name) for at, name in stages]
         seconds, flops = totals(bill for bill in used if bill is not None)
-        heldout = metrics["heldout"]
-        values = {LOSS.name: float(heldout["loss"])}
-        if "balanced_loss" in heldout:
-            values[BALANCED.name] = float(heldout["balanced_loss"])
-        is_known = "flops" in metrics["stages"]["train"]  # a trainer outside need not say
-        n_samples, n_tokens = int(metrics["n_chosen"]), int(metrics["trained_tokens_chosen"])
+        losses = ((LOSS, metrics.heldout.loss), (BALANCED, metrics.heldout.balanced_loss))
+        values = {measure.name: loss for measure, loss in losses if loss is not None}
+        is_known = metrics.stages["train"].flops is not None  # a trainer outside need not say
+        n_samples, n_tokens = metrics.n_chosen, metrics.trained_tokens_chosen
         points.append(Point(n_samples, n_tokens, seconds, flops if is_known else None, values))
     return tuple(points)
 
@@ -116,12 +113,12 @@ def spent(runs: Iterable[RunFolder]) -> dict[str, float | None]:
 
     FLOPs are None where training was somebody else's.
     """
-    own, lent = list[dict[str, Any]](), list[dict[str, Any]]()
+    own, lent = list[Bill](), list[Bill]()
     is_known = True
     for metrics in (run.metrics(index) for run in runs for index in run.rounds_done()):
-        is_known &= "flops" in metrics["stages"]["train"]
-        for name, bill in metrics["stages"].items():
-            (lent if name in metrics.get("lent", {}).get("stages", ()) else own).append(bill)
+        is_known &= metrics.stages["train"].flops is not None
+        for name, bill in metrics.stages.items():
+            (lent if name in metrics.lent.stages else own).append(bill)
     seconds, flops = totals(own)
     saved, _ = totals(lent)
     return {"seconds": seconds, "flops": flops if is_known else None, "seconds_saved_by_sharing": saved}
@@ -152,8 +149,8 @@ def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -
     with closing(evolve(config, watch)) as rounds:
         for round_ in rounds:
             if round_.index not in done:
-                seconds, _ = totals(round_.metrics["stages"].values())
-                loss = f"held-out loss {round_.metrics['heldout']['loss']:.4f} ({duration(seconds)})"
+                seconds, _ = totals(round_.metrics.stages.values())
+                loss = f"held-out loss {round_.metrics.heldout.loss:.4f} ({duration(seconds)})"
                 watch.note(f"{name}: round {round_.index}, {round_.n_chosen} samples, {loss}")
             if round_.index == last:
                 return

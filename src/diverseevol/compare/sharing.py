@@ -77,7 +77,7 @@ def lend_start(lender: RunFolder, borrower: RunFolder, with_signals: bool) -> No
     """
     if borrower.round_dir(0).exists():
         return
-    metrics = lender.metrics(0)
+    metrics = lender.metrics(0).values()
     metrics.pop("bytes", None)
     parts = [lender.chosen_file(0), lender.subset_file(0), lender.model_dir(0)]
     if with_signals and lender.signals_dir(0).is_dir():
@@ -97,12 +97,11 @@ def lend_start(lender: RunFolder, borrower: RunFolder, with_signals: bool) -> No
 
 def lend_outer_bill(lender: RunFolder, borrower: RunFolder) -> None:
     """Bill an outer model's vectors, which come with the pool, to a run that reads and has not made them."""
-    metrics, bill = borrower.metrics(0), lender.metrics(0)["stages"].get("embed_outer")
+    metrics, bill = borrower.metrics(0), lender.metrics(0).stages.get("embed_outer")
     has_vectors = (borrower.outer_dir / "embeddings.npy").exists()
-    if bill and has_vectors and "embed_outer" not in metrics.get("stages", {}):
-        lent = metrics.get("lent", {"from": lender.root.name, "stages": []})
-        lent["stages"].append("embed_outer")
-        borrower.add_metrics(0, {"stages": {"embed_outer": bill}, "lent": lent})
+    if bill and has_vectors and "embed_outer" not in metrics.stages:
+        lent = {"from": lender.root.name, "stages": [*metrics.lent.stages, "embed_outer"]}
+        borrower.add_metrics(0, {"stages": {"embed_outer": bill.values()}, "lent": lent})
 
 
 def link_tree(source: Path, target: Path, without: Path | None = None) -> None:

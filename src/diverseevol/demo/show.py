@@ -20,7 +20,7 @@ from ..data import Pool
 from ..evaluation.coverage import covering_radius
 from ..loop.evolve import evolve
 from ..loop.opening import embed_folder
-from ..run.ledger import totals
+from ..run.metrics import totals
 from .model import made_model
 from .pool import make_heldout, make_pool, rare_skills
 
@@ -60,14 +60,15 @@ def run_demo(out: Path, n_rows: int, rounds: int, seed: int, watch: Watch) -> li
         for round_ in evolve(load_config(config_file, options=options), watch):
             pool = Pool.open(out / strategy / "pool")
             chosen += pool.rows_of(round_.chosen_ids).tolist()
-            heldout = round_.metrics["heldout"]
-            seconds, flops = totals(round_.metrics["stages"].values())
+            heldout = round_.metrics.heldout
+            assert heldout.loss is not None  # the demo has held-out rows
+            seconds, flops = totals(round_.metrics.stages.values())
             row = DemoRow(
                 strategy=strategy,
                 round_index=round_.index,
                 n_chosen=round_.n_chosen,
-                heldout_loss=heldout["loss"],
-                rare_loss=float(np.mean([heldout["by_group"][skill] for skill in sorted(rare)])),
+                heldout_loss=heldout.loss,
+                rare_loss=float(np.mean([heldout.by_group[skill] for skill in sorted(rare)])),
                 n_skills=len({str(pool.record(pool_row)["skill"]) for pool_row in chosen}),
                 radius=covering_radius(embeddings_ND, np.array(chosen)),
                 seconds=seconds,

@@ -281,5 +281,5 @@ def _read(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | Non
     known = run.task_scores(name)
     scores = {key: known[key] for key in map(tasks.key, tasks.names) if key in known} if tasks else {}
     return Measured(
-        name, None if name == BASE else run.metrics(_index(name))["n_chosen"], losses, scores, n_both
+        name, None if name == BASE else run.metrics(_index(name)).n_chosen, losses, scores, n_both
     )

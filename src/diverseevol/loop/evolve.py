@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..base import dist
 from ..base.progress import SILENT, Watch
 from ..config import RunConfig
-from ..run import RunFolder, locked, recorded
-from ..run.ledger import billed
+from ..run import Metrics, RunFolder, locked, recorded
+from ..run.metrics import billed
 from ..run.tracking import tracked
 from ..selection import Selection, Strategy, make_strategy
 from .final import tune_target
@@ -37,7 +36,7 @@ class Round:
     """Samples chosen so far."""
     subset_path: Path
     model_dir: Path
-    metrics: dict[str, Any]
+    metrics: Metrics
 
 
 def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
@@ -84,4 +83,4 @@ def finished_round(run: RunFolder, index: int) -> Round:
     """What the run folder says of a finished round."""
     metrics, picks = dist.on_main(lambda: (run.metrics(index), run.picks(index)))
     ids = tuple(str(pick["id"]) for pick in picks)
-    return Round(index, ids, int(metrics["n_chosen"]), run.subset_file(index), run.model_dir(index), metrics)
+    return Round(index, ids, metrics.n_chosen, run.subset_file(index), run.model_dir(index), metrics)

@@ -34,8 +34,8 @@ def tune_target(stages: Stages) -> None:
     settings = config.train.model_dump(mode="json")
     chosen = sorted(dist.on_main(lambda: run.chosen_before(len(run.rounds_done()))))
     made_of = {"model": config.model, "train": settings, "n_chosen": len(chosen)}
-    if stored := dist.on_main(run.final_metrics):
-        _check_same(stages, stored, made_of)
+    if stored := dist.on_main(run.final_bill):
+        _check_same(stages, stored.values(), made_of)
         return
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
 

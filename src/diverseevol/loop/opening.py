@@ -39,7 +39,8 @@ from ..models.train.own_keys import check_own_keys
 from ..plan.estimate import make_plan
 from ..plan.facts import facts_of
 from ..run import RunFolder, locked
-from ..run.ledger import billed, process_bytes
+from ..run.metrics import billed, process_bytes
+from ..run.resume import save_config, start_record
 from ..run.tracking import Tracking, check_trackers
 from ..selection import Signal
 from ..text.prepare import Prepared, prepare
@@ -115,7 +116,7 @@ def open_stages(
         excluded_rows=lists["exclude"],
     )
     dist.on_main(lambda: _check_finished(run, stages.sizes))
-    dist.on_main(lambda: run.save_config(whole))
+    dist.on_main(lambda: save_config(run, whole))
     dist.on_main(lambda: _save_plan(stages))
     if dist.on_main(lambda: _lacks_outer_pass(stages)):
         with billed() as cost:  # now: what is wrong with an outer model is found before a round is trained
@@ -158,9 +159,7 @@ def _lacks_outer_pass(stages: Stages) -> bool:
     run = stages.run
     if not stages.is_outer or not len(run.rounds_done()) < len(stages.sizes) > 1:
         return False
-    return not (
-        (run.outer_dir / "embeddings.npy").exists() and "embed_outer" in run.metrics(0).get("stages", {})
-    )
+    return not ((run.outer_dir / "embeddings.npy").exists() and "embed_outer" in run.metrics(0).stages)
 
 
 def _check_shared_out(config: RunConfig, needs: frozenset[str]) -> None:
@@ -309,9 +308,9 @@ def _check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
         )
     for index in done:
         metrics = run.metrics(index)
-        if index > 0 and metrics["n_new"] != sizes[index] and "budget_spent" not in metrics:
+        if index > 0 and metrics.n_new != sizes[index] and metrics.budget_spent is None:
             raise RunFolderError(
-                f"round {index} of {run.root} added {metrics['n_new']} samples, the schedule says {sizes[index]}. Give n_new (a list) and budget "
+                f"round {index} of {run.root} added {metrics.n_new} samples, the schedule says {sizes[index]}. Give n_new (a list) and budget "
                 "that agree with the finished rounds, or give --out a new folder."
             )
 
@@ -319,7 +318,7 @@ def _check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
 def open_record(run: RunFolder, config: RunConfig) -> str:
     """Start or check config.yaml; return a short hash of what the run is made of."""
     parts = record_parts(config)
-    run.open(config, parts)
+    start_record(run, config, parts)
     return hashlib.blake2b(
         json.dumps(
             [

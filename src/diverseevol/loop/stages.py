@@ -24,8 +24,8 @@ from ..models.embed import embed_tokens, finished_report, open_embeddings, open_
 from ..models.load import load_model, name_stops
 from ..models.train import shares
 from ..run import OWN, RunFolder, round_name
-from ..run.ledger import Cost, billed
-from ..run.stopping import GAUGE, measured, reason_to_stop
+from ..run.metrics import Cost, billed
+from ..run.stopping import measured, reason_to_stop
 from ..run.tracking import Tracking
 from ..selection import Selection, Signal, Signals
 from ..selection.base import Embeddings
@@ -323,7 +323,7 @@ class Stages:
 
     def measure(self, index: int, tuned: Tuned) -> None:
         """Held-out loss of the round's model, if there are held-out rows."""
-        if self.heldout is None or dist.on_main(lambda: "heldout" in self.run.metrics(index)):
+        if self.heldout is None or dist.on_main(lambda: self.run.metrics(index).is_measured):
             return
         with billed() as cost:
             sums = heldout_losses(tuned.model(), self.heldout.tokens, self.watch)
@@ -365,7 +365,7 @@ class Stages:
     def _is_embedded_and_billed(self, index: int) -> bool:
         """Whether the pass is done; its bill is made up from its own report where a kill came before it was written."""
         is_there = self._is_embedded(index)
-        if is_there and self.model_signals and "embed" not in self.run.metrics(index).get("stages", {}):
+        if is_there and self.model_signals and "embed" not in self.run.metrics(index).stages:
             report = finished_report(self.run.signals_dir(index))
             self._bill(
                 index, "embed", Cost(report.seconds, report.n_tokens, report.flops, report.peak_memory_bytes)
@@ -381,7 +381,7 @@ class Stages:
                 seen = self.seen(at)
                 chosen = seen.positions_of(self.run.chosen_before(at + 1))
                 values = {name: GAUGES[name](seen.signals, chosen) for name in names}
-            self.run.add_metrics(at, {GAUGE: values, "stages": {GAUGE: cost.as_dict()}})
+            self.run.add_metrics(at, {"gauge": values, "stages": {"gauge": cost.as_dict()}})
 
     def _to_gauge(self, index: int) -> list[str]:
         """What is asked of a round's embeddings and not known yet: what the run may stop by, and all of it for a tracker."""
@@ -432,7 +432,7 @@ class Stages:
     def _note_stop(self, index: int) -> None:
         """Say in the metrics why the run ends here by itself, and no longer of a round that it has gone on from."""
         for at, why in ((index - 1, None), (index, self.why_stopped(index))):
-            if at >= 0 and (why or "stopped" in self.run.metrics(at)):
+            if at >= 0 and (why or self.run.metrics(at).stopped):
                 self.run.add_metrics(at, {"stopped": why})
 
     def _unwanted(self, index: int) -> list[Path]:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from ..base import dist
 from ..base.files import hash_sampled, read_json, write_json
 from ..errors import REFUSALS, DiverseEvolError, ModelError
-from ..run.ledger import n_numbers
+from ..run.metrics import n_numbers
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from ..config import RunConfig, TrainConfig
 from ..models.embed import embed_tokens
 from ..models.load import load_model, load_tokenizer
 from ..models.train.sft import fit
-from ..run.ledger import Cost
+from ..run.metrics import Cost
 from ..text.prepare import prepare
 from .hardware import Rates
 

@@ -26,7 +26,7 @@ from ..errors import REFUSALS, ModelError
 from ..models.embed.encoder import find_decoder
 from ..models.embed.report import head_flops, n_outside_tables, pass_flops
 from ..models.load import empty_model, n_computing
-from ..run.ledger import forward_flops, training_flops
+from ..run.metrics import forward_flops, training_flops
 from .facts import Facts
 from .hardware import Rates
 

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from ..base.text import duration
-from ..run.ledger import STAGES, totals
+from ..run.metrics import STAGES, Bill, totals
 from .figure import Figure, Tile, flops_shown, hover, looks_of, shown
 from .runs import RunData, Subject
 
@@ -39,7 +39,7 @@ class Costs:
         full: FLOPs of one full fine-tuning; None without a plan.
     """
 
-    bills: dict[str, dict[str, Any]]
+    bills: dict[str, dict[str, Bill]]
     measured: float | None
     predicted: list[float] | None
     full: float | None
@@ -58,23 +58,23 @@ class Costs:
         """A row a round and stage, under `BILL`."""
         for index, stages in self.bills.items():
             for name, bill in stages.items():
-                peak = bill.get("peak_memory_bytes")
-                spent = [shown(bill.get("tokens")), flops_shown(bill.get("flops")), duration(bill["seconds"])]
+                peak = bill.peak_memory_bytes
+                spent = [shown(bill.tokens), flops_shown(bill.flops), duration(bill.seconds)]
                 yield [index, STAGE_NAMES.get(name, name), *spent, f"{peak / 1e9:.2f} GB" if peak else "–"]
 
 
 def costs_of(run: RunData) -> Costs:
     """Add up a run's bills."""
-    bills = {str(index): run.metrics[at].get("stages", {}) for at, index in enumerate(run.rounds)}
-    plan, final = run.folder.plan(), run.folder.final_metrics()
-    rounds = plan["rounds"][: len(bills)] if plan else ()
-    predicted = [sum(float(round_[f"{stage}_flops"]) for stage in STAGES) for round_ in rounds]
+    bills = {str(index): run.metrics[at].stages for at, index in enumerate(run.rounds)}
+    plan, final = run.folder.plan(), run.folder.final_bill()
+    rounds = plan.rounds[: len(bills)] if plan else ()
+    predicted = [sum(round_.expected(stage, "flops") for stage in STAGES) for round_ in rounds]
     if final is not None:
         bills["final"] = {"train": final}
-        predicted.append(float(plan.get("final_flops", 0.0)) if plan else 0.0)
+        predicted.append(plan.final_flops if plan else 0.0)
     flops = [_flops(stages) for stages in bills.values()]
     measured = None if None in flops else sum(each or 0.0 for each in flops)
-    return Costs(bills, measured, predicted if plan else None, float(plan["full_flops"]) if plan else None)
+    return Costs(bills, measured, predicted if plan else None, plan.full_flops if plan else None)
 
 
 def cost_figure(costs: Costs) -> Iterator[Figure]:
@@ -108,7 +108,7 @@ def side_by_side(subject: Subject) -> list[list[str]]:
     rows = []
     for arm, runs in subject.arms.items() if len(subject.runs) > 1 else ():
         costs = [costs_of(run) for run in runs]
-        loss = _mean([(run.metrics[-1].get("heldout") or {}).get("loss") for run in runs])
+        loss = _mean([run.metrics[-1].heldout.loss for run in runs])
         ratio, measured = _mean([cost.ratio for cost in costs]), _mean([cost.measured for cost in costs])
         reached = [arm, str(len(runs)), shown(runs[0].n_chosen[-1]), shown(loss)]
         spent = [flops_shown(measured), "–" if ratio is None else f"{ratio:.2f}"]
@@ -121,8 +121,8 @@ def _mean(values: list[float | None]) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _flops(stages: Mapping[str, Any]) -> float | None:
+def _flops(stages: Mapping[str, Bill]) -> float | None:
     """Of tuning and pass; None where the trainer did not say."""
-    if "flops" not in stages.get("train", {}):
+    if "train" not in stages or stages["train"].flops is None:
         return None
-    return sum(float(stages.get(stage, {}).get("flops", 0.0)) for stage in STAGES)
+    return sum(stages[stage].flops or 0.0 for stage in STAGES if stage in stages)

@@ -35,7 +35,7 @@ def quality_figures(subject: Subject) -> Iterator[Figure]:
     for name, (title, meaning) in LOSSES.items():
 
         def read(run: RunData, at: int, name: str = name) -> float | None:
-            return (run.metrics[at].get("heldout") or {}).get(name)
+            return run.metrics[at].heldout.values().get(name)
 
         lines = list(_by_arm(subject, read))
         if lines:
@@ -99,7 +99,7 @@ def _other_rows(subject: Subject) -> str:
     rows = set()
     for run in subject.runs:
         file, fingerprint = run.folder.holdout_file, run.config.get("fingerprint", {})
-        if "heldout" in run.metrics[-1]:
+        if run.metrics[-1].is_measured:
             rows.add(file.read_text("utf-8") if file.exists() else fingerprint.get("heldout rows"))
     is_said = len(rows) > 1 and not subject.comparison
     return "The runs' held-out rows are not the same, so their losses cannot be compared." if is_said else ""

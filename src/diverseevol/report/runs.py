@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..base.files import damaged, read_json
 from ..data import Pool
 from ..errors import RunFolderError
-from ..run import FOLDER_NAME, RunFolder
+from ..run import FOLDER_NAME, Metrics, RunFolder
 from .figure import Role
 
 COMPARISON = "comparison.json"
@@ -38,7 +38,7 @@ class RunData:
     arm: str
     config: dict[str, Any]
     rounds: tuple[int, ...]
-    metrics: tuple[dict[str, Any], ...]
+    metrics: tuple[Metrics, ...]
     picks: tuple[list[dict[str, Any]], ...]
 
     @property

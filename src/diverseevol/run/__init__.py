@@ -1,27 +1,21 @@
-"""The run folder: every path of a run, what is done and what is left, the lock, and whether a resumed run is still the same.
+"""The run folder: every path of a run, what is done and what is left, who works there, and what it cost."""
 
-The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
-folder under its final name, a round that is done has `done`. Nothing is ever half-written (files.py).
-"""
-
-from .folder import BASE, FOLDER_NAME, OWN, RunFolder, round_name, runs_below
-from .lock import locked
-from .record import flat, versions
-from .record_progress import recorded, this_machine
-from .shapes import Pick, Word
+from .folder import BASE, FOLDER_NAME, OWN, Pick, RunFolder, round_name, runs_below
+from .metrics import Bill, Metrics
+from .progress import locked, recorded
+from .resume import flat
 
 __all__ = [
     "BASE",
     "FOLDER_NAME",
     "OWN",
+    "Bill",
+    "Metrics",
     "Pick",
     "RunFolder",
-    "Word",
     "flat",
     "locked",
     "recorded",
     "round_name",
     "runs_below",
-    "this_machine",
-    "versions",
 ]

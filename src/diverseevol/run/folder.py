@@ -1,4 +1,8 @@
-"""Every path of a run, what is done and what is left, and whether a resumed run is still the same."""
+"""Every path of a run, and what its files say: what is chosen, what is done, what it cost.
+
+The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
+folder under its final name, a round that is done has `done`. Nothing is ever half-written (base/files.py).
+"""
 
 from __future__ import annotations
 
@@ -20,30 +24,15 @@ from ..base.files import (
     load_array,
     read_json,
     read_jsonl,
-    remove,
     replacing,
     write_json,
     write_jsonl,
     write_text,
 )
-from ..config import RunConfig, explain, read_yaml, yaml_text
+from ..config import RunConfig, explain, read_yaml
 from ..errors import ConfigError, RunFolderError
-from .record import flat, versions
-from .shapes import Bill, Metrics, Pick, PlanRecord
+from .metrics import Bill, Metrics, PlanRecord, Record
 
-# What a resumed run may change without changing what the finished rounds mean.
-CHANGEABLE = (
-    "rounds",
-    "n_new",
-    "budget",
-    "keep",
-    "keep_signals",
-    "stop",
-    "final",
-    "embed.tokens_per_batch",
-    "train.report_to",
-    "train.logging_steps",
-)
 CONFIG = "config.yaml"
 ROUNDS = "rounds"
 OWN = "own"
@@ -54,11 +43,20 @@ PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 
 def runs_below(root: Path) -> list[Path]:
-    """The run folders up to three folders below one that is none itself, such as a comparison's, in order; none in a run folder."""
+    """The run folders up to three folders below one that is none itself, such as a comparison's, in order."""
     if RunFolder(root).config_file.exists():
         return []
     files = [file for depth in ("*", "*/*", "*/*/*") for file in sorted(root.glob(f"{depth}/{CONFIG}"))]
     return [file.parent for file in files if (file.parent / ROUNDS).is_dir()]
+
+
+class Pick(Record):
+    """A line of a round's chosen.jsonl."""
+
+    id: str
+    row: int
+    round: int = 0
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,8 @@ class RunFolder:
     """What it cost, while the rest of metrics.json is not there yet."""
     final_metrics_file = Below("final/metrics.json")
     """How that tuning went and what it cost; written last."""
+    rounds_dir = Below(ROUNDS)
+    """A folder a round."""
     pool_dir = Below("pool")
     """Records, index, tokens and quarantine."""
     tokens_dir = Below("pool/tokens")
@@ -179,7 +179,7 @@ class RunFolder:
 
     def round_dir(self, index: int) -> Path:
         """Everything of one round."""
-        return self.root / ROUNDS / f"{index:02d}"
+        return self.rounds_dir / f"{index:02d}"
 
     def chosen_file(self, index: int) -> Path:
         """The round's picks, in pick order."""
@@ -255,7 +255,7 @@ class RunFolder:
         """Mark a round as finished; the very last thing written of it."""
         write_text(self.round_dir(index) / "done", "")
 
-    def metrics(self, index: int) -> dict[str, Any]:
+    def metrics(self, index: int) -> Metrics:
         """What is known of a round so far.
 
         Raises:
@@ -263,37 +263,42 @@ class RunFolder:
         """
         file, is_done = self.metrics_file(index), self.is_done(index)
         if not file.exists() and not is_done:
-            return {"round": index}
+            return Metrics(round=index)
         if not file.exists():
             raise damaged(file, "it is not there", self._again(index))
-        metrics: dict[str, Any] = read_json(file, Metrics, self._again(index))
-        if is_done and not {"n_new", "n_chosen"} <= metrics.keys():
+        metrics = Metrics.model_validate(read_json(file, Metrics, self._again(index)))
+        if is_done and not {"n_new", "n_chosen"} <= metrics.model_fields_set:
             raise damaged(file, "it does not say how many rows were chosen", self._again(index))
         return metrics
 
+    def all_metrics(self, n_rounds: int) -> list[Metrics]:
+        """Of the first so many rounds."""
+        return [self.metrics(index) for index in range(n_rounds)]
+
     def _again(self, index: int) -> str:
         """What to do where a file of a round is damaged."""
-        return f"Restore it from a copy, or delete {self.round_dir(index)} and all later rounds: the same command makes them again."
-
-    def final_metrics(self) -> dict[str, Any] | None:
-        """The bill of the final tuning; None: there was none yet."""
-        file, remedy = (
-            self.final_metrics_file,
-            f"Restore it from a copy, or delete {self.final_dir} to tune again.",
+        return (
+            f"Restore it from a copy, or delete {self.round_dir(index)} and all later rounds: "
+            "the same command makes them again."
         )
-        return dict(read_json(file, Bill, remedy)) if file.exists() else None
 
-    def plan(self) -> dict[str, Any] | None:
-        """What the run was expected to cost when it was last started; None where it is not known, or cannot be read: a start writes it anew."""
+    def final_bill(self) -> Bill | None:
+        """The bill of the final tuning; None: there was none yet."""
+        file = self.final_metrics_file
+        remedy = f"Restore it from a copy, or delete {self.final_dir} to tune again."
+        return Bill.model_validate(read_json(file, Bill, remedy)) if file.exists() else None
+
+    def plan(self) -> PlanRecord | None:
+        """What the run was expected to cost when it was last started; None where that cannot be read."""
         with suppress(OSError, RunFolderError):
-            return dict(read_json(self.plan_file, PlanRecord))
+            return PlanRecord.model_validate(read_json(self.plan_file, PlanRecord))
         return None
 
     def add_metrics(self, index: int, values: Mapping[str, Any]) -> None:
         """Lay `values` over a round's metrics; stages and held-out losses are merged by name."""
         if not dist.is_main():
             return
-        known = self.metrics(index)
+        known = self.metrics(index).values()
         for key, value in values.items():
             old = known.get(key)
             known[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
@@ -301,11 +306,11 @@ class RunFolder:
 
     def is_budget_spent(self, index: int, budget: int | str | None) -> bool:
         """Whether a round's picks were cut because they reached this budget in tokens."""
-        return budget is not None and self.metrics(index).get("budget_spent") == budget
+        return budget is not None and self.metrics(index).budget_spent == budget
 
     def best_round(self, rounds: Iterable[int]) -> int | None:
         """The round with the lowest held-out loss, of equals the first; None where none was measured."""
-        losses = {index: self.metrics(index).get("heldout", {}).get("loss") for index in rounds}
+        losses = {index: self.metrics(index).heldout.loss for index in rounds}
         known = {index: loss for index, loss in losses.items() if loss is not None}
         return min(known, key=lambda index: known[index]) if known else None
 
@@ -322,7 +327,7 @@ class RunFolder:
                 f"round {index} of {self.root} has no chosen.jsonl; finished rounds: {done or 'none'}."
             )
         picks = list(read_jsonl(file, Pick, self._again(index)))
-        n_new = self.metrics(index).get("n_new", len(picks))
+        n_new = self.metrics(index).values().get("n_new", len(picks))
         if len(picks) != max(1, n_new) or any(
             pick.get("rank", place) != place for place, pick in enumerate(picks)
         ):
@@ -362,78 +367,6 @@ class RunFolder:
             raise damaged(self.config_file, f"{lost[0]} is missing at its end", remedy)
         # What it does not name, because the version that wrote it did not know it, has its default.
         return {**json.loads(config.model_dump_json(exclude={"out"})), **about}
-
-    def open(self, config: RunConfig, fingerprint: Mapping[str, str]) -> None:
-        """Start the run's record, or check that this is the run that was started here; one that has trained nothing yet may change.
-
-        Raises:
-            RunFolderError: something is trained, and a key that must not change, the pool, the model or the template differs.
-            RunFolderError: the folder holds something else.
-        """
-        if not self.config_file.exists():
-            others = [item.name for item in self.root.iterdir() if not item.name.startswith(".")]
-            if others:
-                raise RunFolderError(
-                    f"{self.root} is no run folder but holds {sorted(others)[0]!r}. Give --out a new or empty folder."
-                )
-        elif not self.is_same(config, fingerprint):
-            # Nothing is trained, so nothing is lost: a start that failed may be mended and made again.
-            for part in (self.pool_dir, self.heldout_dir, self.root / ROUNDS):
-                remove(part)
-        else:
-            return  # what may change is written once all of it is checked
-        self.save_config(config, fingerprint)
-
-    def save_config(self, config: RunConfig, fingerprint: Mapping[str, str] | None = None) -> None:
-        """Write config.yaml; without a fingerprint it keeps the one that is there."""
-        now = json.loads(config.model_dump_json(exclude={"out"}))
-        kept = self.config()["fingerprint"] if fingerprint is None else dict(fingerprint)
-        record = {**now, "versions": versions(), "fingerprint": kept}
-        write_text(self.config_file, yaml_text(record))
-
-    def is_same(self, config: RunConfig, fingerprint: Mapping[str, str]) -> bool:
-        """Whether the run that was started here is this one, as far as nothing is trained that forbids it to be another.
-
-        Raises:
-            RunFolderError: it is another, and something is trained.
-        """
-        stored = self.config()
-        try:
-            self._compare(stored, json.loads(config.model_dump_json(exclude={"out"})), fingerprint)
-        except RunFolderError:
-            if (
-                self.rounds_done()
-                or self.model_dir(0).exists()
-                or any(self.checkpoints_dir(0).glob("checkpoint-*"))
-            ):
-                raise
-            return False
-        return True
-
-    def _compare(self, stored: dict[str, Any], now: dict[str, Any], fingerprint: Mapping[str, str]) -> None:
-        for what, value in fingerprint.items():
-            was = stored.get("fingerprint", {}).get(what)
-            if was != value:
-                raise RunFolderError(
-                    f"the {what} is not the one that {self.root} was started with ({was} then, {value} now). "
-                    "Put the old one back to go on, or give --out a new folder."
-                )
-        before = flat({key: value for key, value in stored.items() if key not in {"versions", "fingerprint"}})
-        after = flat(now)
-        changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
-        fixed = [
-            key
-            for key in changed
-            if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)
-        ]
-        if fixed:
-            lines = ", ".join(
-                f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5]
-            )
-            raise RunFolderError(
-                f"cannot resume {self.root} with another {lines}. A resumed run may change only {', '.join(CHANGEABLE)}; "
-                "give --out a new folder for the rest."
-            )
 
 
 def round_name(index: int) -> str:

@@ -1,23 +1,20 @@
 """When a run ends before its schedule does: nothing moves any more, or a budget is spent. Pure: metrics in, a reason out.
 
-The reason follows from the metrics of the rounds alone, so a resumed run, another rank and `status` come to the same one, and a rule that
-is relaxed lets a stopped run go on.
+The reason follows from the metrics of the rounds alone, so a resumed run, another rank and `status` come to the same
+one, and a rule that is relaxed lets a stopped run go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..config import StopConfig
-from .ledger import totals
+from .metrics import Metrics, totals
 
-GAUGE = "gauge"
-"""Where a round's metrics keep the covering radius or Vendi score that the rule looks at."""
 HOUR = 3600.0
 
 
-def reason_to_stop(stop: StopConfig, metrics: Sequence[Mapping[str, Any]]) -> str | None:
+def reason_to_stop(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
     """Why no round follows the last of these, in a sentence; None: the schedule goes on.
 
     Args:
@@ -26,33 +23,25 @@ def reason_to_stop(stop: StopConfig, metrics: Sequence[Mapping[str, Any]]) -> st
     """
     if not metrics:
         return None
-    for name, limit in (
-        ("samples", stop.samples),
-        ("tokens", stop.tokens),
-        ("flops", stop.flops),
-        ("hours", stop.hours),
+    seconds, flops = totals(bill for one in metrics for bill in one.stages.values())
+    last = metrics[-1]
+    for name, limit, spent in (
+        ("samples", stop.samples, float(last.n_chosen)),
+        ("tokens", stop.tokens, float(last.tokens_chosen)),
+        ("flops", stop.flops, flops),
+        ("hours", stop.hours, seconds / HOUR),
     ):
-        spent = spent_on(name, metrics)
         if limit is not None and spent >= limit:
             return f"stop.{name} is reached: {_number(spent)} of {_number(limit)}"
     return _settled(stop, metrics)
 
 
-def spent_on(name: str, metrics: Sequence[Mapping[str, Any]]) -> float:
-    """What the rounds have used up: samples or tokens of the subset; FLOPs or hours of all stages of all rounds."""
-    if name in ("samples", "tokens"):
-        return float(metrics[-1].get({"samples": "n_chosen", "tokens": "tokens_chosen"}[name], 0))
-    seconds, flops = totals(bill for one in metrics for bill in one.get("stages", {}).values())
-    return flops if name == "flops" else seconds / HOUR
-
-
-def measured(name: str, metrics: Mapping[str, Any]) -> float | None:
+def measured(name: str, metrics: Metrics) -> float | None:
     """A round's value of what `stop.measure` names; None: it has none, or not yet."""
-    value = metrics.get("heldout", {}).get("loss") if name == "heldout" else metrics.get(GAUGE, {}).get(name)
-    return None if value is None else float(value)
+    return metrics.heldout.loss if name == "heldout" else metrics.gauge.get(name)
 
 
-def _settled(stop: StopConfig, metrics: Sequence[Mapping[str, Any]]) -> str | None:
+def _settled(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
     """Whether none of the last `stop.rounds` rounds differs from the one before them by more than `stop.share` of it."""
     if stop.measure is None or len(metrics) <= stop.rounds:
         return None

@@ -27,7 +27,7 @@ from ...base.files import load_array
 from ...base.progress import SILENT, Watch
 from ...config import EmbedConfig
 from ...errors import EmbedError
-from ...run.ledger import peak_memory
+from ...run.metrics import peak_memory
 from ...selection import Signal
 from .answers import answer_rows
 from .encoder import Encoder, ready_encoder

@@ -25,7 +25,7 @@ from ...base import dist
 from ...base.progress import SILENT, Watch
 from ...config import EmbedConfig
 from ...errors import ConfigError, EmbedError, ModelError
-from ...run.ledger import forward_flops, peak_memory
+from ...run.metrics import forward_flops, peak_memory
 from ...selection import Signal
 from ..load import device, loading
 from ..load import fingerprint as folder_fingerprint

@@ -18,7 +18,7 @@ from ...base import dist
 from ...base.files import replacing
 from ...base.progress import Watch
 from ...errors import ModelError
-from ...run.ledger import Cost, billed
+from ...run.metrics import Cost, billed
 
 # Set by torchrun and accelerate for us; a launcher below would take them for its own.
 LAUNCHER_VARIABLES = (

@@ -28,7 +28,7 @@ from ...base.files import read_json, replacing, write_text
 from ...base.progress import Task, Watch
 from ...config import TrainConfig
 from ...errors import REFUSALS, ModelError
-from ...run.ledger import Cost, billed, training_flops
+from ...run.metrics import Cost, billed, training_flops
 from ...text.tokens import Tokens
 from ..load import device, load_model, n_computing, save_quantisation
 from . import shares

@@ -106,8 +106,8 @@ def noting(monkeypatch):
         made.append((Noting(), *who))
         return made[-1][0]
 
-    for name in ("TensorBoard", "open_wandb", "open_trackio"):
-        monkeypatch.setattr(f"diverseevol.run.tracking.loop_tracking.{name}", make)
+    for name in ("open_tensorboard", "open_wandb", "open_trackio"):
+        monkeypatch.setattr(f"diverseevol.run.tracking.{name}", make)
     return made
 
 
@@ -152,7 +152,7 @@ def test_a_strategy_that_embeds_nothing_is_not_made_to(made_model, pool_file, tm
 def test_one_that_is_missing_is_named_with_its_extra(monkeypatch, name):
     settings = load_config(None, (f"train.report_to={name}",), options={"pool.path": "p", "model": "m", "out": "o"})
     check_trackers(settings)
-    monkeypatch.setattr("diverseevol.run.tracking.loop_tracking.find_spec", lambda _: None)
+    monkeypatch.setattr("diverseevol.run.tracking.find_spec", lambda _: None)
     with pytest.raises(ConfigError) as caught:
         check_trackers(settings)
     assert str(caught.value) == (

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.run.tracking.trackers import TensorBoard, open_trackio, open_wandb
+from diverseevol.run.tracking import open_tensorboard, open_trackio, open_wandb
 
 NOISE = "ignore::DeprecationWarning"
 
@@ -23,12 +23,12 @@ def scalars(folder):
 
 def test_tensorboard_takes_back_what_a_killed_process_drew(tmp_path):
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
-    first = TensorBoard(tmp_path)
+    first = open_tensorboard(tmp_path)
     first.log({"round/vendi": 7.0}, "round", 0)
     for step in (1, 2, 3, 4):
         first.log({"train/loss": float(step)}, "train/global_step", step)
     assert scalars(tmp_path / "tensorboard")["train/loss"] == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]  # flushed, not closed
-    resumed = TensorBoard(tmp_path)
+    resumed = open_tensorboard(tmp_path)
     for step in (3, 4, 5):
         resumed.log({"train/loss": step + 10.0}, "train/global_step", step)
     resumed.close()
@@ -42,7 +42,7 @@ def test_tensorboard_takes_back_what_a_killed_process_drew(tmp_path):
 def test_tensorboard_writes_where_its_variable_says(tmp_path, monkeypatch):
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "elsewhere"))
-    tracker = TensorBoard(tmp_path)
+    tracker = open_tensorboard(tmp_path)
     tracker.log({"round/vendi": 7.0}, "round", 0)
     tracker.close()
     assert scalars(tmp_path / "elsewhere") == {"round/vendi": [(0, 7.0)]}
@@ -51,7 +51,7 @@ def test_tensorboard_writes_where_its_variable_says(tmp_path, monkeypatch):
 LOG = """
 import sys
 from pathlib import Path
-from diverseevol.run.tracking import trackers
+from diverseevol.run import tracking as trackers
 name, config = "a-ab12cd34", {"rounds": 3}
 if sys.argv[1] == "wandb":
     tracker = trackers.open_wandb("ab12cd34", name, None, Path(sys.argv[2]), config)

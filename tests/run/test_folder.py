@@ -8,6 +8,7 @@ import yaml
 from diverseevol.config import load_config
 from diverseevol.errors import RunFolderError
 from diverseevol.run import RunFolder, flat, locked, runs_below
+from diverseevol.run.resume import start_record
 
 
 def config(*words):
@@ -48,44 +49,46 @@ def test_picks_come_back_and_accumulate_in_pick_order(tmp_path):
 
 def test_metrics_of_stages_are_merged(tmp_path):
     run = RunFolder(tmp_path)
-    run.add_metrics(0, {"n_new": 3, "stages": {"select": {"seconds": 1}}})
+    run.add_metrics(0, {"n_new": 3, "stages": {"select": {"seconds": 1, "own": "x"}}})
     run.add_metrics(0, {"stages": {"train": {"seconds": 2}}})
-    assert run.metrics(0) == {"round": 0, "n_new": 3, "stages": {"select": {"seconds": 1}, "train": {"seconds": 2}}}
+    stages = {"select": {"seconds": 1, "own": "x"}, "train": {"seconds": 2}}
+    assert run.metrics(0).values() == {"round": 0, "n_new": 3, "stages": stages}
+    assert run.metrics(0)["stages"] == stages and "stopped" not in run.metrics(0)
 
 
 def test_a_key_that_the_version_of_the_start_did_not_know_counts_as_its_default(tmp_path):
     run = RunFolder(tmp_path)
-    run.open(config(), {"pool": "abc"})
+    start_record(run, config(), {"pool": "abc"})
     run.model_dir(0).mkdir(parents=True)
     stored = yaml.safe_load(run.config_file.read_text())
     del stored["pool"]["dedup"]
     run.config_file.write_text(yaml.safe_dump(stored))
     with pytest.raises(RunFolderError, match=r"another pool.dedup \(False then, 'near' now\)"):
-        run.open(config("pool.dedup=near"), {"pool": "abc"})
-    run.open(config(), {"pool": "abc"})
+        start_record(run, config("pool.dedup=near"), {"pool": "abc"})
+    start_record(run, config(), {"pool": "abc"})
 
 
 def test_the_same_run_opens_again_and_another_does_not(tmp_path):
     run = RunFolder(tmp_path)
-    run.open(config(), {"pool": "abc"})
-    run.open(config(), {"pool": "abc"})
-    run.open(config("rounds=12", "keep=all"), {"pool": "abc"})  # these two may change
+    start_record(run, config(), {"pool": "abc"})
+    start_record(run, config(), {"pool": "abc"})
+    start_record(run, config("rounds=12", "keep=all"), {"pool": "abc"})  # these two may change
     (tmp_path / "pool").mkdir()
-    run.open(config("rounds=12", "keep=all", "seed=3"), {"pool": "abd"})  # no round is done: a start may be mended
+    start_record(run, config("rounds=12", "keep=all", "seed=3"), {"pool": "abd"})  # no round is done: a start may be mended
     assert not (tmp_path / "pool").exists()
-    run.open(config("rounds=12", "keep=all"), {"pool": "abc"})
+    start_record(run, config("rounds=12", "keep=all"), {"pool": "abc"})
     checkpoint = run.checkpoints_dir(0) / "checkpoint-7"
     checkpoint.mkdir(parents=True)
     with pytest.raises(RunFolderError, match=r"another seed"):  # hours of training may lie in it
-        run.open(config("rounds=12", "keep=all", "seed=3"), {"pool": "abc"})
+        start_record(run, config("rounds=12", "keep=all", "seed=3"), {"pool": "abc"})
     assert checkpoint.is_dir()
     run.finish(0)
     with pytest.raises(RunFolderError, match=r"another seed \(0 then, 1 now\).*may change only rounds"):
-        run.open(config("rounds=12", "keep=all", "seed=1"), {"pool": "abc"})
+        start_record(run, config("rounds=12", "keep=all", "seed=1"), {"pool": "abc"})
     with pytest.raises(RunFolderError, match=r"train.learning_rate \(2e-05 then, 0.1 now\)"):
-        run.open(config("rounds=12", "keep=all", "train.learning_rate=0.1"), {"pool": "abc"})
+        start_record(run, config("rounds=12", "keep=all", "train.learning_rate=0.1"), {"pool": "abc"})
     with pytest.raises(RunFolderError, match=r"the pool is not the one .* \(abc then, abd now\)"):
-        run.open(config("rounds=12", "keep=all"), {"pool": "abd"})
+        start_record(run, config("rounds=12", "keep=all"), {"pool": "abd"})
     assert run.config()["rounds"] == 12
     assert run.config()["versions"]["torch"]
 
@@ -110,7 +113,7 @@ def test_the_rows_that_signals_are_about_come_back(tmp_path):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(RunFolderError, match="is no run folder but holds 'thesis.tex'"):
-        RunFolder(tmp_path).open(config(), {})
+        start_record(RunFolder(tmp_path), config(), {})
     with pytest.raises(RunFolderError, match="is not a run folder"):
         RunFolder(tmp_path).config()
 
