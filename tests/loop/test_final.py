@@ -56,7 +56,7 @@ def test_the_target_is_tuned_once_on_all_that_was_chosen(with_selector, target, 
     encoded = Encoder(load_tokenizer(str(target)), settings.prompt).encode([pool.sample(row) for row in rows])
     assert metrics["tokens"] == 2 * sum(len(row.ids) for row in encoded)  # two epochs, in the target's own tokens
     assert (metrics["n_chosen"], metrics["n_trained"], metrics["epochs"]) == (15, 15, 2)
-    assert run_status(out)["final"]["steps"] == 4
+    assert run_status(out).final.steps == 4
 
 
 def test_resumed_it_is_not_tuned_again(with_selector, target, made_model, pool_file, monkeypatch):

@@ -70,3 +70,8 @@ def nearest(name: str, known: Collection[str]) -> str:
     """`Did you mean 'x'? ` for the known name closest to `name`, or an empty string."""
     close = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would take for a command, or could not show: names and ids come out of files."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -73,11 +73,6 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     }
 
 
-def printable(text: str) -> str:
-    """Text without what a terminal would take for a command, or could not show: names and ids come out of files."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Rows in columns as wide as their widest cell; the first to the left, the others to the right."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]

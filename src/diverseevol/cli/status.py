@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..base.text import duration, progress_words
-from .score_text import printable
+from ..base.text import duration, printable, progress_words
 
 if TYPE_CHECKING:
     from rich.console import Group
