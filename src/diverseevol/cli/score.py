@@ -45,14 +45,9 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Add up verdicts: Relative Score, wins, order effect, intervals, differences, the score at equal lengths."""
-<<<<<<< HEAD
-    from ..evaluation.scoring import score as score_verdicts
-    from .score_text import printable, report_lines
-=======
     from ..base.text import printable
-    from ..evaluation.verdict_table import score_verdicts
+    from ..evaluation.scoring import score as score_verdicts
     from .score_text import report_lines
->>>>>>> bd39cba (status shows no torch at --help; the changelog says what went)
 
     report = score_verdicts(
         *files,
