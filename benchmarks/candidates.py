@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from diverseevol.evaluation.coverage import covering_radius
-from diverseevol.loop.seen import draw_candidates
+from diverseevol.loop.candidates import draw_candidates
 from diverseevol.selection import select
 
 NOBODY = np.empty(0, dtype=np.int64)

@@ -131,9 +131,7 @@ def compare(name: str, model: LlamaForCausalLM, tokens: MadeTokens, options: arg
         print(
             f"  tokens_per_batch={size}: {best.tokens_per_second:,.0f} tokens/s ({rates}), {best.tokens_per_second / published:.2f} × published,"
         )
-        print(
-            f"    {share:.0%} of torch.mm, padding {best.n_padded_tokens / best.n_tokens_now - 1:.1%}, {best.n_workers} workers"
-        )
+        print(f"    {share:.0%} of torch.mm, padding {best.n_padded_tokens / best.n_tokens_now - 1:.1%}")
 
 
 def main() -> None:

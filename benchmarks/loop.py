@@ -37,7 +37,7 @@ def product_rate(width: int, n_rows: int = 2048, seconds: float = 1.0) -> float:
 def start_seconds() -> float:
     """Seconds until a fresh process has loaded everything that a run needs."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import diverseevol.loop.evolve, diverseevol.models.train.sft"], check=True)
+    subprocess.run([sys.executable, "-c", "import diverseevol.loop.evolve, diverseevol.models.train"], check=True)
     return time.perf_counter() - started
 
 

@@ -74,7 +74,7 @@ def measure(folder: Path, is_sharded: bool) -> None:
     from diverseevol.config import EmbedConfig, load_config
     from diverseevol.models.embed import embed_tokens
     from diverseevol.models.load import load_model, load_tokenizer
-    from diverseevol.models.train.sft import fit
+    from diverseevol.models.train import fit
 
     words = (f"train.fsdp={str(is_sharded).lower()}", "train.total_batch_size=8", "train.per_device_train_batch_size=2")
     config = load_config(None, (*words, "train.num_train_epochs=1"), options={"pool.path": "p", "model": "m", "out": "o"}).train
@@ -88,7 +88,7 @@ def measure(folder: Path, is_sharded: bool) -> None:
         # In half the bytes of the files: weights as they lie in a file may stay its pages, which are no process's own.
         model = load_model(str(folder / f"tuned-{name}"), "bfloat16", is_sharded=is_sharded)
         ids = [str(row) for row in range(N_ROWS)]
-        embed_tokens(model, Rows(512), folder / f"vectors-{name}", EmbedConfig(), ids, name, lockstep=is_sharded)
+        embed_tokens(model, Rows(512), folder / f"vectors-{name}", EmbedConfig(), ids, name)
 
     tune("tiny"), embed("tiny")
     peaks = {"train": peak_of(lambda: tune("model")), "embed": peak_of(lambda: embed("model"))}

@@ -40,7 +40,7 @@ FAULTS = [
     Fault("data/build.py", "status[n_trained == 0] = Status.TOO_LONG", "pass", CLI),
     Fault("data/ids.py", "for turn in sample.turns]", "for turn in sample.turns[:1]]", DUPLICATES),
     Fault(
-        "loop/opening.py",
+        "loop/fingerprint.py",
         '{f"benchmark {one.name}": one.fingerprint for',
         '{f"benchmark {one.name}": "" for',
         CLI,

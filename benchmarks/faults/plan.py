@@ -26,14 +26,14 @@ FAULTS = [
     Fault("run/metrics.py", "to_do * seconds / flops", "to_do * flops / seconds", "tests/plan/test_started_runs.py"),
     Fault(
         "loop/final.py",
-        "samples, len(chosen), tokenizer, config.prompt",
-        "samples, len(chosen), stages.tokenizer, config.prompt",
+        "len(chosen),\n        tokenizer,",
+        "len(chosen),\n        rounds.tokenizer,",
         "tests/loop/test_final.py",
     ),
     Fault(
         "loop/final.py",
-        "        _check_same(stages, stored, made_of)\n        return\n",
-        "        return\n",
+        "if known.get(key) != value",
+        "if False",
         "tests/loop/test_final.py",
     ),
     Fault(

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .evaluation.heldout import heldout
     from .evaluation.judge import judge
     from .evaluation.scoring import score
+    from .loop.embed_pool import embed_pool
     from .loop.evolve import Round, evolve
-    from .loop.opening import embed_pool
     from .selection import Selection, Signal, Signals, Strategy, make_strategy, select
     from .selection.vectors import open_vectors
 
@@ -42,7 +42,7 @@ _HOMES = {
     "evaluation.judge": ("judge",),
     "evaluation.scoring": ("score",),
     "loop.evolve": ("Round", "evolve"),
-    "loop.opening": ("embed_pool",),
+    "loop.embed_pool": ("embed_pool",),
     "data": ("Pool",),
     "selection": ("Selection", "Signal", "Signals", "Strategy", "make_strategy", "select"),
     "selection.vectors": ("open_vectors",),

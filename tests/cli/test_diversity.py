@@ -23,7 +23,7 @@ from diverseevol.errors import (
 from diverseevol.evaluation import base_embedding
 from diverseevol.evaluation.cells import cells_of_labels, k_means_cells
 from diverseevol.evaluation.diversity import measure_pool
-from diverseevol.loop.opening import open_stages
+from diverseevol.loop.setup import open_rounds
 from diverseevol.run import locked
 
 N = 50
@@ -37,7 +37,7 @@ def run(made_model, pool_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("diversity") / "run"
     options = {"pool.path": str(pool_file), "model": str(made_model), "out": str(out), "rounds": 0, "n_init": 1}
     with locked(out) as run:
-        open_stages(run, load_config(options=options), frozenset(), SILENT)
+        open_rounds(run, load_config(options=options), frozenset(), SILENT)
     for index, rows in enumerate(ROUNDS):
         run.save_picks(index, [{"id": str(row), "row": row} for row in rows])
         run.add_metrics(index, {"n_new": len(rows), "n_chosen": sum(map(len, ROUNDS[: index + 1]))})
@@ -112,7 +112,7 @@ def test_vectors_of_the_runs_pool_from_anywhere(run, tmp_path):
 def test_random_sets_hold_no_row_that_is_held_out(made_model, pool_file, tmp_path):
     options = {"pool.path": str(pool_file), "model": str(made_model), "out": str(tmp_path / "r"), "rounds": 0, "n_init": 1}
     with locked(tmp_path / "r") as run:
-        stages = open_stages(run, load_config(options=options | {"pool.holdout": 30}), frozenset(), SILENT)
+        stages = open_rounds(run, load_config(options=options | {"pool.holdout": 30}), frozenset(), SILENT)
     choosable = np.setdiff1d(np.arange(200), stages.excluded_rows)
     assert len(choosable) <= 170
     run.save_picks(0, [{"id": str(row), "row": int(row)} for row in choosable[:5]])
@@ -133,7 +133,7 @@ def test_runs_that_cannot_be_measured(run, tmp_path, made_model, pool_file):
         call(run.root, "--labels", "skil")
     options = {"pool.path": str(pool_file), "model": str(made_model), "out": str(tmp_path / "r"), "rounds": 0, "n_init": 1}
     with locked(tmp_path / "r") as new:
-        open_stages(new, load_config(options=options), frozenset(), SILENT)
+        open_rounds(new, load_config(options=options), frozenset(), SILENT)
     with pytest.raises(RunFolderError, match="has no finished round yet, so there is no subset to measure"):
         call(tmp_path / "r")
 

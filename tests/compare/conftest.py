@@ -86,11 +86,11 @@ def noisy_fit(
 @pytest.fixture(scope="session")
 def quickly():
     """A context in which rounds are not trained but made noisy."""
-    import diverseevol.models.train.sft  # noqa: F401 - what is replaced must be there
+    import diverseevol.models.train  # noqa: F401 - what is replaced must be there
 
     def patched():
         patch = pytest.MonkeyPatch()
-        patch.setattr("diverseevol.models.train.sft.fit", noisy_fit)
+        patch.setattr("diverseevol.models.train.fit", noisy_fit)
         return patch
 
     return patched

@@ -18,8 +18,8 @@ from diverseevol.errors import ModelError, RunFolderError
 from diverseevol.run import RunFolder, locked
 
 FIT, EMBED, READ, TOKENS = (
-    "diverseevol.models.train.sft.fit",
-    "diverseevol.loop.stages.embed_tokens",
+    "diverseevol.models.train.fit",
+    "diverseevol.loop.rounds.embed_tokens",
     "diverseevol.text.prepare.read_pool",
     "diverseevol.text.prepare.build_tokens",
 )
@@ -124,8 +124,8 @@ def test_a_finished_comparison_opens_no_run(compared, monkeypatch):
     def never(*_, **__):
         raise AssertionError("a run was opened")
 
-    monkeypatch.setattr("diverseevol.loop.evolve.open_stages", never)
-    monkeypatch.setattr("diverseevol.loop.opening.open_record", never)
+    monkeypatch.setattr("diverseevol.loop.evolve.open_rounds", never)
+    monkeypatch.setattr("diverseevol.loop.fingerprint.open_record", never)
     assert compare_strategies(experiment) == comparison
 
 

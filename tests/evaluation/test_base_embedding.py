@@ -11,7 +11,7 @@ from diverseevol.base.progress import SILENT
 from diverseevol.errors import PoolError, RunFolderError
 from diverseevol.evaluation import base_embedding
 from diverseevol.evaluation.base_embedding import fixed_embedding as embedded
-from diverseevol.loop.opening import open_stages
+from diverseevol.loop.setup import open_rounds
 from diverseevol.run import RunFolder, locked
 
 N = 40
@@ -33,7 +33,7 @@ def start_run(model, pool_file, out, **options):
     given = {"pool.path": str(pool_file), "model": str(model), "out": str(out), "rounds": 0, "n_init": 1}
     config = load_config(options=given | options)
     with locked(out) as run:
-        open_stages(run, config, frozenset(), SILENT)
+        open_rounds(run, config, frozenset(), SILENT)
     return run
 
 

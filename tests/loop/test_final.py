@@ -72,7 +72,7 @@ def test_a_killed_one_is_made_again_with_the_same_weights(with_selector, target,
     out, _, _ = with_selector
     settings = config(target, pool_file, tmp_path / "b", f"selector={made_model}", "final={train: {num_train_epochs: 2}}")
     with monkeypatch.context() as patched:
-        patched.setattr("diverseevol.models.train.sft.fit", killed_at_the_target(str(target)))
+        patched.setattr("diverseevol.models.train.fit", killed_at_the_target(str(target)))
         with pytest.raises(KeyboardInterrupt):
             list(evolve(settings))
     assert not (tmp_path / "b/final/model").exists()
@@ -82,9 +82,9 @@ def test_a_killed_one_is_made_again_with_the_same_weights(with_selector, target,
 
 
 def killed_at_the_target(target):
-    from diverseevol.models.train import sft
+    from diverseevol.models import train
 
-    fit = sft.fit
+    fit = train.fit
 
     def killed(start, *args, **kwargs):
         if start == target:

@@ -351,11 +351,11 @@ def test_a_round_that_had_chosen_does_not_choose_again(finished, made_model, poo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("diverseevol.loop.stages.Stages.train", killed)
+        patch.setattr("diverseevol.loop.rounds.Rounds.train", killed)
         with pytest.raises(KeyboardInterrupt):
             list(evolve(settings))
     with monkeypatch.context() as patch:
-        patch.setattr("diverseevol.loop.stages.Stages.draw_first", killed)
+        patch.setattr("diverseevol.loop.rounds.Rounds.draw_first", killed)
         assert next(evolve(settings)).chosen_ids == finished[1][0].chosen_ids
 
 
@@ -366,9 +366,9 @@ def test_no_two_seeds_share_a_generator_in_different_rounds():
 
     drawn = []
     for seed, index in itertools.product(range(3), range(1, 4)):
-        stages, seen = MagicMock(), MagicMock()
-        stages.config.seed, stages.seen.return_value = seed, seen
-        choose(stages, Recorder(), index, [], 1)
+        rounds, candidates = MagicMock(), MagicMock()
+        rounds.config.seed, rounds.candidates.return_value = seed, candidates
+        choose(rounds, Recorder(), index, [], 1)
     assert len(set(drawn)) == 9
 
 

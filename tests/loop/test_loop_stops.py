@@ -7,7 +7,7 @@ import pytest
 
 from diverseevol import evolve, load_config, vendi_score
 from diverseevol.errors import RunFolderError
-from diverseevol.loop.stages import Stages
+from diverseevol.loop.rounds import Rounds
 from diverseevol.run.status import run_status
 
 # A trainer that learns nothing, since stopping depends on what a round measured and not on how it was tuned.
@@ -100,11 +100,11 @@ def test_a_settled_heldout_loss_saves_the_last_pass_over_the_pool(made_model, po
     assert [at for at in (0, 1) if (tmp_path / f"b/rounds/{at:02d}/model").exists()] == [int(np.argmin(losses))]
 
 
-@pytest.mark.parametrize("at", ["measure", "embed", "gauge", "finish"])
+@pytest.mark.parametrize("at", ["measure", "embed", "cover", "finish"])
 def test_killed_around_the_stop_and_resumed(whole, made_model, pool_file, tmp_path, monkeypatch, at):
     _, every = whole
     words = ("stop.measure=covering_radius", "stop.share=0.9", "stop.rounds=1")
-    settings, work = config(made_model, pool_file, tmp_path / "b", *words), getattr(Stages, at)
+    settings, work = config(made_model, pool_file, tmp_path / "b", *words), getattr(Rounds, at)
 
     def killed(stages, index, *rest):
         if index == 1 and at != "finish":
@@ -115,7 +115,7 @@ def test_killed_around_the_stop_and_resumed(whole, made_model, pool_file, tmp_pa
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stages, at, killed)
+        patch.setattr(Rounds, at, killed)
         with pytest.raises(KeyboardInterrupt):
             list(evolve(settings))
     rounds = list(evolve(settings))

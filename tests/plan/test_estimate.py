@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from diverseevol.errors import ModelError
-from diverseevol.loop.seen import draw_candidates
+from diverseevol.loop.candidates import draw_candidates
 from diverseevol.plan.estimate import LIBRARIES, cost_of_model, epochs_of, make_plan, sizes_of
 from diverseevol.plan.hardware import Rates
 

@@ -178,12 +178,12 @@ def test_what_report_to_names(monkeypatch, given, names):
 
 
 def test_the_trainer_serves_only_the_others(monkeypatch, tmp_path):
-    from diverseevol.models.train import keys, sft
+    from diverseevol.models import train_arguments as keys
 
     monkeypatch.setattr(keys, "get_available_reporting_integrations", lambda: ["mlflow", "tensorboard", "wandb"])
     for given, left in (("[wandb,mlflow]", ["mlflow"]), ("all", ["mlflow"]), ("none", []), ("tensorboard", [])):
         settings = load_config(None, (f"train.report_to={given}",), options={"pool.path": "p", "model": "m", "out": "o"})
-        assert sft.sft_config(settings.train, tmp_path, 0).report_to == left
+        assert keys.sft_config(settings.train, tmp_path, 0).report_to == left
 
 
 def test_other_ranks_open_no_tracker(monkeypatch, tmp_path, noting):

@@ -61,7 +61,7 @@ def embed(
     watch = open_watch()
     dist.start()
     quiet_libraries()
-    from ..loop.opening import embed_folder
+    from ..loop.embed_pool import embed_folder
 
     report = embed_folder(config, watch, asked)
     shapes = {

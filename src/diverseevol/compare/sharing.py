@@ -33,7 +33,7 @@ def borrow(experiment: Experiment, arm: str, seed: int, config: RunConfig) -> No
         RunFolderError: the other runs were made of another pool, model or held-out rows.
         ConfigError: as `open_record`.
     """
-    from ..loop.opening import open_record  # torch, which a finished comparison does without
+    from ..loop.fingerprint import open_record  # torch, which a finished comparison does without
 
     with locked(Path(config.out)) as run:
         dist.on_main(lambda: open_record(run, config) and None)

@@ -18,8 +18,8 @@ from ..base.progress import Watch
 from ..config import load_config, yaml_text
 from ..data import Pool
 from ..evaluation.coverage import covering_radius
+from ..loop.embed_pool import embed_folder
 from ..loop.evolve import evolve
-from ..loop.opening import embed_folder
 from ..run.metrics import totals
 from .model import made_model
 from .pool import make_heldout, make_pool, rare_skills

@@ -18,9 +18,9 @@ from ..config import RunConfig
 from ..config.load import validate
 from ..data import Pool
 from ..errors import RunFolderError
+from ..models import sharding
 from ..models.embed import embed_tokens, is_embedded
 from ..models.load import check_fits, fingerprint, load_model, load_tokenizer
-from ..models.train import shares
 from ..run import RunFolder, locked
 from ..text.tokens import Tokens, build_tokens
 
@@ -90,8 +90,8 @@ def _embed(
         check_fits(name, tokenizer, config.prompt.max_length, is_trusted)
         build_tokens(pool.records.samples, len(pool.records), tokenizer, config.prompt, tokens_dir, watch)
     tokens = Tokens.open(tokens_dir, pool.positions)
-    model = load_model(name, "auto", is_trusted, is_sharded=shares.shards_models())
-    embed_tokens(model, tokens, folder, config.embed, pool.ids, mark, watch, lockstep=shares.shards_models())
+    model = load_model(name, "auto", is_trusted, is_sharded=sharding.shards_models())
+    embed_tokens(model, tokens, folder, config.embed, pool.ids, mark, watch)
 
 
 def _slug(model: str, fingerprint_: str) -> str:

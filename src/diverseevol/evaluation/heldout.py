@@ -21,7 +21,7 @@ from ..data import Pool
 from ..data import fingerprint as pool_fingerprint
 from ..data.columns import group_names
 from ..errors import ConfigError, RunFolderError
-from ..models.train import shares
+from ..models import sharding
 from ..run import BASE, OWN, RunFolder, locked, round_name
 from ..run.status import round_named
 from .lm_eval import TaskRequest, check_tasks, task_scores
@@ -163,7 +163,7 @@ def heldout_of_model(
     groups = group_names(data.pool, group, "--group") if group else None
     held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
     model = load_model(
-        config.model, "auto", config.trust_remote_code, is_sharded=shares.shards_models() and not tasks
+        config.model, "auto", config.trust_remote_code, is_sharded=sharding.shards_models() and not tasks
     )
     losses = loss_per_token(heldout_losses(model, data.tokens, watch), data.pool.n_trained, groups)
     scores = task_scores(model, tokenizer, tasks) if tasks else {}
@@ -244,7 +244,7 @@ def _measure(
             watch.note(f"measuring {name}")
             folder, is_sharded = (
                 str(run.model_dir(_index(name))) if name != BASE else config.model,
-                shares.shards_models() and not tasks,
+                sharding.shards_models() and not tasks,
             )
             model = load_model(folder, "auto", config.trust_remote_code, is_sharded=is_sharded)
             if held and dist.broadcast(run.row_losses(held.key, name) is None):

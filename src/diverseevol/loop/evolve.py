@@ -1,8 +1,9 @@
 """The evolving loop: select, tune, embed, and again.
 
-Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3 and its algorithm. Names there and here: Z is the pool,
-P_t `subset`, S_t `picks`, M_t `model`. Every stage's result lies in the run folder before the next begins, so a killed run goes on where
-it was (stages.py does each thing once). Where we differ: docs/deviations.md.
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3 and its algorithm. Names
+there and here: Z is the pool, P_t `subset`, S_t `picks`, M_t the model in `rounds/t/model`. Every stage's
+result lies in the run folder before the next begins, so a killed run goes on where it was (rounds.py does
+each thing once). Where we differ: docs/deviations.md.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from ..run.metrics import billed
 from ..run.tracking import tracked
 from ..selection import Selection, Strategy, make_strategy
 from .final import tune_target
-from .opening import open_stages
-from .stages import Stages
+from .rounds import Rounds
+from .setup import open_rounds
 
 
 @dataclass(frozen=True)
@@ -50,33 +51,34 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
     """
     strategy = make_strategy(config.selection.strategy, **config.selection.options)
     with locked(Path(config.out)) as run, recorded(run, watch) as watch, tracked(run, config) as tracking:
-        stages = open_stages(run, config, strategy.needs, watch, tracking)
-        for index, n_new in enumerate(stages.sizes):
-            if not stages.is_done(index):
-                chosen = stages.chosen_before(index)  # P_{t-1}
+        rounds = open_rounds(run, config, strategy.needs, watch, tracking)
+        for index, n_new in enumerate(rounds.sizes):
+            if not rounds.is_done(index):
+                chosen = rounds.chosen_before(index)  # P_{t-1}
                 with billed() as cost:
-                    picks = stages.saved_picks(index) or choose(stages, strategy, index, chosen, n_new)  # S_t
-                subset = stages.save_picks(index, chosen, picks, cost)  # P_t = P_{t-1} ∪ S_t
+                    picks = rounds.saved_picks(index) or choose(rounds, strategy, index, chosen, n_new)  # S_t
+                subset = rounds.save_picks(index, chosen, picks, cost)  # P_t = P_{t-1} ∪ S_t
                 if subset is None:  # not one pick fits into what a budget in tokens has left
                     break
-                model = stages.train(index, subset)  # M_t: the base model, tuned on P_t
-                stages.measure(index, model)
-                stages.embed(index, model)  # Z as M_t sees it
-                stages.gauge(index)  # for a run that may stop by itself
-                stages.finish(index, model)
+                rounds.train(index, subset)  # M_t: the base model, tuned on P_t
+                rounds.measure(index)
+                rounds.embed(index)  # Z as M_t sees it
+                rounds.cover(index)  # for a run that may stop by itself
+                rounds.finish(index)
             yield finished_round(run, index)
-            if stages.is_last(index):
+            if rounds.is_last(index):
                 break
-        tune_target(stages)  # `final`: the model that the subset is for, once
+        tune_target(rounds)  # `final`: the model that the subset is for, once
 
 
-def choose(stages: Stages, strategy: Strategy, index: int, chosen: Sequence[int], n_new: int) -> Selection:
+def choose(rounds: Rounds, strategy: Strategy, index: int, chosen: Sequence[int], n_new: int) -> Selection:
     """S_t: drawn at random in round 0, then the strategy's choice from Q, the rest of Z, by what M_{t-1} sees in it."""
     if index == 0:
-        return stages.draw_first(n_new)
-    seen = stages.seen(index - 1)
-    rng = np.random.default_rng([stages.config.seed, index])
-    return seen.in_pool(strategy.select(seen.signals, seen.positions_of(chosen), n_new, rng))
+        return rounds.draw_first(n_new)
+    candidates = rounds.candidates(index - 1)
+    rng = np.random.default_rng([rounds.config.seed, index])
+    positions = candidates.positions_of(chosen)
+    return candidates.in_pool(strategy.select(candidates.signals, positions, n_new, rng))
 
 
 def finished_round(run: RunFolder, index: int) -> Round:

@@ -1,92 +1,75 @@
 """The one tuning of the target model on the final subset, after the last round: what a run with a selector is for.
 
-Source: DiverseEvol (https://arxiv.org/abs/2311.08182) tunes and embeds with one model; a smaller one that does the rounds costs less, and
-the subset is then the target's. The subset is tokenised again, by the target's own tokenizer.
+Source: DiverseEvol (https://arxiv.org/abs/2311.08182) tunes and embeds with one model; a smaller one that
+does the rounds costs less, and the subset is then the target's. It is tokenised again, by the target's own
+tokenizer.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ..base import dist
 from ..base.files import read_json, remove, write_json
-from ..data.sample import Sample
 from ..errors import RunFolderError
-from ..models.load import load_tokenizer, name_stops
-from ..text.tokens import Encoder, build_tokens
-from .stages import Stages, training_seed
+from ..models.load import load_tokenizer
+from ..text.tokens import build_tokens
+from .rounds import Rounds
 
 
-def tune_target(stages: Stages) -> None:
+def tune_target(rounds: Rounds) -> None:
     """Tune `model` on everything that was chosen, unless that is done or not asked for.
 
     Raises:
         RunFolderError: it is done, with other settings.
-        ModelError, ModelError, ConfigError: see `fit`.
+        ModelError, ConfigError: see `fit`.
     """
-    if stages.whole.final is None:
+    if rounds.whole.final is None:
         return
-    from ..models.train.sft import fit
-
-    run, config, pool = stages.run, stages.whole.for_final(), stages.data.pool
-    settings = config.train.model_dump(mode="json")
-    chosen = sorted(dist.on_main(lambda: run.chosen_before(len(run.rounds_done()))))
-    made_of = {"model": config.model, "train": settings, "n_chosen": len(chosen)}
+    run, config, pool = rounds.run, rounds.whole.for_final(), rounds.data.pool
+    n_rounds = dist.on_main(lambda: len(run.rounds_done()))
+    chosen = sorted(rounds.chosen_before(n_rounds))
+    made_of = {"model": config.model, "train": config.train.model_dump(mode="json"), "n_chosen": len(chosen)}
     if stored := dist.on_main(run.final_bill):
-        _check_same(stages, stored.values(), made_of)
+        known = stored.values()
+        if changed := [key for key, value in made_of.items() if known.get(key) != value]:
+            raise RunFolderError(
+                f"{run.final_dir} was tuned with another {', '.join(changed)}. "
+                "Move that folder away to tune the model again."
+            )
         return
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-
-    def samples(start: int, stop: int) -> Sequence[Sample]:
-        return [pool.sample(row) for row in chosen[start:stop]]
-
     tokens = build_tokens(
-        samples, len(chosen), tokenizer, config.prompt, run.final_dir / "tokens", stages.watch
+        lambda start, stop: [pool.sample(row) for row in chosen[start:stop]],
+        len(chosen),
+        tokenizer,
+        config.prompt,
+        run.final_dir / "tokens",
+        rounds.watch,
     )
-    usable = np.flatnonzero(tokens.n_trained > 0).tolist()
-    if len(usable) < len(chosen):
-        stages.watch.note(
-            f"final: {len(chosen) - len(usable)} of {len(chosen)} rows have no token to train on by {config.model}"
+    usable, n_lost = np.flatnonzero(tokens.n_trained > 0).tolist(), int((tokens.n_trained == 0).sum())
+    if n_lost:
+        rounds.watch.note(
+            f"final: {n_lost} of {len(chosen)} rows have no token to train on by {config.model}"
         )
-    if dist.on_main(run.final_model_dir.is_dir):  # killed before metrics.json was written
-        bill = dist.on_main(lambda: read_json(run.final_bill_file) if run.final_bill_file.exists() else {})
-    else:
-        seed = training_seed(config.seed, dist.on_main(lambda: len(run.rounds_done())))
-        checkpoints_dir, trust = run.final_dir / "checkpoints", config.trust_remote_code
-        cost = fit(
-            config.model,
-            usable,
-            tokens,
-            tokenizer,
-            config.train,
-            run.final_model_dir,
+    model_dir, bill_file = run.final_model_dir, run.final_bill_file
+    if not dist.on_main(model_dir.is_dir):  # else killed before metrics.json was written
+        checkpoints_dir, on_log = run.final_dir / "checkpoints", rounds.tracking.log_final
+        places = (
+            model_dir,
             checkpoints_dir,
-            seed,
-            stages.watch,
-            trust,
-            stages.tracking.log_final,
-            config.prompt.max_length,
-            lambda cost: dist.on_main(lambda: write_json(run.final_bill_file, cost.as_dict())),
+            n_rounds,
+            on_log,
+            lambda cost: write_json(bill_file, cost.as_dict()),
         )
-        bill = cost.as_dict()
+        rounds.tune(config, config.model, usable, tokens, tokenizer, *places)
         dist.on_main(lambda: remove(checkpoints_dir))
-    dist.on_main(lambda: name_stops(run.final_model_dir, Encoder(tokenizer, config.prompt).stops))
-    dist.on_main(
-        lambda: write_json(
-            run.final_metrics_file, {**made_of, "n_trained": len(usable), "seconds": 0.0, **bill}
-        )
-    )
-    dist.on_main(lambda: remove(run.final_bill_file))
-    stages.watch.note(
-        f"Final model: {config.model}, tuned on {len(usable)} samples, in {run.final_model_dir}"
-    )
+    rounds.name_stops(tokenizer, model_dir)
 
+    def finish() -> None:
+        bill = read_json(bill_file) if bill_file.exists() else {}
+        write_json(run.final_metrics_file, {**made_of, "n_trained": len(usable), "seconds": 0.0, **bill})
+        remove(bill_file)
 
-def _check_same(stages: Stages, stored: Mapping[str, object], made_of: Mapping[str, object]) -> None:
-    changed = [key for key, value in made_of.items() if stored.get(key) != value]
-    if changed:
-        raise RunFolderError(
-            f"{stages.run.final_dir} was tuned with another {', '.join(changed)}. Move that folder away to tune the model again."
-        )
+    dist.on_main(finish)
+    rounds.watch.note(f"Final model: {config.model}, tuned on {len(usable)} samples, in {model_dir}")

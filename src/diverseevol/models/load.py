@@ -1,7 +1,8 @@
 """Loading, saving and trusting models: local folders or Hub ids, plain or PEFT adapters, weights from safetensors only.
 
-Padding: no token is added and no embedding is resized. Where a tokenizer has no padding token its EOS stands in; padded
-positions are masked, so the result is the same as with the published code's added `[PAD]` (docs/deviations.md).
+Padding: no token is added and no embedding is resized. Where a tokenizer has no padding token its EOS stands
+in; padded positions are masked, so the result is the same as with the published code's added `[PAD]`
+(docs/deviations.md).
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from safetensors import SafetensorError
 from ..base import dist
 from ..base.files import hash_sampled, read_json, write_json
 from ..errors import REFUSALS, DiverseEvolError, ModelError
-from ..run.metrics import n_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 
 LAYER_NUMBER = re.compile(r"\.\d+(?=\.|$)")
-
-
 FILE_OF_STOPS = "generation_config.json"
+LONGEST_WORDS = 300
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -69,25 +68,24 @@ def load_model(
 ) -> PreTrainedModel:
     """A causal language model from a model folder, an adapter folder or a Hub id, on this rank's device.
 
-    An adapter folder (PEFT) is loaded over the base model that it names, quantised as it was when the adapter was trained;
-    `is_trainable` keeps the adapter's weights trainable. With `is_sharded` each rank reads and holds its share of the base's weights
-    (FSDP2), and every rank must call.
+    An adapter folder (PEFT) is loaded over the base model that it names, quantised as it was when the adapter
+    was trained; `is_trainable` keeps the adapter's weights trainable. With `is_sharded` each rank reads and
+    holds its share of the base's weights (FSDP2), and every rank must call.
 
     Raises:
-        ModelError: it cannot be loaded, it has no safetensors weights, the adapter's file lacks some, or it would be quantised and sharded.
+        ModelError: it cannot be loaded, it has no safetensors weights, the adapter's file lacks some, or it
+            would be quantised and sharded.
     """
     from transformers import AutoModelForCausalLM
 
     adapter = adapter_config(name)
-    base = _base_of(name, adapter)
+    base = _base_of(name)
     # An absolute path, which an adapter trained on this model then names, so that it is found again from anywhere.
     base = str(Path(base).resolve()) if Path(base).is_dir() else base
     if adapter and (quantisation := _quantisation(name, base, trust_remote_code)):
         kwargs.setdefault("quantization_config", quantisation)
-    if kwargs.get("quantization_config"):
-        kwargs.setdefault(
-            "device_map", {"": device()}
-        )  # quantised where it stays: such weights are not moved afterwards
+    if kwargs.get("quantization_config"):  # quantised where it stays: such weights are not moved afterwards
+        kwargs.setdefault("device_map", {"": device()})
     dist.start()
     if is_sharded:
         if "quantization_config" in kwargs:
@@ -95,15 +93,9 @@ def load_model(
                 f"{name!r} cannot be quantised and sharded over ranks (FSDP) at once. Leave one of them out."
             )
         kwargs["distributed_config"] = _shares(name, trust_remote_code)
+    kwargs |= {"dtype": dtype, "trust_remote_code": trust_remote_code, "use_safetensors": True}
     with loading("the model", name):
-        model, report = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            use_safetensors=True,
-            output_loading_info=True,
-            **kwargs,
-        )
+        model, report = AutoModelForCausalLM.from_pretrained(base, output_loading_info=True, **kwargs)
         _check_whole(base, report)
         if adapter:
             from peft import PeftModel
@@ -121,9 +113,8 @@ def _quantisation(name: str, base: str, trust_remote_code: bool) -> dict[str, An
     """How the base under an adapter was quantised when that was trained, unless the base's own files say so themselves."""
     file = Path(name) / "config.json"
     found = json.loads(file.read_text("utf-8")).get("quantization_config") if file.is_file() else None
-    return (
-        found if found and "quantization_config" not in _config(base, trust_remote_code).to_dict() else None
-    )
+    is_own = found and "quantization_config" in _config(base, trust_remote_code).to_dict()
+    return None if is_own else found
 
 
 def save_quantisation(model: PreTrainedModel, folder: Path) -> None:
@@ -151,7 +142,7 @@ def name_stops(folder: Path, stops: Collection[int]) -> None:
     """Have a model folder's generation_config.json name the tokens that end an answer, beside those that it or its base names."""
     from transformers.utils import cached_file
 
-    base = _base_of(str(folder), adapter_config(str(folder)))
+    base = _base_of(str(folder))
     lenient = {
         "_raise_exceptions_for_missing_entries": False,
         "_raise_exceptions_for_connection_errors": False,
@@ -179,7 +170,8 @@ def name_stops(folder: Path, stops: Collection[int]) -> None:
 def _make_savable(config: GenerationConfig) -> None:
     """Mend a published generation configuration that transformers reads but would not write again, as its own messages say.
 
-    Sampling values without `do_sample` (Vicuna's and Llama 2's) mean to sample; what has no effect otherwise is left out.
+    Sampling values without `do_sample` (Vicuna's and Llama 2's) mean to sample; what has no effect otherwise
+    is left out.
     """
     try:
         config.validate(strict=True)
@@ -204,19 +196,14 @@ def loading(what: str, name: str) -> Iterator[None]:
     except DiverseEvolError:
         raise
     except (*REFUSALS, UserWarning, SafetensorError) as error:
-        advice = _advice(what, _base_of(name, adapter_config(name)), error)
-        raise ModelError(
-            f"cannot load {what} {name!r}: {_first_line(error)} {_where(name)}{advice}"
-        ) from error
+        advice = _advice(what, _base_of(name), error)
+        raise ModelError(f"cannot load {what} {name!r}: {one_line(error)} {_where(name)}{advice}") from error
 
 
 def _check_whole(name: str, report: dict[str, Any]) -> None:
     """Refuse a model whose files lack weights: transformers would fill them with random numbers and say so where nobody looks."""
-    for kind, found in (
-        ("are missing from", report["missing_keys"]),
-        ("have another shape in", report["mismatched_keys"]),
-    ):
-        if found:
+    for kind, keys in (("are missing from", "missing_keys"), ("have another shape in", "mismatched_keys")):
+        if found := report[keys]:
             first = sorted(map(str, found))[0]
             raise ModelError(
                 f"{len(found)} weights of {name!r} {kind} its files, first {first}. "
@@ -230,21 +217,22 @@ def _advice(what: str, name: str, error: Exception) -> str:
     folder = Path(name)
     if what.startswith("the tokenizer") and folder.is_dir() and not (folder / "tokenizer.json").is_file():
         return (
-            " It has no tokenizer.json, which is read here: where it has other files (tokenizer.model, vocab.txt), load them once with "
-            "AutoTokenizer, with sentencepiece or tiktoken installed, and save_pretrained(…) into the folder."
+            " It has no tokenizer.json, which is read here: where it has other files (tokenizer.model, vocab.txt), "
+            "load them once with AutoTokenizer, with sentencepiece or tiktoken installed, and save_pretrained(…) "
+            "into the folder."
         )
     if folder.is_dir() and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
         return " Pickled weights are not loaded: convert them with model.save_pretrained(…) where you trust them."
     return ""
 
 
-def _base_of(name: str, adapter: dict[str, Any] | None) -> str:
+def _base_of(name: str) -> str:
     """The model under an adapter, or `name` itself.
 
     Raises:
         ModelError: the adapter names a folder that is not there.
     """
-    if adapter is None:
+    if (adapter := adapter_config(name)) is None:
         return name
     base = str(adapter["base_model_name_or_path"])
     if Path(base).is_absolute() and not Path(base).is_dir():
@@ -272,7 +260,7 @@ def tokenizer_folder(name: str) -> str:
     """Where the tokenizer of `name` lies: an adapter folder without one of its own points to its base model."""
     adapter = adapter_config(name)
     if adapter and not (Path(name) / "tokenizer_config.json").is_file():
-        return _base_of(name, adapter)
+        return _base_of(name)
     return name
 
 
@@ -284,17 +272,18 @@ def check_fits(
     Raises:
         ModelError: there is no such model, its positions end earlier, or its embedding does.
     """
-    config = _text_config(model_name, trust_remote_code)
+    config = _config(model_name, trust_remote_code).get_text_config()
     n_known = getattr(config, "vocab_size", None)
     if n_known and len(tokenizer) > n_known:
         raise ModelError(
             f"the tokenizer of {model_name!r} has {len(tokenizer)} tokens, but the model's embedding {n_known} rows. "
             "Resize the embedding (model.resize_token_embeddings) and save the model, or take back the added tokens."
         )
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = n_positions(model_name, trust_remote_code)
     if positions and max_length > positions:
         raise ModelError(
-            f"prompt.max_length is {max_length}, but {model_name!r} reads {positions} tokens at most. Set prompt.max_length={positions} or less."
+            f"prompt.max_length is {max_length}, but {model_name!r} reads {positions} tokens at most. "
+            f"Set prompt.max_length={positions} or less."
         )
 
 
@@ -304,7 +293,8 @@ def n_positions(model_name: str, trust_remote_code: bool = False) -> int | None:
     Raises:
         ModelError: there is no such model.
     """
-    found = getattr(_text_config(model_name, trust_remote_code), "max_position_embeddings", None)
+    config = _config(model_name, trust_remote_code).get_text_config()
+    found = getattr(config, "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else None
 
 
@@ -322,14 +312,10 @@ def empty_model(model_name: str, trust_remote_code: bool = False) -> PreTrainedM
         return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
 
 
-def _text_config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
-    return _config(model_name, trust_remote_code).get_text_config()
-
-
 def _config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
     from transformers import AutoConfig
 
-    name = _base_of(model_name, adapter_config(model_name))
+    name = _base_of(model_name)
     with loading("the model", model_name):
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
 
@@ -348,25 +334,18 @@ def fingerprint(name: str) -> str:
     return digest.hexdigest()
 
 
-def n_computing(model: PreTrainedModel) -> int:
-    """Parameters that cost products for each token: all but the token embeddings' look-up, the output head's counted even where it is tied."""
-    n_all = sum(map(n_numbers, model.parameters()))
-    is_tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    return n_all if is_tied else n_all - int(model.get_input_embeddings().weight.numel())
-
-
 def _where(name: str) -> str:
     path = Path(name)
     if path.is_dir():
-        return (
-            f"The folder holds: {', '.join(sorted(item.name for item in path.iterdir())[:8]) or 'nothing'}."
-        )
+        files = ", ".join(sorted(item.name for item in path.iterdir())[:8])
+        return f"The folder holds: {files or 'nothing'}."
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         return "There is no such folder."
     return "It is no local folder; as a Hub id it needs the network (HF_TOKEN for gated models)."
 
 
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    line = line if len(line) <= 200 else line[:200] + "…"
-    return line if line.endswith((".", "?", "!")) else line + "."
+def one_line(error: Exception) -> str:
+    """What a library says, in one line of bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = text if len(text) <= LONGEST_WORDS else text[:LONGEST_WORDS] + "…"
+    return text if text.endswith((".", "!", "?", "…")) else text + "."

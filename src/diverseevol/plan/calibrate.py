@@ -13,7 +13,7 @@ from ..base.progress import SILENT, Watch
 from ..config import RunConfig, TrainConfig
 from ..models.embed import embed_tokens
 from ..models.load import load_model, load_tokenizer
-from ..models.train.sft import fit
+from ..models.train import fit
 from ..run.metrics import Cost
 from ..text.prepare import prepare
 from .hardware import Rates

@@ -1,0 +1,446 @@
+"""Each stage of a round, once: it does its work, or finds it done in the run folder when the run is resumed.
+
+Stages meet only through the run folder: tuning leaves a model there, and whoever needs it loads it, whatever
+tuned it. Everything about files, costs, ranks and the user's lists is here, so that the loop itself reads
+like the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base import dist
+from ..base.files import remove, size_of, write_jsonl, write_text
+from ..base.progress import Watch
+from ..config import RunConfig, round_sizes, split_budget
+from ..data.export import export_rows
+from ..errors import ConfigError, PoolExhaustedError, RunFolderError
+from ..evaluation.loss import heldout_losses, loss_per_token
+from ..models.command import run_command
+from ..models.embed import embed_tokens, open_embeddings, open_signals
+from ..models.load import load_model, name_stops
+from ..models.sharding import shards_models
+from ..run import OWN, RunFolder, round_name
+from ..run.metrics import Cost, billed
+from ..run.stopping import measured, reason_to_stop
+from ..run.tracking import Tracking
+from ..selection import Selection, Signal, Signals
+from ..text.prepare import Prepared
+from ..text.tokens import Encoder, Tokens
+from .candidates import Candidates, draw_candidates
+from .stopping import MEASURES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CANDIDATES = 1
+"""Tells the generator of a round's candidates from that of its picks."""
+OnLog = Callable[[Mapping[str, Any], int], None]
+
+
+def training_seed(seed: int, index: int) -> int:
+    """What the run's seed makes of a round's training order and dropout: below 2³¹, as the Trainer wants it."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) & 0x7FFFFFFF
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """One run's stages, with what they share."""
+
+    run: RunFolder
+    config: RunConfig
+    """As the rounds see it."""
+    whole: RunConfig
+    """As the user gave it, with a selector and a final tuning."""
+    tokenizer: PreTrainedTokenizerBase
+    data: Prepared
+    heldout: Prepared | None
+    heldout_groups: Sequence[str] | None
+    needs: frozenset[str]
+    """What the strategy reads: signals of the model, and columns of the records."""
+    columns: Mapping[str, np.ndarray]
+    """The latter, one value a pool row."""
+    fingerprint: str
+    watch: Watch
+    tracking: Tracking
+    seed_rows: np.ndarray | None
+    must_rows: np.ndarray
+    excluded_rows: np.ndarray
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows each round may add."""
+        config = self.config
+        sizes = round_sizes(config.rounds, config.n_init, config.n_new, config.budget)
+        return sizes if self.seed_rows is None else [len(self.seed_rows), *sizes[1:]]
+
+    @property
+    def is_outer(self) -> bool:
+        """Whether the strategy reads an outer model's vectors in place of those of the round's model."""
+        return self.config.embed.model is not None and Signal.EMBEDDING in self.needs
+
+    @property
+    def model_signals(self) -> frozenset[Signal]:
+        """What of the strategy's needs a pass of the round's model over the pool gives."""
+        signals = frozenset(signal for signal in Signal if signal in self.needs)
+        return signals - {Signal.EMBEDDING} if self.is_outer else signals
+
+    def is_done(self, index: int) -> bool:
+        """Whether the round is finished, the same on every rank even where they see the folder at different times."""
+        return dist.on_main(lambda: self.run.is_done(index))
+
+    def chosen_before(self, index: int) -> list[int]:
+        """Pool rows chosen in the rounds before, in pick order; likewise."""
+        return dist.on_main(lambda: self.run.chosen_before(index))
+
+    def is_last(self, index: int) -> bool:
+        """Whether no round follows, the same on every rank."""
+        return dist.on_main(lambda: self._ends(index))
+
+    def _ends(self, index: int) -> bool:
+        """Whether the schedule ends, the budget in tokens is spent, or the run stops by itself."""
+        is_end = index + 1 >= len(self.sizes) or self.run.is_budget_spent(index, self.config.budget)
+        return is_end or self._why_stopped(index) is not None
+
+    def _why_stopped(self, index: int) -> str | None:
+        """Why the run ends by itself after this round; a later round that is done already overrules it."""
+        if self.run.is_done(index + 1):
+            return None
+        return reason_to_stop(self.config.stop, [self.run.metrics(at) for at in range(index + 1)])
+
+    def _bill(self, index: int, stage: str, cost: Cost) -> None:
+        self.run.add_metrics(index, {"stages": {stage: cost.as_dict()}})
+
+    # --- selection
+
+    def draw_first(self, n_init: int) -> Selection:
+        """Round 0's rows: the user's seed subset, or those that must be in and a uniform draw (the paper's P_0)."""
+        if self.seed_rows is not None:
+            return Selection(rows=self.seed_rows, columns={})
+        free = np.setdiff1d(
+            np.arange(len(self.data.pool)), np.concatenate([self.must_rows, self.excluded_rows])
+        )
+        n_drawn = max(0, n_init - len(self.must_rows))
+        if n_drawn > len(free):
+            raise PoolExhaustedError(
+                f"cannot draw {n_drawn} rows for round 0: {len(free)} of {len(self.data.pool)} may be chosen. "
+                "Lower n_init."
+            )
+        drawn = np.random.default_rng([self.config.seed, 0]).choice(free, n_drawn, replace=False)
+        return Selection(rows=np.concatenate([self.must_rows, drawn]), columns={})
+
+    def candidates(self, index: int) -> Candidates:
+        """What round `index`'s model says about the pool, for the next round's strategy."""
+        self._embed(index)
+        folder = self.run.signals_dir(index)
+        rows = dist.on_main(lambda: self.run.seen_rows(index))
+        n_rows = len(self.data.pool)
+        selectable = np.ones(n_rows, dtype=bool)
+        selectable[self.excluded_rows] = False
+        some: slice | np.ndarray = slice(None) if rows is None else rows
+        columns = {name: column[some] for name, column in self.columns.items()}
+        if self.model_signals - {Signal.EMBEDDING}:
+            columns |= open_signals(folder)
+        vectors = None
+        if Signal.EMBEDDING in self.needs:
+            vectors = open_embeddings(self.run.outer_dir)[some] if self.is_outer else open_embeddings(folder)
+        signals = Signals(
+            n_rows=n_rows if rows is None else len(rows),
+            embeddings=vectors,
+            columns=columns,
+            selectable=selectable[some] if len(self.excluded_rows) else None,
+            watch=self.watch,
+        )
+        return Candidates(signals, rows)
+
+    def saved_picks(self, index: int) -> Selection | None:
+        """The picks of a round that was killed after choosing."""
+        is_there = self.run.chosen_file(index).exists
+        picks = dist.on_main(lambda: self.run.picks(index) if is_there() else None)
+        rows = np.array([pick["row"] for pick in picks or ()], dtype=np.int64)
+        return Selection(rows=rows, columns={}) if picks else None
+
+    def save_picks(self, index: int, chosen: Sequence[int], picks: Selection, cost: Cost) -> list[int] | None:
+        """Write the round's chosen.jsonl and subset.jsonl; return all rows chosen so far, in pool order.
+
+        A budget in tokens cuts the picks at the first that exceeds it; None if that is the first of all.
+        """
+        n_tokens, pool = self.data.tokens.n_tokens, self.data.pool
+        n_kept = self._n_within_budget(chosen, picks)
+        if n_kept < len(picks.rows):
+            self.run.add_metrics(max(0, index - (n_kept == 0)), {"budget_spent": self.config.budget})
+        if n_kept == 0:
+            return None
+        subset = sorted([*chosen, *picks.rows[:n_kept].tolist()])
+        figures = {
+            "n_new": n_kept,
+            "n_chosen": len(subset),
+            "tokens_chosen": int(n_tokens[subset].sum()),
+            "trained_tokens_chosen": int(self.data.tokens.n_trained[subset].sum()),
+        }
+        if dist.is_main():
+            write_text(self.run.subset_file(index), "".join(pool.line_with_id(row) for row in subset))
+            self.run.add_metrics(index, figures)
+            if not self.run.chosen_file(
+                index
+            ).exists():  # the bill first: what is read back was paid for once
+                self._bill(index, "select", cost)
+                pairs = [(guard, int(row)) for guard, rows in picks.skipped.items() for row in rows]
+                skipped = [
+                    {"id": pool.id(row), "row": row, "round": index, "guard": guard} for guard, row in pairs
+                ]
+                if skipped:
+                    write_jsonl(self.run.skipped_file(index), skipped)
+                self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(n_kept)])
+        dist.barrier()
+        return subset
+
+    def _n_within_budget(self, chosen: Sequence[int], picks: Selection) -> int:
+        """How many of the picks fit into a budget in tokens.
+
+        Raises:
+            ConfigError: not even the first sample of round 0 does.
+        """
+        _, budget = split_budget(self.config.budget)
+        if budget is None:
+            return len(picks.rows)
+        n_tokens = self.data.tokens.n_tokens
+        spent = n_tokens[list(chosen)].sum() + np.cumsum(n_tokens[picks.rows])
+        if not chosen and spent[0] > budget:
+            raise ConfigError(
+                f"budget is {budget} tokens, but the first sample drawn has {spent[0]}. Raise budget."
+            )
+        return int(np.searchsorted(spent, budget, side="right"))
+
+    def _pick(self, index: int, picks: Selection, rank: int) -> dict[str, Any]:
+        pool, row = self.data.pool, int(picks.rows[rank])
+        pick: dict[str, Any] = {"id": pool.id(row), "row": row, "round": index, "rank": rank}
+        for name, column in picks.columns.items():
+            value = column[rank].item()
+            if name == "nearest_row":
+                pick["nearest_id"] = pool.id(value) if value >= 0 else None
+            else:
+                pick[name] = value
+        return {**pick, "source": pool.source(row), "source_row": pool.source_row(row)}
+
+    # --- tuning
+
+    def train(self, index: int, subset: Sequence[int]) -> None:
+        """Leave the round's model in its folder, tuned on `subset` from the base (or the previous round's model)."""
+        run, config = self.run, self.config
+        if not dist.on_main(run.model_dir(index).is_dir):
+            is_base = config.train.start == "base" or index == 0
+            start, bill = (
+                config.model if is_base else str(run.model_dir(index - 1)),
+                partial(self._bill, index, "train"),
+            )
+            if config.train.command:
+                self._train_by_command(index, subset, start, bill)
+            else:
+                places, on_log = (
+                    (run.model_dir(index), run.checkpoints_dir(index)),
+                    self.tracking.log_training,
+                )
+                self.tune(
+                    config,
+                    start,
+                    subset,
+                    self.data.tokens,
+                    self.tokenizer,
+                    *places,
+                    index,
+                    partial(on_log, index),
+                    bill,
+                )
+        self.name_stops(self.tokenizer, run.model_dir(index))
+
+    def tune(
+        self,
+        config: RunConfig,
+        start: str,
+        rows: Sequence[int],
+        tokens: Tokens,
+        tokenizer: PreTrainedTokenizerBase,
+        model_dir: Path,
+        checkpoints_dir: Path,
+        index: int,
+        on_log: OnLog,
+        on_tuned: Callable[[Cost], None],
+    ) -> None:
+        """Tune by the built-in trainer; `on_tuned` is called on rank 0."""
+        from ..models.train import fit
+
+        seed, length = training_seed(config.seed, index), config.prompt.max_length
+        about = (
+            config.train,
+            model_dir,
+            checkpoints_dir,
+            seed,
+            self.watch,
+            config.trust_remote_code,
+            on_log,
+            length,
+        )
+        fit(start, rows, tokens, tokenizer, *about, lambda cost: dist.on_main(lambda: on_tuned(cost)))
+
+    def _train_by_command(
+        self, index: int, subset: Sequence[int], start: str, on_tuned: Callable[[Cost], None]
+    ) -> None:
+        run, config = self.run, self.config
+        folder = run.round_dir(index)
+        suffix = {"parquet": ".parquet", "llamafactory": ""}.get(config.train.command_format, ".json")
+        data = folder / f"train_data{suffix}"
+        dist.on_main(lambda: export_rows(self.data.pool, subset, config.train.command_format, data))
+        base = str(Path(start).resolve()) if Path(start).is_dir() else start
+        if index == 0 and config.train.sft:
+            ignored = ", ".join(
+                sorted(config.train.sft)
+            )  # report_to among them: only the trainer's series are missing
+            self.watch.note(
+                f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}"
+            )
+        places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
+        log_file = folder / "train.log"
+        run_command(config.train.command or "", places, run.model_dir(index), log_file, self.watch, on_tuned)
+
+    def name_stops(self, tokenizer: PreTrainedTokenizerBase, model_dir: Path) -> None:
+        """What ends an answer is known to whoever loads the model, not to `answer` alone."""
+        stops = Encoder(tokenizer, self.config.prompt).stops
+        dist.on_main(lambda: name_stops(model_dir, stops))
+
+    # --- what the tuned model says
+
+    def _model(self, index: int) -> PreTrainedModel:
+        """The round's model as it lies in its folder; each rank loads its share alone where models are sharded."""
+        folder = self.run.model_dir(index)
+        if not folder.is_dir():
+            raise RunFolderError(
+                f"{folder} is needed to go on but was not kept. Set keep: last before such a run, or start again in a "
+                "new folder."
+            )
+        is_sharded = shards_models(self.config.train.sft.get("fsdp"))
+        return load_model(str(folder), "auto", self.config.trust_remote_code, is_sharded=is_sharded)
+
+    def measure(self, index: int) -> None:
+        """Held-out loss of the round's model, if there are held-out rows."""
+        if self.heldout is None or dist.on_main(lambda: self.run.metrics(index).is_measured):
+            return
+        with billed() as cost:
+            sums = heldout_losses(self._model(index), self.heldout.tokens, self.watch)
+        if dist.is_main():
+            self.run.save_row_losses(OWN, round_name(index), sums)
+        losses = loss_per_token(sums, self.heldout.tokens.n_trained, self.heldout_groups)
+        self.run.add_metrics(index, {"heldout": losses, "stages": {"heldout": cost.as_dict()}})
+
+    def embed(self, index: int) -> None:
+        """What a next round needs of the round's model, if it is not there."""
+        if not self.is_last(index):
+            self._embed(index)
+
+    def _embed(self, index: int) -> None:
+        folder, pool = self.run.signals_dir(index), self.data.pool
+        if self.model_signals or self.is_outer:
+            dist.on_main(lambda: self.run.save_seen_rows(index, self._draw_candidates(index)))
+        if not self.model_signals or dist.on_main(
+            lambda: self._is_embedded(index) and self._has_bill(index, "embed")
+        ):
+            return
+        # Of a killed pass, if there was one: its vectors are theirs.
+        rows = dist.on_main(lambda: self.run.seen_rows(index))
+        with billed() as cost:
+            report = embed_tokens(
+                self._model(index),
+                self.data.tokens if rows is None else Tokens.open(self.run.tokens_dir, pool.positions[rows]),
+                folder,
+                self.config.embed,
+                ids=pool.ids if rows is None else pool.ids[rows],
+                fingerprint=f"{self.fingerprint} round {index}",
+                watch=self.watch,
+                signals=self.model_signals,
+            )
+        cost.seconds = max(cost.seconds, report.seconds)  # of a pass that was killed before it was billed
+        cost.tokens, cost.flops = report.n_tokens, report.flops
+        self._bill(index, "embed", cost)
+
+    def _has_bill(self, index: int, stage: str) -> bool:
+        return stage in self.run.metrics(index).stages
+
+    def _draw_candidates(self, index: int) -> np.ndarray | None:
+        """The rows that the round after `index` looks at; None: all."""
+        chosen = self.run.chosen_before(index + 1)
+        n_new = self.sizes[index + 1] if index + 1 < len(self.sizes) else 1
+        rng = np.random.default_rng([self.config.seed, index, CANDIDATES])
+        share = self.config.selection.candidates
+        return draw_candidates(len(self.data.pool), chosen, self.excluded_rows, share, n_new, rng)
+
+    def _is_embedded(self, index: int) -> bool:
+        folder = self.run.signals_dir(index)
+        vectors = (self.run.outer_dir if self.is_outer else folder) / "embeddings.npy"
+        if Signal.EMBEDDING in self.needs and not vectors.exists():
+            return False
+        return self.model_signals <= {Signal.EMBEDDING} or (folder / "signals.parquet").exists()
+
+    def cover(self, index: int) -> None:
+        """How the chosen rows cover the pool, for a stopping rule or a tracker; also in the round before.
+
+        That one has no such figures yet if it was once the last.
+        """
+        for at, names in dist.on_main(
+            lambda: [(each, self._to_measure(each)) for each in (index - 1, index)]
+        ):
+            if not names:
+                continue
+            with billed() as cost:
+                candidates = self.candidates(at)
+                chosen = candidates.positions_of(self.run.chosen_before(at + 1))
+                values = {name: MEASURES[name](candidates.signals, chosen) for name in names}
+            self.run.add_metrics(at, {"gauge": values, "stages": {"gauge": cost.as_dict()}})
+
+    def _to_measure(self, index: int) -> list[str]:
+        """What is asked of a round's embeddings and not known yet: what may stop the run, and all of it for a tracker."""
+        if index < 0 or Signal.EMBEDDING not in self.needs or not self._is_embedded(index):
+            return []
+        asked = [name for name in MEASURES if name == self.config.stop.measure or self.tracking.names]
+        return [name for name in asked if measured(name, self.run.metrics(index)) is None]
+
+    # --- the end of a round
+
+    def finish(self, index: int) -> None:
+        """Mark the round as done and delete what `keep` and `keep_signals` do not keep."""
+        dist.barrier()
+        if dist.is_main():
+            run = self.run
+            sizes = {"model": size_of(run.model_dir(index)), "signals": size_of(run.signals_dir(index))}
+            run.add_metrics(index, {"bytes": sizes})
+            # Why the run ends here by itself, and no longer of a round that it has gone on from.
+            for at, why in ((index - 1, None), (index, self._why_stopped(index))):
+                if at >= 0 and (why or run.metrics(at).stopped):
+                    run.add_metrics(at, {"stopped": why})
+            self.tracking.log_round(index)
+            run.finish(index)
+            for folder in (run.checkpoints_dir(index), *self._unwanted(index)):
+                remove(folder)
+        dist.barrier()
+
+    def _unwanted(self, index: int) -> list[Path]:
+        """Folders of this and earlier rounds that need not stay."""
+        rounds = range(index + 1)
+        best = self.run.best_round(rounds)
+        needed = set() if self._ends(index) else {index}  # by the next round
+        models: dict[str, set[int]] = {
+            "all": set(rounds),
+            "last": {index},
+            "best": {index if best is None else best} | needed,
+            "none": set(),
+        }
+        signals: dict[str, set[int]] = {"all": set(rounds), "last": {index - 1, index}, "none": needed}
+        unwanted = [self.run.model_dir(at) for at in rounds if at not in models[self.config.keep]]
+        return unwanted + [
+            self.run.signals_dir(at) for at in rounds if at not in signals[self.config.keep_signals]
+        ]
