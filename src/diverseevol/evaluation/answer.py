@@ -1,7 +1,7 @@
-"""A model's answers to the questions of benchmarks, by the prompt that it was trained with; what is answered already is not asked again.
+"""A model's answers to the questions of benchmarks, by the prompt that it was trained with, each asked once.
 
-questions → answer_prompts (token ids, cut to fit) → answer_local (a loaded model: answer_decode, answer_choose) or answer_served
-(a server's) → answer_file (a line a question, on disk)
+questions → answer_prompts (token ids, cut to fit) → answer_local (a loaded model: answer_decode,
+answer_choose) or answer_served (a server's) → answer_file (a line a question, on disk)
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def answer(
     watch: Watch = SILENT,
     before_loading: Callable[[], None] = lambda: None,
 ) -> list[Path]:
-    """Let models answer questions; the same call again goes on behind a kill. Under several processes every rank calls it.
+    """Let models answer questions; the same call again goes on behind a kill. Every rank calls it.
 
     Args:
         benchmarks: NAME[=FILE[:FIELD]] each.
@@ -220,7 +220,8 @@ def _models_of_run(root: Path, rounds: str, is_served: bool, watch: Watch) -> li
         index = round_named(run, rounds)
         if not is_served and not run.model_dir(index).is_dir():
             raise RunFolderError(
-                f"round {index}'s model was not kept in {root}. Run with keep: all, or answer with --round last or base."
+                f"round {index}'s model was not kept in {root}. Run with keep: all, or answer with --round "
+                f"last or base."
             )
         return [target(index)]
     done = run.rounds_done()
@@ -283,7 +284,8 @@ def _answer(title: str, questions: Questions, file: AnswerFile, answerer: Answer
         left = [question for question in questions.items if key_of(question.id) not in known]
         if known:
             watch.note(
-                f"{questions.name}, {title}: {len(known)} of {len(questions.items)} questions are answered already"
+                f"{questions.name}, {title}: {len(known)} of {len(questions.items)} questions are answered "
+                f"already"
             )
         with watch.task(f"answer {questions.name}, {title}", len(left), "questions") as task:
             answerer.answer(left, add, task)

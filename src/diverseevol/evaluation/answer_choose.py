@@ -1,13 +1,14 @@
 """Which token comes next in each row of a batch: the best, or one drawn by a number of the question's own.
 
-    paper    temperature 0.7, the 50 best tokens (DiverseEvol's published code; 50 was its library's default then)
+    paper    temperature 0.7, the 50 best tokens (DiverseEvol's published code)
     greedy   the best token; of equals the lowest id
     model    the model's own generation_config, through the library's own processors
 
-Drawing is by inversion: the candidates' probabilities are summed up in the order of their ids, and the first sum that exceeds the
-question's next uniform number decides. So what a question is answered does not depend on which others are in its batch, beyond the
-rounding of the scores. For `model` the library builds the processors of its generation_config for each prompt alone, and each row is
-processed alone: a repetition penalty must not see the padding.
+Drawing is by inversion: the candidates' probabilities are summed up in the order of their ids, and the first
+sum that exceeds the question's next uniform number decides. So what a question is answered does not depend on
+which others are in its batch, beyond the rounding of the scores. For `model` the library builds the
+processors of its generation_config for each prompt alone, and each row is processed alone: a repetition
+penalty must not see the padding.
 Shape letters: B rows, V vocabulary, K candidates.
 """
 
@@ -66,7 +67,7 @@ class Chooser:
         prompts: Sequence[Sequence[int]],
         uniforms_BN: np.ndarray,
     ) -> None:
-        """Take a batch's prompts and its random numbers, float64[B, N], a row a prompt and a column a token."""
+        """Take a batch's prompts and its random numbers, float64[B, N], a column a token."""
         self._uniforms_BN = torch.from_numpy(uniforms_BN).to(model.get_input_embeddings().weight.device)
         self._temperature, self._top_k = sampling.temperature, sampling.top_k
         self._texts = [list(prompt) for prompt in prompts]
@@ -83,7 +84,8 @@ class Chooser:
         """
         if bool(scores_BV.isnan().any()):
             raise NonFiniteError(
-                "the model's scores for the next token are NaN. Lower train.learning_rate if it diverged, or give "
+                "the model's scores for the next token are NaN. Lower train.learning_rate if it diverged, "
+                "or give "
                 "--dtype float32."
             )
         if self._processors:
@@ -99,8 +101,8 @@ class Chooser:
         return tokens_B
 
 
-def _processors(model: PreTrainedModel, prompt: Sequence[int]) -> Any:  # noqa: ANN401 - the library's list of processors
-    """What the library would apply to the scores behind this prompt alone; it hands them to a decoding loop of one's own."""
+def _processors(model: PreTrainedModel, prompt: Sequence[int]) -> Any:  # noqa: ANN401 - the library's list
+    """What the library applies to the scores behind this prompt alone; it hands them to a loop of one's own."""
     found: list[Any] = []
 
     def take(model: Any, input_ids: Tensor, logits_processor: Any, **rest: Any) -> Tensor:  # noqa: ANN401

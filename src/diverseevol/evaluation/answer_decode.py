@@ -1,9 +1,11 @@
-"""A batch of prompts, answered token by token: padded on the left, one forward pass a token for all rows that go on.
+"""A batch of prompts, answered token by token: one forward pass a token for all rows that go on.
 
-A row that ends leaves the batch, so nothing is computed for it any more. It is a loop of our own over the model's plain
-forward pass and the library's cache, because the library's loop keeps finished rows, and gives all rows the same longest answer.
-The cache has room behind its end: `transformers.DynamicCache` concatenates at every token, which with 64 rows of 400 tokens
-copies a gigabyte for each token of an answer, more time than the model itself takes (benchmarks/answer.py).
+A row that ends leaves the batch, so nothing is computed for it any more. It is a loop of our own over the
+model's plain forward pass and the library's cache, because the library's loop keeps finished rows, and gives
+all rows the same longest answer.
+The cache has room behind its end: `transformers.DynamicCache` concatenates at every token, which with 64 rows
+of 400 tokens copies a gigabyte for each token of an answer, more time than the model itself takes
+(benchmarks/answer.py).
 Cost: N forward passes over B rows with a cache; memory for the cache of B × (prompt + answer) tokens.
 Shape letters: B rows, T tokens, V vocabulary, H heads, D width of a head.
 """
@@ -122,7 +124,7 @@ def _left_padded(prompts: Sequence[Sequence[int]], where: torch.device) -> tuple
 
 
 def _options(model: PreTrainedModel) -> dict[str, Any]:
-    """What this kind of model takes beside ids, mask and cache: positions, and scores for the last token only."""
+    """What this kind of model takes beside ids, mask and cache: positions, scores for the last token alone."""
     plain = model.get_base_model() if hasattr(model, "peft_config") else model
     known = inspect.signature(plain.forward).parameters
     options: dict[str, Any] = {"position_ids": None} if "position_ids" in known else {}

@@ -1,4 +1,4 @@
-"""The answers to one benchmark by one model, on disk: appended a line a question, resumed after any kill, finished in the benchmark's order.
+"""The answers to one benchmark by one model, on disk: appended a line a question, resumed after any kill.
 
 round-03.settings.json     what the answers depend on; the same command with another setting is refused
 round-03.unfinished/       a journal for each process
@@ -45,7 +45,8 @@ class AnswerFile:
             self._compare(read_json(self._settings_file), settings)
         elif self.file.exists():
             raise EvaluationError(
-                f"{self.file} is there already and says nothing of how it was made. Give --overwrite to replace it."
+                f"{self.file} is there already and says nothing of how it was made. Give --overwrite to "
+                f"replace it."
             )
         if self.file.exists():
             return False
@@ -61,7 +62,8 @@ class AnswerFile:
                 f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in changed[:5]
             )
             raise EvaluationError(
-                f"{self.file} was answered with another {said}. Give --overwrite to answer again, or another place."
+                f"{self.file} was answered with another {said}. Give --overwrite to answer again, or "
+                f"another place."
             )
 
     @contextmanager
@@ -88,7 +90,7 @@ class AnswerFile:
         return {key_of(line["question_id"]): line for line in lines}
 
     def finish(self, question_ids: Iterable[int | str]) -> dict[str, Line]:
-        """Write the whole in the benchmark's order, once every rank is here; return its lines by `key_of` their questions.
+        """Write the whole in the benchmark's order, once every rank is here; return its lines by their keys.
 
         Raises:
             EvaluationError: a question is not answered.

@@ -1,7 +1,8 @@
 """Answers of a loaded model, on all ranks: batches of prompts of like length, longest first.
 
-Each rank has the whole model and every ranks-th prompt of the order by length. A batch that does not fit in memory is asked again in
-halves. One prompt at a time reads all weights for each token; a batch reads them once for all its rows (benchmarks/answer.py).
+Each rank has the whole model and every ranks-th prompt of the order by length. A batch that does not fit in
+memory is asked again in halves. One prompt at a time reads all weights for each token; a batch reads them
+once for all its rows (benchmarks/answer.py).
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class LocalModel:
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise ModelError(
-                        "out of memory answering a single question. Lower --max-new-tokens, or give --dtype bfloat16."
+                        "out of memory answering a single question. Lower --max-new-tokens, or give --dtype "
+                        "bfloat16."
                     ) from None
                 size = max(1, size // 2)
             waiting = [question for question in waiting if question.id not in answered]
@@ -94,7 +96,8 @@ class LocalModel:
             task.about = f"{self._n_tokens * dist.world_size() / max(seconds, 1e-9):,.0f} tokens/s"
 
         for ended in decode(self.model, texts, max_new, self._stops(), chooser, count):
-            # Not the library's skip_special_tokens: thinking's and tools' tokens, and a user's own, are part of what is said.
+            # Not the library's skip_special_tokens: thinking's and tools' tokens, and a user's own, are part
+            # of what is said.
             ids = [token for token in ended.ids if token not in self.prompts.encoder.frame]
             text = str(
                 self.prompts.tokenizer.decode(
@@ -105,7 +108,7 @@ class LocalModel:
             yield question, answer_line(question, text, len(ended.ids), ended.finish, is_cut, self.name)
 
     def _stops(self) -> set[int]:
-        """The tokens that end an answer: EOS, what the template ends a turn with, and all that the model's generation_config names."""
+        """What ends an answer: EOS, the template's end of a turn, and all that generation_config names."""
         own = self.model.generation_config.eos_token_id if self.model.generation_config else None
         return self.prompts.encoder.stops.union(
             [] if own is None else own if isinstance(own, list) else [own]

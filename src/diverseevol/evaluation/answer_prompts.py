@@ -1,9 +1,9 @@
-"""From a question to the prompt that a model answers: the training prompt to the token, cut where the model could not read it.
+"""From a question to the prompt that a model answers: the training prompt to the token, cut if too long.
 
-The room: a model reads `context` tokens, prompt and answer together. An answer gets as many of them as it may have (`max_new_tokens`), but
-never more than half of them are kept free for it; the prompt gets the rest. A prompt that is longer is cut from the left of the question's
-input or, if it has none, of the question itself; the template stays whole. An answer stops where the context
-ends.
+The room: a model reads `context` tokens, prompt and answer together. An answer gets as many of them as it may
+have (`max_new_tokens`), but never more than half of them are kept free for it; the prompt gets the rest. A
+prompt that is longer is cut from the left of the question's input or, if it has none, of the question itself;
+the template stays whole. An answer stops where the context ends.
 Cost: a prompt is tokenised once, one that is cut some three to six times.
 """
 
@@ -83,7 +83,8 @@ class Prompts:
             excess = len(self.encoder.encode_prompt(Sample((turn,)))) - room
         if excess > 0:
             raise PromptError(
-                f"the template alone has {room + excess} tokens, but a prompt may have {room}. Lower --max-new-tokens."
+                f"the template alone has {room + excess} tokens, but a prompt may have {room}. Lower "
+                f"--max-new-tokens."
             )
         return Sample((turn,))
 

@@ -1,9 +1,10 @@
 """Answers of a model behind an OpenAI-compatible address: `vllm serve`, `transformers serve` or any other.
 
-With the Alpaca template the prompt goes to the completions API as text, which the server's tokenizer reads as training did (it adds BOS
-by itself); with a chat template the turns go to the chat API and the server renders them. Sampling: `top_k` is a field of vLLM's; a server
-that refuses it gets `generation_config`, as `transformers serve` wants it. Each question has a seed of its own; whether answers repeat is
-the server's affair.
+With the Alpaca template the prompt goes to the completions API as text, which the server's tokenizer reads as
+training did (it adds BOS by itself); with a chat template the turns go to the chat API and the server renders
+them. Sampling: `top_k` is a field of vLLM's; a server that refuses it gets `generation_config`, as
+`transformers serve` wants it. Each question has a seed of its own; whether answers repeat is the server's
+affair.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from .questions import Question
 REFUSED = {400, 422}
 RETRIES = 6
 TIMEOUT = 600.0
-REFUSAL = "If it is about sampling, give --sampling model or greedy; if about length, a RUN or --model whose tokenizer cuts long questions."
+REFUSAL = (
+    "If it is about sampling, give --sampling model or greedy; if about length, a RUN or --model whose "
+    "tokenizer "
+    "cuts long questions."
+)
 
 
 @dataclass

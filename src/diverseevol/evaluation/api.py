@@ -1,8 +1,9 @@
 """A server with the OpenAI API: one request, and what came of it. `judge` and `answer` both ask through it.
 
-The key comes from the environment, goes into the Authorization header and nowhere else: it is struck out of all that a server sends
-back, before anybody sees or stores it. What fails in passing (408, 409, 429, 5xx, time-outs, cut connections) the `openai` client tries
-again by itself: after waits that double up to 8 s, or as long as Retry-After says, up to two minutes.
+The key comes from the environment, goes into the Authorization header and nowhere else: it is struck out of
+all that a server sends back, before anybody sees or stores it. What fails in passing (408, 409, 429, 5xx,
+time-outs, cut connections) the `openai` client tries again by itself: after waits that double up to 8 s, or
+as long as Retry-After says, up to two minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ N_SHOWN = 200
 HOPELESS = {401, 402, 403, 404, 405}
 NO_CREDIT = 402
 MODERATED = re.compile(
-    r"content[\W_]*(?:filter|policy|management|exists)|moderation|flagged|responsible\W?ai|inappropriate|data_inspection",
+    r"content[\W_]*(?:filter|policy|management|exists)|moderation|flagged|responsible\W?ai|inappropriate|"
+    r"data_inspection",
     re.IGNORECASE,
 )
 """How servers say that they refuse one prompt for what it says (400, 403 or 451), which is no wrong key."""
@@ -39,7 +41,8 @@ class Reply:
     """What came back.
 
     Attributes:
-        text: What was said, without the thinking before it; empty where nothing was, or where the server refused the prompt.
+        text: What was said, without the thinking before it; empty where nothing was, or where the server
+            refused the prompt.
         finish: Why it ends: stop, length where it was cut, or `FILTERED` where the server took offence.
         answered_by: The model's name as the server reports it: the pinned version behind an alias.
         tokens_in: Tokens of the request, as billed.
@@ -96,7 +99,8 @@ class ApiClient:
             import openai
         except ModuleNotFoundError:
             raise ConfigError(
-                "asking a server needs the package openai, which is not installed: pip install 'diverseevol[judge]'"
+                "asking a server needs the package openai, which is not installed: pip install "
+                "'diverseevol[judge]'"
             ) from None
         self._api = openai.AsyncOpenAI(
             base_url=self.url, api_key=key or NO_KEY, max_retries=retries, timeout=timeout
@@ -117,17 +121,20 @@ class ApiClient:
         Args:
             route: The part of the API, below the address.
             body: The request.
-            name: Sent as Idempotency-Key: a gateway that knows it charges a request that is sent twice only once.
+            name: Sent as Idempotency-Key: a gateway that knows it charges a request that is sent twice only
+                once.
         """
         options = {"headers": {"Idempotency-Key": name}} if name else {}
         try:
-            # Not by the client's typed method, which guesses at a response that is no completion (and takes twice as long).
+            # Not by the client's typed method, which guesses at a response that is no completion (and takes
+            # twice as long).
             return self._reply(await self._api.post(route, cast_to=str, body=body, options=options))
         except self._errors.APIStatusError as error:
             return self._refusal(error.response.text, error.status_code, error.code)
         except self._errors.APIConnectionError as error:
             cause = error.__cause__ or error
-            # The library under the client is httpx or httpx2, by its version; their classes are told by their names.
+            # The library under the client is httpx or httpx2, by its version; their classes are told by their
+            # names.
             never_arrived = type(cause).__name__ in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
             is_late = isinstance(error, self._errors.APITimeoutError) and not never_arrived
             text = (
@@ -190,7 +197,8 @@ def checked_url(base_url: str | None) -> str:
     """The address to ask, without a slash at its end; OpenAI's own where none is given.
 
     Raises:
-        ConfigError: it is no http address, or holds a user's name or password, which would be shown in errors.
+        ConfigError: it is no http address, or holds a user's name or password, which would be shown in
+            errors.
     """
     url = (base_url or OPENAI_URL).rstrip("/")
     try:
@@ -202,7 +210,8 @@ def checked_url(base_url: str | None) -> str:
         ) from None
     if parts.username or parts.password or parts.query:
         raise ConfigError(
-            "--base-url holds a password or a query. Put the key into the environment and leave the address plain."
+            "--base-url holds a password or a query. Put the key into the environment and leave the address "
+            "plain."
         )
     if not is_fine:
         raise ConfigError(
@@ -225,7 +234,7 @@ def checked_key(key: str | None) -> str:
 
 
 def _said(message: Mapping[str, Any]) -> tuple[str, str]:
-    """What a message says, and what was thought before: content as a text or in parts, reasoning in a key of its own, a refusal."""
+    """What a message says (a text, parts, or a refusal), and what was thought before."""
     content = message.get("content")
     parts = content if isinstance(content, list) else [content]
     said: list[str] = []

@@ -1,7 +1,9 @@
 """A run's pool as one fixed model sees it: the same vectors for every round, so that rounds can be compared.
 
-Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182) measures subsets with the embeddings of the untuned base model.
-Computed once and kept in the run folder; the pooling is the run's own (`embed.pooling`; the paper's is the mean over all tokens).
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182) measures subsets with the embeddings
+of the untuned base model.
+Computed once and kept in the run folder; the pooling is the run's own (`embed.pooling`; the paper's is the
+mean over all tokens).
 Cost: one pass of the model over the pool, and N·D float32 on the disk.
 """
 
@@ -64,7 +66,8 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     if not dist.on_main(lambda: is_embedded(folder, mark)):
         if fingerprint(name) != asked:
             raise RunFolderError(
-                f"{name} is not, or no longer, the model that {run.root} was started with. Put that back, or name its new place (or another "
+                f"{name} is not, or no longer, the model that {run.root} was started with. Put that back, "
+                f"or name its new place (or another "
                 "model) with --model."
             )
         with locked(folder):
@@ -83,7 +86,8 @@ def _embed(
     mark: str,
     watch: Watch,
 ) -> None:
-    # The user's leave to run a model's own code was given for the run's model in its place: a fingerprint does not read code.
+    # The user's leave to run a model's own code was given for the run's model in its place: a fingerprint
+    # does not read code.
     is_trusted = config.trust_remote_code and name == config.model
     if not is_base:
         tokenizer = load_tokenizer(name, is_trusted)

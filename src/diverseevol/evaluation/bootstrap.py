@@ -1,10 +1,12 @@
 """Confidence intervals by the studentised bootstrap over questions (bootstrap-t).
 
-Questions are drawn with replacement; all that is known of a question (both orders, both files of a difference) stays together, because
-judgements of the same question are not independent. Each draw is divided by its own standard error, from the influence of each question
-on the figure, before the quantiles are taken. The plain percentile and the BCa interval came out too narrow on few questions
-(benchmarks/intervals.py shows all three side by side).
-Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 12.5, https://doi.org/10.1201/9780429246593.
+Questions are drawn with replacement; all that is known of a question (both orders, both files of a
+difference) stays together, because judgements of the same question are not independent. Each draw is divided
+by its own standard error, from the influence of each question on the figure, before the quantiles are taken.
+The plain percentile and the BCa interval came out too narrow on few questions (benchmarks/intervals.py shows
+all three side by side).
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 12.5,
+https://doi.org/10.1201/9780429246593.
 Cost: a few products of B × Q numbers, by blocks of 32 MB; 0.1 s for 80 questions.
 Shape letters: Q questions, B draws.
 """
@@ -19,7 +21,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Estimator = Callable[[Floats], tuple[Floats, Floats]]
-"""From how often each question counts, (B, Q), to the figure, (B,), and the influence of each question on it, (B, Q)."""
+"""From how often each question counts, (B, Q), to the figure, (B,), and the influence of each question on it,
+(B, Q).
+"""
 
 LEVEL = 0.95
 N_DRAWS = 10_000
@@ -59,9 +63,10 @@ def difference(first: Estimator, second: Estimator) -> Estimator:
 
 
 def confidence_interval(estimator: Estimator, n_questions: int, seed: int = 0) -> Interval | None:
-    """The interval of `LEVEL` for a figure of `n_questions` questions; None for fewer than `N_LEAST`, or where it is not defined.
+    """The interval of `LEVEL` for a figure of `n_questions` questions; None for fewer than `N_LEAST`.
 
-    Where draws are without any spread (nearly all questions are alike) they cannot be studentised: the percentile interval stands in.
+    Where draws are without any spread (nearly all questions are alike) they cannot be studentised: the
+    percentile interval stands in.
     """
     if n_questions < N_LEAST:
         return None
@@ -101,7 +106,8 @@ def draws(estimator: Estimator, n_questions: int, seed: int) -> tuple[Floats, Fl
 
 
 def _with_error(estimator: Estimator, counts_BQ: Floats) -> tuple[Floats, Floats]:
-    # A draw may hold nothing to divide by (a judgement that exists for one question only); it then counts as without spread.
+    # A draw may hold nothing to divide by (a judgement that exists for one question only); it then counts as
+    # without spread.
     with np.errstate(divide="ignore", invalid="ignore"):
         value_B, influence_BQ = estimator(counts_BQ)
         return value_B, np.sqrt(np.einsum("bq,bq->b", counts_BQ, influence_BQ**2))

@@ -1,7 +1,8 @@
 """Which parts of a pool a subset reaches: labels that the records carry, or cells of a k-means clustering.
 
-Source of the clustering: scikit-learn's MiniBatchKMeans (Sculley, 2010, https://doi.org/10.1145/1772690.1772862), on the vectors as they
-are; its sums depend on the number of threads, so cells may differ between machines.
+Source of the clustering: scikit-learn's MiniBatchKMeans (Sculley, 2010,
+https://doi.org/10.1145/1772690.1772862), on the vectors as they are; its sums depend on the number of
+threads, so cells may differ between machines.
 Cost: the fit on at most `FIT_NUMBERS` numbers, then one product of N × cells × D, by blocks.
 Shape letters: N pool rows, B rows of a block, D embedding width.
 """
@@ -37,7 +38,7 @@ def cells_of_labels(labels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def k_means_cells(embeddings_ND: Vectors, n_cells: int, seed: int) -> NDArray[np.int64]:
-    """Cluster the pool and number each row's cluster; where there are fewer different rows than cells, some stay empty.
+    """Cluster the pool and number each row's cluster; with fewer different rows than cells, some stay empty.
 
     Raises:
         SelectionError: more cells than rows are asked for, or none.

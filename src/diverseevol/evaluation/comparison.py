@@ -1,11 +1,14 @@
-"""Runs of several strategies and seeds against a reference: how large each difference is, and whether it is shown.
+"""Runs of several strategies and seeds against a reference: how large a difference is, and whether it shows.
 
-Differences are taken within a seed, whose runs share their start, and then over the seeds (paired.py). They compare at equal samples,
-and at equal response tokens, FLOPs and seconds: there the run that has spent more is read off its own curve at what the other has spent,
-between its two neighbouring rounds, linear in the logarithm; never beyond what was measured.
-Intervals: 95 % over all arms that are compared with one reference at one budget (Bonferroni: each at 1 - 0.05 / arms). Budgets, measures
-and axes are not corrected for: the last budget is the test, the others show the way there.
-Nothing here reads a file or knows a model; an arm is any way to choose: a strategy, all at once, the whole pool.
+Differences are taken within a seed, whose runs share their start, and then over the seeds (paired.py). They
+compare at equal samples, and at equal response tokens, FLOPs and seconds: there the run that has spent more
+is read off its own curve at what the other has spent, between its two neighbouring rounds, linear in the
+logarithm; never beyond what was measured.
+Intervals: 95 % over all arms that are compared with one reference at one budget (Bonferroni: each at 1 - 0.05
+/ arms). Budgets, measures and axes are not corrected for: the last budget is the test, the others show the
+way there.
+Nothing here reads a file or knows a model; an arm is any way to choose: a strategy, all at once, the whole
+pool.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Point:
-    """One round's model: what was spent to get it, all rounds before included, and its figures by the measures' names."""
+    """One round's model: what was spent to get it, all rounds before included, and its figures by measure."""
 
     n_samples: int
     trained_tokens: int
@@ -144,10 +147,11 @@ def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: S
     """Compare all arms with the references.
 
     Args:
-        runs: Every arm with every seed once, an arm's runs with the same budgets; only the whole pool's may differ.
+        runs: Every arm with every seed once, an arm's runs with the same budgets; only the whole pool's may
+            differ.
         measures: The first is the one that decides.
-        references: Arms to compare with. The first (random) has every arm's budgets, and is compared at all of them, along all axes;
-            with the others (the whole pool) the arms' last rounds are compared.
+        references: Arms to compare with. The first (random) has every arm's budgets, and is compared at all
+            of them, along all axes; with the others (the whole pool) the arms' last rounds are compared.
     """
     by_arm: dict[str, list[Run]] = {}
     for run in runs:
@@ -180,7 +184,7 @@ def verdict_of(found: Paired, is_lower_better: bool) -> Finding:
 
 
 def read_at(points: Sequence[Point], axis: Axis, spent: float, measure: str) -> float | None:
-    """A curve's figure where `spent` was spent, linear in the logarithm between its points; None outside of them."""
+    """A curve's figure where `spent` was spent, linear in the logarithm; None outside of its points."""
     pairs = sorted((float(point.spent(axis) or 0), point.values[measure]) for point in points)
     if not 0 < pairs[0][0] <= spent <= pairs[-1][0]:
         return None
@@ -193,7 +197,7 @@ Reading = tuple[float, float, float]
 
 
 def _along(pairs: Pairs, measure: Measure) -> Iterator[tuple[Axis, int, list[Reading]]]:
-    """An arm and its reference at each budget that both have, along every axis; a start that they share is left out."""
+    """An arm and its reference at each budget of both, along every axis, without a start that they share."""
     arm, reference = pairs[0]
     for budget in [budget for budget in arm.budgets if budget in reference.budgets]:
         ends = [(_point(run, budget), _point(other, budget)) for run, other in pairs]

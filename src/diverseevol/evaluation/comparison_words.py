@@ -1,7 +1,8 @@
 """A comparison in words and as rows of a table.
 
-The words say of each arm what is shown at equal samples, response tokens, FLOPs and time, by each measure, and where these disagree: a
-strategy can win on one test set and lose on another, or win by longer responses alone.
+The words say of each arm what is shown at equal samples, response tokens, FLOPs and time, by each measure,
+and where these disagree: a strategy can win on one test set and lose on another, or win by longer responses
+alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def in_words(comparison: Comparison) -> list[str]:
 
 
 def remarks(comparison: Comparison) -> list[str]:
-    """Say what no table of the differences shows: where measures and ways to count disagree, and how the intervals are to be read."""
+    """Say what no table shows: where measures and ways to count disagree, how to read the intervals."""
     lines: list[str] = []
     for arm, reference in _compared(comparison):
         lines += _remarks_on(comparison, arm, reference)
@@ -49,7 +50,7 @@ def _compared(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """Everything as flat rows: a row a difference, and one without a difference where an arm has none at a budget."""
+    """Everything as flat rows: a row a difference, and one without where an arm has none at a budget."""
     found: list[dict[str, Any]] = []
     for level in comparison.levels:
         for measure in comparison.measures:
@@ -130,7 +131,8 @@ def _about(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
     yield f"{arm} ({level.n_samples:,} samples) against {reference} ({other.n_samples:,}):"
     for measure in comparison.measures:
         best = "lower" if measure.is_lower_better else "higher"
-        yield f"  {measure.title} ({best} is better), {level.mean[measure.name]:.4f} against {other.mean[measure.name]:.4f}"
+        means = f"{level.mean[measure.name]:.4f} against {other.mean[measure.name]:.4f}"
+        yield f"  {measure.title} ({best} is better), {means}"
         for axis, name in AXES.items():
             if found := comparison.find(arm, reference, measure.name, axis):
                 n, n_all = found.paired.n, len(comparison.seeds)
@@ -145,7 +147,8 @@ def _remarks_on(comparison: Comparison, arm: str, reference: str) -> Iterator[st
     ratio = level.trained_tokens / other.trained_tokens
     is_same_size = level.n_samples == other.n_samples
     if is_same_size and abs(ratio - 1) > UNLIKE_TOKENS:
-        yield f"{arm} was given {abs(ratio - 1):.0%} {'more' if ratio > 1 else 'fewer'} response tokens than {reference} for as many samples."
+        more = f"{abs(ratio - 1):.0%} {'more' if ratio > 1 else 'fewer'}"
+        yield f"{arm} was given {more} response tokens than {reference} for as many samples."
     yield from _disagreements(comparison, arm, reference, is_longer=is_same_size and ratio > 1)
 
 
@@ -170,32 +173,43 @@ def _disagreements(comparison: Comparison, arm: str, reference: str, is_longer: 
     for measure, at_samples in found:
         at_tokens = comparison.find(arm, reference, measure.name, "tokens")
         if is_longer and at_samples and at_tokens and at_samples.verdict == "better" != at_tokens.verdict:
-            yield f"By {measure.title}, its lead is not shown at equal response tokens: it may come from longer responses alone."
+            yield (
+                f"By {measure.title}, its lead is not shown at equal response tokens: it may come from longer "
+                "responses alone."
+            )
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
     """What must be known to read the lines above rightly."""
     n_seeds = len(comparison.seeds)
     if n_seeds == 1:
-        yield "One seed shows nothing: a difference of the size of a seed's luck looks just like this. Give five (--seeds 0,1,2,3,4)."
+        yield (
+            "One seed shows nothing: a difference of the size of a seed's luck looks just like this. "
+            "Give five (--seeds 0,1,2,3,4)."
+        )
     elif n_seeds < ENOUGH_SEEDS:
-        yield f"{n_seeds} seeds are few: the intervals are wide, and only large differences show. Five or more are better."
+        few = f"{n_seeds} seeds are few: the intervals are wide, and only large differences show."
+        yield f"{few} Five or more are better."
     for reference in comparison.references:
         arms = compared_with(comparison.arms, reference, comparison.references)
         if n_seeds > 1 and len(arms) > 1:
             yield (
-                f"Intervals of differences to {reference} hold for its {len(arms)} opponents together (Bonferroni: "
+                f"Intervals of differences to {reference} hold for its {len(arms)} opponents together "
+                f"(Bonferroni: "
                 f"{comparison.confidence(reference):.1%} each), not over budgets, measures and ways to count."
             )
         elif n_seeds > 1 and arms:
-            yield f"Intervals of differences to {reference} are 95 %, each by itself: not corrected over budgets, measures and ways to count."
+            yield (
+                f"Intervals of differences to {reference} are 95 %, each by itself: not corrected over budgets, "
+                "measures and ways to count."
+            )
     coarse = [
         arm
         for arm in comparison.arms
         if arm not in comparison.references and len(_points(comparison, arm)) == 2
     ]
     if coarse and len(_points(comparison, comparison.references[0])) > 2:
-        yield f"{', '.join(coarse)}: only two rounds, so that figures between them are read off one long line."
+        yield f"{', '.join(coarse)}: only two rounds, so figures between them are read off one long line."
 
 
 def _points(comparison: Comparison, arm: str) -> list[int]:

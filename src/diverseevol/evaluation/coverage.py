@@ -1,12 +1,13 @@
-"""How far apart the chosen rows lie, and how well they cover a pool: Euclidean distances between the vectors as they are.
+"""How far apart the chosen rows lie, and how well they cover a pool: distances of the vectors as they are.
 
 Source of the covering radius: the k-center objective that K-Center makes small, Gonzalez (1985),
-https://doi.org/10.1016/0304-3975(85)90224-5; the greedy choice is within twice the optimum. The mean distance to the chosen rows is the
-k-median objective with the chosen rows as medians.
-These are figures to look at: a float32 product finds the nearest row, and the distance to it is the definition, the root of sum((x - c)²)
-in float64. Where two rows are equally near to float32's rounding, the other one may be measured. Selection has an exact engine of its own.
-Cost: 2·N·C·D operations in float32, and N distances; rows are read in blocks, so the pool may be larger than the memory. The chosen
-rows are held.
+https://doi.org/10.1016/0304-3975(85)90224-5; the greedy choice is within twice the optimum. The mean distance
+to the chosen rows is the k-median objective with the chosen rows as medians.
+These are figures to look at: a float32 product finds the nearest row, and the distance to it is the
+definition, the root of sum((x - c)²) in float64. Where two rows are equally near to float32's rounding, the
+other one may be measured. Selection has an exact engine of its own.
+Cost: 2·N·C·D operations in float32, and N distances; rows are read in blocks, so the pool may be larger than
+the memory. The chosen rows are held.
 Shape letters: N pool rows, B rows of a block, C chosen rows, D embedding width, S orders, T sizes.
 """
 
@@ -27,7 +28,7 @@ HELD_NUMBERS = 1 << 25  # of chosen rows at once: 256 MB in float64
 
 
 class Vectors(Protocol):
-    """(N, D) numbers whose rows can be read: numpy, memory-mapped, torch, or files (`diverseevol.open_vectors`)."""
+    """(N, D) numbers whose rows can be read: numpy, memory-mapped, torch, or files (`open_vectors`)."""
 
     @property
     def shape(self) -> Any:  # noqa: ANN401 - a tuple, or torch's own kind of one
@@ -57,7 +58,8 @@ def read(embeddings_ND: Vectors, rows: slice | NDArray[np.int64]) -> NDArray[np.
     if bad.size:
         numbers = rows.start + bad if isinstance(rows, slice) else rows[bad]
         raise NonFiniteError(
-            f"embeddings hold NaN or infinite values in the rows {some_of(numbers)}. Leave them out or embed them again."
+            f"embeddings hold NaN or infinite values in the rows {some_of(numbers)}. Leave them out or "
+            f"embed them again."
         )
     return values_BD
 
@@ -90,7 +92,8 @@ class Centres:
     """Rows that distances are measured to."""
 
     def __init__(self, exact_CD: NDArray[np.float64]) -> None:
-        # Their mean takes an offset away that all rows share. The scale, a power of two, keeps squares inside float32's range.
+        # Their mean takes an offset away that all rows share. The scale, a power of two, keeps squares inside
+        # float32's range.
         self._scale = 2.0 ** int(np.frexp(max(np.abs(exact_CD).max(), 2.0**-960))[1] - 1)
         self._shift_D = (exact_CD / self._scale).mean(axis=0)
         self._exact_CD = exact_CD
@@ -107,7 +110,7 @@ class Centres:
     def nearest(
         self, rows_BD: NDArray[np.float64], start: int, stop: int, own_B: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        """Distances of rows to the nearest centre from number `start` up to `stop`; infinity where there is none.
+        """Distances of rows to the nearest centre from number `start` up to `stop`; infinity: none.
 
         Args:
             rows_BD: the rows.
@@ -148,7 +151,7 @@ def covering_radius(embeddings_ND: Vectors, chosen_rows: NDArray[np.int64]) -> f
 def mean_nearest_within(
     embeddings_ND: Vectors, rows: NDArray[np.int64], asked_rows: NDArray[np.int64] | None = None
 ) -> float:
-    """Mean over the given rows of the distance to the nearest other one of them; two equal rows are at distance 0.
+    """Mean over the given rows of the distance to the nearest other one of them; of two equal rows it is 0.
 
     Args:
         embeddings_ND: the vectors.
@@ -179,7 +182,8 @@ def distances_to_prefixes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Measure the distances of all pool rows to the first n rows of each order, for each n of `sizes`.
 
-    One pass over the pool and one product serve all sizes: what a longer prefix adds can only lower a row's distance.
+    One pass over the pool and one product serve all sizes: what a longer prefix adds can only lower a row's
+    distance.
 
     Args:
         embeddings_ND: the pool.

@@ -1,11 +1,12 @@
-"""How diverse a growing subset is, against random sets of the same sizes from the same pool, and the whole pool.
+"""How diverse a growing subset is, against random sets of the same sizes, and the whole pool.
 
-Sources: Vendi score, Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410 (vendi.py), as in DiverseEvol's analysis (Wu et al., 2023,
-https://arxiv.org/abs/2311.08182); distances in coverage.py, cells in cells.py. The Vendi score looks at
-directions (rows of unit length); distances and cells take the vectors as they are.
+Sources: Vendi score, Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410 (vendi.py), as in
+DiverseEvol's analysis (Wu et al., 2023, https://arxiv.org/abs/2311.08182); distances in coverage.py, cells in
+cells.py. The Vendi score looks at directions (rows of unit length); distances and cells take the vectors as
+they are.
 The measures say how a subset lies in the pool, not whether a model tuned on it is better.
-Cost: of each set an eigenvalue problem a size, of min(n, D); one product N × C × D of all sets' C rows with the pool's N, which is
-read in blocks. One set's rows are held at a time, beside what coverage.py holds.
+Cost: of each set an eigenvalue problem a size, of min(n, D); one product N × C × D of all sets' C rows with
+the pool's N, which is read in blocks. One set's rows are held at a time, beside what coverage.py holds.
 Shape letters: N pool rows, D embedding width, R random sets, T sizes.
 """
 
@@ -29,7 +30,9 @@ __all__ = ["DiversityReport", "measure_diversity", "measure_pool", "vendi_score"
 
 VENDI_NAMES = tuple(f"vendi_{q:g}" for q in ORDERS)
 POOL_ROWS_ASKED = 2048
-"""So many of the pool's rows, drawn by the seed, stand for all in its own mean nearest-neighbour distance, N² pairs otherwise."""
+"""So many of the pool's rows, drawn by the seed, stand for all in its own mean nearest-neighbour distance, N²
+pairs otherwise.
+"""
 BAND = (0.05, 0.95)
 """The quantiles over the sets between which nine of ten random sets lie."""
 
@@ -38,8 +41,8 @@ BAND = (0.05, 0.95)
 class DiversityReport:
     """Measures by name.
 
-    They are `vendi_0.5` … `vendi_inf`, `covering_radius`, `mean_nearest_to_subset`, `mean_nearest_within`, and, where asked for,
-    `cells_hit` and `cell_entropy` (bits).
+    They are `vendi_0.5` … `vendi_inf`, `covering_radius`, `mean_nearest_to_subset`, `mean_nearest_within`,
+    and, where asked for, `cells_hit` and `cell_entropy` (bits).
     A value that is not defined, such as the distance to the nearest other row of a single row, is NaN.
 
     Attributes:
@@ -100,7 +103,8 @@ def measure_diversity(
         watch: shows progress.
 
     Raises:
-        SelectionError: no rows, rows that are not the pool's or named twice, or sizes that do not ascend up to their number.
+        SelectionError: no rows, rows that are not the pool's or named twice, or sizes that do not ascend up
+            to their number.
         EmbedError: not rows of numbers, or a row of zeros, which has no direction.
         NonFiniteError: a pool row holds NaN or infinite values.
         PoolExhaustedError: fewer rows are choosable than a random set needs.
@@ -135,9 +139,10 @@ def measure_diversity(
 def draw_random_sets(
     rows: int | NDArray[np.int64], size: int, n_sets: int, seed: int
 ) -> list[NDArray[np.int64]]:
-    """Draw `n_sets` orders of `size` different rows, each uniform over `rows`; set i depends on the seed and i alone.
+    """Draw `n_sets` orders of `size` different rows, uniform over `rows`; set i follows from the seed and i.
 
-    A set is a shuffled pool of which the first rows count, so sets grow like a run's own subset, whatever their size.
+    A set is a shuffled pool of which the first rows count, so sets grow like a run's own subset, whatever
+    their size.
 
     `rows` are those that could have been chosen, or a number: the first so many.
 

@@ -1,7 +1,8 @@
-"""A run's models, or any model, measured on held-out rows after the fact: losses row by row, lm-eval's tasks, kept in the run folder.
+"""A run's models, or any model, on held-out rows and lm-eval's tasks, measured once and kept.
 
-The loop measures its own held-out rows after every round and keeps the sums of all rows; the rest is measured here where the weights are
-kept, once: another file's rows, the base model, tasks. What is there already is read without loading torch.
+The loop measures its own held-out rows after every round and keeps the sums of all rows; the rest is measured
+here where the weights are kept, once: another file's rows, the base model, tasks. What is there already is
+read without loading torch.
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ def heldout(
     models = tuple(_read(run, name, held, tasks) for name in names)
     if len(names) == 1 and lacking and not kept and models[0].heldout is None:
         raise RunFolderError(
-            f"the weights of {names[0]} of {root} are not kept, so it cannot be measured. Set keep: all before a run."
+            f"the weights of {names[0]} of {root} are not kept, so it cannot be measured. Set keep: all "
+            f"before a run."
         )
     return Report(held.rows() if held else None, models, tuple(name for name in lacking if name not in kept))
 

@@ -1,6 +1,7 @@
-"""A model as judge: our answers against an opponent's, in both orders, over any server with the OpenAI chat API.
+"""A model as judge: our answers against an opponent's, in both orders, over any OpenAI-compatible server.
 
-judge_pairs (what is asked) → judge_template → judge_ask (api, journal) → judge_parse → judge_verdicts → scoring
+judge_pairs (what is asked) → judge_template → judge_ask (api, journal) → judge_parse → judge_verdicts →
+scoring
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def judge(
         limits: How hard to try.
         budget: Money that all judgements may cost; needs both prices and a longest reply.
         price_in: Money per million tokens sent; `price_out`: received.
-        agree: Is called before anything is sent, when the cost has been said; what it raises stops everything.
+        agree: Is called before anything is sent, when the cost has been said; what it raises stops
+            everything.
         watch: Is told what it costs and what came of it, and sees the progress.
 
     Returns:
@@ -105,7 +107,8 @@ def judge(
 
     Raises:
         ConfigError: something is not said, said twice, or is not there.
-        EvaluationError: answers cannot be read or paired, the judge refuses, or judgements are left over; what is there is written.
+        EvaluationError: answers cannot be read or paired, the judge refuses, or judgements are left over;
+            what is there is written.
     """
     settings = {
         key: value for key, value in {**DEFAULT_SAMPLING, **(sampling or {})}.items() if value is not None
@@ -159,7 +162,8 @@ def _contests(
     if answers is not None:
         if run is not None or benchmark is not None:
             raise ConfigError(
-                "--answers judges a file; a run folder and --benchmark judge a run's answers. Give one of the two."
+                "--answers judges a file; a run folder and --benchmark judge a run's answers. Give one of "
+                "the two."
             )
         if out is None:
             raise ConfigError("--answers needs --out, the file for the verdicts.")
@@ -207,7 +211,8 @@ def _opponent(word: str, run: RunFolder, benchmark: str) -> tuple[str, Path]:
         (name,) = _asked_rounds(other, benchmark, round_name)
         return f"{_plain(Path(folder).resolve().name)}-{name}", other.answers_file(benchmark, name)
     raise ConfigError(
-        f"--opponent {word!r} is neither a file, a round such as 5 or base, nor OTHER_RUN:ROUND with a run folder."
+        f"--opponent {word!r} is neither a file, a round such as 5 or base, nor OTHER_RUN:ROUND with a run "
+        f"folder."
     )
 
 
@@ -224,7 +229,8 @@ def _asked_rounds(run: RunFolder, benchmark: str, word: str) -> list[str]:
     found = asked.get(word) or [name for number, name in rounds if word.isdecimal() and number == int(word)]
     if not found:
         raise ConfigError(
-            f"no answers of round {word} to {benchmark} in {run.root}; there are: {', '.join(sorted(names)) or 'none'}. Make them "
+            f"no answers of round {word} to {benchmark} in {run.root}; there are: "
+            f"{', '.join(sorted(names)) or 'none'}. Make them "
             f"first: diverseevol answer {run.root} --benchmark {benchmark} --round {word}."
         )
     return found
@@ -274,7 +280,8 @@ class _Session:
             f" ({len(self.different):,} different)" if len(self.different) < self.n_judgements else ""
         )
         self.watch.note(
-            f"{self.n_judgements:,} judgements{n_different} by {self.judge.model} ({self.judge.template.name}): "
+            f"{self.n_judgements:,} judgements{n_different} by {self.judge.model} "
+            f"({self.judge.template.name}): "
             f"{len(self.different) - len(self.open):,} stored, {len(self.open):,} to ask."
         )
         if not self.open:
@@ -315,7 +322,8 @@ class _Session:
             example = min(asking.failed.values(), default="")
             why = str(asking.stopped_by or f"{len(asking.failed)} requests failed, such as: {example}")
             raise EvaluationError(
-                f"{n_left:,} of {len(self.different):,} judgements are left; the same command goes on with them. {why}"
+                f"{n_left:,} of {len(self.different):,} judgements are left; the same command goes on with "
+                f"them. {why}"
             )
 
     def write(self) -> None:
@@ -331,7 +339,8 @@ class _Session:
         if len(names) > 1:
             answered_by = ", ".join(sorted(names))
             self.watch.note(
-                f"These verdicts come from several models behind {self.judge.model!r}: {answered_by}. Compare with care."
+                f"These verdicts come from several models behind {self.judge.model!r}: {answered_by}. "
+                f"Compare with care."
             )
 
     def _words(self, tokens: Tokens) -> str:

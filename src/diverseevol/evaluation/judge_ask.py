@@ -1,13 +1,15 @@
-"""Asking a judge about many judgements at once: the key of each, the budget, and every reply kept as it arrives.
+"""Asking a judge about many judgements at once: the key of each, the budget, every reply kept as it comes.
 
-What is kept is never asked, and so never paid for, again. A judgement that fails for good is left over for the next start. An unreadable
-verdict is asked again, behind all others, then kept as it is. After several failures or unreadable verdicts in a row the rest are left
-over: a judge that never says scores is not paid for all of them. Whatever stops the work, requests under way are waited for, for they are
-paid for. What is lost is only what a kill or Ctrl-C finds under way: as many requests as are sent at once.
+What is kept is never asked, and so never paid for, again. A judgement that fails for good is left over for
+the next start. An unreadable verdict is asked again, behind all others, then kept as it is. After several
+failures or unreadable verdicts in a row the rest are left over: a judge that never says scores is not paid
+for all of them. Whatever stops the work, requests under way are waited for, for they are paid for. What is
+lost is only what a kill or Ctrl-C finds under way: as many requests as are sent at once.
 
-Money is tokens times the prices that the user gives; there is no table of prices, for it would soon be wrong. The estimate takes four
-bytes of UTF-8 a token, which is near enough for English, and 200 tokens a reply (GPT-4's published verdicts of DiverseEvol average 822
-characters) until replies of the same judge are kept. The bound takes a token a byte, which no tokenizer exceeds, and the longest reply.
+Money is tokens times the prices that the user gives; there is no table of prices, for it would soon be wrong.
+The estimate takes four bytes of UTF-8 a token, which is near enough for English, and 200 tokens a reply
+(GPT-4's published verdicts of DiverseEvol average 822 characters) until replies of the same judge are kept.
+The bound takes a token a byte, which no tokenizer exceeds, and the longest reply.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ POLL = 0.02
 
 @dataclass(frozen=True)
 class Judge:
-    """Who judges, by which instruction, and how it samples; together with the texts this decides what a reply costs and says.
+    """Who judges, by which instruction, and how it samples: with the texts this decides what a reply says.
 
     Attributes:
         sampling: Keys of the chat API beside model and messages, sent as they are.
@@ -69,9 +71,10 @@ class Judge:
         )
 
     def key(self, judgement: Judgement) -> str:
-        """The same for every request that would be the same to the judge, whatever it is called and whoever asks.
+        """The same for every request that is the same to the judge, whatever it is called and whoever asks.
 
-        The order is in it by the places of the answers, so round 3 against round 5 and round 5 against round 3 share their replies.
+        The order is in it by the places of the answers, so round 3 against round 5 and round 5 against round
+        3 share their replies.
         """
         asked = [self.model, self.template.text, dict(self.sampling), judgement.question, *judgement.shown]
         return hashlib.sha256(
@@ -126,7 +129,7 @@ def expected_tokens(judge: Judge, judgements: Sequence[Judgement], known: Sequen
 
 
 class Replies:
-    """Every reply of a judge, in a journal, as it arrives. Scores are not kept: they follow from the reply (judge_parse.py)."""
+    """Every reply of a judge, in a journal, as it arrives; scores follow from the reply (judge_parse.py)."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -181,7 +184,8 @@ class Budget:
         while self._limit is not None and self._money(self.spent + self._reserved + most) > self._limit:
             if self._reserved == Tokens():
                 raise EvaluationError(
-                    f"the budget of {self._limit:g} is used up: {self._money(self.spent):.4f} spent, and the next request may cost "
+                    f"the budget of {self._limit:g} is used up: {self._money(self.spent):.4f} spent, and "
+                    f"the next request may cost "
                     f"{self._money(most):.4f}. Give the same command with a higher --budget to go on."
                 )
             await asyncio.sleep(POLL)
@@ -227,7 +231,8 @@ class Asking:
     """Judgements to be asked, and what came of it.
 
     Attributes:
-        queue: Each judgement with its key before it, and the number of replies that are kept already behind it.
+        queue: Each judgement with its key before it, and the number of replies that are kept already behind
+            it.
         n_replies: Replies received.
         failed: Why a judgement is left over, by its key.
         stopped_by: Why all the rest are.

@@ -1,11 +1,11 @@
-"""What a judge is asked about: files of answers, read and paired, and the orders in which the judge sees them.
+"""What a judge is asked about: files of answers, read and paired, and the order in which it sees them.
 
     ours        {"question_id", "question", "category", "answer", …}
     published   {"question_id", "text", "category", "answer"}              the DiverseEvol repository's
-    FastChat    {"question_id", "choices": [{"turns": ["…", …]}, …]}       the first choice's first turn; holds no question
+    FastChat    {"question_id", "choices": [{"turns": ["…", …]}, …]}       the first choice's first turn
     AlpacaEval  {"instruction", "output", "generator", …}                  an array; holds no id
-Files may be packed (.gz, .zst). Answers meet by question id where both files have ids, else by the question's text, the k-th of equal
-questions with the k-th. What has no counterpart is returned by name, never dropped.
+Files may be packed (.gz, .zst). Answers meet by question id where both files have ids, else by the question's
+text, the k-th of equal questions with the k-th. What has no counterpart is returned by name, never dropped.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Pairing:
 
     Attributes:
         judgements: What can be asked.
-        without_opponent: Names of the questions that only we answered; `without_ours`: that only the opponent did.
+        without_opponent: Names of the questions that only we answered; `without_ours`: that only the opponent
+            did.
     """
 
     judgements: list[Judgement]
@@ -81,7 +82,8 @@ def read_answers(file: Path) -> list[Answer]:
     """The answers of a file, in its order.
 
     Raises:
-        EvaluationError: there is no such file, a line is not readable as one of the layouts, or an id stands twice.
+        EvaluationError: there is no such file, a line is not readable as one of the layouts, or an id stands
+            twice.
     """
     if not file.is_file():
         raise EvaluationError(f"no answers at {str(file)!r}. Give a file of answers, a line a question.")
@@ -111,7 +113,8 @@ def _answer(record: dict[str, Any], place: str) -> Answer:
             text = first
     if text is None:
         raise EvaluationError(
-            f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected question_id with answer, question_id with "
+            f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected question_id "
+            f"with answer, question_id with "
             "choices, or instruction with output."
         )
     if name is None and question is None:
@@ -145,7 +148,8 @@ def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pair
         ]
     if not judgements:
         raise EvaluationError(
-            f"none of our {len(ours)} questions is among the opponent's {len(opponents)}: ours begin with {_shown(ours[0])}, "
+            f"none of our {len(ours)} questions is among the opponent's {len(opponents)}: ours begin with "
+            f"{_shown(ours[0])}, "
             f"theirs with {_shown(opponents[0])}. Give answers to the same questions."
         )
     return Pairing(judgements, tuple(alone), tuple(map(_shown, theirs.values())))
@@ -157,7 +161,8 @@ def _key_for(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Callable[[A
     unknown = next((answer for answer in (*ours, *opponents) if answer.question is None), None)
     if unknown is not None:
         raise EvaluationError(
-            f"one file has no question ids and the other no text of question {unknown.question_id!r}: nothing to match them by. "
+            f"one file has no question ids and the other no text of question {unknown.question_id!r}: "
+            f"nothing to match them by. "
             "Add question_id to the one or the question to the other."
         )
     return lambda answer: answer.question
@@ -177,16 +182,19 @@ def _by_key(
 
 def _question(answer: Answer, opponent: Answer) -> str:
     ours, theirs = answer.question, opponent.question
-    # An opponent's file may have been cleaned of the spaces around a question; another question is another matter.
+    # An opponent's file may have been cleaned of the spaces around a question; another question is another
+    # matter.
     if ours is not None and theirs is not None and ours.split() != theirs.split():
         raise EvaluationError(
-            f"question {answer.question_id!r} is {ours[:N_SHOWN]!r} in our file and {theirs[:N_SHOWN]!r} in the opponent's. "
+            f"question {answer.question_id!r} is {ours[:N_SHOWN]!r} in our file and {theirs[:N_SHOWN]!r} in "
+            f"the opponent's. "
             "Give answers to the same questions."
         )
     question = theirs if ours is None else ours
     if question is None:
         raise EvaluationError(
-            f"the text of question {answer.question_id!r} is in neither file. Add it as 'question' to one of them."
+            f"the text of question {answer.question_id!r} is in neither file. Add it as 'question' to one "
+            f"of them."
         )
     return question
 

@@ -1,19 +1,23 @@
-"""From a judge's reply to its two scores, strictly: a reply is readable in one way or it is unreadable, with the reason.
+"""From a judge's reply to its two scores, strictly: a reply is readable in one way, or unreadable.
 
-Only the beginning of a reply counts; numbers further down (reasons, a quoted answer) are never scores. Thinking before it,
-up to </think> (</thinking>, </reasoning>, [/THINK]), whether it was opened or not, blank lines, code-fence lines, and marks of emphasis,
-headings, quotes and bullets are passed over. Where thinking ends more than once, or a reply has scores before and others behind the end of
-a thinking that was not opened, it is unreadable: an answer that the judge quotes may have written one of them. Then:
+Only the beginning of a reply counts; numbers further down (reasons, a quoted answer) are never scores.
+Thinking before it, up to </think> (</thinking>, </reasoning>, [/THINK]), whether it was opened or not, blank
+lines, code-fence lines, and marks of emphasis, headings, quotes and bullets are passed over. Where thinking
+ends more than once, or a reply has scores before and others behind the end of a thinking that was not opened,
+it is unreadable: an answer that the judge quotes may have written one of them. Then:
 
-    verdict   = [title] pair | [title] labelled labelled | labelled NEWLINE labelled | score NEWLINE score (no fractions)
+    verdict   = [title] pair | [title] labelled labelled | labelled NEWLINE labelled |
+                score NEWLINE score (no fractions)
     pair      = score separator score, or the same inside ( ) or [ ]
     separator = spaces, or one of  ,  ;  |  &  and  vs  vs.  versus  with spaces around or not
-    labelled  = label number [:  =  -  is] score, the numbers (1 and 2, or A and B) in either order; a separator may follow
-    label     = assistant, AI assistant, answer, response, model, score or rating, or two of them, or a bare 1, 2, A, B before a : or =
+    labelled  = label number [:  =  -  is] score, the numbers (1 and 2, or A and B) in either order; a
+    separator may follow
+    label     = assistant, AI assistant, answer, response, model, score or rating, or two of them,
+                or a bare 1, 2, A, B before a : or =
     title     = score, scores, rating, ratings or verdict and a colon, on the same line or on the line before
     score     = a decimal number, as it is or with /10 or "out of 10"; at least 0, at most 10
-Nothing else may stand on these lines but a final point. So these are unreadable: a verdict in words; "10/10" (one fraction or two
-scores?); "8 9 7"; "8-9"; JSON; a label twice; a score off the scale.
+Nothing else may stand on these lines but a final point. So these are unreadable: a verdict in words; "10/10"
+(one fraction or two scores?); "8 9 7"; "8-9"; JSON; a label twice; a score off the scale.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ from dataclasses import dataclass
 from .api import FILTERED
 
 LOWEST, HIGHEST = 0.0, 10.0
-"""Judges are asked for 1 to 10, and give a 0 now and then; it counts as given, as in the published verdicts."""
+"""Judges are asked for 1 to 10, and give a 0 now and then; it counts as given, as in the published
+verdicts.
+"""
 LONGEST_LINE = 200
 N_SHOWN = 60
 

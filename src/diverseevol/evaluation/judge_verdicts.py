@@ -1,8 +1,10 @@
 """From kept replies to the file of verdicts, a line a judgement, in the order of the questions.
 
-    {"question_id", "order", "score", "opponent_score", "reply", "question", "category", "answer", "opponent_answer",
+    {"question_id", "order", "score", "opponent_score", "reply", "question", "category", "answer",
+    "opponent_answer",
      "judge", "answered_by", "template", "ours", "opponent"}
-Scores are ours first, whatever the order shown; null with "problem" where the reply is unreadable. Judgements without a reply have no line.
+Scores are ours first, whatever the order shown; null with "problem" where the reply is unreadable. Judgements
+without a reply have no line.
 """
 
 from __future__ import annotations

@@ -1,24 +1,31 @@
 """How much of a score is length: the score at equal lengths, and the correlation of scores with lengths.
 
-Source: Dubois, Galambosi, Liang and Hashimoto, "Length-Controlled AlpacaEval", 2024, https://arxiv.org/abs/2404.04475. There, a
-judge's preference for one of two answers is fitted by a logistic regression with three terms (the models, the instruction's difficulty, and
-tanh of the length difference in units of its standard deviation), and the win rate is predicted with the length term at zero.
+Source: Dubois, Galambosi, Liang and Hashimoto, "Length-Controlled AlpacaEval", 2024,
+https://arxiv.org/abs/2404.04475. There, a judge's preference for one of two answers is fitted by a logistic
+regression with three terms (the models, the instruction's difficulty, and tanh of the length difference in
+units of its standard deviation), and the win rate is predicted with the length term at zero.
 
-What is fitted here, for judgements of two scores. Each question brings s points for ours and o for the opponent, summed over its orders:
+What is fitted here, for judgements of two scores. Each question brings s points for ours and o for the
+opponent, summed over its orders:
 
-    s / (s + o) ~ logistic(θ + φ · tanh(Δ / sd(Δ))),   Δ = characters of our answer - characters of the opponent's
+    s / (s + o) ~ logistic(θ + φ · tanh(Δ / sd(Δ))),   Δ = characters of our answer - characters of the
+    opponent's
 
-as a binomial regression with weights s + o, and 100 · exp(θ) is the length-controlled Relative Score. The same regression on wins and losses
-(a tie is half of each) gives the length-controlled win rate, 100 · logistic(θ). There is no term for an instruction's difficulty:
-AlpacaEval estimates it from hundreds of models, a file knows one. Without it the slope φ of one file is too steep, for a model's longer
-answers are also those to the questions that it knows more of; so φ has a normal prior with mean `SLOPE` and standard deviation `SLOPE_SD`.
+as a binomial regression with weights s + o, and 100 · exp(θ) is the length-controlled Relative Score. The
+same regression on wins and losses (a tie is half of each) gives the length-controlled win rate, 100 ·
+logistic(θ). There is no term for an instruction's difficulty:
+AlpacaEval estimates it from hundreds of models, a file knows one. Without it the slope φ of one file is too
+steep, for a model's longer answers are also those to the questions that it knows more of; so φ has a normal
+prior with mean `SLOPE` and standard deviation `SLOPE_SD`.
 
-The prior is that of one win or loss. Points spread less than coins: with κ the standard deviation of the shares s / (s + o) over that of
-a coin of the same mean (1 for wins and losses without ties) the prior of their slope is N(`SLOPE` · κ, (`SLOPE_SD` · κ)²), and as a share
-of n points then tells as much as 1 / κ² coins, its ridge is the mean of n over `SLOPE_SD`²: points twice as high give the same score.
+The prior is that of one win or loss. Points spread less than coins: with κ the standard deviation of the
+shares s / (s + o) over that of a coin of the same mean (1 for wins and losses without ties) the prior of
+their slope is N(`SLOPE` · κ, (`SLOPE_SD` · κ)²), and as a share of n points then tells as much as 1 / κ²
+coins, its ridge is the mean of n over `SLOPE_SD`²: points twice as high give the same score.
 
-What it cannot do: an answer that is better *because* it says more loses that part, too; and where one side is nearly always the longer one,
-equal length is outside of what was seen, and the score a guess from the slope (`is_extrapolated`).
+What it cannot do: an answer that is better *because* it says more loses that part, too; and where one side is
+nearly always the longer one, equal length is outside of what was seen, and the score a guess from the slope
+(`is_extrapolated`).
 Cost: Newton's method on two numbers. Shape letters: Q questions, B draws.
 """
 
@@ -32,7 +39,9 @@ import numpy as np
 from .bootstrap import Estimator, Floats, Interval, confidence_interval, value_of
 
 SLOPE, SLOPE_SD = 0.8, 0.2
-"""Chosen on 15 models of AlpacaEval 2 by their published length-controlled win rates, held against 14 others (benchmarks/length_control.py)."""
+"""Chosen on 15 models of AlpacaEval 2 by their published length-controlled win rates, held against 14 others
+(benchmarks/length_control.py).
+"""
 N_STEPS = 50
 LONGEST_STEP = 2.0
 REACH = 5.0
@@ -44,20 +53,22 @@ N_LEAST = 3
 
 @dataclass(frozen=True, slots=True)
 class LengthReport:
-    """Lengths of the answers, in characters, over the questions whose lengths are known, and the score freed from them.
+    """Lengths of the answers, in characters, where they are known, and the score freed from them.
 
     Attributes:
         n_questions: How many questions that is.
         mean: Mean length of our answers.
         opponent_mean: Of the opponent's; None without an opponent or its answers.
         mean_log: Mean of log(1 + length) of our answers.
-        correlation: Pearson's, of our mean score in a question with log(1 + length) of our answer; None where either is constant.
+        correlation: Pearson's, of our mean score in a question with log(1 + length) of our answer; None where
+            either is constant.
         share_longer: Share of the questions in which our answer is the longer one.
-        controlled: The length-controlled Relative Score; None without lengths of both sides, where their difference is constant and not 0, or
-            where it comes out beyond `REACH`.
+        controlled: The length-controlled Relative Score; None without lengths of both sides, where their
+            difference is constant and not 0, or where it comes out beyond `REACH`.
         controlled_interval: Its interval; None also where an end lies beyond `REACH`.
         controlled_win_rate: The length-controlled win rate, in percent.
-        is_extrapolated: Ours is the longer one, or the shorter one, in fewer than `SHARE_SEEN` of the questions.
+        is_extrapolated: Ours is the longer one, or the shorter one, in fewer than `SHARE_SEEN` of the
+            questions.
     """
 
     n_questions: int
@@ -101,7 +112,8 @@ def log_odds_at_equal_length(ours_Q: Floats, opponent_Q: Floats, delta_Q: Floats
             gradient_B2 = np.stack(
                 [(counts_BQ * rest_BQ).sum(1), (counts_BQ * rest_BQ) @ x_Q - ridge * (phi_B - prior)], axis=1
             )
-            # Without wins θ runs to -∞: bounded steps bring it near enough to call the rate 0, and overflow nothing.
+            # Without wins θ runs to -∞: bounded steps bring it near enough to call the rate 0, and overflow
+            # nothing.
             step_B2 = np.clip(np.einsum("bij,bj->bi", inverse_B22, gradient_B2), -LONGEST_STEP, LONGEST_STEP)
             theta_B, phi_B = theta_B + step_B2[:, 0], phi_B + step_B2[:, 1]
             if np.abs(step_B2).max() < 1e-10:

@@ -1,7 +1,8 @@
-"""Tasks of lm-eval (https://github.com/EleutherAI/lm-evaluation-harness) by name, on a model that is already loaded.
+"""Tasks of lm-eval (https://github.com/EleutherAI/lm-evaluation-harness) by name, on a loaded model.
 
-An extra (`pip install 'diverseevol[lm-eval]'`). Everything is as lm-eval has it by default: its prompts, shots and metrics, no chat
-template. Tasks may run code of their own: those that it marks as unsafe are refused by it, and a folder of own tasks is trusted.
+An extra (`pip install 'diverseevol[lm-eval]'`). Everything is as lm-eval has it by default: its prompts,
+shots and metrics, no chat template. Tasks may run code of their own: those that it marks as unsafe are
+refused by it, and a folder of own tasks is trusted.
 Cost: what the tasks ask for; the data sets come from the Hub's cache or the network.
 """
 
@@ -56,7 +57,8 @@ def check_tasks(request: TaskRequest) -> None:
             close = get_close_matches(name, known, n=3, cutoff=0.6)
             near = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
             raise ConfigError(
-                f"lm-eval knows no task {name!r}. {near}`lm-eval ls tasks` lists the {len(known):,} that it knows."
+                f"lm-eval knows no task {name!r}. {near}`lm-eval ls tasks` lists the {len(known):,} that it "
+                f"knows."
             )
 
 
@@ -108,7 +110,8 @@ def _run(
     except Exception as error:
         why = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"lm-eval cannot run {name!r}: {type(error).__name__}: {why}. Its data set must be in the Hub's cache or within reach."
+            f"lm-eval cannot run {name!r}: {type(error).__name__}: {why}. Its data set must be in the Hub's "
+            f"cache or within reach."
         ) from error
     return {task: _plain(scores) for task, scores in (found or {}).get("results", {}).items()}
 

@@ -1,8 +1,8 @@
 """Loss per token on held-out rows: cheap, and needs no judge.
 
-The loss counts the tokens that training counts (the responses and their EOS). Sums over rows are divided by the number of their tokens,
-so a long answer weighs by its tokens; per group likewise. The mean over groups weighs each group the same: a subset can win on rows
-like the pool's and lose on the rare ones.
+The loss counts the tokens that training counts (the responses and their EOS). Sums over rows are divided by
+the number of their tokens, so a long answer weighs by its tokens; per group likewise. The mean over groups
+weighs each group the same: a subset can win on rows like the pool's and lose on the rare ones.
 Cost: one forward pass with logits over the rows, in batches whose logits stay below 64 MB in float32.
 Shape letters: B rows of a batch, T tokens, V vocabulary.
 """
@@ -38,11 +38,13 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
     sums = np.zeros(len(tokens))
     was_training = model.training
     model.eval()
-    # FSDP keeps what it gathers for the training that follows, and training refuses tensors made in inference mode.
+    # FSDP keeps what it gathers for the training that follows, and training refuses tensors made in inference
+    # mode.
     with torch.no_grad(), watch.task("held-out loss", float(tokens.n_tokens.sum()), "tokens") as task:
         batches = _batches(tokens.n_tokens, model.get_input_embeddings().weight.shape[0])
         for start in range(0, len(batches), dist.world_size()):
-            # A rank left over at the end computes the last batch along: a sharded model needs every rank in every pass.
+            # A rank left over at the end computes the last batch along: a sharded model needs every rank in
+            # every pass.
             rows = batches[min(start + dist.rank(), len(batches) - 1)]
             losses = _row_losses(model, tokens, rows)
             if start + dist.rank() < len(batches):
@@ -55,7 +57,8 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
     if not np.isfinite(sums).all():
         bad = np.flatnonzero(~np.isfinite(sums))
         raise NonFiniteError(
-            f"the held-out loss of {bad.size} rows is not finite, first row {bad[0]}. Lower train.learning_rate or check the dtype."
+            f"the held-out loss of {bad.size} rows is not finite, first row {bad[0]}. Lower "
+            f"train.learning_rate or check the dtype."
         )
     return sums
 
@@ -109,9 +112,9 @@ def loss_per_token(
         groups: Each row's group, [N].
 
     Returns:
-        `loss` over all rows, each token weighing the same, and `perplexity`, its exponential; with groups also `by_group` (the loss of
-        each, in the order of their names), `worst_group` (the name of the one with the highest) and `balanced_loss` (the mean over
-        the groups, each weighing the same).
+        `loss` over all rows, each token weighing the same, and `perplexity`, its exponential; with groups
+        also `by_group` (the loss of each, in the order of their names), `worst_group` (the name of the one
+        with the highest) and `balanced_loss` (the mean over the groups, each weighing the same).
     """
     loss = float(sums.sum() / n_trained.sum())
     result: dict[str, Any] = {"loss": loss, "perplexity": perplexity(loss)}

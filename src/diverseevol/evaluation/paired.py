@@ -1,9 +1,10 @@
 """Differences of pairs: their mean, how sure it is, and how many pairs would show it.
 
-A pair is one seed's two figures: what the seed decides (the first draw, the order of training) is the same in both, so that its luck
-falls out of the difference. The interval is Student's t over the seeds' differences (Student, 1908, https://doi.org/10.2307/2331554).
-How many pairs would show a difference is the sample size of the paired t-test at 80 % power, by the noncentral t distribution (Cohen,
-1988, Statistical power analysis for the behavioral sciences, chapter 2).
+A pair is one seed's two figures: what the seed decides (the first draw, the order of training) is the same in
+both, so that its luck falls out of the difference. The interval is Student's t over the seeds' differences
+(Student, 1908, https://doi.org/10.2307/2331554).
+How many pairs would show a difference is the sample size of the paired t-test at 80 % power, by the
+noncentral t distribution (Cohen, 1988, Statistical power analysis for the behavioral sciences, chapter 2).
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ class Paired:
     Attributes:
         n: Pairs.
         mean: Mean difference.
-        low: Lower end of the interval; None where there is none: one pair, or pairs that do not differ among themselves.
+        low: Lower end of the interval; None where there is none: one pair, or pairs that do not differ among
+            themselves.
         high: Upper end.
-        n_needed: Pairs that would show a difference of this size with 80 % power; None: unknown, or more than 10,000.
+        n_needed: Pairs that would show a difference of this size with 80 % power; None: unknown, or more than
+            10,000.
     """
 
     n: int
@@ -51,7 +54,8 @@ def paired(differences: Sequence[float], confidence: float) -> Paired:
     """
     values = np.asarray(differences, dtype=np.float64)
     mean = float(values.mean())
-    # Equal to the last bit, the differences hold no luck that could be measured; their deviation would be rounding alone.
+    # Equal to the last bit, the differences hold no luck that could be measured; their deviation would be
+    # rounding alone.
     if len(values) < 2 or np.ptp(values) == 0:
         return Paired(len(values), mean)
     found = ttest_1samp(values, 0.0).confidence_interval(confidence)
@@ -69,7 +73,7 @@ def finding_of(low: float, high: float, is_lower_better: bool = False) -> Findin
 
 
 def pairs_needed(effect: float, alpha: float) -> int | None:
-    """The fewest pairs with which the two-sided paired t-test finds an effect with 80 % power; None: more than 10,000.
+    """The fewest pairs with which the paired t-test finds an effect with 80 % power; None: more than 10,000.
 
     Args:
         effect: Mean of the differences in standard deviations of them.
@@ -82,7 +86,7 @@ def pairs_needed(effect: float, alpha: float) -> int | None:
 
 
 def power(n: int, effect: float, alpha: float) -> float:
-    """Chance that the interval of `n` pairs leaves 0 out where the true effect is `effect` standard deviations."""
+    """Chance that the interval of `n` pairs leaves 0 out where the effect is `effect` deviations."""
     bound, shift = t.isf(alpha / 2, n - 1), effect * math.sqrt(n)
     # Far from the bound the library returns NaN for what is 1 above it and 0 below.
     above = np.nan_to_num(nct.sf(bound, n - 1, shift), nan=1.0)

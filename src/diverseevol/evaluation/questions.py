@@ -1,4 +1,4 @@
-"""The questions of a benchmark to be answered: read from a file, checked, compared with what is known of it. Loads no torch."""
+"""The questions of a benchmark to be answered: read, checked, compared with the known file. Loads no torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def read_questions(asked: Asked, folder: Path | None = None) -> Questions:
     """Read the questions that `--benchmark` names; `folder` is where known benchmarks' files lie.
 
     Raises:
-        EvaluationError: there is no such file, it is not readable, a record has no question, or an id stands twice.
+        EvaluationError: there is no such file, it is not readable, a record has no question, or an id stands
+            twice.
     """
     file = asked.file or find_file(asked.name, folder)
     if not file.is_file():

@@ -1,15 +1,17 @@
-"""What a judge's verdicts add up to: Relative Score, wins, order effect, and how sure they are; several files' side by side.
+"""What a judge's verdicts add up to: Relative Score, wins, order effect, and how sure they are.
 
-Source: Relative Score (RS) as in DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182): two answers are scored 1–10 side by side,
-every question twice with the answers' places exchanged, and RS = 100 · Σ ours / Σ opponent's over questions and orders. Judges prefer a
-place: Zheng et al., "Judging LLM-as-a-Judge", 2023, https://arxiv.org/abs/2306.05685; hence wins by scores averaged over both
-orders, and the order effect beside them.
+Source: Relative Score (RS) as in DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182): two answers
+are scored 1–10 side by side, every question twice with the answers' places exchanged, and RS = 100 · Σ ours /
+Σ opponent's over questions and orders. Judges prefer a place: Zheng et al., "Judging LLM-as-a-Judge", 2023,
+https://arxiv.org/abs/2306.05685; hence wins by scores averaged over both orders, and the order effect beside
+them.
 
-A judgement counts if all its scores can be read and none is negative or above the scale (a 0 counts as given); everything that does
-not count is a `Problem`, never just left out.
-RS and its kin take every judgement that counts; win, tie, lose and the share of changed judgements take the questions that count in
-every order of the file.
-A difference of two files is taken on the questions that both judge, drawn together, so that what makes a question easy or hard cancels out.
+A judgement counts if all its scores can be read and none is negative or above the scale (a 0 counts as
+given); everything that does not count is a `Problem`, never just left out.
+RS and its kin take every judgement that counts; win, tie, lose and the share of changed judgements take the
+questions that count in every order of the file.
+A difference of two files is taken on the questions that both judge, drawn together, so that what makes a
+question easy or hard cancels out.
 Cost: the bootstrap's, once a figure. Shape letters: Q questions, O orders, S sides (ours, the opponent's).
 """
 
@@ -40,7 +42,7 @@ SAME = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """One question: scores averaged over the orders that count, their ratio in percent, the outcome, and whether it hangs on the order."""
+    """One question: scores averaged over the orders that count, their ratio in percent, and the outcome."""
 
     question_id: str
     score: float | None
@@ -56,7 +58,8 @@ class Tally:
 
     Attributes:
         win_rate: In percent, a tie as half a win.
-        share_changed: Share of the questions whose outcome in one order is not that in the other; None with one order.
+        share_changed: Share of the questions whose outcome in one order is not that in the other; None with
+            one order.
     """
 
     wins: int
@@ -68,7 +71,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """RS of the judgements with ours shown first, and second; their difference, above 0 where the judge prefers what it sees first."""
+    """RS with ours shown first, and second; the effect is above 0 where the judge prefers what is first."""
 
     first: float
     second: float
@@ -81,13 +84,15 @@ class FileScore:
     """What one file says.
 
     Attributes:
-        n_questions: Questions in the file; `n_judged`: with a judgement that counts; `n_complete`: that count in every order.
+        n_questions: Questions in the file; `n_judged`: with a judgement that counts; `n_complete`: that count
+            in every order.
         n_judgements: Judgements that count.
         rs: 100 · Σ ours / Σ opponent's; None without a point of the opponent's.
         mean_score: Mean of our scores over the judgements that count; `opponent_mean_score` likewise.
         interval: Of `rs`.
         rs_complete: RS over the complete questions only: differs from `rs` by what incomplete ones do to it.
-        rs_of_questions: Mean over questions of each one's own RS, so that questions with high scores weigh no more than others.
+        rs_of_questions: Mean over questions of each one's own RS, so that questions with high scores weigh no
+            more than others.
         tally: None where no question is complete.
         orders: None without both orders.
         lengths: None where no answer's length is known.
@@ -136,7 +141,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport:
-    """Every file's figures in the order given, the differences, and across the files the correlation of RS and mean log length.
+    """Every file's figures, the differences, and across files the correlation of RS and mean log length.
 
     `length_correlation` is None for fewer than three files with known lengths.
     """
@@ -158,9 +163,10 @@ def score(
     """Score files of verdicts, this project's or of the layout that DiverseEvol published.
 
     Args:
-        paths: files, or folders of them (rd_2 comes before rd_10). Of two files, or of two folders' files of the same names, the
-            differences are taken, too.
-        answers: our answers, for lengths that the verdicts do not hold: one file or folder (MODEL.jsonl) for all, or one a verdict file.
+        paths: files, or folders of them (rd_2 comes before rd_10). Of two files, or of two folders' files of
+            the same names, the differences are taken, too.
+        answers: our answers, for lengths that the verdicts do not hold: one file or folder (MODEL.jsonl) for
+            all, or one a verdict file.
         opponent_answers: the opponent's, likewise.
         against: a file from which every other one's difference is taken.
         n_questions: how many questions the benchmark has; a file with another number says so.
@@ -327,7 +333,8 @@ def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
         ):
             texts = f"{first.questions[row][:40]!r} and {second.questions[other][:40]!r}"
             raise EvaluationError(
-                f"cannot compare {names}: question {first.question_ids[row]} is {texts}. Compare files of one benchmark."
+                f"cannot compare {names}: question {first.question_ids[row]} is {texts}. Compare files of "
+                f"one benchmark."
             )
     pairs_Q2 = np.array(common, dtype=np.int64).reshape(-1, 2)
     counts_in_both = first.counts_QO[pairs_Q2[:, 0]].any(axis=1) & second.counts_QO[pairs_Q2[:, 1]].any(
@@ -343,7 +350,8 @@ def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
     value = value_of(gap, len(pairs_Q2))
     if not math.isfinite(value):
         raise EvaluationError(
-            f"cannot compare {names}: without a point of the opponent's there is no Relative Score to compare."
+            f"cannot compare {names}: without a point of the opponent's there is no Relative Score to "
+            f"compare."
         )
     finding = finding_of(interval.low, interval.high) if interval else "too few questions"
     doubt = (
@@ -358,7 +366,8 @@ def _one_a_file(paths: Sequence[str | Path], n_files: int) -> list[Path | None]:
     """Which answers belong to each file of verdicts."""
     if len(paths) > 1 and len(paths) != n_files:
         raise EvaluationError(
-            f"{len(paths)} files of answers for {n_files} of verdicts. Give one a file, or a folder of MODEL.jsonl."
+            f"{len(paths)} files of answers for {n_files} of verdicts. Give one a file, or a folder of "
+            f"MODEL.jsonl."
         )
     given: list[Path | None] = [Path(path) for path in paths] or [None]
     return given * n_files if len(given) == 1 else given
@@ -376,7 +385,7 @@ def _pairs(groups: Sequence[Sequence[Path]], paths: Sequence[Path]) -> list[tupl
 
 
 def with_lengths(verdicts: Verdicts, sides: Sequence[Path | None]) -> Verdicts:
-    """Fill in the lengths that are not known, from files of answers (or folders of them) a side; None for a side without one.
+    """Fill in lengths that are not known, from a file of answers (or a folder of them) a side; None: no file.
 
     Answers are matched by question id, those without one by the question's text.
 

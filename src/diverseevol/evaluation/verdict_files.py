@@ -1,11 +1,13 @@
 """Files of verdicts of any layout, read into arrays, with a note of everything that does not count.
 
-Own layout, a line a judgement: {"question_id", "order": 0|1, "score", "opponent_score", …}, ours first whatever the order.
-Wins and losses, likewise: {"question_id", "winner": "ours"|"opponent"|"tie", …}: a point to the winner, half a point each in a tie.
+Own layout, a line a judgement: {"question_id", "order": 0|1, "score", "opponent_score", …}, ours first
+whatever the order.
+Wins and losses, likewise: {"question_id", "winner": "ours"|"opponent"|"tie", …}: a point to the winner, half
+a point each in a tie.
 Either says lengths by `answer` and `opponent_answer`, or in characters by `length` and `opponent_length`.
-Published layout (DiverseEvol's), a line a question with both orders: {"question_id", "eval_QUERY0", "eval_QUERY1", "assistant1_QUERY0",
-…}. There, `eval_QUERY1` is stored as [ours, opponent] like `eval_QUERY0`, although the reply beside it names the opponent's score
-first: exchanging it again would be wrong.
+Published layout (DiverseEvol's), a line a question with both orders: {"question_id", "eval_QUERY0",
+"eval_QUERY1", "assistant1_QUERY0", …}. There, `eval_QUERY1` is stored as [ours, opponent] like `eval_QUERY0`,
+although the reply beside it names the opponent's score first: exchanging it again would be wrong.
 Cost: one pass over the file. Shape letters: Q questions, O orders, S sides (ours, the opponent's).
 """
 
@@ -52,10 +54,11 @@ class Problem:
     """Something in a verdict file that does not count, or counts with a doubt.
 
     Attributes:
-        kind: `bad_line` (no judgement to be read in it), `unreadable` (a score missing, or the mark of a reply without scores),
-            `off_scale` (above the scale, or negative), `below_scale` (such as a 0 where 1 is the lowest: counts as given), `duplicate`
-            (question and order judged before: the first readable one counts), `missing_order` (judged in one order only),
-            `missing_question`, `empty_answer` (counts as it was judged).
+        kind: `bad_line` (no judgement to be read in it), `unreadable` (a score missing, or the mark of a
+            reply without scores), `off_scale` (above the scale, or negative), `below_scale` (such as a 0
+            where 1 is the lowest: counts as given), `duplicate` (question and order judged before: the first
+            readable one counts), `missing_order` (judged in one order only), `missing_question`,
+            `empty_answer` (counts as it was judged).
         question_id: None where it is no single question's.
         order: 0 ours shown first, 1 second; None where it is not about one order.
         detail: what was found.
@@ -107,7 +110,7 @@ class Verdicts:
 
 
 def find_verdict_files(path: Path) -> list[Path]:
-    """The files that a path stands for: a file for itself, a folder for all JSON files below it, rd_2 before rd_10.
+    """The files that a path stands for: itself, or all JSON files below a folder, rd_2 before rd_10.
 
     A run folder stands for its verdicts.
 
@@ -166,7 +169,8 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
 
     Args:
         path: JSON lines or an array, packed or not.
-        scale: the lowest and the highest score that a judge is asked for; lower ones down to 0 count as given.
+        scale: the lowest and the highest score that a judge is asked for; lower ones down to 0 count as
+            given.
 
     Raises:
         PoolError: the file cannot be read.
@@ -174,7 +178,8 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
     """
     if not scale[0] < scale[1]:
         raise EvaluationError(
-            f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the highest."
+            f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the "
+            f"highest."
         )
     reading = _Reading(str(path), scale)
     for row in json_rows(path, str(path), split=None):
@@ -186,7 +191,8 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
         record, question_id = row.record, _id_of(row.record)
         if not ("score" in record or "winner" in record or _is_published(record)):
             raise EvaluationError(
-                f"{path} {place} is no verdict: it has the keys {', '.join(list(record)[:6])}. A verdict has `score`, `winner`, or "
+                f"{path} {place} is no verdict: it has the keys {', '.join(list(record)[:6])}. A verdict "
+                f"has `score`, `winner`, or "
                 "`eval_QUERY0`."
             )
         order = record.get("order", 0)
@@ -202,7 +208,7 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
 
 
 def _take(question_id: str, stored: _Stored, place: str, reading: _Reading) -> None:
-    """Add a judgement, unless the same question was judged in the same order before, and note what is odd about it."""
+    """Add a judgement, unless the question was judged in this order before, and note what is odd about it."""
     _agree(stored, place, reading)
     earlier, scores, order = reading.judgements.get((question_id, stored.order)), stored.scores, stored.order
     low, high = reading.scale
