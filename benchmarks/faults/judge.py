@@ -40,7 +40,7 @@ FAULTS = [
     Fault("evaluation/judge_ask.py", "used = most * outcome.n_charged", "used = Tokens()", "tests/evaluation/test_judge_ask.py"),
     Fault(
         "evaluation/judge_ask.py",
-        "while self.queue and not self._is_stopped()",
+        "while self.queue and self.stopped_by is None",
         "while self.queue",
         "tests/evaluation/test_judge_ask.py",
     ),

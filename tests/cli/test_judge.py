@@ -145,8 +145,8 @@ def test_unreadable_verdicts_are_kept_apart_and_counted(files, tmp_path, capsys)
         return "Both are fine." if "Question 3?" in asked.prompt else server.by_worth(asked)
 
     with server.serving(respond) as judge:
-        call(*files, "--base-url", judge.url, "--yes", "--attempts", 2)
-        assert len(judge.asked) == 10 + 2 * 2
+        call(*files, "--base-url", judge.url, "--yes")
+        assert len(judge.asked) == 12
     assert (
         "12 of 12 verdicts, 2 of them unreadable (question 3: the first line is not two scores: 'Both are fine.'), in"
         in capsys.readouterr().err
@@ -290,7 +290,7 @@ def test_the_key_appears_nowhere(files, tmp_path):
         )
 
     words = ["--debug", "judge", *files, "--yes", "--key-variable", "MY_KEY"]
-    words += ["--concurrency", 2, "--attempts", 99, "--retries", 2]
+    words += ["--concurrency", 2, "--retries", 2]
     environment = {**os.environ, "MY_KEY": KEY, "OPENAI_LOG": "debug"}
     with server.serving(echo) as judge:
         ended = subprocess.run(

@@ -255,10 +255,7 @@ def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
 def test_what_judge_writes_is_what_score_reads(tmp_path):
     judge, file = Judge("m", load_template("pairwise")), tmp_path / "v.jsonl"
     judgements = [Judgement(q, order, f"Q{q}", "c", "ours", "theirs") for q, order in ((7, 0), (7, 1), (8, 0))]
-    texts = (["hm", "3 8"], ["6 4"], ["hm"])
-    kept = {
-        judge.key(one): [Reply(text, "stop", "m", 1, 1) for text in of_one] for one, of_one in zip(judgements, texts, strict=True)
-    }
+    kept = {judge.key(one): Reply(text, "stop", "m", 1, 1) for one, text in zip(judgements, ("3 8", "6 4", "hm"), strict=True)}
     write_verdicts(file, verdicts_of(judge, judgements, kept), judge, "round-03", "base")
     found = read_verdicts(file)
     assert (found.ours, found.opponent) == ("round-03", "base")

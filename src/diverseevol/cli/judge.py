@@ -43,12 +43,10 @@ KeyVariable = Annotated[
 ]
 Name = Annotated[str | None, typer.Option("--opponent-name", help="How the verdicts call the opponent.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Requests under way at once.")]
-Rate = Annotated[float | None, typer.Option("--rate", min=0.001, help="Requests a minute at most.")]
 Retries = Annotated[
     int,
     typer.Option("--retries", min=0, help="Further tries after 429, 5xx, a time-out or a cut connection."),
 ]
-Attempts = Annotated[int, typer.Option("--attempts", min=1, help="Replies to ask for until one is readable.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for a reply.")]
 Limit = Annotated[
     float | None, typer.Option("--budget", min=0, help="Money that all this may cost; needs both prices.")
@@ -73,9 +71,7 @@ def judge(
     key_variable: KeyVariable = "OPENAI_API_KEY",
     opponent_name: Name = None,
     concurrency: Concurrency = 8,
-    rate: Rate = None,
     retries: Retries = 6,
-    attempts: Attempts = 3,
     timeout: Timeout = 120.0,
     budget: Limit = None,
     price_in: PriceIn = None,
@@ -101,7 +97,7 @@ def judge(
         base_url=base_url,
         key=os.environ.get(key_variable),
         opponent_name=opponent_name,
-        limits=Limits(concurrency, rate, retries, attempts, timeout),
+        limits=Limits(concurrency, retries, timeout),
         budget=budget,
         price_in=price_in,
         price_out=price_out,

@@ -32,7 +32,6 @@ from .judge_ask import (
     Tokens,
     by_key,
     expected_tokens,
-    is_settled,
     most_tokens,
 )
 from .judge_pairs import Pairing, pair_judgements, read_answers
@@ -114,9 +113,7 @@ def judge(
         key: value for key, value in {**DEFAULT_SAMPLING, **(sampling or {})}.items() if value is not None
     }
     limits, asked_judge = limits or Limits(), Judge(model, load_template(template), settings)
-    _check_finite(
-        rate=limits.per_minute, timeout=limits.timeout, budget=budget, price_in=price_in, price_out=price_out
-    )
+    _check_finite(timeout=limits.timeout, budget=budget, price_in=price_in, price_out=price_out)
     prices = _prices(price_in, price_out, budget, asked_judge)
     contests, replies_file = _contests(run, benchmark, round_name, opponent, opponent_name, answers, out)
     with open_journal(replies_file, is_synced=True) as journal:
@@ -260,10 +257,8 @@ class _Session:
         self.prices, self.watch = prices, watch
         self.n_judgements = sum(len(contest.pairing.judgements) for contest in contests)
         self.different = by_key(judge, (each for contest in contests for each in contest.pairing.judgements))
-        kept = replies.of(self.different)
-        self.open = {
-            k: each for k, each in self.different.items() if not is_settled(kept.get(k, []), limits.attempts)
-        }
+        self.kept = replies.of(self.different)
+        self.open = {key: judgement for key, judgement in self.different.items() if key not in self.kept}
 
     def announce(self) -> None:
         """Say what is missing, what is kept, and what the rest will take."""
@@ -286,8 +281,7 @@ class _Session:
         )
         if not self.open:
             return
-        known = [reply for replies in self.replies.of(self.different).values() for reply in replies]
-        about = self._words(expected_tokens(self.judge, list(self.open.values()), known))
+        about = self._words(expected_tokens(self.judge, list(self.open.values()), list(self.kept.values())))
         most = self._words(sum((most_tokens(self.judge, each) for each in self.open.values()), Tokens()))
         bounds = "" if self.judge.longest_reply is None else f"; at most {most}"
         spent = self.replies.spent(self.different)
@@ -295,7 +289,7 @@ class _Session:
         price = (
             "" if self.prices else " The price is not known: give --price-in and --price-out to see money."
         )
-        self.watch.note(f"About {about}{bounds}, if every first reply is readable.{before}{price}")
+        self.watch.note(f"About {about}{bounds}.{before}{price}")
 
     def ask(self, client: ApiClient, budget: float | None) -> None:
         """Ask for what is not kept; what is there is written down whatever happens.
@@ -303,21 +297,18 @@ class _Session:
         Raises:
             EvaluationError: judgements are left over.
         """
-        before, kept = self.replies.spent(self.different), self.replies.of(self.different)
-        queue = deque((key, judgement, len(kept.get(key, ()))) for key, judgement in self.open.items())
-        asking = Asking(
-            self.judge, client, queue, self.replies, Budget(budget, self.prices, before), self.limits
-        )
+        before = self.replies.spent(self.different)
+        queue = deque(self.open.items())
+        asking = Asking(self.judge, client, queue, self.replies, Budget(budget, self.prices, before))
         try:
-            asking.run(self.watch)
+            asking.run(self.limits.concurrency, self.watch)
         finally:
             self.write()
         spent = self.replies.spent(self.different)
         in_all = f" (in all {self._words(spent)})" if before != Tokens() else ""
         if spent != before:
             self.watch.note(f"{asking.n_replies:,} replies took {self._words(spent - before)}{in_all}.")
-        kept = self.replies.of(self.different)
-        n_left = sum(not is_settled(kept.get(key, []), self.limits.attempts) for key in self.open)
+        n_left = len(self.different) - len(self.kept)
         if n_left:
             example = min(asking.failed.values(), default="")
             why = str(asking.stopped_by or f"{len(asking.failed)} requests failed, such as: {example}")
@@ -328,9 +319,9 @@ class _Session:
 
     def write(self) -> None:
         """Write every contest's file of what is kept, and say how many verdicts it holds, and whose."""
-        kept, names = self.replies.of(self.different), set[str]()
+        self.kept, names = self.replies.of(self.different), set[str]()
         for contest in self.contests:
-            verdicts = verdicts_of(self.judge, contest.pairing.judgements, kept)
+            verdicts = verdicts_of(self.judge, contest.pairing.judgements, self.kept)
             names |= {verdict.reply.answered_by for verdict in verdicts if verdict.reply.answered_by}
             if verdicts:
                 write_verdicts(contest.file, verdicts, self.judge, contest.ours, contest.opponent)

@@ -1,10 +1,9 @@
 """Asking a judge about many judgements at once: the key of each, the budget, every reply kept as it comes.
 
-What is kept is never asked, and so never paid for, again. A judgement that fails for good is left over for
-the next start. An unreadable verdict is asked again, behind all others, then kept as it is. After several
-failures or unreadable verdicts in a row the rest are left over: a judge that never says scores is not paid
-for all of them. Whatever stops the work, requests under way are waited for, for they are paid for. What is
-lost is only what a kill or Ctrl-C finds under way: as many requests as are sent at once.
+What is kept is never asked, and so never paid for, again, be it readable or not. A judgement that fails for good is left
+over for the next start. After several failures or unreadable verdicts in a row the rest are left over: a judge that
+never says scores is not paid for all of them. Whatever stops the work, requests under way are waited for, for they are
+paid for. What is lost is only what a kill or Ctrl-C finds under way: as many requests as are sent at once.
 
 Money is tokens times the prices that the user gives; there is no table of prices, for it would soon be wrong.
 The estimate takes four bytes of UTF-8 a token, which is near enough for English, and 200 tokens a reply
@@ -17,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +24,7 @@ from typing import Any
 
 from ..base.progress import Task, Watch
 from ..errors import ConfigError, EvaluationError
-from .api import ApiClient, Failure, Reply
+from .api import ApiClient, Reply
 from .journal import Journal
 from .judge_pairs import Judgement
 from .judge_parse import Unreadable, read_scores
@@ -150,14 +148,11 @@ class Replies:
         """Note a request that got no reply but may have been charged, with the most that it can have cost."""
         self._journal.add({"key": key, "tokens_in": most.n_in, "tokens_out": most.n_out})
 
-    def of(self, keys: Collection[str]) -> dict[str, list[Reply]]:
-        """The replies to these requests, the first first."""
-        found: dict[str, list[Reply]] = {}
+    def of(self, keys: Collection[str]) -> dict[str, Reply]:
+        """The replies to these requests that there are."""
         names = ("reply", "finish", "answered_by", "tokens_in", "tokens_out", "is_counted")
-        for line in self._journal.lines:
-            if line["key"] in keys and "reply" in line:
-                found.setdefault(line["key"], []).append(Reply(*(line[name] for name in names)))
-        return found
+        lines = (line for line in self._journal.lines if line["key"] in keys and "reply" in line)
+        return {line["key"]: Reply(*(line[name] for name in names)) for line in lines}
 
     def spent(self, keys: Collection[str]) -> Tokens:
         """What these requests took, those that failed included."""
@@ -206,24 +201,13 @@ class Limits:
 
     Attributes:
         concurrency: Requests under way at once.
-        per_minute: Requests a minute; None: as many as come.
         retries: Further tries after a passing failure.
-        attempts: Replies to one judgement before an unreadable one is kept.
         timeout: Seconds to wait for a reply.
     """
 
     concurrency: int = 8
-    per_minute: float | None = None
     retries: int = 6
-    attempts: int = 3
     timeout: float = 120.0
-
-
-def is_settled(replies: Sequence[Reply], attempts: int) -> bool:
-    """Whether a judgement need not be asked (again)."""
-    return len(replies) >= attempts or any(
-        not isinstance(read_scores(reply.text), Unreadable) for reply in replies
-    )
 
 
 @dataclass
@@ -231,8 +215,7 @@ class Asking:
     """Judgements to be asked, and what came of it.
 
     Attributes:
-        queue: Each judgement with its key before it, and the number of replies that are kept already behind
-            it.
+        queue: Each judgement with its key before it.
         n_replies: Replies received.
         failed: Why a judgement is left over, by its key.
         stopped_by: Why all the rest are.
@@ -240,74 +223,52 @@ class Asking:
 
     judge: Judge
     client: ApiClient
-    queue: deque[tuple[str, Judgement, int]]
+    queue: deque[tuple[str, Judgement]]
     replies: Replies
     budget: Budget
-    limits: Limits
     n_replies: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     stopped_by: EvaluationError | None = None
     _n_in_vain: int = 0
-    _next_turn: float = 0.0
 
-    def run(self, watch: Watch) -> None:
-        """Ask, and keep what comes back."""
+    def run(self, n_at_once: int, watch: Watch) -> None:
+        """Ask, so many at once, and keep what comes back."""
 
         async def ask_all(task: Task) -> None:
             async with self.client:
-                await asyncio.gather(
-                    *(self._work(task) for _ in range(min(self.limits.concurrency, len(self.queue))))
-                )
+                await asyncio.gather(*(self._work(task) for _ in range(min(n_at_once, len(self.queue)))))
 
         with watch.task("judging", len(self.queue), "judgements") as task:
             asyncio.run(ask_all(task))
 
     async def _work(self, task: Task) -> None:
         """Take judgements until none is left or something stops the work."""
-        while self.queue and not self._is_stopped():
-            key, judgement, n_kept = self.queue.popleft()
-            await self._turn()
-            if self._is_stopped():
-                return
+        while self.queue and self.stopped_by is None:
+            key, judgement = self.queue.popleft()
             try:
-                reply = await self._reply(key, judgement, n_kept)
+                reply = await self._reply(key, judgement)
                 if reply is None:
                     self._in_vain(self.failed[key])
                     continue
                 self.replies.add(key, reply, self.judge)
                 self.n_replies += 1
+                task.advance()
                 found = read_scores(reply.text)
-                if isinstance(found, Unreadable) and n_kept + 1 < self.limits.attempts:
-                    self.queue.append((key, judgement, n_kept + 1))
-                else:
-                    task.advance()
                 if isinstance(found, Unreadable):
                     self._in_vain(f"unreadable: {found.because(reply.finish).reason}")
                 else:
                     self._n_in_vain = 0
             except EvaluationError as error:
                 self.stopped_by = self.stopped_by or error
-                return
-
-    def _is_stopped(self) -> bool:
-        return self.stopped_by is not None
-
-    async def _turn(self) -> None:
-        """Wait until the next request may be sent."""
-        interval = 60.0 / self.limits.per_minute if self.limits.per_minute else 0.0
-        now = time.monotonic()
-        start = max(now, self._next_turn)
-        self._next_turn = start + interval
-        await asyncio.sleep(start - now)
 
     def _in_vain(self, why: str) -> None:
         self._n_in_vain += 1
-        if self._n_in_vain >= MOST_IN_A_ROW and not self._is_stopped():
+        if self._n_in_vain >= MOST_IN_A_ROW:
             raise EvaluationError(
                 f"{MOST_IN_A_ROW} requests in a row brought no scores from {self.client.url}, the last: {why}"
             )
 
-    async def _reply(self, key: str, judgement: Judgement, n_kept: int) -> Reply | None:
+    async def _reply(self, key: str, judgement: Judgement) -> Reply | None:
         """The reply about one judgement, counted; None where it failed for good.
 
         Raises:
@@ -321,30 +282,24 @@ class Asking:
         most, used = most_tokens(self.judge, judgement), Tokens()
         await self.budget.reserve(most)
         try:
-            outcome = await self.client.ask("/chat/completions", body, f"{key}-{n_kept}")
+            outcome = await self.client.ask("/chat/completions", body, key)
             if isinstance(outcome, Reply):
                 if not outcome.is_counted:
                     outcome = replace(outcome, tokens_in=most.n_in, tokens_out=most.n_out)
                 used = Tokens(outcome.tokens_in, outcome.tokens_out)
                 # Thinking that never came to a verdict was paid for, too, and tells why there is none.
-                return (
-                    outcome
-                    if outcome.text or not outcome.thinking
-                    else replace(outcome, text=f"<think>{outcome.thinking}")
-                )
+                is_thought = not outcome.text and outcome.thinking
+                return replace(outcome, text=f"<think>{outcome.thinking}") if is_thought else outcome
             if outcome.n_charged:
                 used = most * outcome.n_charged
                 self.replies.add_failed(key, used)
         finally:
             self.budget.settle(most, used)
-        self._check_hope(outcome)
+        # A server that has answered before knows the key: its 403 is about this request.
+        if outcome.is_hopeless and not (outcome.status == 403 and self.n_replies):
+            raise EvaluationError(f"the judge at {self.client.url} refuses: {outcome.text}")
         self.failed[key] = outcome.text
         return None
-
-    def _check_hope(self, failure: Failure) -> None:
-        # A server that has answered before knows the key: its 403 is about this request.
-        if failure.is_hopeless and not (failure.status == 403 and self.n_replies):
-            raise EvaluationError(f"the judge at {self.client.url} refuses: {failure.text}")
 
 
 def by_key(judge: Judge, judgements: Iterable[Judgement]) -> dict[str, Judgement]:

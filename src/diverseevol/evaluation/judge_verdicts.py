@@ -9,7 +9,7 @@ without a reply have no line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,29 +23,22 @@ from .judge_parse import Unreadable, read_scores
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement with its reply: the first readable one, else the last; its scores ours first."""
+    """A judgement with its reply, and its scores, ours first."""
 
     judgement: Judgement
     reply: Reply
     scores: tuple[float, float] | Unreadable
 
 
-def verdicts_of(
-    judge: Judge, judgements: Iterable[Judgement], kept: Mapping[str, Sequence[Reply]]
-) -> list[Verdict]:
+def verdicts_of(judge: Judge, judgements: Iterable[Judgement], kept: Mapping[str, Reply]) -> list[Verdict]:
     """The verdicts that there are, in the judgements' order."""
     return [
-        _verdict(judgement, replies)
-        for judgement in judgements
-        if (replies := kept.get(judge.key(judgement)))
+        _verdict(judgement, reply) for judgement in judgements if (reply := kept.get(judge.key(judgement)))
     ]
 
 
-def _verdict(judgement: Judgement, replies: Sequence[Reply]) -> Verdict:
-    read = [(reply, read_scores(reply.text)) for reply in replies]
-    reply, scores = next(
-        ((reply, scores) for reply, scores in read if not isinstance(scores, Unreadable)), read[-1]
-    )
+def _verdict(judgement: Judgement, reply: Reply) -> Verdict:
+    scores = read_scores(reply.text)
     if isinstance(scores, Unreadable):
         return Verdict(judgement, reply, scores.because(reply.finish))
     return Verdict(judgement, reply, judgement.ours_first(scores))
