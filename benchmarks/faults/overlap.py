@@ -2,28 +2,27 @@
 
 from . import Fault
 
-NEAR, DUPLICATES = "tests/data/test_near.py", "tests/data/test_duplicates.py"
-CONTAMINATION, LEFT_OUT = "tests/data/test_contamination.py", "tests/data/test_left_out.py"
-PHRASES, CLI = "tests/data/test_phrases.py", "tests/cli/test_overlap.py"
+DUPLICATES, CONTAMINATION = "tests/data/test_duplicates.py", "tests/data/test_contamination.py"
+LEFT_OUT, CLI = "tests/data/test_left_out.py", "tests/cli/test_overlap.py"
 FAULTS = [
-    Fault("data/normal.py", "- WIDTH + 1)", "- WIDTH)", NEAR),
-    Fault("data/normal.py", "|{SIGNS}+(?!\\w)", "", "tests/data/test_normal.py"),
-    Fault("data/normal.py", '[0] not in "LMN"', '[0] not in "LN"', "tests/data/test_normal.py"),
-    Fault("data/duplicates.py", 'f"{part}{shingle}"', "shingle", NEAR),
-    Fault("data/duplicates.py", "return min(map", "return max(map", NEAR),
-    Fault("data/duplicates.py", "<= MISSED]", "<= 0.5]", NEAR),
-    Fault("data/duplicates.py", "(near.similarity, -near.kept)", "(near.similarity, near.kept)", NEAR),
-    Fault("data/duplicates.py", "best.similarity >= threshold", "best.similarity > 0", NEAR),
-    Fault("data/duplicates.py", "sizes[group_of] > 1", "sizes[group_of] > 2", NEAR),
-    Fault("data/duplicates.py", "                continue\n", "", NEAR),
+    Fault("data/normal.py", "- WIDTH + 1)", "- WIDTH)", DUPLICATES),
+    Fault("data/normal.py", "|{SIGNS}+(?!\\w)", "", CONTAMINATION),
+    Fault("data/normal.py", '[0] not in "LMN"', '[0] not in "LN"', CONTAMINATION),
+    Fault("data/duplicates.py", 'f"{part}{shingle}"', "shingle", DUPLICATES),
+    Fault("data/duplicates.py", "return min(map", "return max(map", DUPLICATES),
+    Fault("data/duplicates.py", "<= MISSED]", "<= 0.5]", DUPLICATES),
+    Fault("data/duplicates.py", "(near.similarity, -near.kept)", "(near.similarity, near.kept)", DUPLICATES),
+    Fault("data/duplicates.py", "best.similarity >= threshold", "best.similarity > 0", DUPLICATES),
+    Fault("data/duplicates.py", "sizes[group_of] > 1", "sizes[group_of] > 2", DUPLICATES),
+    Fault("data/duplicates.py", "                continue\n", "", DUPLICATES),
     Fault("data/duplicates.py", "kept[~is_first].tolist()", "positions[~is_first].tolist()", DUPLICATES),
     Fault("data/duplicates.py", "if one.kept in near else one", "if False else one", DUPLICATES),
     Fault("data/duplicates.py", "positions = np.flatnonzero(is_in)", "positions = np.arange(len(is_in))", DUPLICATES),
     Fault("data/duplicates.py", 'plain("\\n".join(inputs))', '""', DUPLICATES),
     Fault("data/pool.py", "if is_in[position])", ")", "tests/data/test_pool.py"),
-    Fault("data/contamination.py", "one.score >= MIN_SHARE", "one.score >= 0", PHRASES),
-    Fault("data/contamination.py", "len(own) - N_WORDS + 1", "len(own) - N_WORDS", PHRASES),
-    Fault("data/contamination.py", "self._sizes[number] - n)", "self._sizes[number])", "tests/data/test_similar.py"),
+    Fault("data/contamination.py", "one.score >= MIN_SHARE", "one.score >= 0", CONTAMINATION),
+    Fault("data/contamination.py", "len(own) - N_WORDS + 1", "len(own) - N_WORDS", CONTAMINATION),
+    Fault("data/contamination.py", "self._sizes[number] - n)", "self._sizes[number])", CONTAMINATION),
     Fault("data/contamination.py", 'if turn.role == "user":', 'if turn.role != "x":', CONTAMINATION),
     Fault("data/contamination.py", "reverse=True", "reverse=False", CONTAMINATION),
     Fault("data/contamination.py", "(turn.thinking, turn.text, turn.input)", "(turn.thinking, turn.text)", CONTAMINATION),
@@ -45,5 +44,11 @@ FAULTS = [
         '{f"benchmark {one.name}": "" for',
         CLI,
     ),
-    Fault("run/status.py", "why = why_left_out(", "why = str and str(", CLI),
+    Fault("data/left_out.py", 'if line["id"] == sample_id:', "if True:", LEFT_OUT),
+    Fault("data/pool.py", "status == Status.KEPT", "status != Status.DUPLICATE", LEFT_OUT),
+    Fault("data/pool.py", "~np.isin(positions, self.positions)", "positions < 0", LEFT_OUT),
+    Fault("data/json_files.py", "closed = number + 1, text[at]", "closed = number, text[at]", "tests/data/test_sources.py"),
+    Fault("data/json_files.py", "if text[at + 1 :].strip():", "if False:", "tests/data/test_sources.py"),
+    Fault("data/splits.py", "(file, *file.parents)", "(file,)", "tests/acceptance/test_reading.py"),
+    Fault("data/tables.py", "if item is not None", "if True", "tests/acceptance/test_reading.py"),
 ]

@@ -119,7 +119,9 @@ def test_a_run_without_them_explains_exports_and_resumes(config, tmp_path):
         f"see {folder / 'quarantine.jsonl'}, contamination.jsonl, duplicates.jsonl"
     )
     chosen = [line for index in (0, 1) for line in lines(tmp_path / "run" / f"rounds/0{index}/chosen.jsonl")]
-    assert all(pool.id(line["row"]) == line["id"] and pool.source_row(line["row"]) == line["source_row"] for line in chosen)
+    assert all(
+        pool.id(line["row"]) == line["id"] and pool.place(line["row"])["source_row"] == line["source_row"] for line in chosen
+    )
     embeddings = np.load(tmp_path / "run" / "rounds/00/signals/embeddings.npy")
     assert len(embeddings) == len(pool)
     export_rows(pool, [line["row"] for line in chosen], "records", tmp_path / "out.jsonl")

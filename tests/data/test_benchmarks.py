@@ -65,7 +65,7 @@ def test_what_cannot_be_read_is_said(write, records, word, message):
 
 def test_contamination_and_answers_read_the_same_questions(write):
     word = f"mine={write([{'text': None, 'prompt': 'Why?'}, {'prompt': 'How?', 'prompt_id': 'p'}, {'prompt': ['A?', 'B?']}])}"
-    read = read_questions(parse_benchmark(word, needs_field=False)).items
+    read = read_questions(parse_benchmark(word)).items
     named = [("mine", str(one.id), turn) for one in read for turn in one.turns]
     assert named == [("mine", "1", "Why?"), ("mine", "p", "How?"), ("mine", "3", "A?"), ("mine", "3", "B?")]
     assert list(read_benchmarks([word])[0].questions) == named

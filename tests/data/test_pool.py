@@ -51,8 +51,7 @@ def test_rows_read_back_as_they_were_written(tmp_path):
     assert [pool.id(row) for row in range(3)] == pool.ids.tolist()
     assert pool.sample(0).turns[0].text == "ü"
     assert pool.format(0) == "alpaca"
-    assert pool.source(2) == str(tmp_path / "a.jsonl")
-    assert pool.source_row(2) == 2
+    assert pool.place(2) == {"source": str(tmp_path / "a.jsonl"), "source_row": 2}
     assert pool.source_rows.tolist() == [0, 1, 2]
     assert pool.rows_of([pool.id(2), pool.id(0)]).tolist() == [2, 0]
     with pytest.raises(PoolError, match=r"id ffff and 1 more of 3 not found in the pool of 3 rows"):
@@ -97,7 +96,7 @@ def test_sources_by_weight(tmp_path):
         SourceConfig(path=str(two), weight=1, columns={"prompt": "frage", "response": "antwort"}),
     )
     pool = Pool.read(PoolConfig(sources=sources))
-    names = [pool.source(row) for row in range(len(pool))]
+    names = [pool.place(row)["source"] for row in range(len(pool))]
     assert [names.count(str(one)), names.count(str(two))] == [90, 30]
     assert pool.sample(119).turns[1].text == "a"
 
@@ -225,7 +224,7 @@ def test_records_without_a_trained_token_are_put_aside(tmp_path):
     assert (pool.n_tokens.dtype, pool.n_trained.dtype, pool.positions.dtype) == (np.int32, np.int32, np.int64)
     assert pool.record(3) == record(4)
     assert pool.id(3) == records.table["id"][4].as_py()
-    assert pool.source_row(3) == pool.source_rows[3] == 4
+    assert pool.source_rows[3] == 4
     expected = {
         "source": str(file),
         "row": 3,
@@ -320,4 +319,4 @@ def test_real_pools_need_no_mapping(shared_data, tmp_path, name):
     records = json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
     for row in (0, 1, n_rows // 2, n_rows - 1):
         assert pool.record_text(row) in text
-        assert pool.record(row) == records[pool.source_row(row)]
+        assert pool.record(row) == records[pool.source_rows[row]]

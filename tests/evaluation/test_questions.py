@@ -41,7 +41,6 @@ def test_what_the_option_says(word, found):
     ("word", "message"),
     [
         ("mine", "no benchmark is called 'mine'. Known: vicuna, koala, wizardlm, mt_bench, alpaca_eval"),
-        ("my=q.jsonl", "does not say which field holds the question. Give my=q.jsonl:FIELD"),
         ("my=", "names no file"),
         ("my=:text", "names no file"),
     ],
@@ -54,7 +53,7 @@ def test_options_that_say_too_little(word, message):
 def test_a_file_whose_name_holds_a_colon_is_that_file(write):
     file = write([{"text": "Why?"}], "a:b")
     assert parse_benchmark(f"vicuna={file}") == Asked("vicuna", file, None)
-    assert parse_benchmark(str(file), needs_field=False) == Asked("a:b", file, None)
+    assert parse_benchmark(str(file)) == Asked("a:b", file, None)
 
 
 @pytest.mark.parametrize(("name", "n", "category"), [("vicuna", 80, "generic"), ("koala", 180, None), ("wizardlm", 218, "Math")])

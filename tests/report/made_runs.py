@@ -95,8 +95,7 @@ def pick_line(pool, index, rank, row, strategy):
         "row": row,
         "round": index,
         "rank": rank,
-        "source": pool.source(row),
-        "source_row": pool.source_row(row),
+        **pool.place(row),
     }
     if index and strategy == "k_center":
         line |= {"distance": 1.0 / (1 + rank + index), "nearest_id": pool.id(0)}

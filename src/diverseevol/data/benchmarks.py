@@ -125,15 +125,11 @@ class Question:
     category: str | None = None
 
 
-def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
+def parse_benchmark(word: str) -> Asked:
     """Take `NAME[=FILE[:FIELD]]` apart, or a FILE by itself, whose name is then the benchmark's.
 
-    Args:
-        word: What the user wrote.
-        needs_field: Whether a file of no known benchmark has to say which field holds the question.
-
     Raises:
-        ConfigError: the name is unknown and no file is given, or the field is missing.
+        ConfigError: the name is unknown and no file is given.
     """
     name, equals, place = word.partition("=")
     if _is_file(word):
@@ -151,11 +147,6 @@ def parse_benchmark(word: str, needs_field: bool = True) -> Asked:
     if not file:
         raise ConfigError(
             f"--benchmark {word!r} names no file. Give NAME=FILE:FIELD, such as my=questions.jsonl:question."
-        )
-    if needs_field and known is None and not field:
-        raise ConfigError(
-            f"--benchmark {word!r} does not say which field holds the question. "
-            f"Give {name}={place}:FIELD, such as {name}={place}:question."
         )
     return Asked(name, Path(expanded(file)), field or None)
 

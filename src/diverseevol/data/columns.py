@@ -61,7 +61,7 @@ def _values(pool: Pool, names: Sequence[str], asked_by: str | None) -> dict[str,
         keys.update(dict.fromkeys(record))
         for name, values in found.items():
             is_source = name == SOURCE and SOURCE not in record
-            values.append(pool.source(row) if is_source else record.get(name))
+            values.append(pool.place(row)["source"] if is_source else record.get(name))
     for name, values in found.items():
         if asked_by and all(value is None for value in values):
             has = ", ".join(keys)

@@ -101,7 +101,7 @@ def read_benchmarks(names: Sequence[str]) -> list[Benchmark]:
 
 
 def _read(word: str) -> Benchmark:
-    asked = parse_benchmark(word, needs_field=False)
+    asked = parse_benchmark(word)
     file = asked.file or find_file(asked.name, None)
     if not file.is_file():
         raise PoolError(

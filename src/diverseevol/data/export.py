@@ -69,7 +69,7 @@ def export_rows(pool: Pool, rows: Sequence[int], format: str, out: Path) -> None
         ConfigError: the format is unknown, or `out` does not suit it.
         PoolError: a row would lose something, or does not fit a table; the message names its id.
     """
-    check_export(format, out)
+    _check(format, out)
     if format in FOLDER_FORMATS:
         {"llamafactory": _llamafactory, "axolotl": _axolotl, "trl": _trl}[format](pool, rows, out)
     elif format == "parquet":
@@ -79,12 +79,7 @@ def export_rows(pool: Pool, rows: Sequence[int], format: str, out: Path) -> None
         _write_lines(lines, out)
 
 
-def check_export(format: str, out: Path) -> None:
-    """Check a format's name and that `out` suits it.
-
-    Raises:
-        ConfigError: it does not.
-    """
+def _check(format: str, out: Path) -> None:
     if format not in EXPORT_FORMATS:
         near, known = nearest(format, EXPORT_FORMATS), ", ".join(EXPORT_FORMATS)
         raise ConfigError(f"no export format is called {format!r}. {near}Known: {known}.")

@@ -235,13 +235,9 @@ class Pool:
         """A row's id."""
         return self.records.id(self._position(row))
 
-    def source(self, row: int) -> str:
-        """The file, folder or Hub id that a row comes from."""
-        return str(self.records.place(self._position(row))["source"])
-
-    def source_row(self, row: int) -> int:
-        """A row's record number in its source, from 0."""
-        return int(self.records.place(self._position(row))["source_row"])
+    def place(self, row: int) -> dict[str, Any]:
+        """Where a row comes from: source (a file, folder or Hub id) and source_row, its number there from 0."""
+        return self.records.place(self._position(row))
 
     def format(self, row: int) -> str:
         """The name of the format that a row was read as."""

@@ -227,7 +227,7 @@ class Rounds:
                 pick["nearest_id"] = pool.id(value) if value >= 0 else None
             else:
                 pick[name] = value
-        return {**pick, "source": pool.source(row), "source_row": pool.source_row(row)}
+        return {**pick, **pool.place(row)}
 
     # --- tuning
 

@@ -214,8 +214,7 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     known = {
         "id": pool.id(row),
         "row": row,
-        "source": pool.source(row),
-        "source_row": pool.source_row(row),
+        **pool.place(row),
         "record": pool.record(row),
     }
     chosen = (index for index in run.rounds_done() or [0] if run.chosen_file(index).exists())
