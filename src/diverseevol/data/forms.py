@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from .row import as_list
 from .sample import Sample, Turn
 
 Record = dict[str, Any]
@@ -166,10 +168,7 @@ def _with_tools(record: Record, sample: Sample) -> Record:
 def _message(turn: Turn) -> Record:
     message: Record = {"role": turn.role, "content": said(turn)}
     if turn.tool_calls:
-        calls = json.loads(turn.tool_calls)
-        message["tool_calls"] = [
-            _in_envelope(call) for call in (calls if isinstance(calls, list) else [calls])
-        ]
+        message["tool_calls"] = [_in_envelope(call) for call in as_list(json.loads(turn.tool_calls))]
     if turn.thinking:
         message["reasoning_content"] = turn.thinking
     message |= _answered(turn)
@@ -200,21 +199,13 @@ def _sharegpt_turn(turn: Turn) -> Record:
 
 def _short_calls(text: str) -> str:
     """Calls as {name, arguments} and their ids, one by itself or several as a list, as in LLaMA-Factory."""
-    value = json.loads(text)
-    calls = [_short_call(call) for call in (value if isinstance(value, list) else [value])]
+    calls = []
+    for call in as_list(json.loads(text)):
+        function = call.get("function", call) if isinstance(call, dict) else call
+        if isinstance(function, dict):
+            function = {**function, **({"id": call["id"]} if call.get("id") else {})}
+            if isinstance(arguments := function.get("arguments"), str):
+                with suppress(ValueError):
+                    function["arguments"] = json.loads(arguments)
+        calls.append(function)
     return json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
-
-
-def _short_call(call: Any) -> Any:  # noqa: ANN401 - any JSON value
-    function = call.get("function", call) if isinstance(call, dict) else call
-    if not isinstance(function, dict):
-        return function
-    short = {**function, **({"id": call["id"]} if call.get("id") else {})}
-    try:
-        return (
-            {**short, "arguments": json.loads(short["arguments"])}
-            if isinstance(short.get("arguments"), str)
-            else short
-        )
-    except ValueError:
-        return short

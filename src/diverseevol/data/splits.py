@@ -83,7 +83,8 @@ def check_split(name: str, split: str | None, known: Sequence[str]) -> None:
 
 def _glob(pattern: str) -> str:
     """A pattern of the Hub's as pathlib takes it."""
-    return re.sub(r"\*\*(?=[^/])", "**/*", posixpath.normpath(pattern)).lstrip("/")
+    path = posixpath.normpath(pattern).lstrip("/")
+    return "*" if path == "." else re.sub(r"\*\*(?=[^/])", "**/*", path)
 
 
 def _by_name(files: Iterable[Path], folder: Path) -> Splits:
