@@ -1,4 +1,4 @@
-"""The two reports, and what a run with `pool.dedup` and `pool.decontaminate` leaves behind."""
+"""The report, and what a run with `pool.dedup` and `pool.decontaminate` leaves behind."""
 
 import json
 

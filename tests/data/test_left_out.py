@@ -96,7 +96,7 @@ def test_the_files_name_what_is_dropped_or_only_found(pool, tmp_path, write):
 
 def test_why_a_row_was_dropped(pool, tmp_path):
     ids = pool().ids.tolist()
-    pool(questions=("Please tell me a joke about penguins, please.",), dedup="near", decontaminate=True)
+    pool(questions=(LONG, "Please tell me a joke about penguins, please."), dedup="near", decontaminate=True)
     assert why_dropped(tmp_path / "pool", ids[3]) == f"left out by pool.dedup: an exact duplicate of {ids[1]}"
     assert f"of {ids[1]}" in why_dropped(tmp_path / "pool", ids[4])
     assert "a near-duplicate (similarity " in why_dropped(tmp_path / "pool", ids[4])
