@@ -6,7 +6,6 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from diverseevol.errors import EmbedError, NonFiniteError
 from diverseevol.models.embed import open_embeddings, open_signals
@@ -100,12 +99,6 @@ def test_what_is_finished_is_found_again_and_only_the_rest_computed(wide_llama, 
     assert signals_of(model, long_tokens, signals=first, watch=KillingWatch(0))[1] == report
 
 
-def test_signals_of_another_pass_are_not_kept(wide_llama, long_tokens, signals_of, tmp_path):
-    signals_of(wide_llama(), long_tokens, signals=EVERYTHING)
-    found, _ = signals_of(wide_llama(), long_tokens, fingerprint="another", signals=frozenset({Signal.LOSS}))
-    assert list(found) == ["loss"] and not (tmp_path / "embeddings.npy").exists()
-
-
 def test_shards_of_a_pass_for_other_signals_are_not_trusted(wide_llama, long_tokens, signals_of, small_shards, tmp_path):
     model = wide_llama()
     expected, _ = signals_of(model, long_tokens, tmp_path / "whole", signals=frozenset({Signal.ENTROPY}))
@@ -143,23 +136,6 @@ def test_values_that_are_not_finite_are_named(signals, wide_llama, long_tokens, 
     ):
         signals_of(model, long_tokens, signals=frozenset(signals))
     assert not (tmp_path / "signals.parquet").exists()
-
-
-def test_memory_that_runs_out_halves_batches(wide_llama, long_tokens, signals_of, plain_signals):
-    model = wide_llama()
-    expected, forward, n_tried = plain_signals(model, long_tokens, bos=1), model.model.forward, []
-
-    def limited(input_ids, **kwargs):
-        n_tried.append(1)
-        if input_ids.numel() > 70 and len(n_tried) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return forward(input_ids, **kwargs)
-
-    model.model.forward = limited
-    found, report = signals_of(model, long_tokens, tokens_per_batch=400, signals=EVERYTHING)
-    assert report.tokens_per_batch <= 70
-    for name in NAMES:
-        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
 
 
 def test_the_report_counts_the_head_and_the_second_pass(wide_llama, long_tokens, signals_of, tmp_path):

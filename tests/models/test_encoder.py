@@ -73,15 +73,6 @@ def test_casts_for_the_pass(dtype, tolerance, llama, tokens, embed, one_row_at_a
     assert dtype == "float32" or difference > 1e-5  # it did run in fewer bits
 
 
-@pytest.mark.parametrize("dtype", ["auto", "model"])
-def test_a_bfloat16_model_stays_bfloat16_on_a_cpu(dtype, llama, tokens, embed, one_row_at_a_time):
-    llama = llama.to(torch.bfloat16)
-    embeddings_ND, report = embed(llama, tokens, dtype=dtype)
-    expected_ND = one_row_at_a_time(llama, tokens)
-    assert report.dtype == "bfloat16"
-    assert np.abs(embeddings_ND - expected_ND).max() < 2e-2 * np.abs(expected_ND).max()
-
-
 def test_rotary_buffers_keep_their_precision(llama, tokens, embed):
     seen = []
     llama.model.rotary_emb.register_forward_hook(lambda module, _inputs, _output: seen.append(module.inv_freq.dtype))

@@ -149,14 +149,6 @@ def test_tuning_leaves_no_model_in_memory(tmp_path, made_model):
     assert n_layers() <= before
 
 
-def test_seeds_decide(tmp_path, made_model):
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        fit(tmp_path, made_model, name=name, seed=seed)
-    one, two, other = (weights(tmp_path / name) for name in "abc")
-    assert same(one, two)
-    assert not same(one, other)
-
-
 def test_a_killed_training_ends_like_one_left_alone(tmp_path, made_model, monkeypatch):
     fit(tmp_path, made_model, "train.checkpoint_minutes=0")
 

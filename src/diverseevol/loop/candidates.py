@@ -1,4 +1,4 @@
-"""What a round's model is asked about: the whole pool, or (`selection.candidates`) a random part and all that is chosen.
+"""What a round's model is asked about: the pool, or a random part (`selection.candidates`).
 
 With a tenth of the pool a round, embedding costs a tenth; the best of a random tenth is nearly as far away as
 the best of all, and over the rounds every row gets its chance. A strategy sees positions in the part; this

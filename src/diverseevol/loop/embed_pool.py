@@ -25,7 +25,7 @@ from .fingerprint import open_record
 def embed_folder(
     config: RunConfig, watch: Watch, signals: frozenset[str] = frozenset({Signal.EMBEDDING})
 ) -> EmbedReport:
-    """Run one model over a pool into `config.out`: embeddings.npy, signals.parquet, ids.txt and the pool beside them.
+    """Run one model over a pool into `config.out`: embeddings.npy, signals.parquet, ids.txt and the pool.
 
     Raises:
         DiverseEvolError: as `open_rounds`, and what the embedding pass raises.
@@ -77,7 +77,8 @@ def embed_pool(
     config, prompt = config or EmbedConfig(), prompt or PromptConfig()
     if config.model:
         raise ConfigError(
-            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts for it."
+            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use "
+            "embed_texts for it."
         )
     source = PoolConfig(path=str(pool))
     run = RunConfig(pool=source, model=model, out=str(out_dir), rounds=0, prompt=prompt, embed=config)

@@ -72,7 +72,7 @@ def evolve(config: RunConfig, watch: Watch = SILENT) -> Generator[Round]:
 
 
 def choose(rounds: Rounds, strategy: Strategy, index: int, chosen: Sequence[int], n_new: int) -> Selection:
-    """S_t: drawn at random in round 0, then the strategy's choice from Q, the rest of Z, by what M_{t-1} sees in it."""
+    """S_t: drawn at random in round 0, then the strategy's choice from the rest of Z by what M_{t-1} sees."""
     if index == 0:
         return rounds.draw_first(n_new)
     candidates = rounds.candidates(index - 1)

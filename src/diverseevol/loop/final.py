@@ -1,4 +1,4 @@
-"""The one tuning of the target model on the final subset, after the last round: what a run with a selector is for.
+"""The one tuning of the target model on the final subset: what a run with a selector is for.
 
 Source: DiverseEvol (https://arxiv.org/abs/2311.08182) tunes and embeds with one model; a smaller one that
 does the rounds costs less, and the subset is then the target's. It is tokenised again, by the target's own

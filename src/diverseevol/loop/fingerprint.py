@@ -78,7 +78,8 @@ def _check_outside(config: RunConfig) -> None:
         folder = Path(source.path)
         if folder.is_dir() and out.is_relative_to(folder.resolve()):
             raise ConfigError(
-                f"--out {config.out} lies in the pool's own folder {source.path}, whose files are all read as data. Give --out another place."
+                f"--out {config.out} lies in the pool's own folder {source.path}, whose files are all read "
+                "as data. Give --out another place."
             )
 
 

@@ -45,7 +45,7 @@ OnLog = Callable[[Mapping[str, Any], int], None]
 
 
 def training_seed(seed: int, index: int) -> int:
-    """What the run's seed makes of a round's training order and dropout: below 2³¹, as the Trainer wants it."""
+    """What the run's seed makes of a round's training order and dropout; below 2³¹ for the Trainer."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) & 0x7FFFFFFF
 
 
@@ -92,7 +92,7 @@ class Rounds:
         return signals - {Signal.EMBEDDING} if self.is_outer else signals
 
     def is_done(self, index: int) -> bool:
-        """Whether the round is finished, the same on every rank even where they see the folder at different times."""
+        """Whether the round is finished, the same on every rank whenever they see the folder."""
         return dist.on_main(lambda: self.run.is_done(index))
 
     def chosen_before(self, index: int) -> list[int]:
@@ -120,7 +120,7 @@ class Rounds:
     # --- selection
 
     def draw_first(self, n_init: int) -> Selection:
-        """Round 0's rows: the user's seed subset, or those that must be in and a uniform draw (the paper's P_0)."""
+        """Round 0's rows: the user's seed subset, or what must be in and a uniform draw (the paper's P_0)."""
         if self.seed_rows is not None:
             return Selection(rows=self.seed_rows, columns={})
         free = np.setdiff1d(
@@ -129,7 +129,8 @@ class Rounds:
         n_drawn = max(0, n_init - len(self.must_rows))
         if n_drawn > len(free):
             raise PoolExhaustedError(
-                f"cannot draw {n_drawn} rows for round 0: {len(free)} of {len(self.data.pool)} may be chosen. "
+                f"cannot draw {n_drawn} rows for round 0: {len(free)} of {len(self.data.pool)} may be "
+                "chosen. "
                 "Lower n_init."
             )
         drawn = np.random.default_rng([self.config.seed, 0]).choice(free, n_drawn, replace=False)
@@ -232,7 +233,7 @@ class Rounds:
     # --- tuning
 
     def train(self, index: int, subset: Sequence[int]) -> None:
-        """Leave the round's model in its folder, tuned on `subset` from the base (or the previous round's model)."""
+        """Leave the round's model in its folder, tuned on `subset` from the base or the previous model."""
         run, config = self.run, self.config
         if not dist.on_main(run.model_dir(index).is_dir):
             is_base = config.train.start == "base" or index == 0
@@ -303,7 +304,8 @@ class Rounds:
                 sorted(config.train.sft)
             )  # report_to among them: only the trainer's series are missing
             self.watch.note(
-                f"train.command tunes: these keys of train are not passed on, write what you need into it: {ignored}"
+                f"train.command tunes: these keys of train are not passed on, write what you need into it: "
+                f"{ignored}"
             )
         places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
         log_file = folder / "train.log"
@@ -317,11 +319,12 @@ class Rounds:
     # --- what the tuned model says
 
     def _model(self, index: int) -> PreTrainedModel:
-        """The round's model as it lies in its folder; each rank loads its share alone where models are sharded."""
+        """The round's model as it lies in its folder; where models are sharded, this rank's share."""
         folder = self.run.model_dir(index)
         if not folder.is_dir():
             raise RunFolderError(
-                f"{folder} is needed to go on but was not kept. Set keep: last before such a run, or start again in a "
+                f"{folder} is needed to go on but was not kept. Set keep: last before such a run, or start "
+                "again in a "
                 "new folder."
             )
         is_sharded = shards_models(self.config.train.sft.get("fsdp"))
@@ -403,7 +406,7 @@ class Rounds:
             self.run.add_metrics(at, {"gauge": values, "stages": {"gauge": cost.as_dict()}})
 
     def _to_measure(self, index: int) -> list[str]:
-        """What is asked of a round's embeddings and not known yet: what may stop the run, and all of it for a tracker."""
+        """What is asked of a round's embeddings and not known: what may stop the run, all for a tracker."""
         if index < 0 or Signal.EMBEDDING not in self.needs or not self._is_embedded(index):
             return []
         asked = [name for name in MEASURES if name == self.config.stop.measure or self.tracking.names]

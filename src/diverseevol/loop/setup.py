@@ -1,4 +1,4 @@
-"""Opening a run: everything that can be wrong is found here, cheapest first, before a model's weights are loaded."""
+"""Opening a run: all that can be wrong is found here, cheapest first, before a model's weights are loaded."""
 
 from __future__ import annotations
 
@@ -111,14 +111,16 @@ def _check_signals(config: RunConfig, needs: frozenset[str]) -> None:
     of_logits = sorted((needs & frozenset(Signal)) - {Signal.EMBEDDING})
     if of_logits and shards_models(config.train.sft.get("fsdp")):
         raise ConfigError(
-            f"selection.strategy {config.selection.strategy!r} reads {', '.join(of_logits)}, which a model that is "
-            "sharded over ranks (FSDP) does not give: its head is in pieces. Take a strategy that reads the embedding "
+            f"selection.strategy {config.selection.strategy!r} reads {', '.join(of_logits)}, which a model "
+            "that is "
+            "sharded over ranks (FSDP) does not give: its head is in pieces. Take a strategy that reads the "
+            "embedding "
             "alone, or start without FSDP."
         )
 
 
 def _usable_tokenizer(config: RunConfig, run: RunFolder) -> PreTrainedTokenizerBase:
-    """The tokenizer of `config.model`, once that is known to be a model that can be tuned as `config.train` says.
+    """The tokenizer of `config.model`, once that is known to be tunable as `config.train` says.
 
     Raises:
         ConfigError: it is an adapter, and all weights are to be tuned; `train` sets what the run sets;
@@ -178,8 +180,10 @@ def _check_apart(heldout: Pool, pool: Pool, excluded_rows: np.ndarray, path: str
     both = heldout.rows_also_in(pool)
     if len(both):
         raise ConfigError(
-            f"{len(both)} of the {len(heldout)} rows of heldout.path {path!r} are also in the pool, first its row "
-            f"{both[0]} (id {heldout.id(int(both[0]))}). Take them out of the pool, or list them in selection.exclude: "
+            f"{len(both)} of the {len(heldout)} rows of heldout.path {path!r} are also in the pool, first "
+            "its row "
+            f"{both[0]} (id {heldout.id(int(both[0]))}). Take them out of the pool, or list them in "
+            "selection.exclude: "
             "a loss on trained rows proves nothing."
         )
 
@@ -223,13 +227,15 @@ def _check_finished(run: RunFolder, sizes: Sequence[int]) -> None:
         metrics = run.metrics(index)
         if index > 0 and metrics.n_new != sizes[index] and metrics.budget_spent is None:
             raise RunFolderError(
-                f"round {index} of {run.root} added {metrics.n_new} samples, the schedule says {sizes[index]}. "
-                "Give n_new (a list) and budget that agree with the finished rounds, or give --out a new folder."
+                f"round {index} of {run.root} added {metrics.n_new} samples, the schedule says "
+                f"{sizes[index]}. "
+                "Give n_new (a list) and budget that agree with the finished rounds, or give --out a new "
+                "folder."
             )
 
 
 def _save_plan(rounds: Rounds) -> None:
-    """Write what the run will take, by its real tokens; where a model's shape cannot be read, say so and write nothing."""
+    """Write what the run will take, by its real tokens; nothing where a model's shape cannot be read."""
     tokens, n_first = rounds.data.tokens, None if rounds.seed_rows is None else len(rounds.seed_rows)
     counts = np.array([tokens.n_tokens, tokens.n_trained, tokens.n_full], dtype=np.int64)
     try:

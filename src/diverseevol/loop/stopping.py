@@ -1,4 +1,4 @@
-"""What a stopping rule can look at beside the held-out loss: how far, and how diversely, chosen rows cover the pool.
+"""What a stopping rule can look at beside the held-out loss: how well the chosen rows cover the pool.
 
 The covering radius is the distance at which K-Center's next pick would lie, so its engine is asked for that
 one pick: exact, on all ranks together, for any strategy, and without the distances of all rows to all chosen
@@ -21,7 +21,7 @@ from ..selection.vendi import vendi_score
 
 
 def covering_radius(signals: Signals, chosen: NDArray[np.int64]) -> float:
-    """Euclidean distance of the worst-covered row that may be chosen from its nearest chosen row; 0 where none may be."""
+    """Distance of the worst-covered row that may be chosen from its nearest chosen row; 0 where none may."""
     try:
         picks = make_strategy("k_center").select(signals, chosen, 1, np.random.default_rng(0))
     except PoolExhaustedError:

@@ -65,7 +65,7 @@ def make_shards(n_tokens_N: np.ndarray) -> list[Shard]:
 
 
 def batch_stop(rows: np.ndarray, start: int, n_tokens_N: np.ndarray, budget: int) -> int:
-    """Where the batch that begins at `start` ends: as many rows as fit `budget` padded tokens, at least one."""
+    """Where the batch that begins at `start` ends: as many rows as fit `budget` padded tokens, or one."""
     return min(len(rows), start + max(1, budget // int(n_tokens_N[rows[start]])))
 
 
@@ -122,7 +122,8 @@ def _targets(tokens: TokenRows, rows: np.ndarray, ids_BT: np.ndarray, ids: Ids) 
         trained = np.flatnonzero(tokens.mask(int(row))[1:])
         if not trained.size:
             raise EmbedError(
-                f"cannot compute signals of row {row} (id {ids[row]}): it has no trained token behind its first "
+                f"cannot compute signals of row {row} (id {ids[row]}): it has no trained token behind its "
+                "first "
                 "token. Leave it out, or ask for paper_* signals alone, which look at every position."
             )
         targets_BT[row_pos, trained] = ids_BT[row_pos, trained + 1]
@@ -173,7 +174,8 @@ class AnswerRows:
         lost = np.flatnonzero(counts_N2[:, 1] == 0)
         if lost.size:
             raise EmbedError(
-                f"cannot compute answer_loss of {lost.size} rows, first row {lost[0]} (id {ids[int(lost[0])]}): they "
+                f"cannot compute answer_loss of {lost.size} rows, first row {lost[0]} (id "
+                f"{ids[int(lost[0])]}): they "
                 "have no trained token behind their first token. Leave such rows out of the pool."
             )
         return cls(tokens, view.bos_ids, counts_N2[:, 0])

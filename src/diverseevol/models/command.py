@@ -65,7 +65,8 @@ def run_command(
             if not any((out / name).is_file() for name in ("config.json", "adapter_config.json")):
                 found = ", ".join(sorted(item.name for item in out.iterdir())) or "nothing"
                 raise ModelError(
-                    f"train.command ended well but left no model: {{out}} holds {found}, not config.json or adapter_config.json. Log: {log_file}."
+                    f"train.command ended well but left no model: {{out}} holds {found}, not config.json or "
+                    f"adapter_config.json. Log: {log_file}."
                 )
             on_tuned(cost)
 
@@ -111,5 +112,6 @@ def _call(line: str, log_file: Path, watch: Watch) -> None:
             raise
     if status != 0:
         raise ModelError(
-            f"train.command ended with status {status}: {' / '.join(filter(None, tail)) or 'it said nothing'}. Log: {log_file}."
+            f"train.command ended with status {status}: "
+            f"{' / '.join(filter(None, tail)) or 'it said nothing'}. Log: {log_file}."
         )

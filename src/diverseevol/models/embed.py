@@ -1,4 +1,4 @@
-"""The embedding pass: one forward pass of a model over the pool, one float32 vector a row, and further numbers a row.
+"""The embedding pass: one forward pass over the pool, one float32 vector a row, and further numbers a row.
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182): a row's vector is the mean of the
 last layer's states, after the final norm, over all its tokens. Where we differ from the published code, with
@@ -71,7 +71,7 @@ def embed_tokens(
     *,
     signals: frozenset[str] = EMBEDDING_ALONE,
 ) -> EmbedReport:
-    """Write `out_dir/embeddings.npy`, float32[N, D], row i the vector of pool row i, and `out_dir/signals.parquet`.
+    """Write `embeddings.npy`, float32[N, D], row i the vector of pool row i, and `signals.parquet`.
 
     Every rank calls it, and gets the same report. Padding, batch size, order and the number of ranks change
     no number beyond the dtype's rounding. A call that was killed is taken up by the next with the same
@@ -137,7 +137,8 @@ def embed_tokens(
 def _check_asked(tokens: TokenRows, ids: Ids, signals: frozenset[str], is_shared: bool) -> None:
     if len(tokens) == 0:
         raise EmbedError(
-            "cannot embed an empty pool: it has 0 rows. The pool's quarantine.jsonl says why rows were put aside."
+            "cannot embed an empty pool: it has 0 rows. The pool's quarantine.jsonl says why rows were put "
+            "aside."
         )
     if int(tokens.n_tokens.min()) < 1:
         row = int(tokens.n_tokens.argmin())
@@ -148,7 +149,8 @@ def _check_asked(tokens: TokenRows, ids: Ids, signals: frozenset[str], is_shared
         raise EmbedError(f"cannot compute {sorted(signals)}. Ask for some of {', '.join(Signal)}.")
     if is_shared and columns_of(signals):
         raise EmbedError(
-            f"cannot compute {', '.join(columns_of(signals))} with a model that is sharded over ranks (FSDP): its head is "
+            f"cannot compute {', '.join(columns_of(signals))} with a model that is sharded over ranks "
+            "(FSDP): its head is "
             "in pieces. Give every rank the whole model, or use a strategy that needs the embedding alone."
         )
 
@@ -182,7 +184,7 @@ class _Pass:
     """What is computed of the shard at hand."""
 
     def run(self, config: EmbedConfig, watch: Watch) -> None:
-        """Compute this rank's shards that are not done yet; with batches half as large whenever memory runs out.
+        """Compute this rank's shards that are not done, in smaller batches whenever memory runs out.
 
         Raises:
             EmbedError: a single row does not fit in memory.
@@ -263,7 +265,7 @@ class _Pass:
         return f"{self.name}-{shard.index:04d}"
 
     def _first_budget(self, config: EmbedConfig) -> int:
-        """Padded tokens a batch, the same on every rank: what is asked for, or what this kind of machine takes easily.
+        """Padded tokens a batch, the same on every rank: as asked for, or what such a machine takes easily.
 
         It follows from the machine's total memory and the model's sizes, not from what happens to be free, so
         that a resumed pass makes the same batches. On a CPU small batches are fastest: what one layer reads
@@ -298,11 +300,13 @@ class _Pass:
         n_padded = min(self.budget, int(self.tokens.n_tokens.sum()))
         if self.encoder.is_sharded:
             raise EmbedError(
-                f"out of memory embedding {n_padded} tokens at once. Set embed.tokens_per_batch below that and run again."
+                f"out of memory embedding {n_padded} tokens at once. Set embed.tokens_per_batch below that "
+                "and run again."
             ) from error
         if self.budget <= longest // 2 or self.budget == 1:
             raise EmbedError(
-                f"out of memory embedding a single row of up to {longest} tokens. Lower prompt.max_length, or use "
+                f"out of memory embedding a single row of up to {longest} tokens. Lower prompt.max_length, "
+                "or use "
                 "embed.dtype=bfloat16, a smaller model or more memory."
             ) from error
         self.budget = max(1, n_padded // 2)
@@ -319,7 +323,7 @@ class _Pass:
 
 @contextmanager
 def _worker_threads(encoder: Encoder) -> Iterator[ThreadPoolExecutor]:
-    """Threads that split no operation when there are several; torch's own number of threads is put back afterwards."""
+    """Threads that split no operation when there are several; torch's own number is put back."""
     n_before = torch.get_num_threads()
     n_inner = 1 if encoder.n_workers > 1 or encoder.device.type != "cpu" else n_before
 

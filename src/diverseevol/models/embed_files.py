@@ -1,4 +1,4 @@
-"""The files of a pass over the pool: finished shards survive a kill, and the results get their names when they are whole.
+"""The files of a pass over the pool: finished shards survive a kill; results get their names when whole.
 
     embeddings.progress/     pass.json: which pass the shards belong to; one .npz a finished shard: `rows`, an
     array a signal embeddings.npy           the finished vectors, float32 (N, D)
@@ -77,7 +77,7 @@ class PassFiles:
 
     out_dir: Path
     header: dict[str, Any]
-    """What the pass is made of, with the signals that it computes; a shard of another header is not trusted."""
+    """What the pass is made of and computes; a shard of another header is not trusted."""
     n_rows: int = 0
     """Rows that this rank has computed now."""
     bad_rows: list[int] = field(default_factory=list)
@@ -117,7 +117,8 @@ class PassFiles:
         if bad:
             names, n_seen = some_of([ids[row] for row in bad]), sum(n_rows for _, n_rows in found)
             raise NonFiniteError(
-                f"{len(bad)} of the {n_seen} {what} computed so far are NaN or infinite: ids {names}. {advice}"
+                f"{len(bad)} of the {n_seen} {what} computed so far are NaN or infinite: ids {names}. "
+                f"{advice}"
             )
 
     def complete(
@@ -150,7 +151,8 @@ class PassFiles:
                 tokens_per_batch=min(budgets),
                 dtype=self.header["dtype"],
             )
-            # The JSON first and embeddings.npy last: a kill in between never leaves an embeddings.npy without the rest.
+            # The JSON first and embeddings.npy last: a kill in between never leaves an embeddings.npy without
+            # the rest.
             with self._room("the results"):
                 write_json(self.out_dir / RECORD, {"header": _of_pass(self.header), "report": asdict(report)})
                 if names := [name for name in self.header["signals"] if name != Signal.EMBEDDING]:
@@ -194,7 +196,8 @@ class PassFiles:
             yield
         except OSError as error:
             raise EmbedError(
-                f"cannot write {what} of {self.out_dir}: {error.strerror}. Make room and run again; what is finished is kept."
+                f"cannot write {what} of {self.out_dir}: {error.strerror}. Make room and run again; what is "
+                "finished is kept."
             ) from error
 
 
@@ -228,7 +231,7 @@ def finished_signals(out_dir: Path, header: dict[str, Any]) -> frozenset[Signal]
 
 
 def is_embedded(out_dir: Path, fingerprint: str) -> bool:
-    """Whether a pass of this fingerprint has finished its vectors here: what can be known without the model."""
+    """Whether a pass of this fingerprint has finished its vectors here, as known without the model."""
     is_there = (out_dir / RECORD).exists() and (out_dir / EMBEDDINGS).exists()
     return is_there and _record(out_dir)["header"].get("fingerprint") == fingerprint
 
@@ -273,7 +276,8 @@ def open_signals(out_dir: Path) -> dict[str, np.ndarray]:
     """
     if not (out_dir / SIGNALS).is_file():
         raise EmbedError(
-            f"there are no finished signals in {out_dir}: {SIGNALS} is missing. Run the pass with signals first."
+            f"there are no finished signals in {out_dir}: {SIGNALS} is missing. Run the pass with signals "
+            "first."
         )
     table = pq.read_table(out_dir / SIGNALS, columns=list(available_columns(out_dir)))
     return {name: table.column(name).to_numpy() for name in table.column_names}

@@ -1,4 +1,4 @@
-"""A model made ready for the embedding pass: its decoder without the head, in evaluation mode, in the pass's dtype.
+"""A model made ready for the embedding pass: its decoder, in evaluation mode and the pass's dtype.
 
 The vector of a row is a weighted mean, in float32, of the decoder's `last_hidden_state`. In transformers that
 is the state after the final norm, and equal to `hidden_states[-1]` of a model that keeps all layers
@@ -104,7 +104,8 @@ def ready_encoder(model: PreTrainedModel, config: EmbedConfig, probe_ids: np.nda
     is_plain = all(
         weight.device.type == "cpu" and weight.dtype in PLAIN_DTYPES for weight in model.parameters()
     )
-    # A forward pass that changes the model (weights fetched or unpacked, frequencies by length) is for one thread alone.
+    # A forward pass that changes the model (weights fetched or unpacked, frequencies by length) is for one
+    # thread alone.
     is_thread_safe = (
         is_plain
         and not (is_shared or is_length_bound)
@@ -127,7 +128,8 @@ def find_decoder(model: PreTrainedModel) -> PreTrainedModel:
     if root is not model and model.active_peft_config.is_prompt_learning:
         kind = model.active_peft_config.peft_type.value
         raise EmbedError(
-            f"cannot embed with a {kind} adapter: its virtual tokens live outside the decoder. Use LoRA or a merged model."
+            f"cannot embed with a {kind} adapter: its virtual tokens live outside the decoder. Use LoRA or "
+            "a merged model."
         )
     decoder = root.get_decoder()
     if decoder is root:
@@ -156,7 +158,8 @@ def _cast(model: PreTrainedModel, config: EmbedConfig, is_shared: bool) -> None:
         return
     if is_shared:
         raise EmbedError(
-            f"cannot cast a sharded model from {str(own.dtype).removeprefix('torch.')} to {name}. Set embed.dtype=model, "
+            f"cannot cast a sharded model from {str(own.dtype).removeprefix('torch.')} to {name}. Set "
+            "embed.dtype=model, "
             "and the dtype where the model is sharded."
         )
     for weight in model.parameters():
@@ -176,7 +179,8 @@ def _probed(encoder: Encoder, ids_T: Tensor) -> Encoder:
 
 def _pooled(hidden_BTD: Tensor, batch: Batch) -> np.ndarray:
     weights_BT1 = batch.weights_BT.to(hidden_BTD.device)[..., None]
-    # 0 × NaN is NaN: what a padded position holds must not reach the sum. No matrix product: a GPU may do it in TF32.
+    # 0 × NaN is NaN: what a padded position holds must not reach the sum. No matrix product: a GPU may do it
+    # in TF32.
     states_BTD = hidden_BTD.float()
     if batch.is_padded:
         states_BTD = states_BTD.masked_fill(weights_BT1 == 0, 0.0)

@@ -1,6 +1,6 @@
 """What models compute: parameters that cost products, and FLOPs of a pass.
 
-2 FLOPs a token and parameter outside the embedding tables (run/metrics.py), plus the attention's two products,
+2 FLOPs a token and parameter outside the embedding tables (run/metrics.py), plus attention's two products,
 which a causal row of T tokens does for T²/2 pairs: 2·T²·D a layer. A mixture of experts is counted with all
 its experts. Where a signal needs logits the head adds 2·V·D a token, counted at every token, also where only
 some positions are read.
@@ -36,7 +36,7 @@ def n_outside_tables(model: nn.Module) -> int:
 
 
 def n_heads(text_config: PretrainedConfig) -> int:
-    """Attention heads of a layer; 0 for a model without attention, such as Mamba, whose configuration has none."""
+    """Attention heads of a layer; 0 for a model without attention, such as Mamba."""
     return getattr(text_config, "num_attention_heads", None) or 0
 
 

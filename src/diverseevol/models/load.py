@@ -1,4 +1,4 @@
-"""Loading, saving and trusting models: local folders or Hub ids, plain or PEFT adapters, weights from safetensors only.
+"""Loading and trusting models: folders or Hub ids, plain or PEFT adapters, weights from safetensors only.
 
 Padding: no token is added and no embedding is resized. Where a tokenizer has no padding token its EOS stands
 in; padded positions are masked, so the result is the same as with the published code's added `[PAD]`
@@ -46,12 +46,14 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     if not tokenizer.is_fast:
         raise ModelError(
-            f"the tokenizer of {name!r} ({type(tokenizer).__name__}) has no fast version, which tells what text each token holds: "
+            f"the tokenizer of {name!r} ({type(tokenizer).__name__}) has no fast version, which tells what "
+            "text each token holds: "
             "the loss mask follows from that. Take a model whose folder has a tokenizer.json."
         )
     if tokenizer.eos_token_id is None:
         raise ModelError(
-            f"the tokenizer of {name!r} has no EOS token, so answers would never end. Set eos_token in its tokenizer_config.json."
+            f"the tokenizer of {name!r} has no EOS token, so answers would never end. Set eos_token in its "
+            "tokenizer_config.json."
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -80,7 +82,8 @@ def load_model(
 
     adapter = adapter_config(name)
     base = _base_of(name)
-    # An absolute path, which an adapter trained on this model then names, so that it is found again from anywhere.
+    # An absolute path, which an adapter trained on this model then names, so that it is found again from
+    # anywhere.
     base = str(Path(base).resolve()) if Path(base).is_dir() else base
     if adapter and (quantisation := _quantisation(name, base, trust_remote_code)):
         kwargs.setdefault("quantization_config", quantisation)
@@ -110,7 +113,7 @@ def load_model(
 
 
 def _quantisation(name: str, base: str, trust_remote_code: bool) -> dict[str, Any] | None:
-    """How the base under an adapter was quantised when that was trained, unless the base's own files say so themselves."""
+    """How the base under an adapter was quantised when that was trained, unless its own files say so."""
     file = Path(name) / "config.json"
     found = json.loads(file.read_text("utf-8")).get("quantization_config") if file.is_file() else None
     is_own = found and "quantization_config" in _config(base, trust_remote_code).to_dict()
@@ -118,14 +121,14 @@ def _quantisation(name: str, base: str, trust_remote_code: bool) -> dict[str, An
 
 
 def save_quantisation(model: PreTrainedModel, folder: Path) -> None:
-    """Leave beside an adapter how its base was quantised, in a config.json, where `load_model` finds it again."""
+    """Leave beside an adapter how its base was quantised, where `load_model` finds it again."""
     config = model.config
     if adapter_config(str(folder)) and getattr(config, "quantization_config", None):
         config.save_pretrained(folder)
 
 
 def _shares(name: str, trust_remote_code: bool) -> DistributedConfig:
-    """One share a rank, with each layer a unit that is whole only while it computes: transformers' own plan knows them by one name alone."""
+    """One share a rank, each layer a unit: transformers' own plan knows layers by one name alone."""
     from transformers.distributed import DistributedConfig
 
     model = empty_model(name, trust_remote_code)
@@ -139,7 +142,7 @@ def _shares(name: str, trust_remote_code: bool) -> DistributedConfig:
 
 
 def name_stops(folder: Path, stops: Collection[int]) -> None:
-    """Have a model folder's generation_config.json name the tokens that end an answer, beside those that it or its base names."""
+    """Have a folder's generation_config.json name the tokens that end an answer, beside those known."""
     from transformers.utils import cached_file
 
     base = _base_of(str(folder))
@@ -168,7 +171,7 @@ def name_stops(folder: Path, stops: Collection[int]) -> None:
 
 
 def _make_savable(config: GenerationConfig) -> None:
-    """Mend a published generation configuration that transformers reads but would not write again, as its own messages say.
+    """Mend a generation configuration that transformers reads but would not write, as its messages say.
 
     Sampling values without `do_sample` (Vicuna's and Llama 2's) mean to sample; what has no effect otherwise
     is left out.
@@ -186,7 +189,7 @@ def _make_savable(config: GenerationConfig) -> None:
 
 @contextmanager
 def loading(what: str, name: str) -> Iterator[None]:
-    """Load something of a model folder or Hub id: whatever the libraries raise becomes one error that says what to do.
+    """Load something of a model: whatever the libraries raise becomes one error that says what to do.
 
     Raises:
         ModelError: it cannot be loaded.
@@ -201,7 +204,7 @@ def loading(what: str, name: str) -> Iterator[None]:
 
 
 def _check_whole(name: str, report: dict[str, Any]) -> None:
-    """Refuse a model whose files lack weights: transformers would fill them with random numbers and say so where nobody looks."""
+    """Refuse a model whose files lack weights, which transformers would fill with random numbers."""
     for kind, keys in (("are missing from", "missing_keys"), ("have another shape in", "mismatched_keys")):
         if found := report[keys]:
             first = sorted(map(str, found))[0]
@@ -217,12 +220,16 @@ def _advice(what: str, name: str, error: Exception) -> str:
     folder = Path(name)
     if what.startswith("the tokenizer") and folder.is_dir() and not (folder / "tokenizer.json").is_file():
         return (
-            " It has no tokenizer.json, which is read here: where it has other files (tokenizer.model, vocab.txt), "
-            "load them once with AutoTokenizer, with sentencepiece or tiktoken installed, and save_pretrained(…) "
+            " It has no tokenizer.json, which is read here: where it has other files (tokenizer.model, "
+            "vocab.txt), "
+            "load them once with AutoTokenizer, with sentencepiece or tiktoken installed, and "
+            "save_pretrained(…) "
             "into the folder."
         )
     if folder.is_dir() and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
-        return " Pickled weights are not loaded: convert them with model.save_pretrained(…) where you trust them."
+        return (
+            " Pickled weights are not loaded: convert them with model.save_pretrained(…) if you trust them."
+        )
     return ""
 
 
@@ -257,7 +264,7 @@ def adapter_config(name: str) -> dict[str, Any] | None:
 
 
 def tokenizer_folder(name: str) -> str:
-    """Where the tokenizer of `name` lies: an adapter folder without one of its own points to its base model."""
+    """Where the tokenizer of `name` lies: with the base model for an adapter folder without one."""
     adapter = adapter_config(name)
     if adapter and not (Path(name) / "tokenizer_config.json").is_file():
         return _base_of(name)
@@ -267,7 +274,7 @@ def tokenizer_folder(name: str) -> str:
 def check_fits(
     model_name: str, tokenizer: PreTrainedTokenizerBase, max_length: int, trust_remote_code: bool = False
 ) -> None:
-    """Check, without loading weights, that a model reads `max_length` tokens and knows all of the tokenizer's.
+    """Check, without weights, that a model reads `max_length` tokens and knows all of the tokenizer's.
 
     Raises:
         ModelError: there is no such model, its positions end earlier, or its embedding does.
@@ -276,8 +283,10 @@ def check_fits(
     n_known = getattr(config, "vocab_size", None)
     if n_known and len(tokenizer) > n_known:
         raise ModelError(
-            f"the tokenizer of {model_name!r} has {len(tokenizer)} tokens, but the model's embedding {n_known} rows. "
-            "Resize the embedding (model.resize_token_embeddings) and save the model, or take back the added tokens."
+            f"the tokenizer of {model_name!r} has {len(tokenizer)} tokens, but the model's embedding "
+            f"{n_known} rows. "
+            "Resize the embedding (model.resize_token_embeddings) and save the model, or take back the "
+            "added tokens."
         )
     positions = n_positions(model_name, trust_remote_code)
     if positions and max_length > positions:
@@ -288,7 +297,7 @@ def check_fits(
 
 
 def n_positions(model_name: str, trust_remote_code: bool = False) -> int | None:
-    """How many tokens a model reads, prompt and answer together, by its configuration; None where that names no end.
+    """How many tokens a model reads by its configuration; None where that names no end.
 
     Raises:
         ModelError: there is no such model.
@@ -299,7 +308,7 @@ def n_positions(model_name: str, trust_remote_code: bool = False) -> int | None:
 
 
 def empty_model(model_name: str, trust_remote_code: bool = False) -> PreTrainedModel:
-    """A model's modules without its weights (on the meta device): only shapes; of an adapter folder, its base model.
+    """A model's modules without its weights (on the meta device); of an adapter folder, its base model.
 
     Raises:
         ModelError: there is no such model, or its class cannot be made without weights.
@@ -321,7 +330,7 @@ def _config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - 
 
 
 def fingerprint(name: str) -> str:
-    """A short hash of a local model folder (its JSON files, and the size, head and tail of its weights), or the Hub id itself."""
+    """A hash of a model folder (JSON files; size, head and tail of its weights), or the Hub id itself."""
     folder = Path(name)
     if not folder.is_dir():
         return name

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def shards_models(asked: object = False) -> bool:
-    """Whether each rank is to hold only its share of a model: `asked` says so (`train.fsdp`), or accelerate's launcher asked for FSDP.
+    """Whether each rank holds only its share of a model: as `asked` (`train.fsdp`) or by the launcher.
 
     Raises:
         ConfigError: weights are to be offloaded to the CPU, too.
@@ -32,14 +32,15 @@ def shards_models(asked: object = False) -> bool:
         return False
     if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() in dist.TRUE:
         raise ConfigError(
-            "the FSDP configuration offloads parameters, which is not supported here. Set fsdp_offload_params: false in it, and "
+            "the FSDP configuration offloads parameters, which is not supported here. Set "
+            "fsdp_offload_params: false in it, and "
             "start more processes if the shares do not fit."
         )
     return True
 
 
 def is_sharded(model: Module) -> bool:
-    """Whether FSDP keeps only a part of the weights on each rank, so that every rank must take part in every forward pass."""
+    """Whether FSDP keeps a part of the weights on each rank, so that all take part in every forward pass."""
     if dist.world_size() == 1:
         return False
     from torch.distributed.fsdp import FSDPModule

@@ -1,4 +1,4 @@
-"""What a model's logits say about rows: the signals of the uncertainty strategies, without ever holding all logits.
+"""What a model's logits say about rows: the signals of the uncertainty strategies, chunk by chunk.
 
 The decoder's states are there once (embed.py); the model's own head, with whatever it does to its logits,
 runs on them a chunk of positions at a time. For that the decoder is made to hand on the states that it is
@@ -50,7 +50,7 @@ def own_head(model: PreTrainedModel, decoder: PreTrainedModel, output: type[Mode
     """
     forward = decoder.forward
 
-    def handing_on(*args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any) -> Any:  # noqa: ANN401 - as forward
+    def handing_on(*args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any) -> Any:  # noqa: ANN401
         return forward(*args, **kwargs) if inputs_embeds is None else output(last_hidden_state=inputs_embeds)
 
     def head(states_PD: Tensor) -> Tensor:

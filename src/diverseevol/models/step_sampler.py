@@ -24,7 +24,7 @@ def steps_of(total_batch_size: int, per_device: int, n_ranks: int) -> int:
 
 
 class StepSampler(Sampler[int]):
-    """Positions 0 … n_rows - 1 in seeded order, an epoch at a time, filled up with position n_rows (the ignored row).
+    """Positions 0 … n_rows - 1 in seeded order, an epoch at a time, filled up with n_rows (the ignored row).
 
     Args:
         n_rows: Real rows.
@@ -58,5 +58,5 @@ class StepSampler(Sampler[int]):
         return n_full * self._filled(self.step, is_last=False) + self._filled(rest, is_last=True)
 
     def _filled(self, n: int, is_last: bool) -> int:
-        """Length of a step of `n` samples with its filling; only an epoch's last step may take fewer batches."""
+        """Length of a step of `n` samples with its filling; an epoch's last step may take fewer batches."""
         return math.ceil((n if is_last else self.step) / self.width) * self.width

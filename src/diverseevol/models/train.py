@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of one round's model with TRL's SFTTrainer, on rows that are already tokenised and masked.
+"""Supervised fine-tuning of a round's model with TRL's SFTTrainer, on rows tokenised and masked before.
 
 Source: DiverseEvol (https://arxiv.org/abs/2311.08182), section 4.1; values in configs/paper_*.yaml.
 Differs from the plain trainer in the order of the rows (step_sampler.py: the same samples a step on any
@@ -88,7 +88,8 @@ def fit(
             model, args, dataset, tokenizer, peft_config, config, _Callback(args, config, task, on_log)
         )
         if checkpoint and trainer.step_sampler:
-            # On several processes the engine's own call does not reach a sampler whose first batches are skipped.
+            # On several processes the engine's own call does not reach a sampler whose first batches are
+            # skipped.
             trainer.step_sampler.set_epoch(int(read_json(Path(checkpoint) / "trainer_state.json")["epoch"]))
         _check_savable(trainer, tokenizer)
         try:
@@ -120,7 +121,8 @@ def _fill_bill(cost: Cost, trainer: _RoundTrainer, n_tokens: int, config: TrainC
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not losses or not all(map(math.isfinite, losses)):
         raise ModelError(
-            f"the training loss is not finite: {losses[:5]}. Lower train.learning_rate or check the model's dtype."
+            f"the training loss is not finite: {losses[:5]}. Lower train.learning_rate or check the model's "
+            "dtype."
         )
     tuned = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     epochs, n_steps = float(trainer.state.epoch or 0.0), trainer.state.global_step
@@ -145,7 +147,7 @@ def last_checkpoint(checkpoints_dir: Path) -> str | None:
 def _start_model(
     start: str, config: TrainConfig, args: SFTConfig, trust_remote_code: bool
 ) -> tuple[PreTrainedModel, Any]:
-    """The model to tune, and the adapter to put on it (None for full tuning or an adapter that is already there)."""
+    """The model to tune, and the adapter to put on it (None: full tuning, or one is there)."""
     kwargs: dict[str, Any] = dict(args.model_init_kwargs or {})
     args.model_init_kwargs = None
     # Full tuning keeps float32 masters: at a learning rate of 2e-5 most updates vanish in bfloat16's 8 bits.
@@ -166,7 +168,7 @@ def _start_model(
 
 
 def _dataset(rows: Sequence[int], tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """Input ids and labels of the rows, and one masked row at the end that fills up steps (step_sampler.py)."""
+    """Input ids and labels of the rows, and a masked row at the end that fills up steps (step_sampler.py)."""
     ids = [tokens.ids(row).tolist() for row in rows]
     masks = [tokens.mask(row).tolist() for row in rows]
     labels = [
@@ -230,7 +232,7 @@ def _trainer(
 
 
 class _Callback(TrainerCallback):  # type: ignore[misc]
-    """Hands steps and losses to the watch, the Trainer's series on, and asks for a checkpoint every so many minutes.
+    """Hands on steps, losses and the Trainer's series, and asks for a checkpoint every so many minutes.
 
     A checkpoint of a 7B model holds 84 GB of weights and optimizer; one every epoch of a hundred rows would
     take longer than the epoch. One that is written to its end is marked as complete.
@@ -314,6 +316,7 @@ def _save(trainer: _RoundTrainer, tokenizer: PreTrainedTokenizerBase, model_dir:
         trainer.save_model(str(partial))
         if dist.is_main():
             tokenizer.save_pretrained(str(partial))
-            # Hyper-parameters pickled by the Trainer: nobody needs them here, and no pickle leaves this program.
+            # Hyper-parameters pickled by the Trainer: nobody needs them here, and no pickle leaves this
+            # program.
             (partial / "training_args.bin").unlink(missing_ok=True)
     dist.barrier()

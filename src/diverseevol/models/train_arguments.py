@@ -76,12 +76,14 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int, max_length
 def _check_shared_out(save_strategy: str, method: str) -> None:
     if save_strategy != "no":
         raise ConfigError(
-            f"train.save_strategy is {save_strategy!r}, which a model that is sharded over ranks (FSDP) cannot have. "
+            f"train.save_strategy is {save_strategy!r}, which a model that is sharded over ranks (FSDP) "
+            "cannot have. "
             "Set train.checkpoint_minutes instead."
         )
     if method == "qlora":
         raise ConfigError(
-            "train.method is qlora, but a model that is sharded over ranks (FSDP) cannot be quantised. Set train.method=lora, or start "
+            "train.method is qlora, but a model that is sharded over ranks (FSDP) cannot be quantised. Set "
+            "train.method=lora, or start "
             "without FSDP."
         )
 
@@ -151,8 +153,10 @@ def check_own_keys(config: TrainConfig) -> None:
     init = config.lora.get("init_lora_weights")
     if init not in _PLAIN_INITS:
         raise ConfigError(
-            f"train.lora.init_lora_weights is {init!r}, which changes the base's own weights or needs a pass over data "
-            "first, so the adapter alone would not be the tuned model. Use true, gaussian or orthogonal, or leave it out."
+            f"train.lora.init_lora_weights is {init!r}, which changes the base's own weights or needs a "
+            "pass over data "
+            "first, so the adapter alone would not be the tuned model. Use true, gaussian or orthogonal, or "
+            "leave it out."
         )
 
 
@@ -168,7 +172,7 @@ def _refuse_own(
             raise ConfigError(f"{section}.{key} is set by the run itself. {reason}")
 
 
-def lora_config(config: TrainConfig) -> Any:  # noqa: ANN401 - PEFT's class, which is imported only where it is used
+def lora_config(config: TrainConfig) -> Any:  # noqa: ANN401 - PEFT's class, imported where it is used
     """The LoraConfig of an adapter.
 
     Raises:
@@ -216,7 +220,7 @@ def _is_made(kind: Callable[..., object], keys: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def naming_keys(config: TrainConfig) -> Iterator[None]:
-    """A library that fails over a key which the user passes through says which; without such a key it is a fault of ours.
+    """A library that fails over a key of the user's says which; without such a key it is a fault of ours.
 
     Raises:
         ConfigError: for what a library raises, with the keys that it speaks of, or all that are passed
