@@ -3,7 +3,7 @@
 from . import Fault
 
 DUPLICATES, CONTAMINATION = "tests/data/test_duplicates.py", "tests/data/test_contamination.py"
-LEFT_OUT, CLI = "tests/data/test_left_out.py", "tests/cli/test_overlap.py"
+LEFT_OUT, CLI = "tests/data/test_left_out.py", "tests/cli/test_check.py"
 FAULTS = [
     Fault("data/normal.py", "- WIDTH + 1)", "- WIDTH)", DUPLICATES),
     Fault("data/normal.py", "|{SIGNS}+(?!\\w)", "", CONTAMINATION),

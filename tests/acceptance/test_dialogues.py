@@ -277,7 +277,7 @@ def test_thinking_tells_rows_apart_and_is_searched_for_benchmarks(tmp_path):
     )
     pool = write_jsonl(tmp_path / "pool.jsonl", rows)
     benchmark = write_jsonl(tmp_path / "bench.jsonl", [{"question": question}])
-    must(run_cli("overlap", "--pool", pool, "--benchmark", f"b={benchmark}", "--out", tmp_path / "overlap"))
+    must(run_cli("check", "--pool", pool, "--benchmark", f"b={benchmark}", "--out", tmp_path / "overlap"))
     found = read_jsonl(tmp_path / "overlap/duplicates.jsonl")
     assert [(one["kind"], one["source_row"], one["kept_source_row"]) for one in found] == [("exact", 2, 0)]
     assert [match["source_row"] for match in read_jsonl(tmp_path / "overlap/contamination.jsonl")] == [3]

@@ -128,7 +128,7 @@ def test_duplicates_and_benchmark_questions_are_found_and_nothing_is_removed(tmp
     pool = write_jsonl(tmp_path / "pool.jsonl", rows)
     asked = write_jsonl(tmp_path / "asked.jsonl", [{"id": "one", "text": rows[5]["instruction"]}, {"id": "two", "text": "Why?"}])
     words = ("--pool", pool, "--benchmark", f"my={asked}:text", "--out", tmp_path / "found")
-    said = must(run_cli("overlap", *words, "--json")).json
+    said = must(run_cli("check", *words, "--json")).json
     assert said["n_exact"] == 1
     pairs = {(row["source_row"], row["kept_source_row"]) for row in read_jsonl(tmp_path / "found/duplicates.jsonl")}
     assert {(40, 3), (9, 5)} <= pairs

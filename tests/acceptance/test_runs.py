@@ -105,7 +105,7 @@ def test_paths_are_expanded_everywhere(finished_run, model, pool, tmp_path, monk
         ("select", "--embeddings=~/vectors", "--chosen=~/rows.txt", "--n-new=2", "--out=$PLACE/picks.jsonl"),
         ("diversity", "--embeddings=~/vectors/embeddings.npy", "--chosen=~/rows.txt"),
         ("diversity", "~/run", "--embeddings=$PLACE/vectors/embeddings.npy"),
-        ("overlap", "--pool=~/pool.jsonl", "--benchmark=my=~/questions.jsonl:q", "--out=~/overlap"),
+        ("check", "--pool=~/pool.jsonl", "--benchmark=my=~/questions.jsonl:q", "--out=~/overlap"),
         ("heldout", "~/run", "--file=~/rows.jsonl"),
         ("heldout", "--model=~/model", "--file=~/rows.jsonl"),
         ("answer", "--model=~/model", "--benchmark=my=~/questions.jsonl:q", "--out=~/answers.jsonl", "--max-new-tokens=2"),

@@ -120,4 +120,5 @@ def test_mistakes_are_short():
     ended = call("--pool", "p", "--model", "m", "--hardware", "abacus")
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "--hardware 'abacus' is not known. Known: a100" in ended.stderr
-    assert call("--pool", "p", "--model", "m", "--utilisation", "40").returncode == 2
+    ended = call("--pool", "p", "--model", "m", "--utilisation", "40")
+    assert (ended.returncode, ended.stderr) == (1, "Error: utilisation is 40: it should be less than or equal to 1.\n")

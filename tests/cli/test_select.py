@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from diverseevol.cli.app import app
-from diverseevol.cli.select import _size, _within
 from diverseevol.errors import ConfigError, DiverseEvolError, NonFiniteError, PoolError, PoolExhaustedError, SelectionError
 from diverseevol.selection import Selection, registry, select
 
@@ -67,7 +66,7 @@ def test_picks_are_those_of_the_array(call, points, tmp_path):
     assert call("--chosen", "chosen.txt") == expected(points, [3, 5, 17])
     assert call("--chosen", "chosen.txt", "metric=cosine", n=9) == expected(points, [3, 5, 17], 9, metric="cosine")
     assert call() == expected(points, [])
-    assert call("--chosen", "chosen.txt", "--memory", "1MB") == expected(points, [3, 5, 17])
+    assert call("--chosen", "chosen.txt", "block_rows=9") == expected(points, [3, 5, 17])
     assert not list(tmp_path.glob("*.skipped.jsonl"))
 
 
@@ -93,8 +92,8 @@ def test_a_budget_in_tokens_instead_of_a_count(call, points, tmp_path):
     n_fit = int((spent <= 300).sum())
     for name in ("n_tokens", "long"):
         (tmp_path / "columns.jsonl").write_text("".join(json.dumps({name: length}) + "\n" for length in lengths))
-        words = ("--columns", "columns.jsonl", "--tokens", 300) + (() if name == "n_tokens" else ("--length-column", name))
-        assert call(*words, n=None) == everything[:n_fit]
+        if name == "n_tokens":
+            assert call("--columns", "columns.jsonl", "--tokens", 300, n=None) == everything[:n_fit]
     with pytest.raises(SelectionError, match="needs a column 'n_tokens', which is not there. Known: long"):
         call("--columns", "columns.jsonl", "--tokens", 300, n=None)
     for both in (("--n-new", 3, "--tokens", 3), ()):
@@ -258,7 +257,6 @@ MISTAKES = {
     "strategy": (dict(words=("--strategy", "kcenter"), embeddings="none.npy"), SelectionError, "no strategy is called 'kcenter'. Did you"),
     "option": (dict(words=("metrc=cosine",), embeddings="none.npy"), SelectionError, "has no option 'metrc'.*Did you mean 'metric'"),
     "value": (dict(words=("metric=l1",), embeddings="none.npy"), SelectionError, "metric: Input should be 'euclidean' or 'cosine'; found 'l1'"),
-    "memory": (dict(words=("--memory", "1 potato"), embeddings="none.npy"), ConfigError, "--memory is '1 potato': give a number and a unit"),
     "folder as out": (dict(out="."), ConfigError, r"--out \. is a folder. Give a file"),
     "file as folder": (dict(out="x.npy/y.jsonl"), ConfigError, "--out x.npy/y.jsonl cannot be written: .*x.npy: Not a directory"),
     "unwritable": (dict(out="/proc/none/y.jsonl"), ConfigError, "--out /proc/none/y.jsonl cannot be written: /proc: "),
@@ -347,34 +345,6 @@ def test_a_nan_in_a_column_is_not_blamed_on_the_embeddings(call, tmp_path):
 
 
 # --- memory, help, processes
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("1GB", 10**9), ("2GiB", 2**31), ("512MB", 512 * 10**6), ("1.5 KB", 1500), ("7TiB", 7 * 2**40), ("90B", 90)],
-)
-def test_sizes(text, size):
-    assert _size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "GB", "-1GB", "1gb", "1", "0MB", "1GBs"])
-def test_no_sizes(text):
-    with pytest.raises(ConfigError, match="--memory is"):
-        _size(text)
-
-
-def test_memory_sets_the_blocks_of_strategies_that_have_some():
-    assert _within(10**9, 1000, "k_center", {}).block_rows == 10**9 // 64_000
-    assert _within(10, 1000, "k_center", {"metric": "cosine"}).block_rows == 1
-    assert _within(10**9, 1000, "k_center", {"block_rows": 7}).block_rows == 7
-    assert _within(10**9, 1000, "random", {}) == registry.make_strategy("random")
-
-
-def test_memory_reaches_the_strategy(call, monkeypatch):
-    seen = []
-    monkeypatch.setattr("diverseevol.cli.select._within", lambda *given: seen.append(given) or registry.make_strategy("random"))
-    call("--memory", "2MB", "metric=cosine")
-    assert seen == [(2 * 10**6, 6 + 0 + 1024, "k_center", {"metric": "cosine"})]
 
 
 def test_help_lists_the_strategies_without_loading_torch():

@@ -14,15 +14,17 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from .. import __version__
 from ..base import dist
 from ..base.files import expanded
 from ..errors import DiverseEvolError
 from .answer import answer
+from .check import check
 from .compare import compare
 from .demo import demo
 from .diversity import diversity
@@ -31,13 +33,17 @@ from .export import export
 from .heldout import heldout
 from .init import init
 from .judge import judge
-from .overlap import overlap
+from .options import SIZES
 from .plan import plan
 from .report import report
 from .run import run
 from .score import score
 from .select import SelectCommand, select
+from .settings import with_settings
 from .status import status
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 EPILOG = "First steps: diverseevol demo · diverseevol run --pool pool.jsonl --model MODEL --out runs/a"
 
@@ -91,7 +97,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     score: "diverseevol score verdicts.jsonl · diverseevol score runs/k_center runs/random · diverseevol score published/ --json",
     diversity: "diverseevol diversity runs/a --labels category · diverseevol diversity --embeddings X.npy --chosen rows.txt",
     heldout: "diverseevol heldout runs/a --file balanced.jsonl --group category",
-    overlap: "diverseevol overlap --pool pool.jsonl --benchmark vicuna=vicuna.jsonl",
+    check: "diverseevol check --pool pool.jsonl --benchmark vicuna=vicuna.jsonl",
     compare: (
         "diverseevol compare --pool pool.jsonl --model MODEL --strategies k_center,k_means --seeds 0,1,2,3,4 "
         "--out runs/compare heldout.path=heldout.jsonl"
@@ -124,8 +130,29 @@ def _with_expanded_paths(verb: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def _of_a_run() -> list[type[BaseModel]]:
+    from ..config import RunConfig
+
+    return [RunConfig]
+
+
+def _of_a_plan() -> list[type[BaseModel]]:
+    from ..config.verbs import PlanConfig
+
+    return [*_of_a_run(), PlanConfig]
+
+
+COMMANDS: dict[Callable[..., None], type[TyperCommand]] = {
+    select: SelectCommand,
+    run: with_settings(_of_a_run, SIZES),
+    plan: with_settings(_of_a_plan, (*SIZES, "hardware", "utilisation")),
+    compare: with_settings(_of_a_run, SIZES),
+    embed: with_settings(_of_a_run, ("seed",)),
+}
+"""The verbs whose options are more than what they declare."""
+
 for verb, example in EXAMPLES.items():
-    command = app.command(cls=SelectCommand if verb is select else None, epilog=f"Example: {example}")
+    command = app.command(cls=COMMANDS.get(verb), epilog=f"Example: {example}")
     command(_with_expanded_paths(verb))
 
 

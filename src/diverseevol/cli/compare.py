@@ -32,9 +32,6 @@ def compare(
     seeds: Annotated[
         str, typer.Option("--seeds", help="Whole numbers with commas between; one run a strategy and seed.")
     ] = "0,1,2",
-    rounds: o.RoundsOption = None,
-    n_init: o.InitOption = None,
-    n_new: o.NewOption = None,
     one_time: Annotated[
         bool, typer.Option("--one-time", help="Also let the first strategy choose all at once.")
     ] = False,
@@ -44,8 +41,7 @@ def compare(
     """Run several strategies and seeds from the same starts, and say in words what is better than random, and how sure that is."""
     if any(word.partition("=")[0].strip() in ("seed", "selection.strategy") for word in words or []):
         raise typer.BadParameter("seeds and strategies are named by --seeds and --strategies")
-    options = {"pool": pool, "model": model, "out": out, "rounds": rounds, "n_init": n_init, "n_new": n_new}
-    config = o.config_from(words, preset, options)
+    config = o.config_from(words, preset, {"pool": pool, "model": model, "out": out})
     from ..base import dist
     from ..compare import Experiment, compare_strategies
     from .watch import open_watch

@@ -34,8 +34,6 @@ def embed(
     outer: Annotated[str | None, typer.Option("--outer", help=OUTER_HELP)] = None,
     signals: Annotated[str, typer.Option("--compute", "--signals", help=SIGNALS_HELP)] = "embedding",
     words: o.Words = None,
-    preset: o.PresetOption = None,
-    seed: o.SeedOption = None,
 ) -> None:
     """Embed a pool; the same command again resumes."""
     asked = asked_signals(signals)
@@ -46,10 +44,9 @@ def embed(
         "model": model or outer,
         "embed.model": outer,
         "out": str(out),
-        "seed": seed,
         "rounds": 0,
     }
-    config = o.config_from(words, preset, given)
+    config = o.config_from(words, None, given)
     if config.embed.model and asked != {"embedding"}:
         raise ConfigError(
             f"--outer gives embeddings alone; --compute asks for {signals}. Give --model for the others."

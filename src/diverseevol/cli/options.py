@@ -21,10 +21,8 @@ ModelOption = Annotated[str | None, typer.Option("--model", help="Base model: fo
 OutOption = Annotated[str | None, typer.Option("--out", help="Run folder; the same command again resumes.")]
 PresetOption = Annotated[str | None, typer.Option("--preset", help="paper (default), modern or thrifty.")]
 StrategyOption = Annotated[str | None, typer.Option("--strategy", help="k_center (default), random, …")]
-RoundsOption = Annotated[int | None, typer.Option("--rounds", help="Rounds after round 0.")]
-InitOption = Annotated[int | None, typer.Option("--n-init", help="Samples of round 0.")]
-NewOption = Annotated[int | None, typer.Option("--n-new", help="Samples each round adds.")]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Fixes every random choice.")]
+SIZES = ("rounds", "n_init", "n_new", "budget", "seed")
+"""The keys of a run that --help explains; every other top-level key may be given in the same way."""
 
 
 KEYS = {"pool": "pool.path", "strategy": "selection.strategy"}
@@ -34,7 +32,11 @@ NOWHERE = os.devnull
 
 
 def config_from(
-    words: list[str] | None, preset: str | None, options: dict[str, Any], needs_out: bool = True
+    words: list[str] | None,
+    preset: str | None,
+    options: dict[str, Any],
+    needs_out: bool = True,
+    defaults: dict[str, Any] | None = None,
 ) -> RunConfig:
     """Read the words `[CONFIG] key=value …` and the options that were given, by their names or keys; None: not given.
 
@@ -50,7 +52,7 @@ def config_from(
     if len(files) > 1:
         raise typer.BadParameter(f"one config file at most, found {files[0]!r} and {files[1]!r}")
     given = {KEYS.get(name, name): value for name, value in options.items() if value is not None}
-    defaults = None if needs_out else {"out": NOWHERE}
+    defaults = {**(defaults or {}), **({} if needs_out else {"out": NOWHERE})}
     return load_config(
         files[0] if files else None, [word for word in words if "=" in word], preset, given, defaults
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options as o
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -24,19 +25,6 @@ def plan(
     out: o.OutOption = None,
     preset: o.PresetOption = None,
     strategy: o.StrategyOption = None,
-    rounds: o.RoundsOption = None,
-    n_init: o.InitOption = None,
-    n_new: o.NewOption = None,
-    seed: o.SeedOption = None,
-    hardware: Annotated[
-        str, typer.Option("--hardware", help="a100, h100, h100-pcie, h200, b200, l4, l40s, …")
-    ] = "h100",
-    utilisation: Annotated[
-        float,
-        typer.Option(
-            "--utilisation", min=0.01, max=1.0, help="Share of that device's peak that the run gets."
-        ),
-    ] = 0.4,
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate", help="Measure the rates here: ten steps and a pass. Loads the model."),
@@ -44,10 +32,12 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Say what a run will cost: tokens, FLOPs, seconds, memory, disk, and how much of one full fine-tuning it is."""
-    sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
-    options = {"pool": pool, "model": model, "out": out, "strategy": strategy, "seed": seed, **sizes}
+    from ..config.verbs import PlanConfig
+
+    machine, words = read_settings(PlanConfig, words)
+    options = {"pool": pool, "model": model, "out": out, "strategy": strategy}
     config = o.config_from(words, preset, options, needs_out=False)
-    values = planned(config, hardware, utilisation, calibrate)
+    values = planned(config, machine.hardware, machine.utilisation, calibrate)
     if as_json:
         typer.echo(json.dumps(values, ensure_ascii=False))
         return

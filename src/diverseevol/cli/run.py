@@ -21,17 +21,12 @@ def run(
     out: o.OutOption = None,
     preset: o.PresetOption = None,
     strategy: o.StrategyOption = None,
-    rounds: o.RoundsOption = None,
-    n_init: o.InitOption = None,
-    n_new: o.NewOption = None,
-    seed: o.SeedOption = None,
     show_samples: int = typer.Option(
         0, "--show-samples", min=0, help="Print so many samples with what is trained on, and stop."
     ),
 ) -> None:
     """Choose and tune, round by round; the same command again resumes."""
-    sizes = {"rounds": rounds, "n_init": n_init, "n_new": n_new}
-    options = {"pool": pool, "model": model, "out": out, "strategy": strategy, "seed": seed, **sizes}
+    options = {"pool": pool, "model": model, "out": out, "strategy": strategy}
     config = o.config_from(words, preset, options, needs_out=not show_samples)
     if show_samples:
         from .samples import print_samples

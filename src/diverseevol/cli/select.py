@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from ..errors import ConfigError, NonFiniteError, PoolExhaustedError, SelectionError
+from ..errors import ConfigError, NonFiniteError, PoolExhaustedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,22 +24,15 @@ KINDS = (
     ".npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the list column."
 )
 COUNT = "How many to pick."
-TOKENS = "Instead of --n-new: pick until the next pick would bring the picks' tokens above this."
+TOKENS = "Instead of --n-new: pick until the next pick would bring the picks' n_tokens, a column, above this."
 LINES = "Chosen so far: a row number or an id a line, or JSONL with row or id. With none, k_center begins at the row farthest from the mean."
 RECORDS = "JSONL, CSV or Parquet, a record a row, for strategies that read columns; a signals.parquet beside the vectors is read by itself."
 BESIDE = "Their ids, one a line; if not given, ids.txt beside the vectors, where there is one."
-UNITS = {"B": 1} | {
-    f"{letter}{i}B": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("", "i")
-}
-N_SCOUTS = 1024  # rows that k_center compares each row of a block with, beside the chosen ones
 N_SHOWN = 5
 
 Embeddings = Annotated[str, typer.Option("--embeddings", help=f"The vectors: {KINDS}")]
 Number = Annotated[int | None, typer.Option("--n-new", min=1, help=COUNT)]
 Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help=TOKENS)]
-LengthColumn = Annotated[
-    str, typer.Option("--length-column", help="The column of --columns with each row's tokens, for --tokens.")
-]
 Out = Annotated[
     Path, typer.Option("--out", help="JSONL, a line a pick: id, row, rank, and what the strategy knew of it.")
 ]
@@ -49,10 +41,6 @@ Name = Annotated[str, typer.Option("--strategy", help="Which one; the list is be
 IdsFile = Annotated[Path | None, typer.Option("--ids", help=BESIDE)]
 Columns = Annotated[Path | None, typer.Option("--columns", help=RECORDS)]
 Seed = Annotated[int, typer.Option("--seed", help="For strategies that draw.")]
-Memory = Annotated[
-    str | None,
-    typer.Option("--memory", help="Bounds the blocks worked on at once, such as 1GB, 512MB, 2GiB."),
-]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="The strategy's options.")]
 
 
@@ -72,13 +60,11 @@ def select(
     out: Out,
     n_new: Number = None,
     tokens: Tokens = None,
-    length_column: LengthColumn = "n_tokens",
     chosen: Chosen = None,
     strategy: Name = "k_center",
     ids: IdsFile = None,
     columns: Columns = None,
     seed: Seed = 0,
-    memory: Memory = None,
     words: Words = None,
 ) -> None:
     """Pick rows of embeddings in files, which may be larger than the memory; killed, the same command of k_center goes on."""
@@ -88,11 +74,10 @@ def select(
         raise typer.BadParameter("give either --n-new or --tokens")
     options = _options(words or [])
     chooser = make_strategy(strategy, **options)
-    n_bytes = None if memory is None else _size(memory)
     folder = _writable_folder(out)
     from ..base import dist
     from ..selection.vectors import open_vectors
-    from .select_files import open_ids, read_chosen, read_columns
+    from .select_files import N_TOKENS, open_ids, read_chosen, read_columns
     from .select_journal import open_journal
     from .watch import open_watch
 
@@ -106,9 +91,7 @@ def select(
     if (n_new or 1) > n_left:
         left = f"{n_left} of the {n_rows} rows of {embeddings} are still unchosen"
         raise PoolExhaustedError(f"cannot select {n_new or 'any'} rows: {left}. Lower --n-new.")
-    if n_bytes is not None:
-        chooser = _within(n_bytes, width + len(chosen_rows) + N_SCOUTS, strategy, options)
-    lengths = frozenset() if tokens is None else frozenset({length_column})
+    lengths = frozenset() if tokens is None else frozenset({N_TOKENS})
     table = read_columns(columns, vectors.folder, (chooser.needs | lengths) - {Signal.EMBEDDING}, n_rows)
     signals = Signals(n_rows, vectors, table, watch=watch)
 
@@ -122,7 +105,7 @@ def select(
     else:
         from ..selection.api import select_within
 
-        picks = select_within(pick, signals.numbers(length_column, "--tokens"), n_left, tokens)
+        picks = select_within(pick, signals.numbers(N_TOKENS, "--tokens"), n_left, tokens)
     dist.on_main(lambda: _write(out, picks, names))
     if journal:
         dist.on_main(journal.forget)
@@ -144,13 +127,6 @@ def _options(words: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
-    if not match or match[2] not in UNITS or not float(match[1]):
-        raise ConfigError(f"--memory is {text!r}: give a number and a unit such as 1GB, 512MB or 2GiB.")
-    return int(float(match[1]) * UNITS[match[2]])
-
-
 def _writable_folder(out: Path) -> Path:
     """The folder that `out` is in or, until it is made, the one that it will be made in."""
     if out.is_dir():
@@ -163,17 +139,6 @@ def _writable_folder(out: Path) -> Path:
             f"--out {out} cannot be written: {folder}: {error.strerror}. Give another place."
         ) from None
     return folder
-
-
-def _within(n_bytes: int, numbers_a_row: int, strategy: str, options: Mapping[str, Any]) -> Strategy:
-    """The strategy with blocks that take a quarter of the memory, if it works in blocks: four float32 copies of a row's numbers."""
-    from ..selection import make_strategy
-
-    block_rows = max(1, n_bytes // 4 // (4 * 4 * numbers_a_row))
-    try:
-        return make_strategy(strategy, **{"block_rows": block_rows, **options})
-    except SelectionError:  # it has no such option; the others were accepted before
-        return make_strategy(strategy, **options)
 
 
 def _picks(

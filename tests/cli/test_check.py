@@ -73,7 +73,7 @@ def config(made_model, data, tmp_path):
 @pytest.fixture(scope="module")
 def report(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    return called("overlap", "--pool", data[0], "--benchmark", f"b={data[1]}", "--out", out), out
+    return called("check", "--pool", data[0], "--benchmark", f"b={data[1]}", "--out", out), out
 
 
 def test_the_report_finds_and_removes_nothing(report, data):
@@ -81,7 +81,7 @@ def test_the_report_finds_and_removes_nothing(report, data):
     assert "\nexact duplicates: " in text
     assert "\nnear-duplicates (similarity ≥ 0.7): " in text
     assert "\nbenchmark b: 1 of 1 questions found in 1 rows, none removed\n" in text
-    counts = json.loads(called("overlap", "--pool", data[0], "--benchmark", f"b={data[1]}", "--json"))
+    counts = json.loads(called("check", "--pool", data[0], "--benchmark", f"b={data[1]}", "--json"))
     duplicates, matches = lines(out / "duplicates.jsonl"), lines(out / "contamination.jsonl")
     kinds = [line["kind"] for line in duplicates]
     assert (counts["n_rows"], counts["n_exact"], counts["n_near"]) == (205, kinds.count("exact"), kinds.count("near"))
@@ -94,11 +94,19 @@ def test_the_report_finds_and_removes_nothing(report, data):
 
 
 def test_the_report_needs_a_pool_and_its_keys_are_the_configurations(data):
-    with pytest.raises(ConfigError, match="pool is not set"):
-        called("overlap")
-    counts = json.loads(called("overlap", "--pool", data[0], "--similarity", 1, "--json", "pool.max_rows=50"))
+    with pytest.raises(ConfigError, match=r"no pool: set pool.path \(or --pool\)"):
+        called("check")
+    counts = json.loads(called("check", "--pool", data[0], "--json", "pool.dedup_similarity=1", "pool.max_rows=50"))
     assert counts["n_rows"] == 50
     assert counts["benchmarks"] == {}
+
+
+def test_bad_rows_are_counted_with_their_reasons(tmp_path):
+    rows = [{"instruction": "Sort.", "output": "Done."}, {"instruction": ""}, {"instruction": ""}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    counts = json.loads(called("check", "--pool", tmp_path / "p.jsonl", "--json"))
+    assert (counts["n_rows"], list(counts["bad"].values())) == (1, [2])
+    assert "\n  2: " in called("check", "--pool", tmp_path / "p.jsonl")
 
 
 def test_a_run_without_them_explains_exports_and_resumes(config, tmp_path):
@@ -172,10 +180,3 @@ def test_a_missing_benchmark_is_found_before_anything_is_read(config, tmp_path):
     with pytest.raises(PoolError, match=r"no benchmark file 'none.jsonl'"):
         list(evolve(config("pool.decontaminate=[b=none.jsonl]")))
     assert not (tmp_path / "run" / "pool").exists()
-
-
-def test_bad_rows_of_the_report_name_no_file_that_goes(tmp_path):
-    file = tmp_path / "pool.jsonl"
-    file.write_text('{"instruction": "Why?", "output": "So."}\nnot JSON\n')
-    with pytest.raises(PoolError, match=r"1 of 2 rows are bad [\s\S]* or raise pool.max_bad\.$"):
-        called("overlap", "--pool", file)

@@ -1,9 +1,10 @@
-"""`overlap`: what a pool holds twice or shares with benchmarks, as a report; nothing is removed."""
+"""`check`: what a pool holds twice or shares with benchmarks, as a report; nothing is removed."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ N_SHOWN = 5
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
-def overlap(
+def check(
     words: o.Words = None,
     pool: o.PoolOption = None,
     benchmark: Annotated[
@@ -29,30 +30,26 @@ def overlap(
             "--benchmark", help="A known NAME, NAME=FILE or NAME=FILE:FIELD with questions; may be repeated."
         ),
     ] = None,
-    similarity: Annotated[
-        float | None,
-        typer.Option("--similarity", min=0.5, max=1, help="Of near-duplicates, at least (default 0.7)."),
-    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for duplicates.jsonl and contamination.jsonl.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find duplicates, near-duplicates and benchmark questions in a pool, without removing anything."""
+    """Find bad rows, duplicates, near-duplicates and benchmark questions in a pool; nothing is removed."""
     given = {
         "pool": pool,
         "pool.decontaminate": benchmark,
-        "pool.dedup_similarity": similarity,
         "model": "-",
         "out": "-",
     }
-    config = o.config_from(words, None, given).pool
+    config = o.config_from(words, None, given, defaults={"pool": {"max_bad": 1.0}}).pool
     import numpy as np
 
+    from ..base.files import read_jsonl
     from ..data import read_pool
     from ..data.contamination import find_contamination, read_benchmarks
     from ..data.duplicates import find_duplicates
-    from ..data.left_out import save_contamination, save_duplicates
+    from ..data.left_out import QUARANTINE, save_contamination, save_duplicates
     from .watch import open_watch
 
     watch = open_watch()
@@ -65,7 +62,8 @@ def overlap(
         if out is not None:
             save_duplicates(records, found, out / "duplicates.jsonl", is_dropped=False)
             save_contamination(records, matches, out / "contamination.jsonl", is_dropped=False)
-        counts = _counts(records, found, matches, benchmarks)
+        reasons = Counter(line["reason"] for line in read_jsonl(Path(folder) / QUARANTINE))
+        counts = {**_counts(records, found, matches, benchmarks), "bad": dict(reasons.most_common())}
         if as_json:
             typer.echo(json.dumps(counts, ensure_ascii=False))
             return
@@ -97,7 +95,8 @@ def _counts(
 
 def _text(counts: dict[str, Any], similarity: float) -> str:
     lines = [
-        f"{counts['n_rows']:,} rows",
+        f"{counts['n_rows']:,} rows; besides {sum(counts['bad'].values()):,} bad ones, which a run puts aside",
+        *(f"  {n:,}: {reason}" for reason, n in list(counts["bad"].items())[:N_SHOWN]),
         f"exact duplicates: {counts['n_exact']:,} found, none removed",
         f"near-duplicates (similarity ≥ {similarity:g}): {counts['n_near']:,} found, none removed",
     ]
