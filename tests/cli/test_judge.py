@@ -107,15 +107,6 @@ def test_a_round_against_each_kind_of_opponent(run_dir, tmp_path):
     assert lines(run_dir / "verdicts/vicuna/round-10-vs-base.jsonl")[0]["ours"] == "round-10"
 
 
-def test_all_rounds_at_once(run_dir, capsys):
-    with server.serving() as judge:
-        words = (run_dir, "--benchmark", "vicuna", "--model", "judge", "--opponent", 0)
-        call(*words, "--round", "all", "--base-url", judge.url, "--yes")
-        assert len(judge.asked) == 2 * 6
-    assert verdict_names(run_dir) == ["replies.ndjson", "round-01-vs-round-00.jsonl", "round-10-vs-round-00.jsonl"]
-    assert "12 judgements by judge" in capsys.readouterr().err
-
-
 def test_settings_go_to_the_judge_and_a_template_of_the_user(files, tmp_path):
     (tmp_path / "mine.txt").write_text("Judge: {question} {answer_1} {answer_2}")
     with server.serving() as judge:
@@ -165,12 +156,6 @@ def test_verdicts_of_another_judge_are_replaced_and_come_back_free(files, tmp_pa
             call(*files[:-1], name, "--base-url", judge.url, "--yes")
         assert len(judge.asked) == 24
     assert {v["judge"] for v in lines(tmp_path / "v.jsonl")} == {"judge"}
-
-
-def test_several_models_behind_one_name_are_named(files, capsys):
-    with server.serving(lambda asked: server.Sent(body=server.completion("8 9", model=f"judge-{asked.number % 2}"))) as judge:
-        call(*files, "--base-url", judge.url, "--yes")
-    assert "come from several models behind 'judge': judge-0, judge-1" in capsys.readouterr().err
 
 
 def test_the_budget_stops_and_more_of_it_goes_on(files, tmp_path):
@@ -334,9 +319,9 @@ def test_an_interrupt_writes_what_there_is(files, tmp_path, number):
     assert len(lines(tmp_path / "v.jsonl")) == 5
 
 
-def test_killed_in_the_middle_of_two_thousand(tmp_path):
+def test_killed_in_the_middle(tmp_path):
     """Every question is judged once in each order; what was stored when the process was killed is never asked again."""
-    n, at_once = 1000, 8
+    n, at_once = 150, 8
     ours = server.answer_lines(n, lambda i: 1 + i % 10, tmp_path / "ours.jsonl")
     theirs = server.answer_lines(n, lambda i: 1 + i % 7, tmp_path / "theirs.jsonl")
     words = ["--answers", ours, "--opponent", theirs, "--out", tmp_path / "v.jsonl"]

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicLayer
 
-from diverseevol.evaluation.answer_decode import ROOM, RoomyLayer, with_room
+from diverseevol.evaluation.answer_decode import ROOM, RoomyLayer
 
 
 def states(n_rows, n_tokens, seed):
@@ -43,23 +43,3 @@ def test_a_token_more_moves_nothing(layers):
     for step in range(ROOM):
         ours.update(*states(5, 1, seed=2 + step))
         assert ours.keys.data_ptr() == place
-
-
-def test_what_the_first_pass_kept_is_not_written_into(layers):
-    _, ours = layers
-    before = ours.keys.clone()
-    shown = ours.keys
-    ours.update(*states(5, 1, seed=1))
-    assert torch.equal(shown, before)
-
-
-def test_only_plain_layers_get_room():
-    class Other(DynamicLayer):
-        pass
-
-    cache = DynamicCache()
-    cache.layers = [DynamicLayer(), Other()]
-    for layer in cache.layers:
-        layer.update(*states(2, 3, seed=0))
-    assert [type(layer) for layer in with_room(cache).layers] == [RoomyLayer, Other]
-    assert with_room(None) is None

@@ -117,18 +117,6 @@ def test_ranks_share_the_questions_and_say_what_one_says(local, ask, questions, 
     assert sizes == [4, 4, 3]
 
 
-def test_the_longest_prompts_come_first_and_like_ones_together(local, ask, questions, prompts, monkeypatch):
-    seen = []
-    real = local_module.decode
-    monkeypatch.setattr(
-        local_module, "decode", lambda model, texts, *words: seen.append(list(map(len, texts))) or real(model, texts, *words)
-    )
-    ask(local(n_rows=4, max_new=2), questions)
-    flat = [length for batch in seen for length in batch]
-    assert flat == sorted((len(prompts().make(question).ids) for question in questions), reverse=True)
-    assert [len(batch) for batch in seen] == [4, 4, 3]
-
-
 def test_no_more_rows_than_memory_holds(local, monkeypatch):
     made = local()
     row_bytes = 2 * 1 * made.model.config.num_key_value_heads * made.model.config.head_dim * 4 * 100

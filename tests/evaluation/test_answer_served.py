@@ -126,12 +126,6 @@ def test_no_server_at_all(served, ask, questions):
         ask(served("http://me:pass@host/v1"), questions[:1])
 
 
-def test_so_many_requests_at_once_and_no_more(served, ask, questions):
-    with serving(echo, delay=0.05) as server:
-        ask(served(server, n_parallel=3), questions)
-    assert server.most_at_once == 3
-
-
 def test_what_a_server_sends_is_no_more_than_text(served, ask, questions):
     texts = [f"I know {KEY}", "half \ud800 pair", None, "", "\u2028\n"]
 

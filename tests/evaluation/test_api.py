@@ -207,14 +207,3 @@ def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
         ConfigError, match=r"needs the package openai, which is not installed: pip install 'diverseevol\[judge\]'"
     ):
         ApiClient("http://localhost:1/v1", None, 1.0, 0)
-
-
-def test_many_at_once_share_one_client():
-    async def ask(url):
-        async with ApiClient(url, None, 5.0, 0) as client:
-            asks = (client.ask("/completions", {"prompt": f"worth {i} worth 2"}, str(i)) for i in range(20))
-            return await asyncio.gather(*asks)
-
-    with server.serving() as judge:
-        replies = asyncio.run(ask(judge.url))
-    assert [reply.text.split()[0] for reply in replies] == [str(i) for i in range(20)]

@@ -186,13 +186,3 @@ def test_sets_grow_and_do_not_depend_on_how_many_there_are():
         assert list(small) == list(large[:12])
     assert sorted(larger[0].tolist()) == list(range(30))
     assert draw_random_sets(30, 12, 0, seed=1) == []
-
-
-def test_every_row_is_equally_likely():
-    counts = np.bincount(np.concatenate(draw_random_sets(10, 3, 4000, seed=0)), minlength=10)
-    assert (np.abs(counts - 1200) < 5 * np.sqrt(1200 * 0.7)).all()  # five standard deviations
-
-
-def test_a_set_larger_than_the_pool():
-    with pytest.raises(PoolExhaustedError, match="cannot draw random sets of 31 rows from 30"):
-        draw_random_sets(30, 31, 1, seed=0)

@@ -201,13 +201,6 @@ def test_lengths_of_both_sides_are_filled_in(tmp_path, verdicts):
     assert np.isnan(verdicts.lengths_QS).all()  # the argument stays as it was
 
 
-def test_one_side_alone(tmp_path, verdicts):
-    theirs = answers(tmp_path / "theirs.jsonl", [(1, "abcd")])
-    found = with_lengths(verdicts, [None, theirs])
-    assert np.isnan(found.lengths_QS[:, 0]).all()
-    assert found.lengths_QS[0, 1] == 4
-
-
 def test_lengths_in_the_verdicts_come_first(tmp_path):
     own = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, 8, 6)], answer="abc"))
     found = with_lengths(own, [answers(tmp_path / "ours.jsonl", [("a", "abcdef")]), None])

@@ -36,31 +36,6 @@ def test_published_layout_is_not_exchanged_again(tmp_path):
     assert not verdicts.problems
 
 
-def test_published_and_own_files_of_the_same_judgements_are_the_same(tmp_path):
-    rows = [(f"q{n}", [1.0 + n, 9.0 - n], [2.0 + n, 8.0]) for n in range(4)]
-    theirs = read_verdicts(made.published(tmp_path / "p.jsonl", rows))
-    ours = read_verdicts(made.own(tmp_path / "o.jsonl", [(q, o, *pair) for q, *both in rows for o, pair in enumerate(both)]))
-    assert np.array_equal(theirs.scores_QOS, ours.scores_QOS)
-
-
-@pytest.mark.parametrize(
-    "stored", [-1, [-1, -1], [-1.0, 8.0], None, [8], [8, 9, 7], "none", ["a", 8], {}, True, [True, 8], [None, 8], ""]
-)
-def test_unreadable_published_scores_are_listed(tmp_path, stored):
-    verdicts = read_verdicts(made.published(tmp_path / "v.jsonl", [("a", [4.0, 8.0], stored), ("b", [1, 9], [2, 8])]))
-    assert made.kinds(verdicts.problems) == [("unreadable", "a", 1)]
-    assert verdicts.problems[0].detail == f"line 1: eval_QUERY1 is {stored!r}"
-    assert np.isnan(verdicts.scores_QOS[0, 1]).all()
-    assert verdicts.scores_QOS[0, 0].tolist() == [4, 8]
-
-
-@pytest.mark.parametrize("stored", [["4", "8.0"], "4 8", "4.0, 8.0", "[4.0, 8.0]", [4, 8]])
-def test_numbers_as_text_are_numbers(tmp_path, stored):
-    verdicts = read_verdicts(made.published(tmp_path / "v.jsonl", [("a", stored, [2, 5])]))
-    assert verdicts.scores_QOS[0, 0].tolist() == [4, 8]
-    assert not verdicts.problems
-
-
 def test_a_published_record_without_an_evaluation(tmp_path):
     file = made.published(tmp_path / "v.jsonl", [("a", [4, 8], [2, 5]), ("b", [4, 8], [2, 5]), ("c", [4, 8], [2, 5])])
     lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -103,13 +78,6 @@ def test_another_scale(tmp_path):
         read_verdicts(file, scale=(10, 1))
 
 
-@pytest.mark.parametrize("bad", [float("inf"), "nan", "1e400", True, [8]])
-def test_what_is_no_number_is_unreadable(tmp_path, bad):
-    line = json.dumps({"question_id": 1, "order": 0, "score": bad, "opponent_score": 5}).replace("Infinity", "1e999")
-    verdicts = read_verdicts(made.write(tmp_path / "v.jsonl", [line + "\n"]))
-    assert made.kinds(verdicts.problems) == [("unreadable", "1", 0)]
-
-
 def test_a_judgement_given_twice_counts_once(tmp_path):
     verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, 8, 6), ("a", 1, 7, 7), ("a", 0, 2, 3), ("a", 0, 8, 6)]))
     assert made.kinds(verdicts.problems) == [("duplicate", "a", 0)] * 2
@@ -121,12 +89,6 @@ def test_a_readable_second_try_replaces_an_unreadable_first(tmp_path):
     verdicts = read_verdicts(made.own(tmp_path / "v.jsonl", [("a", 0, None, None), ("a", 0, 2, 3), ("a", 0, None, 4)]))
     assert made.kinds(verdicts.problems) == [("unreadable", "a", 0), ("duplicate", "a", 0), ("duplicate", "a", 0)]
     assert verdicts.scores_QOS[0].tolist() == [[2, 3]]
-
-
-def test_a_published_question_given_twice_counts_once(tmp_path):
-    verdicts = read_verdicts(made.published(tmp_path / "v.jsonl", [("a", [4, 8], [2, 5]), ("a", [9, 9], [9, 9])]))
-    assert made.kinds(verdicts.problems) == [("duplicate", "a", 0), ("duplicate", "a", 1)]
-    assert verdicts.scores_QOS.tolist() == [[[4, 8], [2, 5]]]
 
 
 def test_a_question_judged_in_one_order_only_is_listed(tmp_path):
@@ -161,13 +123,6 @@ def test_lines_that_are_no_judgements_are_listed(tmp_path):
     assert [problem.detail.split(":")[0] for problem in verdicts.problems] == ["line 2", "line 3", "line 4", "line 5"]
     assert "order is 2, not 0 or 1" in verdicts.problems[3].detail
     assert verdicts.question_ids == ("1",)
-
-
-def test_nan_takes_its_own_order_along_and_not_the_other(tmp_path):
-    file = made.published(tmp_path / "v.jsonl", [("a", [4.0, 8.0], [float("nan")] * 2), ("b", [1.0, 9.0], [2.0, 8.0])])
-    verdicts = read_verdicts(file)
-    assert made.kinds(verdicts.problems) == [("unreadable", "a", 1)]
-    assert verdicts.sums_QS.tolist() == [[4, 8], [3, 17]]
 
 
 def test_wins_and_losses_are_points(tmp_path):
