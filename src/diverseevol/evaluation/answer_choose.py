@@ -102,7 +102,7 @@ class Chooser:
 
 
 def _processors(model: PreTrainedModel, prompt: Sequence[int]) -> Any:  # noqa: ANN401 - the library's list
-    """What the library applies to the scores behind this prompt alone; it hands them to a loop of one's own."""
+    """What the library applies to the scores behind this prompt alone; it hands them to an own loop."""
     found: list[Any] = []
 
     def take(model: Any, input_ids: Tensor, logits_processor: Any, **rest: Any) -> Tensor:  # noqa: ANN401

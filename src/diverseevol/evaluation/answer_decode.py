@@ -124,7 +124,7 @@ def _left_padded(prompts: Sequence[Sequence[int]], where: torch.device) -> tuple
 
 
 def _options(model: PreTrainedModel) -> dict[str, Any]:
-    """What this kind of model takes beside ids, mask and cache: positions, scores for the last token alone."""
+    """What this kind of model takes beside ids, mask and cache: positions, the last token's scores."""
     plain = model.get_base_model() if hasattr(model, "peft_config") else model
     known = inspect.signature(plain.forward).parameters
     options: dict[str, Any] = {"position_ids": None} if "position_ids" in known else {}

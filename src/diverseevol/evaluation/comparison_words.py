@@ -66,41 +66,27 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "deviation": level.deviation[measure.name],
             }
             place = (level.arm, level.n_samples, measure.name)
-            here = [
+            here: list[Difference | None] = [
                 each for each in comparison.differences if (each.arm, each.n_samples, each.measure) == place
             ]
-            found += [{**start, **_difference_row(comparison, each)} for each in here] or [
-                start | dict.fromkeys(DIFFERENCE_COLUMNS)
-            ]
+            found += [start | _difference_row(comparison, each) for each in here or [None]]
     return found
 
 
-DIFFERENCE_COLUMNS = (
-    "axis",
-    "at",
-    "reference",
-    "difference",
-    "low",
-    "high",
-    "confidence",
-    "n_pairs",
-    "verdict",
-    "seeds_needed",
-)
-
-
-def _difference_row(comparison: Comparison, found: Difference) -> dict[str, Any]:
-    pairs = found.paired
-    values = (
-        found.axis,
-        found.at,
-        found.reference,
-        pairs.mean,
-        pairs.low,
-        pairs.high,
-        comparison.confidence(found.reference),
-    )
-    return dict(zip(DIFFERENCE_COLUMNS, (*values, pairs.n, found.verdict, pairs.n_needed), strict=True))
+def _difference_row(comparison: Comparison, found: Difference | None) -> dict[str, Any]:
+    pairs = found.paired if found else None
+    return {
+        "axis": found and found.axis,
+        "at": found and found.at,
+        "reference": found and found.reference,
+        "difference": pairs and pairs.mean,
+        "low": pairs and pairs.low,
+        "high": pairs and pairs.high,
+        "confidence": found and comparison.confidence(found.reference),
+        "n_pairs": pairs and pairs.n,
+        "verdict": found and found.verdict,
+        "seeds_needed": pairs and pairs.n_needed,
+    }
 
 
 def shown(found: Difference) -> str:
@@ -174,8 +160,8 @@ def _disagreements(comparison: Comparison, arm: str, reference: str, is_longer: 
         at_tokens = comparison.find(arm, reference, measure.name, "tokens")
         if is_longer and at_samples and at_tokens and at_samples.verdict == "better" != at_tokens.verdict:
             yield (
-                f"By {measure.title}, its lead is not shown at equal response tokens: it may come from longer "
-                "responses alone."
+                f"By {measure.title}, its lead is not shown at equal response tokens: it may come from "
+                "longer responses alone."
             )
 
 
@@ -200,8 +186,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
             )
         elif n_seeds > 1 and arms:
             yield (
-                f"Intervals of differences to {reference} are 95 %, each by itself: not corrected over budgets, "
-                "measures and ways to count."
+                f"Intervals of differences to {reference} are 95 %, each by itself: not corrected over "
+                "budgets, measures and ways to count."
             )
     coarse = [
         arm
@@ -209,7 +195,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         if arm not in comparison.references and len(_points(comparison, arm)) == 2
     ]
     if coarse and len(_points(comparison, comparison.references[0])) > 2:
-        yield f"{', '.join(coarse)}: only two rounds, so figures between them are read off one long line."
+        yield f"{', '.join(coarse)}: only two rounds, so that figures between them are read off one long line."
 
 
 def _points(comparison: Comparison, arm: str) -> list[int]:
