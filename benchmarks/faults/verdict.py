@@ -42,7 +42,7 @@ FAULTS = [
     ),
     Fault("evaluation/scoring.py", "difference(of_first, of_second)", "of_first", "tests/evaluation/test_scoring.py"),
     Fault("evaluation/verdict_files.py", "self.scores_QOS, 0.0)", "self.scores_QOS, 1.0)", "tests/evaluation/test_scoring.py"),
-    Fault("evaluation/verdict_files.py", " and number != UNREADABLE", "", "tests/evaluation/test_verdict_files.py"),
+    Fault("evaluation/verdict_files.py", " and number != UNREADABLE", "", "tests/evaluation/test_scoring.py"),
     Fault(
         "evaluation/verdict_files.py",
         "None in earlier.scores and None not in scores",

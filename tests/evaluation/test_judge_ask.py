@@ -1,3 +1,4 @@
+import asyncio
 import json
 import time
 from collections import deque
@@ -6,7 +7,7 @@ import api_server as server
 import pytest
 
 from diverseevol.base.progress import SILENT
-from diverseevol.errors import ConfigError
+from diverseevol.errors import ConfigError, EvaluationError
 from diverseevol.evaluation import judge_ask as module
 from diverseevol.evaluation.api import ApiClient, Reply
 from diverseevol.evaluation.journal import open_journal
@@ -237,3 +238,19 @@ def test_what_is_expected_and_what_is_the_most():
     known = [Reply("", None, None, 1, 10), Reply("", None, None, 1, 30), Reply("", None, None, 1, 99, is_counted=False)]
     assert expected_tokens(JUDGE, [one, one], known).n_out == 40
     assert Prices(2, 8).of(Tokens(1_000_000, 500_000)) == 6
+
+
+def test_a_request_waits_for_what_those_under_way_really_cost():
+    async def work():
+        budget = Budget(10, Prices(1_000_000, 0), Tokens())
+        await budget.reserve(Tokens(6, 0))
+        second = asyncio.create_task(budget.reserve(Tokens(6, 0)))
+        await asyncio.sleep(0.1)
+        assert not second.done()
+        budget.settle(Tokens(6, 0), Tokens(1, 0))
+        await second
+        budget.settle(Tokens(6, 0), Tokens(4, 0))
+        with pytest.raises(EvaluationError, match=r"the budget of 10 is used up: 5\.0000 spent, .* may cost 6\.0000"):
+            await budget.reserve(Tokens(6, 0))
+
+    asyncio.run(work())
