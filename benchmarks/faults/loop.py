@@ -30,4 +30,8 @@ FAULTS = [
     Fault("base/files.py", "remove(partial)\n        raise", "raise", "tests/base/test_files.py"),
     Fault("models/step_sampler.py", "[self.seed, self.epoch]", "[self.seed]", "tests/models/test_step_sampler.py"),
     Fault("models/batches.py", "sums_B[:, None]", "lengths_B[:, None]", "tests/models/test_embed.py"),
+    Fault("models/signals.py", "scatter_(1, at_P1, -torch.inf)", "scatter_(1, at_P1, 0.0)", "tests/models/test_signals.py"),
+    Fault("models/embed_files.py", "        if not self.bad_rows:", "        if True:", "tests/models/test_embed.py"),
+    Fault("models/embed_files.py", "or read_json(header_file) != header", "", "tests/models/test_embed.py"),
+    Fault("models/encoder.py", "is_masked=not is_causal", "is_masked=False", "tests/models/test_encoder.py"),
 ]

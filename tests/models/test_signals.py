@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, PromptConfig
 from diverseevol.errors import EmbedError
-from diverseevol.models.signals import columns_of
+from diverseevol.models.signals import PAPER, TRAINED, columns_of, position_signals
 from diverseevol.selection import Signal
 from diverseevol.text.prepare import prepare
 
@@ -108,6 +108,17 @@ def test_a_row_without_a_token_to_predict_is_named(wide_llama, long_tokens, sign
     ):
         signals_of(wide_llama(), long_tokens, signals=frozenset({Signal.LOSS}))
     signals_of(wide_llama(), long_tokens, signals=frozenset({Signal.PAPER_ENTROPY}))
+
+
+def test_logits_may_all_be_negative_and_two_words_may_share_the_largest():
+    logits_PV, targets_P = torch.tensor([[-5.0, -3.0, -3.0, -9.0], [-1.0, -7.0, -2.0, -8.0]]), torch.tensor([1, 3])
+    p_PV = logits_PV.double().softmax(1).sort(1, descending=True).values
+    expected = {"paper_margin": [0, 1], "margin": p_PV[:, 0] - p_PV[:, 1], "confidence": p_PV[:, 0]}
+    expected["loss"] = torch.nn.functional.cross_entropy(logits_PV.double(), targets_P, reduction="none")
+    expected["entropy"] = torch.special.entr(p_PV).sum(1)
+    found = position_signals(logits_PV, targets_P, PAPER | TRAINED)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-6, err_msg=name)
 
 
 def test_columns_stand_in_their_own_order():
