@@ -223,8 +223,7 @@ def test_vectors_that_cannot_be_measured(here):
         (["run", "--chosen", "c"], "leave out --chosen"),
         (["run", "--columns", "c"], "leave out --chosen and --columns"),
         (["run", "--embeddings", "x.npy", "--model", "m"], "give --model or a file of --embeddings, not both"),
-        (["run", "--cells", "0"], "Invalid value for '--cells'"),
-        (["run", "--random-sets", "-1"], "Invalid value for '--random-sets'"),
+        (["run", "cell=0"], "'cell=0' is no setting of this verb"),
     ],
 )
 def test_wrong_usage_exits_with_2(words, message):

@@ -130,24 +130,30 @@ def _with_expanded_paths(verb: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _of_a_run() -> list[type[BaseModel]]:
-    from ..config import RunConfig
+def _of(*names: str) -> Callable[[], list[type[BaseModel]]]:
+    """Looks up sections when they are asked for: --help of the program need not wait for them."""
 
-    return [RunConfig]
+    def sections() -> list[type[BaseModel]]:
+        from ..config import schema, verbs
 
+        return [getattr(verbs, name, None) or getattr(schema, name) for name in names]
 
-def _of_a_plan() -> list[type[BaseModel]]:
-    from ..config.verbs import PlanConfig
-
-    return [*_of_a_run(), PlanConfig]
+    return sections
 
 
 COMMANDS: dict[Callable[..., None], type[TyperCommand]] = {
     select: SelectCommand,
-    run: with_settings(_of_a_run, SIZES),
-    plan: with_settings(_of_a_plan, (*SIZES, "hardware", "utilisation")),
-    compare: with_settings(_of_a_run, SIZES),
-    embed: with_settings(_of_a_run, ("seed",)),
+    run: with_settings(_of("RunConfig"), SIZES),
+    plan: with_settings(_of("RunConfig", "PlanConfig"), (*SIZES, "hardware", "utilisation")),
+    compare: with_settings(_of("RunConfig"), SIZES),
+    embed: with_settings(_of("RunConfig"), ("seed",)),
+    answer: with_settings(_of("AnswerConfig")),
+    judge: with_settings(_of("JudgeConfig")),
+    score: with_settings(_of("ScoreConfig")),
+    diversity: with_settings(_of("DiversityConfig")),
+    heldout: with_settings(_of("TasksConfig")),
+    demo: with_settings(_of("DemoConfig")),
+    init: with_settings(_of("InitConfig")),
 }
 """The verbs whose options are more than what they declare."""
 

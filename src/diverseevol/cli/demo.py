@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .settings import read_settings
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -18,22 +20,25 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the pool, the runs and the subsets go.")] = Path(
         "runs/demo"
     ),
-    rounds: Annotated[int, typer.Option("--rounds", help="Rounds after round 0.", min=1)] = 4,
-    rows: Annotated[int, typer.Option("--rows", help="Rows of the made pool.", min=700)] = 3000,
-    seed: Annotated[int, typer.Option("--seed", help="Fixes every random choice.")] = 0,
     only_data: Annotated[
         bool,
         typer.Option(
             "--only-data", help="Make the pool, held-out rows, model and a config for other verbs, and stop."
         ),
     ] = False,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Settings.")] = None,
 ) -> None:
     """Run K-Center and random on a made pool with a tiny model: offline, in minutes, every figure computed on the spot."""
     from ..base.text import duration
+    from ..config.verbs import DemoConfig
     from .run import quiet_libraries
     from .tables import open_console
     from .watch import open_watch
 
+    given, others = read_settings(DemoConfig, words)
+    if others:
+        raise typer.BadParameter(f"{others[0]!r} is no setting of the demo; --help lists them")
+    rows, rounds, seed = given.rows, given.rounds, given.seed
     started = time.perf_counter()
     watch = open_watch()
     quiet_libraries()

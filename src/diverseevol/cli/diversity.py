@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .settings import only_run, read_settings
+
 if TYPE_CHECKING:
     from ..base.progress import Watch
     from .diversity_subject import Subject
@@ -21,41 +23,27 @@ VECTORS = (
 )
 MODEL = "The fixed model that RUN's pool is embedded with; if not given, its untuned base model."
 CHOSEN = "Without RUN: the subset, a row number or an id (of ids.txt beside the vectors) a line, or JSONL. None: all rows are measured."
-COLUMNS = "Without RUN: JSONL, CSV or Parquet, a record a row, with the column of --labels."
 
-Run = Annotated[Path | None, typer.Argument(metavar="RUN", help=RUN)]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[RUN] [KEY=VALUE]…", help=RUN)]
 Embeddings = Annotated[str, typer.Option("--embeddings", help=VECTORS)]
 Model = Annotated[str | None, typer.Option("--model", help=MODEL)]
 Chosen = Annotated[Path | None, typer.Option("--chosen", help=CHOSEN)]
-RandomSets = Annotated[
-    int, typer.Option("--random-sets", min=0, help="Random sets of the same size to compare with.")
-]
-Labels = Annotated[
-    str | None,
-    typer.Option("--labels", help="Coverage of the labels in this column of the records, not of cells."),
-]
-Cells = Annotated[
-    int | None,
-    typer.Option("--cells", min=1, help=f"Cells of a k-means clustering to cover; {N_CELLS} if not given."),
-]
-Columns = Annotated[Path | None, typer.Option("--columns", help=COLUMNS)]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws the random sets and starts the clustering.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 def diversity(
-    run: Run = None,
+    words: Words = None,
     embeddings: Embeddings = BY_MODEL,
     model: Model = None,
     chosen: Chosen = None,
-    random_sets: RandomSets = 20,
-    labels: Labels = None,
-    cells: Cells = None,
-    columns: Columns = None,
-    seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure how diverse a subset is, round by round: Vendi scores, distances, coverage."""
+    from ..config.verbs import DiversityConfig
+
+    given, others = read_settings(DiversityConfig, words)
+    run, labels, cells = only_run(others), given.labels, given.cells
+    columns = Path(given.columns) if given.columns else None
     own = chosen or columns
     mistakes = {
         "give --labels or --cells, not both": labels is not None and cells is not None,
@@ -83,7 +71,7 @@ def diversity(
         subject = subject_of_vectors(embeddings, chosen, labels, columns, watch)
     else:
         subject = subject_of_run(RunFolder(run), embeddings, model, labels, watch)
-    found = dist.on_main(lambda: measured(subject, random_sets, labels, cells, seed, watch))
+    found = dist.on_main(lambda: measured(subject, given.random_sets, labels, cells, given.seed, watch))
     if not dist.is_main():
         return
     if run is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options as o
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,13 +36,6 @@ Group = Annotated[
     str | None, typer.Option("--group", help="A column of the rows; losses are given per value of it, too.")
 ]
 Tasks = Annotated[str | None, typer.Option("--tasks", help=TASKS)]
-Limit = Annotated[
-    int | None,
-    typer.Option("--limit", min=1, help="Only the first so many questions of each task, for a try."),
-]
-TaskFolder = Annotated[
-    Path | None, typer.Option("--task-folder", help="YAML files of tasks of your own; their code is run.")
-]
 
 
 def heldout(
@@ -51,22 +45,23 @@ def heldout(
     model: Model = None,
     group: Group = None,
     tasks: Tasks = None,
-    limit: Limit = None,
-    task_folder: TaskFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts; with all groups.")] = False,
 ) -> None:
     """Loss a token and perplexity on held-out rows, by round and group; what is measured once is kept in the run folder."""
-    runs = [word for word in words or [] if "=" not in word]
+    from ..config.verbs import TasksConfig
+
+    given, words = read_settings(TasksConfig, words)
+    runs = [word for word in words if "=" not in word]
     if len(runs) > 1 or bool(runs) == bool(model):
         raise typer.BadParameter("give one run folder, or --model and --file")
     if model and not file:
         raise typer.BadParameter("--model needs --file, the held-out rows")
-    if runs and len(words or []) > 1:
+    if runs and len(words) > 1:
         raise typer.BadParameter("a run is measured with its own settings; key=value goes with --model")
     from ..base import dist
 
     dist.start()
-    request = _request(tasks, limit, task_folder)
+    request = _request(tasks, given.limit, Path(given.task_folder) if given.task_folder else None)
     if model:
         report = _of_model(words, model, str(file), group, request)
     else:

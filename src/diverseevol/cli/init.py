@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ConfigError
+from .settings import read_settings
 
+FILE = "diverseevol.yaml"
 FURTHER = {
     "train.": "Every other key of TRL's SFTConfig may stand here, too.",
     "selection.": "The options of the strategy may stand here, too (docs/strategies.md).",
@@ -16,20 +18,25 @@ FURTHER = {
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("diverseevol.yaml"),
-    preset: Annotated[str, typer.Option(help="paper, modern or thrifty.")] = "paper",
-    pool: Annotated[str, typer.Option(help="Instruction data to name in it.")] = "pool.jsonl",
-    model: Annotated[str, typer.Option(help="Base model to name in it.")] = "path/to/model",
-    out: Annotated[str, typer.Option(help="Run folder to name in it.")] = "runs/a",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE] [KEY=VALUE]…", help=f"The file to write; {FILE} if none is named."),
+    ] = None,
 ) -> None:
     """Write a commented configuration."""
     from ..base.files import expanded, write_text
+    from ..config.verbs import InitConfig
 
-    if file.exists() and not force:
+    given, names = read_settings(InitConfig, words)
+    if len(names) > 1:
+        raise typer.BadParameter(f"one file at most, found {names[0]!r} and {names[1]!r}")
+    file = Path(names[0] if names else FILE)
+    if file.exists() and not given.force:
         raise ConfigError(f"{file} is there already. Give another name, or --force to overwrite it.")
-    write_text(file, config_text(preset, {"pool.path": pool, "model": model, "out": out}))
-    for key, value in (("pool.path", pool), ("model", model)):
+    write_text(
+        file, config_text(given.preset, {"pool.path": given.pool, "model": given.model, "out": given.out})
+    )
+    for key, value in (("pool.path", given.pool), ("model", given.model)):
         if not Path(expanded(value)).exists():
             typer.echo(
                 f"{key} is {value!r}, which is not here: correct it in the file, unless it is a Hub id."

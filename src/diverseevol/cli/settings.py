@@ -7,6 +7,7 @@ name, type, default and explanation stand in one place (config/verbs.py, config/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import typer
@@ -87,6 +88,17 @@ def read_settings(section: type[SectionT], words: Sequence[str] | None) -> tuple
         return section.model_validate(values), others
     except ValidationError as error:
         raise ConfigError(explain(error)) from None
+
+
+def only_run(words: Sequence[str], are_words_left: bool = False) -> Path | None:
+    """The one run folder among words; None where there is none. Other words are wrong, unless they are left to the verb."""
+    runs = [word for word in words if "=" not in word or Path(word).is_dir()]
+    if len(runs) > 1:
+        raise typer.BadParameter(f"one run folder at most, found {runs[0]!r} and {runs[1]!r}")
+    wrong = [word for word in words if word not in runs]
+    if wrong and not are_words_left:
+        raise typer.BadParameter(f"{wrong[0]!r} is no setting of this verb; --help lists them")
+    return Path(runs[0]) if runs else None
 
 
 def _explain(fields: Mapping[str, FieldInfo]) -> None:
