@@ -21,6 +21,7 @@ from typer.models import Context
 
 import diverseevol
 from diverseevol.cli.app import app
+from diverseevol.cli.settings import SettingsCommand
 from diverseevol.config import PRESETS, RunConfig, SourceConfig
 
 FOLDER = Path(__file__).parent / "reference"
@@ -87,6 +88,13 @@ def command_line() -> str:
     for name, verb in get_command(app).commands.items():  # typer's list of verbs is cut off, and leads nowhere
         text = re.sub(rf"^\* `{name}`: .*$", f"* [`{name}`](#diverseevol-{name}): {verb.help}", text, flags=re.MULTILINE)
     text = re.sub(r"^First steps:.*\n\n", "", text, flags=re.MULTILINE)
+    text += (
+        "\n## Settings\n\nAlso as `KEY=VALUE`; every key of the configuration's first level is one of `run`, `plan`, `compare`.\n"
+    )
+    for name, verb in get_command(app).commands.items():
+        if isinstance(verb, SettingsCommand):
+            lines = (f"* `--{key.replace('_', '-')}`: {_prose(field.description)}" for key, field in verb.explained().items())
+            text += "\n".join([f"\n**`{name}`**\n", *lines, ""])
     return text.replace("```console", "```text")
 
 

@@ -1,4 +1,6 @@
-"""diverseevol: the small, diverse subset of your instruction data that tunes your model best, chosen round by round by the model itself.
+"""diverseevol: the small, diverse subset of your instruction data that tunes your model best.
+
+The model itself chooses it, round by round.
 
 Names are loaded when they are first used, so that `import diverseevol` costs milliseconds and loads no torch.
 """
@@ -11,8 +13,10 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-# OpenMP's threads spin for milliseconds while they wait, which makes everything many times slower where the processors are shared;
-# asleep at once, a small model trains a third slower where they are not. So they spin for some microseconds (benchmarks/waiting.py,
+# OpenMP's threads spin for milliseconds while they wait, which makes everything many times slower where the
+# processors are shared;
+# asleep at once, a small model trains a third slower where they are not. So they spin for some microseconds
+# (benchmarks/waiting.py,
 # benchmarks/loop.py). OpenMP reads this when torch is loaded: here, and not later.
 if os.environ.keys().isdisjoint(("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")):
     os.environ.update(OMP_WAIT_POLICY="passive", GOMP_SPINCOUNT="3000")

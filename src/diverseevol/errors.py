@@ -1,19 +1,23 @@
 """The exception tree: every error that a user can cause or must act on.
 
-Each class is also the builtin it is, so `except ValueError` keeps working for people who do not know our names. A message
-says what was asked, what was found and what to do, in one or two lines; the command line prints it and exits with 1.
+Each class is also the builtin it is, so `except ValueError` keeps working for people who do not know our
+names. A message
+says what was asked, what was found and what to do, in one or two lines; the command line prints it and exits
+with 1.
 
     DiverseEvolError
     ├── ConfigError            (ValueError)     a key, a value or a combination in the configuration
     ├── PoolError              (ValueError)     the instruction data: a source, its format, its rows
     ├── PromptError            (ValueError)     a template that cannot render a sample, or masks it wrongly
-    ├── ModelError             (RuntimeError)   a model or tokenizer that cannot be loaded, tuned, saved or trusted
+    ├── ModelError             (RuntimeError)   a model or tokenizer that cannot be loaded, tuned, saved or
+    trusted
     ├── EmbedError             (RuntimeError)   vectors or signals that cannot be made or read
     │   └── NonFiniteError                      NaN or infinite values, with their rows
     ├── SelectionError         (ValueError)     a selection that cannot be made
     │   └── PoolExhaustedError                  more picks asked for than selectable rows are left
     ├── EvaluationError        (ValueError)     questions, answers, a judge or verdicts
-    └── RunFolderError         (RuntimeError)   the run folder: locked, changed, incomplete, damaged, not writable
+    └── RunFolderError         (RuntimeError)   the run folder: locked, changed, incomplete, damaged, not
+    writable
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Ranks, shards and exchanges over torch.distributed; on a single process everything here is a no-op.
 
-torchrun and accelerate are the engine: they start the processes and set RANK, WORLD_SIZE and LOCAL_RANK. This module is the
-only one that exchanges over torch.distributed, and it does not import torch before a second process exists. Small values travel as
+torchrun and accelerate are the engine: they start the processes and set RANK, WORLD_SIZE and LOCAL_RANK. This
+module is the
+only one that exchanges over torch.distributed, and it does not import torch before a second process exists.
+Small values travel as
 objects over gloo (also beside NCCL), so that a stage need not know which device it runs on.
 """
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A rank that dies takes the others down through its launcher within seconds; this bounds a wait for a rank that merely hangs.
+# A rank that dies takes the others down through its launcher within seconds; this bounds a wait for a rank
+# that merely hangs.
 TIMEOUT = timedelta(hours=6)
 FROM_MAIN = "raised on rank 0"
 FSDP = "DIVERSEEVOL_FSDP"
@@ -48,9 +51,12 @@ def is_main() -> bool:
 
 
 def start() -> None:
-    """Join the process group that torchrun or accelerate announced; does nothing on one process or if already joined.
+    """Join the process group that torchrun or accelerate announced.
 
-    accelerate's wish for FSDP becomes ours: on its own variable transformers would have rank 0 alone read a model's weights, and
+    Does nothing on one process or if already joined.
+
+    accelerate's wish for FSDP becomes ours: on its own variable transformers would have rank 0 alone read a
+    model's weights, and
     accelerate would shard once more what is sharded while it is loaded.
 
     Raises:
@@ -69,7 +75,8 @@ def start() -> None:
         n_gpus = torch.cuda.device_count()
         if local_rank() >= n_gpus:
             raise ConfigError(
-                f"{local_rank() + 1} or more processes were started on this machine, which shows {n_gpus} GPU(s). "
+                f"{local_rank() + 1} or more processes were started on this machine, which shows {n_gpus} "
+                "GPU(s). "
                 f"Start one a GPU: torchrun --nproc-per-node {n_gpus}."
             )
         torch.cuda.set_device(local_rank())
@@ -93,7 +100,7 @@ def barrier() -> None:
 
 
 def gather(value: T) -> list[T]:
-    """Every rank's value, in rank order, on every rank (an all-gather of picklable values between our own processes)."""
+    """Every rank's value, in rank order, on every rank (an all-gather between our own processes)."""
     if world_size() == 1:
         return [value]
     import torch.distributed as group
@@ -105,7 +112,10 @@ def gather(value: T) -> list[T]:
 
 
 def gather_numbers(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every rank's few numbers, float64[K], as (ranks, K) on every rank; some ten times faster than `gather`."""
+    """Every rank's few numbers, float64[K], as (ranks, K) on every rank.
+
+    Some ten times faster than `gather`.
+    """
     if world_size() == 1:
         return values[None]
     import numpy as np

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either the old one or the complete new one, whatever kills the process in between."""
+"""Atomic writes: a file is either the old one or the complete new one, whatever kills the process."""
 
 from __future__ import annotations
 
@@ -39,10 +39,14 @@ def expanded(path: str) -> str:
 
 @contextmanager
 def replacing(path: Path, is_synced: bool = True) -> Iterator[Path]:
-    """Hand out a temporary path beside `path`; on success its file or folder is synced and takes `path`'s place.
+    """Hand out a temporary path beside `path`.
 
-    The name is fixed, not random: what a killed process left behind is overwritten by the next try instead of piling up.
-    Without `is_synced` the disk is not waited for: others read the old or the new, but a power cut may lose it.
+    On success its file or folder is synced and takes `path`'s place.
+
+    The name is fixed, not random: what a killed process left behind is overwritten by the next try instead of
+    piling up.
+    Without `is_synced` the disk is not waited for: others read the old or the new, but a power cut may lose
+    it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -87,7 +91,7 @@ def write_jsonl(path: Path, lines: Iterable[Any]) -> None:
 REMAKE = "Delete it, and the same command makes it again."
 
 
-def read_json(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Any:  # noqa: ANN401 - any JSON value, any type
+def read_json(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Any:  # noqa: ANN401
     """Read a JSON file of a run folder.
 
     Args:
@@ -101,8 +105,14 @@ def read_json(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> 
     return _checked(path, path.read_bytes(), shape, str(path), remedy)
 
 
-def read_jsonl(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Iterator[Any]:  # noqa: ANN401 - likewise
-    r"""Read a file of JSON values, one a line; lines end at \n alone, since JSON's texts may hold every other line end of Unicode.
+def read_jsonl(
+    path: Path,
+    shape: Any = dict[str, Any],  # noqa: ANN401
+    remedy: str = REMAKE,
+) -> Iterator[Any]:
+    r"""Read a file of JSON values, one a line.
+
+    Lines end at \n alone, since JSON's texts may hold every other line end of Unicode.
 
     Raises:
         RunFolderError: likewise; the message names the line.
@@ -112,7 +122,7 @@ def read_jsonl(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) ->
             yield _checked(path, line, shape, f"{path} line {number}", remedy)
 
 
-def _checked(path: Path, text: bytes, shape: Any, place: str, remedy: str) -> Any:  # noqa: ANN401 - any JSON value, any type
+def _checked(path: Path, text: bytes, shape: Any, place: str, remedy: str) -> Any:  # noqa: ANN401 - any JSON
     from pydantic import ValidationError  # --help need not wait for it
 
     try:
@@ -162,7 +172,7 @@ def remove(path: Path) -> None:
 
 
 def hash_sampled(hashed: hashlib.blake2b, path: Path, n_blocks: int = 64) -> None:
-    """Add a file to a hash: its size, and all of it or, where it is larger than `n_blocks` blocks, that many spread over it."""
+    """Add a file to a hash: its size and, where it is large, `n_blocks` blocks spread over it."""
     size = path.stat().st_size
     hashed.update(f"{size}\0".encode())
     step = BLOCK if size <= n_blocks * BLOCK else (size - BLOCK) // (n_blocks - 1)

@@ -1,6 +1,7 @@
 """Progress of a long piece of work: a bar on a terminal, a plain line now and then in a log file.
 
-Everything that may take longer than two seconds takes a `Watch` and calls `watch.advance(n)`; where nobody looks, `SILENT`
+Everything that may take longer than two seconds takes a `Watch` and calls `watch.advance(n)`; where nobody
+looks, `SILENT`
 is passed. Library code never prints: the command line decides which kind of watch to hand down.
 """
 
@@ -52,7 +53,10 @@ class Task:
 
     @property
     def rate(self) -> float:
-        """Units a second, between advances: a long step that is under way does not slow it down. 0: not known yet."""
+        """Units a second, between advances: a long step that is under way does not slow it down.
+
+        0: not known yet.
+        """
         n, seconds = self.recent
         return n / seconds if seconds > 0 else 0.0
 
@@ -98,7 +102,10 @@ class LineWatch:
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a piece of work that says a line every `every` seconds; the first after two seconds, so short work stays quiet."""
+        """Open a piece of work that says a line every `every` seconds.
+
+        The first after two seconds, so short work stays quiet.
+        """
         said = time.monotonic() + 2.0 - self.every
 
         def say_if_due(task: Task) -> None:

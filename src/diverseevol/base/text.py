@@ -36,7 +36,10 @@ def _count(n: float) -> str:
 
 
 def rate_words(rate: float, unit: str) -> str:
-    """A rate as people say it: `1,234/s`, `4.5/s`, or `12 s/step` where a unit takes longer than a second; empty if not known."""
+    """A rate as people say it: `1,234/s`, `4.5/s`, or `12 s/step` where a unit takes longer than a second.
+
+    Empty if not known.
+    """
     if rate <= 0:
         return ""
     if rate < 1:
@@ -45,7 +48,10 @@ def rate_words(rate: float, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a number of seconds as people say it: `4.2 s`, `3 min 20 s`, `2 h 05 min`; `<0.1 s` where there is hardly any."""
+    """Write a number of seconds as people say it: `4.2 s`, `3 min 20 s`, `2 h 05 min`.
+
+    `<0.1 s` where there is hardly any.
+    """
     if 0 < seconds < 0.05:
         return "<0.1 s"
     if seconds < 59.5:
@@ -73,5 +79,8 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal would take for a command, or could not show: names and ids come out of files."""
+    """Text without what a terminal would take for a command, or could not show.
+
+    Names and ids come out of files.
+    """
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

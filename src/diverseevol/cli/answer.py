@@ -11,8 +11,14 @@ import typer
 from ..errors import ConfigError
 from .settings import only_run, read_settings
 
-BENCHMARK = "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, too. May be repeated."
-ROUND = "Whose answers: a round's number, last, best (lowest held-out loss), base (the untuned model), or all that are kept."
+BENCHMARK = (
+    "vicuna, koala, wizardlm, mt_bench, alpaca_eval, or NAME=FILE:FIELD; a known name may have a =FILE, "
+    "too. May be repeated."
+)
+ROUND = (
+    "Whose answers: a round's number, last, best (lowest held-out loss), base (the untuned model), or all "
+    "that are kept."
+)
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[RUN] [KEY=VALUE]…", help="A run folder.")]
 Benchmarks = Annotated[list[str], typer.Option("--benchmark", help=BENCHMARK)]
@@ -32,7 +38,10 @@ def answer(
     model: Model = None,
     out: Out = None,
 ) -> None:
-    """Let a model answer questions, by the prompt that it was trained with; the same command again resumes."""
+    """Let a model answer questions, by the prompt that it was trained with.
+
+    The same command again resumes.
+    """
     from ..config.verbs import AnswerConfig
     from ..evaluation.answer import Server
     from ..evaluation.answer import answer as answer_questions

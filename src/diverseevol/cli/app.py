@@ -1,6 +1,7 @@
 """The program: its verbs, and what happens when one fails.
 
-Exit status: 0 done, 1 an error of ours in one or two lines (the traceback only with --debug), 2 wrong usage, 130 interrupted.
+Exit status: 0 done, 1 an error of ours in one or two lines (the traceback only with --debug), 2 wrong usage,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="The small, diverse subset of your instruction data that tunes your model best, chosen round by round by the model itself.",
+    help=(
+        "The small, diverse subset of your instruction data that tunes your model best, "
+        "chosen round by round by the model itself."
+    ),
 )
 
 
@@ -84,7 +88,10 @@ EXAMPLES: dict[Callable[..., None], str] = {
     status: "diverseevol status runs/a --watch · diverseevol status runs/a 3f9c0d7a1b2e4c58",
     export: "diverseevol export runs/a --format llamafactory --out data/chosen",
     embed: "diverseevol embed --pool pool.jsonl --model MODEL --out embeddings",
-    select: "diverseevol select --embeddings X.npy --chosen chosen.txt --n-new 100 --out picks.jsonl metric=cosine",
+    select: (
+        "diverseevol select --embeddings X.npy --chosen chosen.txt --n-new 100 "
+        "--out picks.jsonl metric=cosine"
+    ),
     answer: (
         "diverseevol answer runs/a --benchmark vicuna=vicuna_test_set.jsonl --round all · "
         "diverseevol answer --model MODEL --benchmark my=questions.jsonl:question --out answers.jsonl · "
@@ -92,10 +99,17 @@ EXAMPLES: dict[Callable[..., None], str] = {
     ),
     judge: (
         "diverseevol judge runs/a --benchmark vicuna --opponent base --model gpt-4.1 · "
-        "diverseevol judge --answers a.jsonl --opponent b.jsonl --out verdicts.jsonl --model JUDGE --base-url http://localhost:8000/v1"
+        "diverseevol judge --answers a.jsonl --opponent b.jsonl --out verdicts.jsonl --model JUDGE "
+        "--base-url http://localhost:8000/v1"
     ),
-    score: "diverseevol score verdicts.jsonl · diverseevol score runs/k_center runs/random · diverseevol score published/ --json",
-    diversity: "diverseevol diversity runs/a --labels category · diverseevol diversity --embeddings X.npy --chosen rows.txt",
+    score: (
+        "diverseevol score verdicts.jsonl · diverseevol score runs/k_center runs/random · "
+        "diverseevol score published/ --json"
+    ),
+    diversity: (
+        "diverseevol diversity runs/a --labels category · "
+        "diverseevol diversity --embeddings X.npy --chosen rows.txt"
+    ),
     heldout: "diverseevol heldout runs/a --file balanced.jsonl --group category",
     check: "diverseevol check --pool pool.jsonl --benchmark vicuna=vicuna.jsonl",
     compare: (
@@ -111,7 +125,7 @@ PLACES = frozenset({"embeddings", "file", "model", "opponent", "template"})
 
 
 def _with_expanded_paths(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb with `~` and environment variables expanded in every path it is given, as `--out=~/x` is not by every shell."""
+    """The verb with `~` and environment variables expanded in every path that it is given."""
 
     def path_of(name: str, value: object) -> object:
         if isinstance(value, list):
@@ -180,7 +194,8 @@ def main() -> NoReturn:
         status = _fail(_explain_os(error), is_debug, error)
     except Exception as error:  # noqa: BLE001 - the outermost border: whatever is left is a fault of ours
         status = _fail(
-            f"internal error: {type(error).__name__}: {error}\nThis is a fault of diverseevol; --debug shows where.",
+            f"internal error: {type(error).__name__}: {error}\nThis is a fault of diverseevol; --debug "
+            "shows where.",
             is_debug,
             error,
         )
@@ -201,7 +216,10 @@ def _fail(message: str, is_debug: bool, error: Exception) -> int:
 
 def _explain_os(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
-        return f"the disk is full{_at(error)}. Free some space and give the same command again; nothing that was finished is lost."
+        return (
+            f"the disk is full{_at(error)}. Free some space and give the same command again; "
+            "nothing that was finished is lost."
+        )
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"not allowed to write{_at(error)}: {error.strerror}. Give --out a folder you may write to."
     return f"{error.strerror or error}{_at(error)}."
@@ -225,7 +243,8 @@ def _leave(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     if dist.world_size() > 1 and status:
-        # A rank that failed must not wait for the others in an exit handler: its launcher ends them once it is gone.
+        # A rank that failed must not wait for the others in an exit handler: its launcher ends them once it
+        # is gone.
         os._exit(status)
     dist.stop()
     sys.exit(status)

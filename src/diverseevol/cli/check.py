@@ -95,7 +95,8 @@ def _counts(
 
 def _text(counts: dict[str, Any], similarity: float) -> str:
     lines = [
-        f"{counts['n_rows']:,} rows; besides {sum(counts['bad'].values()):,} bad ones, which a run puts aside",
+        f"{counts['n_rows']:,} rows; besides {sum(counts['bad'].values()):,} bad ones, which a run puts "
+        "aside",
         *(f"  {n:,}: {reason}" for reason, n in list(counts["bad"].items())[:N_SHOWN]),
         f"exact duplicates: {counts['n_exact']:,} found, none removed",
         f"near-duplicates (similarity ≥ {similarity:g}): {counts['n_near']:,} found, none removed",
@@ -116,6 +117,7 @@ def _examples(records: Records, found: list[Duplicate]) -> list[str]:
 
 def _matched(records: Records, matches: list[Match]) -> list[str]:
     return [
-        f"{match.score:.0%} {match.kind} {records.id(match.position)}: question {match.question.id} of {match.question.benchmark}"
+        f"{match.score:.0%} {match.kind} {records.id(match.position)}: question {match.question.id} of "
+        f"{match.question.benchmark}"
         for match in matches[:N_SHOWN]
     ]

@@ -38,7 +38,7 @@ def compare(
     full: Annotated[bool, typer.Option("--full", help="Also tune on the whole pool, once a seed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: what comparison.json holds.")] = False,
 ) -> None:
-    """Run several strategies and seeds from the same starts, and say in words what is better than random, and how sure that is."""
+    """Run strategies and seeds from the same starts; say in words what beats random, and how sure that is."""
     if any(word.partition("=")[0].strip() in ("seed", "selection.strategy") for word in words or []):
         raise typer.BadParameter("seeds and strategies are named by --seeds and --strategies")
     config = o.config_from(words, preset, {"pool": pool, "model": model, "out": out})
@@ -87,11 +87,13 @@ def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
         typer.echo(line)
     spent = stored["spent"]
     typer.echo(
-        f"Spent in all: {duration(spent['seconds'])}, {_tera(spent['flops'])} TFLOPs; runs that share a stage saved "
+        f"Spent in all: {duration(spent['seconds'])}, {_tera(spent['flops'])} TFLOPs; runs that share a "
+        "stage saved "
         f"{duration(spent['seconds_saved_by_sharing'])}."
     )
     typer.echo(
-        f"Figures: {stored['folder']}/comparison.csv, comparison.json and runs/; a page: diverseevol report {stored['folder']} --out compare.html"
+        f"Figures: {stored['folder']}/comparison.csv, comparison.json and runs/; a page: diverseevol report "
+        f"{stored['folder']} --out compare.html"
     )
 
 

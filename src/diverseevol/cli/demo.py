@@ -28,7 +28,10 @@ def demo(
     ] = False,
     words: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Settings.")] = None,
 ) -> None:
-    """Run K-Center and random on a made pool with a tiny model: offline, in minutes, every figure computed on the spot."""
+    """Run K-Center and random on a made pool with a tiny model.
+
+    Offline, in minutes, every figure computed on the spot.
+    """
     from ..base.text import duration
     from ..config.verbs import DemoConfig
     from .run import quiet_libraries
@@ -48,7 +51,8 @@ def demo(
         config_file = make_world(out, rows, rounds, seed, watch)
         typer.echo(f"Made {out}/pool.jsonl, heldout.jsonl, model/ and {config_file}")
         typer.echo(
-            f"Next: diverseevol compare {config_file} --strategies k_center --one-time --seeds 0,1,2,3,4 --out {out.parent}/compare"
+            f"Next: diverseevol compare {config_file} --strategies k_center --one-time --seeds 0,1,2,3,4 "
+            f"--out {out.parent}/compare"
         )
         return
     table = run_demo(out, rows, rounds, seed, watch)
@@ -57,7 +61,8 @@ def demo(
     console.print(
         "Held-out loss, and (rare) its mean over the rarest third of the skills: lower is better. "
         "Skills: how many of the pool's are among the chosen. "
-        "Radius: how far the worst-covered sample of the pool is from its nearest chosen one, in the untuned model's embedding. "
+        "Radius: how far the worst-covered sample of the pool is from its nearest chosen one, in the "
+        "untuned model's embedding. "
         "This is one seed: a difference of the size of a seed's luck proves nothing; try --seed 1, 2, …",
         style="dim",
         highlight=False,
@@ -70,7 +75,8 @@ def demo(
         lambda: write_report([out / strategy for strategy in ("k_center", "random")], page, watch=watch)
     )
     console.print(
-        f"Subsets: {out}/k_center/rounds/{rounds:02d}/subset.jsonl and {out}/random/… · {duration(time.perf_counter() - started)}"
+        f"Subsets: {out}/k_center/rounds/{rounds:02d}/subset.jsonl and {out}/random/… · "
+        f"{duration(time.perf_counter() - started)}"
     )
     console.print(
         f"Next: diverseevol status {out}/k_center · diverseevol status {out}/k_center ID", highlight=False

@@ -1,4 +1,4 @@
-"""`diversity`: how diverse the subset of a run, or rows of any vectors, are beside random sets and the whole pool."""
+"""`diversity`: how diverse a run's subset, or rows of any vectors, are beside random sets and the pool."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ VECTORS = (
     "`model`, the default with RUN: by --model, computed once and kept in the run folder."
 )
 MODEL = "The fixed model that RUN's pool is embedded with; if not given, its untuned base model."
-CHOSEN = "Without RUN: the subset, a row number or an id (of ids.txt beside the vectors) a line, or JSONL. None: all rows are measured."
+CHOSEN = (
+    "Without RUN: the subset, a row number or an id (of ids.txt beside the vectors) a line, or JSONL. None: "
+    "all rows are measured."
+)
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[RUN] [KEY=VALUE]…", help=RUN)]
 Embeddings = Annotated[str, typer.Option("--embeddings", help=VECTORS)]
@@ -88,7 +91,10 @@ def diversity(
 def measured(
     subject: Subject, n_random: int, label_name: str | None, n_cells: int | None, seed: int, watch: Watch
 ) -> dict[str, Any]:
-    """All measures as plain values, with what they were made of; a round each, or one set without rounds, or the pool alone."""
+    """All measures as plain values, with what they were made of.
+
+    A round each, or one set without rounds, or the pool alone.
+    """
     from ..evaluation.cells import NO_CELL, cells_of_labels, k_means_cells
     from ..evaluation.diversity import DiversityReport, measure_diversity, measure_pool
 

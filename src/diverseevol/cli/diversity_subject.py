@@ -1,4 +1,7 @@
-"""What `diversity` measures: the vectors of a pool, which rows of it are chosen, and what else is known of the rows."""
+"""What `diversity` measures.
+
+The vectors of a pool, which rows of it are chosen, and what else is known of the rows.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +108,8 @@ def _vectors_of_run(
     vectors = open_vectors(embeddings, run.root, watch)
     if len(vectors) != len(pool):
         raise EmbedError(
-            f"{embeddings} has {len(vectors):,} rows, the pool of {run.root} {len(pool):,}. Give one vector for each pool row."
+            f"{embeddings} has {len(vectors):,} rows, the pool of {run.root} {len(pool):,}. Give one vector "
+            "for each pool row."
         )
     ids = open_ids(None, vectors.folder, len(pool))
     if ids is not None:

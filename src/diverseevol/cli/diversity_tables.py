@@ -18,15 +18,18 @@ COVERAGE = {"cells_hit": "share hit", "cell_entropy": "entropy, bits"}
 TITLES = (
     ("Vendi score of order q: an effective number of different directions (rows of unit length)", VENDI),
     (
-        "Euclidean distances between the vectors as they are: of the worst-covered pool row from its nearest chosen row; the mean of "
+        "Euclidean distances between the vectors as they are: of the worst-covered pool row from its "
+        "nearest chosen row; the mean of "
         "that over all pool rows; the mean over the chosen rows to the nearest other one",
         DISTANCES,
     ),
     ("Coverage", COVERAGE),
 )
 HOW_TO_READ = (
-    "Below a value: where nine of ten of {n} random sets of that size lie (5 % to 95 % quantile); + above it, - below. More diverse: a "
-    "larger Vendi score, distance within, share, entropy; a smaller radius and distance to the subset. Whether a model tuned on it is "
+    "Below a value: where nine of ten of {n} random sets of that size lie (5 % to 95 % quantile); + above "
+    "it, - below. More diverse: a "
+    "larger Vendi score, distance within, share, entropy; a smaller radius and distance to the subset. "
+    "Whether a model tuned on it is "
     "better is another question."
 )
 

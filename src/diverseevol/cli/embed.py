@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from ..selection import Signal
 
 SIGNALS_HELP = (
-    "What to compute, with commas between: embedding, loss, answer_loss (loss without the prompt), confidence, margin, entropy "
-    "(over the response), paper_confidence, paper_margin, paper_entropy (raw logits, over all positions). Numbers go to signals.parquet."
+    "What to compute, with commas between: embedding, loss, answer_loss (loss without the prompt), "
+    "confidence, margin, entropy "
+    "(over the response), paper_confidence, paper_margin, paper_entropy (raw logits, over all positions). "
+    "Numbers go to signals.parquet."
 )
-OUTER_HELP = "A sentence-transformers model instead of --model: folder or Hub id. It reads each good row's turns as plain text, system's left out."
+OUTER_HELP = (
+    "A sentence-transformers model instead of --model: folder or Hub id. It reads each good row's turns as "
+    "plain text, system's left out."
+)
 
 
 def embed(

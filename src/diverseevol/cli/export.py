@@ -16,7 +16,8 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="records, alpaca, sharegpt, messages, prompt_completion, parquet, llamafactory, axolotl or trl.",
+            help="records, alpaca, sharegpt, messages, prompt_completion, parquet, llamafactory, "
+            "axolotl or trl.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File, or folder for llamafactory, axolotl and trl.")],

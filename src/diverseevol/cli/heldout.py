@@ -47,7 +47,10 @@ def heldout(
     tasks: Tasks = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts; with all groups.")] = False,
 ) -> None:
-    """Loss a token and perplexity on held-out rows, by round and group; what is measured once is kept in the run folder."""
+    """Loss a token and perplexity on held-out rows, by round and group.
+
+    What is measured once is kept in the run folder.
+    """
     from ..config.verbs import TasksConfig
 
     given, words = read_settings(TasksConfig, words)
@@ -115,11 +118,13 @@ def _print(report: Report, as_json: bool) -> None:
     for one in report.models:
         if one.n_trained_on:
             typer.echo(
-                f"{one.model} was trained on {one.n_trained_on:,} of these rows: its loss on them proves nothing."
+                f"{one.model} was trained on {one.n_trained_on:,} of these rows: its loss on them proves "
+                "nothing."
             )
     if report.not_kept:
         typer.echo(
-            f"Not measured, for the weights are not kept (keep: all keeps every round's): {', '.join(report.not_kept)}."
+            "Not measured, for the weights are not kept (keep: all keeps every round's): "
+            f"{', '.join(report.not_kept)}."
         )
 
 

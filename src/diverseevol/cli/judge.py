@@ -43,7 +43,10 @@ def judge(
     answers: Answers = None,
     out: Out = None,
 ) -> None:
-    """Ask a model for verdicts on answers against an opponent's, in both orders; the same command again resumes."""
+    """Ask a model for verdicts on answers against an opponent's, in both orders.
+
+    The same command again resumes.
+    """
     from ..config.verbs import JudgeConfig
     from ..evaluation.judge import judge as judge_answers
     from ..evaluation.judge_ask import Limits

@@ -38,7 +38,9 @@ def config_from(
     needs_out: bool = True,
     defaults: dict[str, Any] | None = None,
 ) -> RunConfig:
-    """Read the words `[CONFIG] key=value …` and the options that were given, by their names or keys; None: not given.
+    """Read the words `[CONFIG] key=value …` and the options that were given, by their names or keys.
+
+    None: not given.
 
     Without `needs_out` a run folder need not be named.
 

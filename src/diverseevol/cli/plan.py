@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SMALL = 1e9
 """Parameters below which a device is not kept busy by the usual batches."""
+SMALL_MODEL = (
+    "a model this small reaches a far smaller share of the peak: --calibrate, on that machine, measures it"
+)
 
 
 def plan(
@@ -31,7 +34,7 @@ def plan(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Say what a run will cost: tokens, FLOPs, seconds, memory, disk, and how much of one full fine-tuning it is."""
+    """Say what a run will cost: tokens, FLOPs, time, memory, disk, and its share of one full fine-tuning."""
     from ..config.verbs import PlanConfig
 
     machine, words = read_settings(PlanConfig, words)
@@ -87,6 +90,6 @@ def _notes(config: RunConfig, is_rate_known: bool) -> list[str]:
         "train.command tunes: counted as three epochs of all weights, whatever it does": config.train.command,
         f"the one pass of {config.embed.model} over the pool's texts is not counted": config.embed.model,
         "stop.* may end the run earlier: these figures are the most": stop != type(stop)(),
-        "a model this small reaches a far smaller share of the peak: --calibrate, on that machine, measures it": not is_rate_known,
+        SMALL_MODEL: not is_rate_known,
     }
     return [text for text, is_so in texts.items() if is_so]

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from ..config import RunConfig
 
 CHEAPER = (
-    "What brings it down, each a word to add to this command: selection.candidates=0.1 (a tenth of the rows embedded a round), "
-    "rounds=4 n_new=geometric budget=N (fewer, growing rounds), train.method=lora, --preset thrifty; or a smaller selector: docs/cost.md."
+    "What brings it down, each a word to add to this command: selection.candidates=0.1 (a tenth of the rows "
+    "embedded a round), "
+    "rounds=4 n_new=geometric budget=N (fewer, growing rounds), train.method=lora, --preset thrifty; or a "
+    "smaller selector: docs/cost.md."
 )
 
 
@@ -33,7 +35,8 @@ def print_plan(config: RunConfig, values: dict[str, Any]) -> None:
     say(_verdict(values), "bold")
     if values["ratio"] > 1:
         say(
-            f"That is more than tuning on everything: the subset saves labels and later trainings, not compute. {CHEAPER}"
+            "That is more than tuning on everything: the subset saves labels and later trainings, not "
+            f"compute. {CHEAPER}"
         )
     for note in values["notes"]:
         say(f"note: {note}", "dim")
@@ -49,8 +52,10 @@ def _pool_lines(config: RunConfig, values: dict[str, Any]) -> list[str]:
     models = [("model", config.model, values["target"])]
     models += [("selector", config.selector.model, values["model"])] if config.selector else []
     return [
-        f"pool: {lengths['n_rows']:,} rows that can be trained on, about {lengths['mean'] * lengths['n_rows']:,.0f} tokens (read from {by})",
-        f"  tokens a row: mean {lengths['mean']:.0f} ({lengths['mean_trained']:.0f} trained on), longest {lengths['longest']:,}; "
+        f"pool: {lengths['n_rows']:,} rows that can be trained on, about "
+        f"{lengths['mean'] * lengths['n_rows']:,.0f} tokens (read from {by})",
+        f"  tokens a row: mean {lengths['mean']:.0f} ({lengths['mean_trained']:.0f} trained on), longest "
+        f"{lengths['longest']:,}; "
         f"{lengths['truncated_share']:.1%} cut at {config.prompt.max_length:,}",
         *(f"{what}: {name}, {si(cost['n_parameters'])} parameters" for what, name, cost in models),
     ]
@@ -72,7 +77,8 @@ def _need_lines(values: dict[str, Any]) -> list[str]:
     stages = [(name, seconds[name]) for name in ("train", "embed", "final") if seconds[name]]
     parts = ", ".join(f"{name} {duration(each)}" for name, each in stages)
     return [
-        f"time: {duration(sum(each for _, each in stages))} ({parts}) on one device: {values['rates']['source']}",
+        f"time: {duration(sum(each for _, each in stages))} ({parts}) on one device: "
+        f"{values['rates']['source']}",
         f"peak memory: {', '.join(f'{name} {si(each)}B' for name, each in values['memory'].items())}",
         f"disk: {', '.join(f'{name} {si(each)}B' for name, each in values['disk'].items())}",
         f"judge, a round judged: {judge['n_judgements']:,} judgements (the paper's benchmarks, both orders), "
@@ -82,7 +88,10 @@ def _need_lines(values: dict[str, Any]) -> list[str]:
 
 def _verdict(values: dict[str, Any]) -> str:
     full = duration(values["seconds"]["full"])
-    text = f"The whole run: {si(values['flops'])}FLOP, {values['ratio']:.2f} × one full fine-tuning on all rows ({full})"
+    text = (
+        f"The whole run: {si(values['flops'])}FLOP, {values['ratio']:.2f} × one full fine-tuning on all "
+        f"rows ({full})"
+    )
     if abs(values["same_ratio"] - values["ratio"]) > 1e-9:
         text += f"; {values['same_ratio']:.2f} × one tuning of an adapter on all rows"
     return text + "."

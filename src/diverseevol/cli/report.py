@@ -25,7 +25,10 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write one HTML page on a run, several runs or a comparison: figures, a map, every pick with its reason. It fetches nothing."""
+    """Write one HTML page on a run, several runs or a comparison: figures, a map, every pick with its reason.
+
+    It fetches nothing.
+    """
     from ..report import write_report
     from .watch import open_watch
 

@@ -64,7 +64,8 @@ def quiet_libraries() -> None:
     import datasets
     import transformers
 
-    # PEFT asks transformers for a setting by its older name, and for GPT-2 corrects one of its own; nobody here can act on either.
+    # PEFT asks transformers for a setting by its older name, and for GPT-2 corrects one of its own; nobody
+    # here can act on either.
     warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
     warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
     datasets.disable_progress_bars()

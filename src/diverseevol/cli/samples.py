@@ -14,7 +14,10 @@ from ..config import RunConfig
 
 
 def print_samples(config: RunConfig, n_samples: int) -> None:
-    """Print the first samples of the pool: trained text in colour (between ⟦ ⟧ without a terminal), masked text dim."""
+    """Print the first samples of the pool.
+
+    Trained text in colour (between ⟦ ⟧ without a terminal), masked text dim.
+    """
     from ..models.load import load_tokenizer
     from ..text.prepare import prepare
     from ..text.tokens import BORDER, describe

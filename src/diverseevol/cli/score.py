@@ -12,7 +12,10 @@ import typer
 from .settings import read_settings
 
 FILES = "Verdict files, folders of them, or run folders: our layout or DiverseEvol's published one."
-ANSWERS = "Our answers, for lengths that the verdicts do not hold: a file, or a folder with MODEL.jsonl. May be repeated, one a verdict file."
+ANSWERS = (
+    "Our answers, for lengths that the verdicts do not hold: a file, or a folder with MODEL.jsonl. May be "
+    "repeated, one a verdict file."
+)
 AGAINST = (
     "Take every other file's difference from this one. (Of two files or two folders it is taken by itself.)"
 )
@@ -40,7 +43,7 @@ def score(
     scale: Scale = (1.0, 10.0),
     as_json: AsJson = False,
 ) -> None:
-    """Add up verdicts: Relative Score, wins, order effect, intervals, differences, the score at equal lengths."""
+    """Add up verdicts: Relative Score, wins, order effect, intervals, differences, equal lengths."""
     from ..base.files import expanded
     from ..base.text import printable
     from ..config.verbs import ScoreConfig

@@ -26,7 +26,8 @@ COLUMNS = (
 )
 LENGTH_COLUMNS = ("length", "opponent's", "r(score, length)", "LC RS", "95 %", "LC win rate", "longer")
 LEGEND = (
-    "RS: 100 × ours / opponent's, over questions and orders; first, second: RS with ours shown first, second; "
+    "RS: 100 × ours / opponent's, over questions and orders; first, second: RS with ours shown first, "
+    "second; "
     "changed: questions whose outcome hangs on the order."
 )
 LENGTH_LEGEND = (
@@ -53,12 +54,17 @@ def report_lines(report: ScoreReport) -> Iterator[str]:
         first, second = names.get(gap.name, gap.name), names.get(gap.against, gap.against)
         between = f" [{_span(gap.interval, '+.2f')}]" if gap.interval else ""
         doubt = f" ({gap.doubt})" if gap.doubt else ""
-        yield f"{first} - {second}: {gap.value:+.2f}{between} on {gap.n_questions} questions: {gap.finding}{doubt}"
+        found = f"{gap.value:+.2f}{between} on {gap.n_questions} questions: {gap.finding}{doubt}"
+        yield f"{first} - {second}: {found}"
     if len(report.files) > 1 and not report.differences:
-        yield "No difference was taken: --against FILE takes every file's from one; two files, or two folders, need nothing further."
+        yield (
+            "No difference was taken: --against FILE takes every file's from one; "
+            "two files, or two folders, need nothing further."
+        )
     for score in report.files:
         if score.n_complete < score.n_judged:
-            yield f"{names[score.name]}: RS over the {score.n_complete} questions that count in every order: {_number(score.rs_complete)}"
+            over = f"RS over the {score.n_complete} questions that count in every order"
+            yield f"{names[score.name]}: {over}: {_number(score.rs_complete)}"
         yield from problem_lines(names[score.name], score.problems)
 
 

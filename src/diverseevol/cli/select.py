@@ -25,8 +25,14 @@ KINDS = (
 )
 COUNT = "How many to pick."
 TOKENS = "Instead of --n-new: pick until the next pick would bring the picks' n_tokens, a column, above this."
-LINES = "Chosen so far: a row number or an id a line, or JSONL with row or id. With none, k_center begins at the row farthest from the mean."
-RECORDS = "JSONL, CSV or Parquet, a record a row, for strategies that read columns; a signals.parquet beside the vectors is read by itself."
+LINES = (
+    "Chosen so far: a row number or an id a line, or JSONL with row or id. With none, k_center begins at "
+    "the row farthest from the mean."
+)
+RECORDS = (
+    "JSONL, CSV or Parquet, a record a row, for strategies that read columns; a signals.parquet beside the "
+    "vectors is read by itself."
+)
 BESIDE = "Their ids, one a line; if not given, ids.txt beside the vectors, where there is one."
 N_SHOWN = 5
 
@@ -47,7 +53,7 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", hel
 class SelectCommand(TyperCommand):
     """Looks up which strategies there are when its help is shown, not whenever the program starts."""
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - whose click it is depends on typer's version
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click or typer's own
         """Write the help, with the strategies before the example."""
         from ..selection import known_strategies
 
@@ -67,7 +73,10 @@ def select(
     seed: Seed = 0,
     words: Words = None,
 ) -> None:
-    """Pick rows of embeddings in files, which may be larger than the memory; killed, the same command of k_center goes on."""
+    """Pick rows of embeddings in files, which may be larger than the memory.
+
+    Killed, the same command of k_center goes on.
+    """
     from ..selection import Signal, Signals, make_strategy
 
     if (n_new is None) == (tokens is None):
@@ -111,7 +120,8 @@ def select(
         dist.on_main(journal.forget)
     seconds = time.perf_counter() - started
     watch.note(
-        f"Done: {strategy} picked {len(picks.rows):,} of {n_rows:,} × {width:,} in {embeddings} into {out}, {seconds:.1f} s"
+        f"Done: {strategy} picked {len(picks.rows):,} of {n_rows:,} × {width:,} in {embeddings} into {out}, "
+        f"{seconds:.1f} s"
     )
 
 

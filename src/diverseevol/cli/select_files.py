@@ -82,11 +82,13 @@ def open_ids(file: Path | None, folder: Path, n_rows: int) -> Ids | None:
 def read_chosen(file: Path | None, n_rows: int, ids: Ids | None) -> np.ndarray:
     """Read the rows that are chosen already, in the file's order, int64; none without a file.
 
-    A line is a row number, an id, or JSON with `id` (or `_id`) or `row`; where ids are known, the id counts. If any bare line is an
+    A line is a row number, an id, or JSON with `id` (or `_id`) or `row`; where ids are known, the id counts.
+    If any bare line is an
     id, all of them are: an id may look like a number.
 
     Raises:
-        SelectionError: a line is none of these, an unknown id, a row outside 0 … n_rows - 1, or a row named before.
+        SelectionError: a line is none of these, an unknown id, a row outside 0 … n_rows - 1, or a row named
+            before.
         PoolError: the file cannot be read.
     """
     if file is None:
@@ -137,7 +139,9 @@ def _named(place: str, line: str, has_ids: bool) -> tuple[str | None, int | None
 def read_columns(
     file: Path | None, folder: Path, names: frozenset[str], n_rows: int, asked_by: str = "the strategy"
 ) -> dict[str, np.ndarray]:
-    """Read columns from a file of records, and what it lacks from what `embed` left in the folder: signals.parquet, and tokens a row.
+    """Read columns from a file of records, and what it lacks from what `embed` left in the folder.
+
+    Signals.parquet, and tokens a row.
 
     Returns:
         By name, float64[N] where every value is a number (NaN: none), else text.
@@ -179,7 +183,8 @@ def read_columns(
         )
         has = f"Known: {', '.join(dict.fromkeys(known))}" if known else "No columns are known"
         raise SelectionError(
-            f"{asked_by} needs a column {str(missing[0])!r}, which is not there. {has}; --columns gives more{signal}."
+            f"{asked_by} needs a column {str(missing[0])!r}, which is not there. {has}; --columns gives "
+            f"more{signal}."
         )
     return found
 

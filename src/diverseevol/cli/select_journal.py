@@ -1,6 +1,9 @@
-"""The picks of a `select` under way, a line each as they are found: a call that was killed goes on behind them.
+"""The picks of a `select` under way, a line each as they are found.
 
-K-Center alone, without guards or quotas: its picks so far, taken as chosen, lead to the same next picks. The file's first line says which
+A call that was killed goes on behind them.
+
+K-Center alone, without guards or quotas: its picks so far, taken as chosen, lead to the same next picks. The
+file's first line says which
 selection it is; how many picks are asked for is not part of that.
 """
 
@@ -75,7 +78,10 @@ class Journal:
 
 
 def open_journal(out: Path, signals: Signals, chosen_rows: np.ndarray, strategy: Strategy) -> Journal | None:
-    """Find what a killed call with the same vectors, chosen rows and metric left beside `out`; None for other strategies."""
+    """Find what a killed call with the same vectors, chosen rows and metric left beside `out`.
+
+    None for other strategies.
+    """
     if not isinstance(strategy, KCenter) or signals.embeddings is None:
         return None
     some = np.unique(np.linspace(0, signals.n_rows - 1, N_HASHED).astype(np.int64))

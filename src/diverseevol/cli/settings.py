@@ -1,6 +1,7 @@
-"""Settings of a verb: the keys of one pydantic model, given as KEY=VALUE or --key VALUE, explained in --help by its docstrings.
+"""Settings of a verb: the keys of a section, as KEY=VALUE or --key VALUE, explained by its docstrings.
 
-An option is declared where a verb cannot do without it; everything else that may be set is a key of a section, so that its
+An option is declared where a verb cannot do without it; everything else that may be set is a key of a
+section, so that its
 name, type, default and explanation stand in one place (config/verbs.py, config/schema.py).
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -21,25 +22,33 @@ if TYPE_CHECKING:
 SectionT = TypeVar("SectionT", bound="BaseModel")
 
 
-def with_settings(load: Callable[[], Sequence[Section]], names: Sequence[str] = ()) -> type[TyperCommand]:
-    """A command whose settings are the keys of some sections.
+class SettingsCommand(TyperCommand):
+    """A command whose settings are the keys of some sections."""
 
-    Args:
-        load: Gives the sections; called when the verb is used or explained, not when the program starts.
-        names: Those that are explained in --help; all where none is named.
-    """
+    sections: ClassVar[Callable[[], Sequence[Section]]]
+    """Gives them; called when the verb is used or explained, not when the program starts."""
+    names: ClassVar[Sequence[str]] = ()
+    """Those that are explained in --help; all where none is named."""
 
-    class Command(TyperCommand):
-        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - whose click it is depends on typer
-            declared = {option for one in self.params for option in (*one.opts, *one.secondary_opts)}
-            return list(super().parse_args(ctx, list(as_words(args, _fields(load()), declared))))
+    def explained(self) -> dict[str, FieldInfo]:
+        """The keys that --help explains."""
+        fields = _fields(type(self).sections())
+        return {name: fields[name] for name in self.names or fields}
 
-        def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
-            super().format_help(ctx, formatter)
-            fields = _fields(load())
-            _explain({name: fields[name] for name in names or fields})
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click or typer's own
+        """Parse the arguments, with `--key VALUE` for a key of a section written as `key=VALUE`."""
+        declared = {option for one in self.params for option in (*one.opts, *one.secondary_opts)}
+        return list(super().parse_args(ctx, list(as_words(args, _fields(type(self).sections()), declared))))
 
-    return Command
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """Write the help, with the settings at its end."""
+        super().format_help(ctx, formatter)
+        _explain(self.explained())
+
+
+def with_settings(sections: Callable[[], Sequence[Section]], names: Sequence[str] = ()) -> type[TyperCommand]:
+    """A `SettingsCommand` of these sections."""
+    return type("Command", (SettingsCommand,), {"sections": staticmethod(sections), "names": names})
 
 
 def _fields(sections: Sequence[Section]) -> dict[str, FieldInfo]:
@@ -91,7 +100,10 @@ def read_settings(section: type[SectionT], words: Sequence[str] | None) -> tuple
 
 
 def only_run(words: Sequence[str], are_words_left: bool = False) -> Path | None:
-    """The one run folder among words; None where there is none. Other words are wrong, unless they are left to the verb."""
+    """The one run folder among words; None where there is none.
+
+    Other words are wrong, unless they are left to the verb.
+    """
     runs = [word for word in words if "=" not in word or Path(word).is_dir()]
     if len(runs) > 1:
         raise typer.BadParameter(f"one run folder at most, found {runs[0]!r} and {runs[1]!r}")

@@ -1,4 +1,7 @@
-"""`status`: where a run stands and why a sample was or was not chosen, by its folder alone; loads no torch."""
+"""`status`: where a run stands and why a sample was or was not chosen, by its folder alone.
+
+Loads no torch.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
 INTERVAL = 1.0
 """Seconds between two looks."""
 STARTING = 20.0
-"""Seconds that a watcher gives a run to begin or to go on: it loads its libraries before it takes its folder."""
+"""Seconds that a watcher gives a run to begin or to go on.
+
+It loads its libraries before it takes its folder.
+"""
 
 
 def status(
@@ -42,7 +48,9 @@ def status(
         bool, typer.Option("--json", help="For scripts; with --watch a line a change.")
     ] = False,
 ) -> None:
-    """Say which rounds are done, what is under way and what it cost so far; or why a sample was chosen or not.
+    """Say which rounds are done, what is under way and what it cost so far.
+
+    Or why a sample was chosen or not.
 
     Of a folder with run folders below it, such as a comparison's, it says so in a line a run.
     """

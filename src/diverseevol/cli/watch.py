@@ -1,4 +1,7 @@
-"""Progress as people see it: a bar on a terminal, plain lines in a log file, nothing on ranks other than 0."""
+"""Progress as people see it.
+
+A bar on a terminal, plain lines in a log file, nothing on ranks other than 0.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ from ..base.progress import SILENT, LineWatch, Task, Watch
 
 
 def open_watch() -> Watch:
-    """The right watch for this process: by terminal and rank. Everything goes to stderr, so stdout stays for results."""
+    """The right watch for this process: by terminal and rank.
+
+    Everything goes to stderr, so stdout stays for results.
+    """
     if not dist.is_main():
         return SILENT
     if sys.stderr.isatty():
@@ -36,7 +42,10 @@ def bar_width(console_width: int) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of at most `width` letters, the later ones indented; only words longer than that go beyond."""
+    """A text in lines of at most `width` letters, the later ones indented.
+
+    Only words longer than that go beyond.
+    """
     if len(text) <= width:
         return [text]
     return textwrap.wrap(
@@ -62,7 +71,10 @@ class _Words(ProgressColumn):
 
 @dataclass
 class BarWatch:
-    """Bars through rich, one display for all that are open; a finished bar leaves no line, notes stay above."""
+    """Bars through rich, one display for all that are open.
+
+    A finished bar leaves no line, notes stay above.
+    """
 
     console: Console
     progress: Progress | None = None
@@ -93,6 +105,9 @@ class BarWatch:
         return Progress(name, bar, words, console=self.console, transient=True)
 
     def note(self, text: str) -> None:
-        """Say one line, broken between words where it is too long; a path stays whole, so that it can be copied."""
+        """Say one line, broken between words where it is too long.
+
+        A path stays whole, so that it can be copied.
+        """
         for line in wrapped(text, self.console.width):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,7 @@
-"""Pydantic's errors in a user's words: the dotted key, the value found, what would be right; one line a key."""
+"""Pydantic's errors in a user's words: the dotted key, the value found, what would be right.
+
+One line a key.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,8 @@ def _line(key: str, items: Sequence[Any]) -> str:
         return str(items[0]["msg"]).removeprefix("Value error, ").removesuffix(".") + "."
     found = "empty" if value is None else repr(value)
     if kind.startswith("model_"):
-        return f"{key} is {found}, but it is a section of several keys: {', '.join(_keys_below(key.split('.')))}."
+        known = ", ".join(_keys_below(key.split(".")))
+        return f"{key} is {found}, but it is a section of several keys: {known}."
     if all(item["type"] == "literal_error" for item in items):
         wanted = [str(item["ctx"]["expected"]).replace("False", "false") for item in items]
         return f"{key} is {found}: give {' or '.join(wanted)}. {_meant(value, items)}".rstrip()

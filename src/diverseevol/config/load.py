@@ -1,6 +1,7 @@
 """From a preset, a YAML file, options and `key=value` words to a checked `RunConfig`.
 
-Later layers win: preset, file, options, overrides. Every error names the dotted key, the value found and what would be right.
+Later layers win: preset, file, options, overrides. Every error names the dotted key, the value found and what
+would be right.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def load_config(
         defaults: Keys and values that hold where nothing else sets them, the file included.
 
     Raises:
-        ConfigError: a missing or unreadable file, an unknown key, a wrong value, a combination that cannot work.
+        ConfigError: a missing or unreadable file, an unknown key, a wrong value, a combination that cannot
+            work.
     """
     given = read_yaml(Path(expanded(str(file)))) if file is not None else {}
     name = preset or given.pop("preset", None) or "paper"
@@ -175,7 +177,9 @@ def put(values: dict[str, Any], dotted: str, value: Any) -> None:  # noqa: ANN40
 
 
 def parse_yaml(text: str, what: str) -> Any:  # noqa: ANN401 - any YAML value
-    """Read YAML text safely, scalars by YAML 1.2's core schema: `010` is 10, `no` a word; a key given twice is an error.
+    """Read YAML text safely, scalars by YAML 1.2's core schema: `010` is 10, `no` a word.
+
+    A key given twice is an error.
 
     Raises:
         ConfigError: with the line and column.
@@ -187,12 +191,15 @@ def parse_yaml(text: str, what: str) -> Any:  # noqa: ANN401 - any YAML value
 
 
 def yaml_text(value: Any, **style: Any) -> str:  # noqa: ANN401 - any YAML value
-    """YAML that `parse_yaml` and readers of YAML 1.1 read back as the same value: what one of them takes for no text is quoted."""
+    """YAML that `parse_yaml` and readers of YAML 1.1 read back as the same value.
+
+    What one of them takes for no text is quoted.
+    """
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **style))
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which knows YAML 1.1, with the core schema of YAML 1.2.2 (section 10.3.2) in place of 1.1's."""
+    """PyYAML's safe loader with the core schema of YAML 1.2.2 (section 10.3.2) in place of 1.1's."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -219,7 +226,7 @@ for _kind, _pattern, _first in _CORE_SCHEMA:
 
 
 def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
-    """A number; none of infinity or NaN, which no key means and JSON, in which much of a run is kept, does not know."""
+    """A number, and neither infinity nor NaN: no key means them, and JSON does not know them."""
     text = str(node.value)
     try:
         value = (

@@ -1,7 +1,9 @@
 """Named sets of values that a config file, options and `key=value` then override.
 
-`paper` holds the published values (https://arxiv.org/abs/2311.08182, section 4.1, and the published training script's values);
-bf16 is not named here: every preset tunes and embeds in it where the device has it (train/sft.py, embed.dtype).
+`paper` holds the published values (https://arxiv.org/abs/2311.08182, section 4.1, and the published training
+script's values);
+bf16 is not named here: every preset tunes and embeds in it where the device has it (train/sft.py,
+embed.dtype).
 """
 
 from __future__ import annotations
@@ -46,8 +48,10 @@ MODERN: dict[str, Any] = {
     "selection": {"strategy": "k_center", "outliers": {"share": 0.02}},
 }
 
-# Half of the rows a round: with 4 passes in place of 10 the run stays under half of one tuning on 50,000 rows, be that one of all
-# weights or, as here, of an adapter. Going on from the previous round's model would save nothing at the same epochs.
+# Half of the rows a round: with 4 passes in place of 10 the run stays under half of one tuning on 50,000
+# rows, be that one of all
+# weights or, as here, of an adapter. Going on from the previous round's model would save nothing at the same
+# epochs.
 THRIFTY: dict[str, Any] = {
     **MODERN,
     "rounds": 4,
@@ -59,12 +63,14 @@ THRIFTY: dict[str, Any] = {
 PRESETS = {"paper": PAPER, "modern": MODERN, "thrifty": THRIFTY}
 
 ABOUT = {
-    "selection.outliers": "This share of the rows that lie most alone is not picked: broken records are among them.",
+    "selection.outliers": "This share of the rows, which lie most alone, is not picked: some are broken.",
     "train.learning_rate": "The highest learning rate, at the end of the warm-up.",
     "train.weight_decay": "AdamW's weight decay.",
     "train.lr_scheduler_type": "How the learning rate falls: cosine, linear, constant, …",
     "train.warmup_steps": "Warm-up: below 1 a share of the steps, else their number.",
     "train.num_train_epochs": "How often each chosen sample is read in a round.",
-    "train.per_device_train_batch_size": "Samples that a device takes at once; lower it where memory runs out, raise it on a GPU with room.",
+    "train.per_device_train_batch_size": (
+        "Samples that a device takes at once; lower it where memory runs out, raise it on a GPU with room."
+    ),
 }
 """What keys mean that a preset names and that are not a section's own."""

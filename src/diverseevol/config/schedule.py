@@ -1,7 +1,9 @@
 """How many samples each round adds.
 
-Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3: 100 samples at first, 100 more in
-each of 10 rounds. Fewer, growing rounds cost fewer passes over the pool: `geometric` grows the subset by an equal
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3: 100 samples at first, 100
+more in
+each of 10 rounds. Fewer, growing rounds cost fewer passes over the pool: `geometric` grows the subset by an
+equal
 factor up to the budget.
 """
 
@@ -38,7 +40,8 @@ def round_sizes(rounds: int, n_init: int, n_new: NewSamples, budget: int | str |
     if n_new == "geometric":
         if n_samples is None or n_samples <= n_init or rounds < 1:
             raise ValueError(
-                f"n_new: geometric grows from n_init ({n_init}) to a budget in samples (found {budget}) over the "
+                f"n_new: geometric grows from n_init ({n_init}) to a budget in samples (found {budget}) "
+                "over the "
                 f"rounds ({rounds}): set a budget above n_init, such as budget: 1100, and rounds above 0"
             )
         growth = (n_samples / n_init) ** (1 / rounds)

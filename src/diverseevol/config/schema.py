@@ -1,7 +1,8 @@
 """What a run is: one pydantic model a section, explained field by field.
 
 The docstring under a field is the single source for `--help`, for `init`'s comments and for the docs. Unknown
-keys are errors. `train:` passes every key of TRL's `SFTConfig` through under its own name; they are checked where
+keys are errors. `train:` passes every key of TRL's `SFTConfig` through under its own name; they are checked
+where
 that class is imported (train/keys.py), for this module loads no torch.
 """
 
@@ -76,7 +77,8 @@ def _tidy(value: Any, place: str = "train") -> Any:  # noqa: ANN401 - any YAML v
     """A value of `train`, at any depth, with what begins like a path of the shell expanded.
 
     Raises:
-        ValueError: a value below a key's own keys is yes, no, on or off: a word where no type tells that a flag is meant.
+        ValueError: a value below a key's own keys is yes, no, on or off: a word where no type tells that a
+            flag is meant.
     """
     if isinstance(value, Mapping):
         return {
@@ -152,7 +154,8 @@ class PoolConfig(RowsConfig):
     def _one_or_several(self) -> PoolConfig:
         if self.path and self.sources:
             raise ValueError(
-                f"pool.path is {self.path!r} and pool.sources names {len(self.sources)} more: give one of them, not both"
+                f"pool.path is {self.path!r} and pool.sources names {len(self.sources)} more: give one of "
+                "them, not both"
             )
         if not (self.path or self.sources):
             raise ValueError("no pool: set pool.path (or --pool)")
@@ -261,7 +264,8 @@ class TrainConfig(Section):
         inner = self.sft.get("model_init_kwargs")
         if self.sft.get("hub_token") or (isinstance(inner, Mapping) and inner.get("token")):
             raise ValueError(
-                "train.hub_token and train.model_init_kwargs.token are kept out of configs, which are written into the run "
+                "train.hub_token and train.model_init_kwargs.token are kept out of configs, which are "
+                "written into the run "
                 "folder: log in with `hf auth login` or set HF_TOKEN"
             )
         if self.command and ("{data}" not in self.command or "{out}" not in self.command):

@@ -1,6 +1,7 @@
-"""The names and plain types of the keys that `train:` passes on, by the installed `SFTConfig` and `LoraConfig`.
+"""The keys that `train:` passes on: names and plain types of the installed `SFTConfig` and `LoraConfig`.
 
-Importing them loads torch and takes seconds, so `load_config` looks only where a key or value is not the presets' own.
+Importing them loads torch and takes seconds, so `load_config` looks only where a key or value is not the
+presets' own.
 """
 
 from __future__ import annotations

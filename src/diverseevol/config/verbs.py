@@ -1,4 +1,7 @@
-"""Settings of the verbs that stand beside a run's configuration: one section a verb, explained field by field."""
+"""Settings of the verbs that stand beside a run's configuration.
+
+One section a verb, explained field by field.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,10 @@ def csv_rows(path: Path, name: str, watch: Watch = SILENT) -> Iterator[Row]:
 
 
 class _Table:
-    """Reads rows by their quotes, and looks at their lines by themselves; `swallowed` are suspicious places."""
+    """Reads rows by their quotes, and looks at their lines by themselves.
+
+    `swallowed` are suspicious places.
+    """
 
     def __init__(self, lines: Iterator[str], delimiter: str, name: str) -> None:
         self._lines, self._given_back, self._row, self._n = lines, deque[str](), list[str](), 0

@@ -236,7 +236,7 @@ class Pool:
         return self.records.id(self._position(row))
 
     def place(self, row: int) -> dict[str, Any]:
-        """Where a row comes from: source (a file, folder or Hub id) and source_row, its number there from 0."""
+        """Where a row comes from: source (file, folder or Hub id) and source_row, its number there."""
         return self.records.place(self._position(row))
 
     def format(self, row: int) -> str:

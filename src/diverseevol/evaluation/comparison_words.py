@@ -195,7 +195,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         if arm not in comparison.references and len(_points(comparison, arm)) == 2
     ]
     if coarse and len(_points(comparison, comparison.references[0])) > 2:
-        yield f"{', '.join(coarse)}: only two rounds, so that figures between them are read off one long line."
+        names = ", ".join(coarse)
+        yield f"{names}: only two rounds, so that figures between them are read off one long line."
 
 
 def _points(comparison: Comparison, arm: str) -> list[int]:

@@ -43,7 +43,10 @@ NUMBER = r"(?P<{0}>[-+]?\d+(?:\.\d+)?)(?:\s*/\s*10(?![\d.]*\d)|\s+out\s+of\s+10\
 FRACTION = re.compile(r"[-+]?\d+(?:\.\d+)?\s*/\s*\d+(?:\.\d+)?")
 SEPARATOR = r"(?:\s*[,;|&]\s*(?:and\s+)?|\s+(?:and|versus|vs\.?)\s+|\s+)"
 WORD = r"(?:ai\s+)?(?:assistant|answer|response|model|score|rating)"
-NUMBERED = rf"{WORD}(?:'s)?(?:\s+(?:for\s+)?{WORD})?[\s_]*[#(]?\s*(?P<{{0}}>[12ab])\)?(?:'s\s+{WORD})?\s*(?:[:=]|\s-\s|\bis\b|\s)"
+NUMBERED = (
+    rf"{WORD}(?:'s)?(?:\s+(?:for\s+)?{WORD})?[\s_]*[#(]?\s*(?P<{{0}}>[12ab])\)?"
+    rf"(?:'s\s+{WORD})?\s*(?:[:=]|\s-\s|\bis\b|\s)"
+)
 NAME = rf"(?:{NUMBERED}|(?P<{{0}}_bare>[12ab])\s*[:=])"
 LABELLED = NAME + r"\s*" + NUMBER.format("{1}")
 TITLE = r"(?:(?:scores?|ratings?|verdict)\s*:\s*)?"
@@ -56,7 +59,8 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 PAIR = _pattern(
-    rf"{TITLE}(?P<open>[(\[]?)\s*{NUMBER.format('first')}{SEPARATOR}{NUMBER.format('second')}\s*(?P<close>[)\]]?){END}"
+    rf"{TITLE}(?P<open>[(\[]?)\s*{NUMBER.format('first')}{SEPARATOR}{NUMBER.format('second')}"
+    rf"\s*(?P<close>[)\]]?){END}"
 )
 BOTH = _pattern(rf"{TITLE}{LABELLED.format('n1', 'first')}{SEPARATOR}{LABELLED.format('n2', 'second')}{END}")
 ONE_LABELLED = _pattern(LABELLED.format("n1", "first") + r"\s*[,;]?" + END)

@@ -1,4 +1,7 @@
-"""The questions of a benchmark to be answered: read, checked, compared with the known file. Loads no torch."""
+"""The questions of a benchmark to be answered: read, checked, compared with the known file.
+
+Loads no torch.
+"""
 
 from __future__ import annotations
 

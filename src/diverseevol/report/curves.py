@@ -114,7 +114,10 @@ def _verdict_figures(subject: Subject) -> Iterator[Figure]:
                 found.setdefault(judged.name, {}).setdefault(run, []).append(judged)
     for number, (name, by_run) in enumerate(found.items()):
         lines = [_score_line(subject, run, judged) for run, judged in by_run.items()]
-        note = "100 × our points / the opponent's, over both orders; higher is better. Bands: 95 % over the questions."
+        note = (
+            "100 × our points / the opponent's, over both orders; higher is better. Bands: 95 % over the "
+            "questions."
+        )
         yield _figure(
             f"verdicts-{number}",
             f"Verdicts: {name}",

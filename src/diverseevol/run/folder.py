@@ -1,6 +1,7 @@
 """Every path of a run, and what its files say: what is chosen, what is done, what it cost.
 
-The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its file or
+The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its
+file or
 folder under its final name, a round that is done has `done`. Nothing is ever half-written (base/files.py).
 """
 
@@ -126,7 +127,10 @@ class RunFolder:
         """
         if not file.exists():
             return []
-        remedy = "Restore it from a copy, or give --out a new folder: which rows are held out cannot change within a run."
+        remedy = (
+            "Restore it from a copy, or give --out a new folder: which rows are held out cannot change "
+            "within a run."
+        )
         try:
             text = file.read_text("utf-8")
         except UnicodeDecodeError as error:
@@ -153,7 +157,10 @@ class RunFolder:
         write_json(self.tasks_file(model), {**self.task_scores(model), **scores})
 
     def row_losses_file(self, rows: str, model: str) -> Path:
-        """The summed loss of each held-out row: of the run's `OWN` rows or of another file's, whose fingerprint `rows` is."""
+        """The summed loss of each held-out row.
+
+        Of the run's `OWN` rows or of another file's, whose fingerprint `rows` is.
+        """
         return self.losses_dir / rows / f"{model}.json"
 
     def save_row_losses(self, rows: str, model: str, sums: NDArray[np.float64]) -> None:
@@ -166,7 +173,10 @@ class RunFolder:
         return np.array(read_json(file, list[float]), dtype=np.float64) if file.exists() else None
 
     def fixed_dir(self, name: str) -> Path:
-        """The pool's vectors by a model that is the same for every round; `base`: the run's own base model."""
+        """The pool's vectors by a model that is the same for every round.
+
+        `base`: the run's own base model.
+        """
         return self.root / "signals" / name
 
     def fixed_file(self, name: str) -> Path:
@@ -226,7 +236,10 @@ class RunFolder:
         return self.all_verdicts_dir / _plain(benchmark)
 
     def verdicts_file(self, benchmark: str, name: str) -> Path:
-        """Verdicts on one model's answers, mostly against another's; names are round-03-vs-base and the like."""
+        """Verdicts on one model's answers, mostly against another's.
+
+        Names are round-03-vs-base and the like.
+        """
         return self.verdicts_dir(benchmark) / f"{_plain(name)}.jsonl"
 
     def replies_file(self, benchmark: str) -> Path:

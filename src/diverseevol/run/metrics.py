@@ -1,8 +1,11 @@
 """What a stage cost, and what a round's metrics.json says: sizes, losses, a bill a stage.
 
-FLOPs follow the usual count (Kaplan et al., 2020, https://arxiv.org/abs/2001.08361, section 2.1): a forward pass
-over T tokens costs 2·P·T with P parameters outside the embeddings (the output head's product counted, whether tied
-or not), a training step three times that (twice with an adapter: the base's weights get no gradients). Peak memory
+FLOPs follow the usual count (Kaplan et al., 2020, https://arxiv.org/abs/2001.08361, section 2.1): a forward
+pass
+over T tokens costs 2·P·T with P parameters outside the embeddings (the output head's product counted, whether
+tied
+or not), a training step three times that (twice with an adapter: the base's weights get no gradients). Peak
+memory
 is the process's resident set on a CPU, the allocator's peak on a GPU.
 """
 
@@ -146,8 +149,10 @@ def beside_plan(plan: PlanRecord, metrics: Sequence[Metrics], is_finished: bool)
     """What finished rounds were expected to take beside what they took, and the seconds left at their rates.
 
     Returns:
-        {stage: {tokens, flops: {predicted, measured}}, flops and memory: {predicted, measured}, seconds_left}, of
-        tunings and passes whose bills say FLOPs; `seconds_left` is None where nothing is left, or a stage that is
+        {stage: {tokens, flops: {predicted, measured}}, flops and memory: {predicted, measured},
+        seconds_left}, of
+        tunings and passes whose bills say FLOPs; `seconds_left` is None where nothing is left, or a stage
+        that is
         has no rate yet.
     """
     found: dict[str, Any] = {}
@@ -200,7 +205,10 @@ def peak_memory() -> int:
 
 
 def process_bytes() -> int:
-    """What this process takes already, as far as `peak_memory` would count it; 0 where that is a GPU's allocator."""
+    """What this process takes already, as far as `peak_memory` would count it.
+
+    0 where that is a GPU's allocator.
+    """
     torch = sys.modules.get("torch")
     return 0 if torch is not None and torch.cuda.is_available() else peak_memory()
 
@@ -217,5 +225,8 @@ def forward_flops(n_parameters: int, n_tokens: int) -> float:
 
 
 def training_flops(n_parameters: int, n_tokens: int, is_adapter: bool = False) -> float:
-    """FLOPs of forward and backward: three forward passes, or two where only an adapter's weights get gradients of their own."""
+    """FLOPs of forward and backward.
+
+    Three forward passes, or two where only an adapter's weights get gradients of their own.
+    """
     return (2.0 if is_adapter else 3.0) * forward_flops(n_parameters, n_tokens)

@@ -1,7 +1,11 @@
-"""What a process that works in a run folder leaves there about how far it is, for whoever watches; and who works there.
+"""What a process that works in a run folder leaves there about how far it is, for whoever watches.
 
-progress.json is written at most once a second as work goes on; it is replaced as a whole and not synced, and nothing of
-the run is read from it. The lock is certain where it is seen: held, somebody works; free on the writer's own machine,
+And who works there.
+
+progress.json is written at most once a second as work goes on; it is replaced as a whole and not synced, and
+nothing of
+the run is read from it. The lock is certain where it is seen: held, somebody works; free on the writer's own
+machine,
 nobody does. From another machine, which may not see it, there is only the last word and its age.
 """
 
@@ -67,7 +71,8 @@ def locked(root: Path) -> Iterator[RunFolder]:
     """Hold a run folder for this run alone; the lock goes with the process, however it ends.
 
     Raises:
-        RunFolderError: another process holds it, on this machine or (where the file system passes locks on) another.
+        RunFolderError: another process holds it, on this machine or (where the file system passes locks on)
+            another.
         RunFolderError: the folder cannot be made or written.
     """
     lock = dist.on_main(lambda: _take(root))
@@ -116,7 +121,10 @@ def lock_holder(root: Path) -> str | None:
 
 
 def read_word(run: RunFolder) -> Word | None:
-    """What the process that works here, or the last one that did, has left; None: nothing that can be read."""
+    """What the process that works here, or the last one that did, has left.
+
+    None: nothing that can be read.
+    """
     try:
         return Word.model_validate_json(run.progress_file.read_bytes())
     except (OSError, ValidationError):
@@ -209,7 +217,9 @@ def _plain(task: Task, now: float) -> dict[str, object]:
 
 @contextmanager
 def recorded(run: RunFolder, watch: Watch) -> Iterator[Watch]:
-    """Keep progress.json of a run up to date with what goes through `watch`; on ranks other than 0 do nothing.
+    """Keep progress.json of a run up to date with what goes through `watch`.
+
+    On ranks other than 0 do nothing.
 
     The last word says how it ended: ended, interrupted or, with the reason in our own errors' words, failed.
     """

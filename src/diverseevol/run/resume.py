@@ -1,4 +1,4 @@
-"""Whether a run that is started again is the one that was started here, and the record by which that is told."""
+"""Whether a run that is started again is the one that was started here, told by its record."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def start_record(run: RunFolder, config: RunConfig, fingerprint: Mapping[str, st
         others = [item.name for item in run.root.iterdir() if not item.name.startswith(".")]
         if others:
             raise RunFolderError(
-                f"{run.root} is no run folder but holds {sorted(others)[0]!r}. Give --out a new or empty folder."
+                f"{run.root} is no run folder but holds {sorted(others)[0]!r}. Give --out a new or empty "
+                "folder."
             )
     elif (why := _difference(run, config, fingerprint)) is None:
         return  # what may change is written once all of it is checked
@@ -98,7 +99,8 @@ def _difference(run: RunFolder, config: RunConfig, fingerprint: Mapping[str, str
         return None
     lines = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5])
     return (
-        f"cannot resume {run.root} with another {lines}. A resumed run may change only {', '.join(CHANGEABLE)}; "
+        f"cannot resume {run.root} with another {lines}. A resumed run may change only "
+        f"{', '.join(CHANGEABLE)}; "
         "give --out a new folder for the rest."
     )
 

@@ -1,4 +1,7 @@
-"""What a run folder says about itself: where it stands, and why a sample was or was not chosen. Reads files only."""
+"""What a run folder says about itself: where it stands, and why a sample was or was not chosen.
+
+Reads files only.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,8 @@ class RunStatus:
         task: What a process is at.
         rounds: What the finished rounds say.
         seconds: Of all stages so far.
-        picks: The first picks of the last round that has chosen, with the beginning of what they say as `text`.
+        picks: The first picks of the last round that has chosen, with the beginning of what they say as
+            `text`.
         progress: Predicted beside measured, see `beside_plan`; None without a plan.
         final: The bill of the final tuning.
         bytes: Of the folder.
@@ -242,8 +246,10 @@ def _left_out(run: RunFolder, pool: Pool, name: str) -> dict[str, Any]:
     position = records.position_of(name)
     if position is None:
         raise PoolError(
-            f"no sample {name!r} in {run.root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the pool. "
-            f"Rows that could not be read have neither; {run.pool_dir / QUARANTINE} says why, by source and row."
+            f"no sample {name!r} in {run.root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the "
+            "pool. "
+            f"Rows that could not be read have neither; {run.pool_dir / QUARANTINE} says why, by source and "
+            "row."
         )
     record = {**records.place(position), "record": records.record(position)}
     why = why_left_out(run.pool_dir, records, pool.status_of(position), position)
@@ -260,7 +266,7 @@ def _why(pick: dict[str, Any]) -> str:
 
 
 def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
-    """That it is held out, or how near the nearest chosen sample lies, by the last embeddings that were kept."""
+    """That it is held out, or how near the nearest chosen sample lies by the last kept embeddings."""
     for file, what in ((run.holdout_file, "held out"), (run.holdout_copies_file, "a copy of a held-out row")):
         if pool.id(row) in run.ids_in(file):
             return {"why": f"never chosen: it is {what} (pool.holdout)"}
@@ -289,7 +295,10 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
 
 
 def _kept_embeddings(run: RunFolder, done: list[int]) -> Iterator[tuple[Path, Any, str]]:
-    """Folders with embeddings, the pool rows that they are about (None: all) and whose they are, best first."""
+    """Folders with embeddings, the pool rows that they are about (None.
+
+    All) and whose they are, best first.
+    """
     if (run.outer_dir / "embeddings.npy").exists():
         yield run.outer_dir, None, "the outer model's"
     for index in reversed(done):

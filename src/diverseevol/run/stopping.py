@@ -1,6 +1,9 @@
-"""When a run ends before its schedule does: nothing moves any more, or a budget is spent. Pure: metrics in, a reason out.
+"""When a run ends before its schedule does: nothing moves any more, or a budget is spent.
 
-The reason follows from the metrics of the rounds alone, so a resumed run, another rank and `status` come to the same
+Pure: metrics in, a reason out.
+
+The reason follows from the metrics of the rounds alone, so a resumed run, another rank and `status` come to
+the same
 one, and a rule that is relaxed lets a stopped run go on.
 """
 
@@ -42,7 +45,7 @@ def measured(name: str, metrics: Metrics) -> float | None:
 
 
 def _settled(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
-    """Whether none of the last `stop.rounds` rounds differs from the one before them by more than `stop.share` of it."""
+    """Whether none of the last `stop.rounds` rounds differs by `stop.share` from the one before them."""
     if stop.measure is None or len(metrics) <= stop.rounds:
         return None
     values = [measured(stop.measure, one) for one in metrics[-1 - stop.rounds :]]
@@ -54,7 +57,8 @@ def _settled(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
         return None
     share = move / abs(known[0]) if move else 0.0
     return (
-        f"{stop.measure} has moved by at most {share:.2%} over the last {stop.rounds} rounds, from {known[0]:.4g} to {known[-1]:.4g} "
+        f"{stop.measure} has moved by at most {share:.2%} over the last {stop.rounds} rounds, from "
+        f"{known[0]:.4g} to {known[-1]:.4g} "
         f"(stop.share: {stop.share:.2%})"
     )
 

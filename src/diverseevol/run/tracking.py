@@ -1,12 +1,17 @@
 """TensorBoard, W&B and trackio through `train.report_to`: one run for the whole loop, on rank 0 alone.
 
-The trainer's series go on over the rounds, and our own stand beside them: `round/…` are of the round, `cost/…` of its
-stages, and `cost/…_so_far` of all rounds up to it; the ratio is to one tuning of all weights of the model on the whole
+The trainer's series go on over the rounds, and our own stand beside them: `round/…` are of the round,
+`cost/…` of its
+stages, and `cost/…_so_far` of all rounds up to it; the ratio is to one tuning of all weights of the model on
+the whole
 pool, by the plan's count. What a round does not know (the last one's embeddings) it leaves out.
 
-Where this differs from the Trainer's own callbacks (transformers 5.23), and why: TensorBoardCallback writes into
-`output_dir`, which is a round's folder of checkpoints and is deleted with them; WandbCallback keeps one run a process,
-in which every round starts at step 0 again; TrackioCallback ends its run with each training and opens another for the
+Where this differs from the Trainer's own callbacks (transformers 5.23), and why: TensorBoardCallback writes
+into
+`output_dir`, which is a round's folder of checkpoints and is deleted with them; WandbCallback keeps one run a
+process,
+in which every round starts at step 0 again; TrackioCallback ends its run with each training and opens another
+for the
 next. Here a run of the loop is one run of the tracker.
 """
 
@@ -37,7 +42,9 @@ SIZES = ("n_new", "n_chosen", "tokens_chosen", "trained_tokens_chosen")
 
 
 def check_trackers(config: RunConfig) -> None:
-    """Check that the trackers that `train.report_to` names are known, and those that the run serves installed.
+    """Check that the trackers that `train.report_to` names are known.
+
+    Those that the run serves installed.
 
     Raises:
         ConfigError: one is not; names the nearest, or the extra.
@@ -108,7 +115,10 @@ class Tracking:
                 self.trackers.append(open_trackio(name, project, config, sft.get("trackio_space_id")))
 
     def log_training(self, index: int, logs: Mapping[str, Any], step: int) -> None:
-        """Hand on what the Trainer logs in a round; its steps are counted on from those of the rounds before."""
+        """Hand on what the Trainer logs in a round.
+
+        Its steps are counted on from those of the rounds before.
+        """
         if self.trackers:
             bills = [one.stages.get("train") for one in self.run.all_metrics(index)]
             at = sum(bill.steps for bill in bills if bill) + step
@@ -168,7 +178,10 @@ def round_series(metrics: Sequence[Metrics], full_flops: float | None) -> dict[s
 
 
 def trainer_series(prefix: str, logs: Mapping[str, Any]) -> dict[str, float]:
-    """What the Trainer logs, under `train/…` as its own callbacks name it, or another prefix; only numbers."""
+    """What the Trainer logs, under `train/…` as its own callbacks name it, or another prefix.
+
+    Only numbers.
+    """
     return {
         f"{prefix}/{name}": float(value)
         for name, value in logs.items()

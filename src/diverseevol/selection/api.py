@@ -1,4 +1,7 @@
-"""Selection in one call, for people who have embeddings and want rows: so many, or as many as a budget in tokens holds."""
+"""Selection in one call, for people who have embeddings and want rows.
+
+So many, or as many as a budget in tokens holds.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,8 @@ def select(
     """
     if not isinstance(strategy, str) and options:
         raise SelectionError(
-            f"options go with a strategy's name; found {', '.join(options)} beside an object. Set them on the object."
+            f"options go with a strategy's name; found {', '.join(options)} beside an object. Set them on "
+            "the object."
         )
     chooser = make_strategy(strategy, **options) if isinstance(strategy, str) else strategy
     n_rows = embeddings.shape[0] if embeddings.ndim else 0
@@ -57,7 +61,7 @@ def select(
 def select_within(
     select: Callable[[int], Selection], n_tokens: np.ndarray, n_left: int, budget: int
 ) -> Selection:
-    """Pick while the picks' tokens fit into `budget`, in the strategy's order, up to the first that would exceed it.
+    """Pick in the strategy's order, up to the first pick that would exceed `budget` in tokens.
 
     How many picks that is shows only from the picks, so the strategy is asked for about as many as fit and,
     if the budget is not spent, for more; one whose picks depend on their number answers for the number it was
@@ -76,7 +80,8 @@ def select_within(
     bad = np.flatnonzero(~(np.isfinite(n_tokens) & (n_tokens > 0)))
     if bad.size:
         raise SelectionError(
-            f"{bad.size} rows have no number of tokens above 0, first row {bad[0]} ({n_tokens[bad[0]]}). Mend the column."
+            f"{bad.size} rows have no number of tokens above 0, first row {bad[0]} ({n_tokens[bad[0]]}). "
+            "Mend the column."
         )
     n_asked, step = 0, min(n_left, int(budget / n_tokens.mean()) + 1)
     picks: Selection | None = None

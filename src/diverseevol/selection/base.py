@@ -1,4 +1,6 @@
-"""What a strategy is given and what it gives back: plain frozen values, and the protocol every strategy follows.
+"""What a strategy is given and what it gives back.
+
+Plain frozen values, and the protocol every strategy follows.
 
 Shape letters: N pool rows, D embedding width.
 """
@@ -133,7 +135,8 @@ class Signals:
         outside = rows[(rows < 0) | (rows >= self.n_rows)]
         if outside.size:
             raise SelectionError(
-                f"chosen_rows must lie in 0..{self.n_rows - 1}; found {some_of(outside)}. Are they another pool's rows?"
+                f"chosen_rows must lie in 0..{self.n_rows - 1}; found {some_of(outside)}. Are they another "
+                "pool's rows?"
             )
         repeated = np.unique(rows[1:][rows[1:] == rows[:-1]])
         if repeated.size:
@@ -218,7 +221,9 @@ class Strategy(Protocol):
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick `n_new` selectable rows that are not in `chosen_rows`; under several processes every rank returns the same.
+        """Pick `n_new` selectable rows that are not in `chosen_rows`.
+
+        Under several processes every rank returns the same.
 
         Raises:
             PoolExhaustedError: fewer than `n_new` selectable rows are left.

@@ -1,4 +1,6 @@
-"""The exact squared distance to the nearest centre, for few rows; everything else only decides which pairs need it.
+"""The exact squared distance to the nearest centre, for few rows.
+
+Everything else only decides which pairs need it.
 
 The exact value is the definition, sum((x - c)²) in float64 in numpy's fixed order of addition, so it has the
 same bits on every machine, in every block and on every rank.
@@ -42,7 +44,10 @@ def product_error(width: int, dtype: type) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some centres' vectors: float64; float32 minus a shift that is common to all; and the squared lengths of the latter."""
+    """Some centres' vectors: float64.
+
+    Float32 minus a shift that is common to all; and the squared lengths of the latter.
+    """
 
     exact_CD: np.ndarray
     shifted_CD: np.ndarray
@@ -50,7 +55,10 @@ class Part:
 
 
 class Centres:
-    """The centres in the order they came: their pool rows, and the vectors of as many as fit into `KEPT_NUMBERS`."""
+    """The centres in the order they came.
+
+    Their pool rows, and the vectors of as many as fit into `KEPT_NUMBERS`.
+    """
 
     def __init__(self, reader: RowReader, rows: np.ndarray, n_more: int = 0) -> None:
         """Take `rows`, and make room for as many more as are to come."""
@@ -124,7 +132,10 @@ class Centres:
     def _pairs_within(
         self, x_MD: np.ndarray, part: Part, limits_M: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs (row, centre) that may be a row's nearest within its limit; the others are ruled out by a product."""
+        """The pairs (row, centre) that may be a row's nearest within its limit.
+
+        The others are ruled out by a product.
+        """
         n_rows, n_centres = len(x_MD), len(part.norms_C)
         if n_centres <= MANY_PAIRS:
             return np.divmod(np.arange(n_rows * n_centres), n_centres)
@@ -137,7 +148,10 @@ class Centres:
 
 
 def squared_of_pairs(x_MD: np.ndarray, c_CD: np.ndarray, i_P: np.ndarray, j_P: np.ndarray) -> np.ndarray:
-    """Compute sum((x_i - c_j)²) for each pair in float64: the definition, from which every decision is made."""
+    """Compute sum((x_i - c_j)²) for each pair in float64.
+
+    The definition, from which every decision is made.
+    """
     squared_P = np.empty(len(i_P))
     for block in blocks(len(i_P), 2**20 // x_MD.shape[1]):
         squared_P[block] = np.square(x_MD[i_P[block]] - c_CD[j_P[block]]).sum(axis=1)
@@ -161,7 +175,8 @@ def _ruled_in(
         product_MC = (torch.from_numpy(a_MD) @ torch.from_numpy(b_CD).T).numpy()
     squared_MC = norms_MC - 2 * product_MC
     squared_MC[~np.isfinite(norms_MC + np.abs(product_MC))] = np.nan
-    # Twice for (|x| + |c|)² ≤ 2(|x|² + |c|²), and again because the exact values that are compared are rounded too.
+    # Twice for (|x| + |c|)² ≤ 2(|x|² + |c|²), and again because the exact values that are compared are
+    # rounded too.
     slack_MC = 4 * product_error(width, dtype) * norms_MC.astype(np.float64) + width * np.finfo(dtype).tiny
     limits_M = np.minimum(limits_M, (squared_MC + slack_MC).min(axis=1))
     i_P, j_P = np.nonzero(

@@ -140,7 +140,10 @@ class _Coverage:
             n_at_once *= 2
 
     def add(self, row: int) -> float:
-        """Count `row` as chosen: represented rows that it is closer to add less from now on. Returns its gain."""
+        """Count `row` as chosen: represented rows that it is closer to add less from now on.
+
+        Returns its gain.
+        """
         similar_M = self._similar(np.array([row]))[0]
         higher_M = torch.maximum(self.best_M, similar_M)
         changed_R = torch.nonzero(higher_M - self.best_M > self.equal)[:, 0]
@@ -151,7 +154,7 @@ class _Coverage:
         return gain
 
     def _correct(self, some_R: Tensor, low_R: Tensor, high_R: Tensor, sign: int) -> None:
-        """Add to each gain, or take away, what its similarity to some represented rows exceeds `low_R` by, cut off at `high_R`."""
+        """Add to each gain what similarity to represented rows exceeds `low_R` by, cut off at `high_R`."""
         dtype = self.units_ND.dtype
         for part in blocks(len(some_R), BLOCK_ROWS):
             represented_RD = self.represented_MD[some_R[part]].to(dtype)
@@ -182,7 +185,10 @@ class _Coverage:
 
 
 def rounding_of(reader: RowReader) -> float:
-    """Cosines that differ by less are equal: some ten times what float64 products round, whatever the order of their sums."""
+    """Cosines that differ by less are equal.
+
+    Some ten times what float64 products round, whatever the order of their sums.
+    """
     return math.sqrt(reader.width) * 2.0**-50
 
 
@@ -193,7 +199,10 @@ def fast_type(device: torch.device) -> torch.dtype:
 
 
 def _most_similar_before(reader: RowReader, picks: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """For each pick the most similar of the chosen rows and the picks before it; the lowest of equal ones; -1 if there is none."""
+    """For each pick the most similar of the chosen rows and the picks before it.
+
+    The lowest of equal ones; -1 if there is none.
+    """
     others = np.concatenate([chosen, picks])
     similar_KP = reader.float64(picks) @ reader.float64(others).T
     is_before_KP = np.arange(len(others)) < len(chosen) + np.arange(len(picks))[:, None]

@@ -1,4 +1,4 @@
-"""A first upper bound on each row's distance to its nearest centre, without the product of all rows with all centres.
+"""A first upper bound on each row's distance to its nearest centre, without the whole product.
 
 Any centre bounds the distance to the nearest one from above; the art is to guess a near one cheaply. A few
 centres that lie far apart (landmarks) span a space of few dimensions in which everything is compared. There a
@@ -105,7 +105,10 @@ Guess = Callable[[Tensor], Tensor]
 
 
 def scouting_guess(reader: RowReader, rows: np.ndarray, space: Space, device: torch.device) -> Guess | None:
-    """Guess by scouts that lie far from each other; None where it would not pay: tried on a few rows whose truth is found out."""
+    """Guess by scouts that lie far from each other.
+
+    None where it would not pay: tried on a few rows whose truth is found out.
+    """
     if len(space.centres_CD) <= N_LANDMARKS or len(rows) < 4 * N_SCOUTS:
         return None
     probe_BD = reader.float32(_even_part(rows[1::2], N_PROBED), device)
@@ -142,7 +145,9 @@ def first_bounds(
     block_rows: int | None = None,
     watch: Watch = SILENT,
 ) -> np.ndarray:
-    """Bound each row's squared distance to its nearest centre from above, float64[M]; +inf where float32 overflows.
+    """Bound each row's squared distance to its nearest centre from above, float64[M].
+
+    +inf where float32 overflows.
 
     Args:
         reader: where rows and centres are read.
@@ -185,7 +190,10 @@ def _even_part(rows: np.ndarray, n_most: int) -> np.ndarray:
 
 
 def spread_rows(points_MD: Tensor, n_most: int) -> Tensor:
-    """The numbers of at most `n_most` points that lie far from each other: farthest-first traversal in float32, from the longest."""
+    """The numbers of at most `n_most` points that lie far from each other.
+
+    Farthest-first traversal in float32, from the longest.
+    """
     points_MD = torch.nan_to_num(points_MD, 0.0, 0.0, 0.0)
     norms_M = points_MD.square().sum(dim=1)
     nearest_M = torch.full_like(norms_M, torch.inf)

@@ -71,7 +71,9 @@ class KCenter:
         return selection_of(list(self.traverse(signals, chosen_rows, n_new)))
 
     def traverse(self, signals: Signals, chosen_rows: np.ndarray, n_new: int) -> Iterator[Pick]:
-        """The picks of `select` one by one, as they are found: (distance, row, nearest row). Taken as chosen, they lead to the same next ones.
+        """The picks of `select` one by one, as they are found: (distance, row, nearest row).
+
+        Taken as chosen, they lead to the same next ones.
 
         Raises:
             DiverseEvolError: as `select`, before the first pick.

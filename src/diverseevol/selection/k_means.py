@@ -41,7 +41,9 @@ class KMeans:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick `n_new` rows, every cluster's nearest first, then every cluster's second, and so on; `rng` seeds the clustering.
+        """Pick `n_new` rows, every cluster's nearest first, then every cluster's second, and so on.
+
+        `rng` seeds the clustering.
 
         The shares are of the training set: rows chosen earlier count as their cluster's. Of equal distances
         the lowest row is first.
@@ -78,7 +80,7 @@ class KMeans:
 def _clustered(
     reader: RowReader, free: np.ndarray, chosen: np.ndarray, n_clusters: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cluster the free rows: (cluster of each, distance of each to its centroid, cluster of each chosen row)."""
+    """Cluster the free rows: (cluster of each, its distance to the centroid, cluster of each chosen row)."""
     reader.check(np.concatenate([free, chosen]))
     n_fit = max(n_clusters, FIT_NUMBERS // reader.width)
     fit_rows = free

@@ -1,4 +1,6 @@
-"""Each row's distance to its nearest centre, kept lazily: an old value is an upper bound, since a distance only falls.
+"""Each row's distance to its nearest centre, kept lazily.
+
+An old value is an upper bound, since a distance only falls.
 
 Source: the lazy evaluation of greedy algorithms (Minoux, 1978), here with blocks of leaders, a front and
 rigorous first bounds. A row is settled when its value is exact over all centres so far. To find the farthest
@@ -64,7 +66,9 @@ class LazyDistances:
             self.bounds[pos] = GONE
 
     def farthest(self) -> tuple[float, float, int, int]:
-        """Find the row farthest from its nearest centre: (weighted squared distance, squared distance, row, nearest centre's row).
+        """Find the row farthest from its nearest centre.
+
+        (weighted squared distance, squared distance, row, nearest centre's row).
 
         Equal distances go to the lowest row; with no row left the distance is -inf.
         """
@@ -95,13 +99,19 @@ class LazyDistances:
         return scores
 
     def _is_settled(self, positions: np.ndarray) -> np.ndarray:
-        """Whether the bound is exact over all centres; a row known to lie on a centre stays at 0 whatever comes."""
+        """Whether the bound is exact over all centres.
+
+        A row known to lie on a centre stays at 0 whatever comes.
+        """
         is_whole = (self.n_seen[positions] == len(self.centres.rows)) | (self.bounds[positions] == 0)
         is_settled: np.ndarray = self.is_exact[positions] & is_whole
         return is_settled
 
     def _work_on(self, leaders: np.ndarray, n_at_once: int) -> None:
-        """Bring the first few leaders further: up to the newest centre, or over all centres of the start, with the like of them behind."""
+        """Bring the first few leaders further.
+
+        Up to the newest centre, or over all centres of the start, with the like of them behind.
+        """
         is_behind = self.n_seen[leaders] < len(self.centres.rows)
         if is_behind[:n_at_once].any():
             self._catch_up(leaders[:n_at_once][is_behind[:n_at_once]])

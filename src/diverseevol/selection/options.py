@@ -1,4 +1,6 @@
-"""Options of every strategy, each a strategy around another: guards that keep rows out, whitened vectors, quotas by group.
+"""Options of every strategy, each a strategy around another.
+
+Guards that keep rows out, whitened vectors, quotas by group.
 
 Guards only narrow what may be picked, and report what they kept out. The isolation of a row is a simple form
 of the distance to the k-th nearest neighbour (Ramaswamy et al., 2000, https://doi.org/10.1145/342009.335437),
@@ -37,7 +39,10 @@ SEED = 0  # the landmarks are the same in every round and do not take from the s
 
 @dataclass(frozen=True, config=STRICT)
 class Minimum:
-    """The option `minimum: {column: value, …}`: rows below a value are not picked; a row without one is below."""
+    """The option `minimum: {column: value, …}`: rows below a value are not picked.
+
+    A row without one is below.
+    """
 
     strategy: SkipValidation[Strategy]
     least: Annotated[dict[str, FiniteFloat], Field(min_length=1)]
@@ -50,7 +55,9 @@ class Minimum:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick with the strategy among the rows that reach every minimum; the others are in `skipped["minimum"]`.
+        """Pick with the strategy among the rows that reach every minimum.
+
+        The others are in `skipped["minimum"]`.
 
         Raises:
             PoolExhaustedError: too few do.
@@ -65,7 +72,9 @@ class Minimum:
 
 @dataclass(frozen=True, config=STRICT)
 class Outliers:
-    """The option `outliers: {share: 0.02, by: isolation}`: the share of rows that is highest by a measure is not picked.
+    """The option `outliers: {share.
+
+    0.02, by: isolation}`: the share of rows that is highest by a measure is not picked.
 
     The measure is isolation, or any signal or numeric column; a row without a value counts as the highest.
     """
@@ -82,7 +91,9 @@ class Outliers:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick with the strategy among the others; those kept out, rounded down to whole rows, are in `skipped["outliers"]`.
+        """Pick with the strategy among the others.
+
+        Those kept out, rounded down to whole rows, are in `skipped["outliers"]`.
 
         Of equal measures the lowest row is kept out first.
 
@@ -117,7 +128,8 @@ def _select_without(
     n_new, n_left = rest[1], int((~is_out).sum())
     if n_left < n_new:
         raise PoolExhaustedError(
-            f"cannot select {n_new} new samples: {guard} keeps out {is_out.sum()} and leaves {n_left} of {signals.n_rows}. "
+            f"cannot select {n_new} new samples: {guard} keeps out {is_out.sum()} and leaves {n_left} of "
+            f"{signals.n_rows}. "
             f"Lower n_new, or loosen {guard}."
         )
     picks = strategy.select(signals.only(free[~is_out]), *rest)
@@ -125,7 +137,9 @@ def _select_without(
 
 
 def isolation_of(reader: RowReader, rows: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Measure how isolated `rows` are: the distance to the `N_NEAREST`-th nearest of a sample of `counted`, the landmarks.
+    """Measure how isolated `rows` are.
+
+    The distance to the `N_NEAREST`-th nearest of a sample of `counted`, the landmarks.
 
     Returns:
         float32[M], the Euclidean distance to the landmark other than the row itself; float32, so that
@@ -151,7 +165,9 @@ def isolation_of(reader: RowReader, rows: np.ndarray, counted: np.ndarray) -> np
 
 
 def whiten(embeddings: Embeddings, n: int, rows: np.ndarray | None = None) -> np.ndarray:
-    """Whiten rows to `n` columns: mean-centre, covariance, its directions U and variances s, U · diag(1/√s), rows to unit length.
+    """Whiten rows to `n` columns.
+
+    Mean-centre, covariance, its directions U and variances s, U · diag(1/√s), rows to unit length.
 
     Args:
         embeddings: (N, D).
@@ -198,7 +214,10 @@ def _parts(reader: RowReader, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np
 
 @dataclass(frozen=True, config=STRICT)
 class Whitened:
-    """The option `whiten: n` of every strategy that needs embeddings: it sees them whitened to `n` directions."""
+    """The option `whiten: n` of every strategy that needs embeddings.
+
+    It sees them whitened to `n` directions.
+    """
 
     strategy: SkipValidation[Strategy]
     n: PositiveInt
@@ -244,7 +263,9 @@ class Quota:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick group by group, in the order of their names; a group's picks count as chosen for the groups after it.
+        """Pick group by group, in the order of their names.
+
+        A group's picks count as chosen for the groups after it.
 
         Quotas are whole numbers by the largest remainder; a group that runs out gives its rest to the others.
         The picks are merged so that each beginning of them keeps to the shares; `nearest_row` may therefore

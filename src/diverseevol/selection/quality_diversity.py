@@ -1,4 +1,6 @@
-"""Quality and diversity together: the best rows that are not near a chosen one, or the largest product of quality and distance.
+"""Quality and diversity together.
+
+The best rows that are not near a chosen one, or the largest product of quality and distance.
 
 Source of the filter: DEITA (Liu et al., 2023, https://arxiv.org/abs/2312.15685), "score-first,
 diversity-aware" selection: rows in falling quality, each taken if its cosine distance to the nearest row
@@ -80,7 +82,10 @@ class QualityDiversity:
         return picks
 
     def _filtered(self, reader: RowReader, ranked: np.ndarray, chosen: np.ndarray, n_new: int) -> Selection:
-        """Go through the rows, ranked by quality, and take those far enough from all taken; then fill up from the top."""
+        """Go through the rows, ranked by quality, and take those far enough from all taken.
+
+        Then fill up from the top.
+        """
         picks: list[tuple[int, float, int, bool]] = []
         if not chosen.size:
             picks.append((int(ranked[0]), LARGEST, -1, False))
@@ -106,7 +111,8 @@ class QualityDiversity:
         signals: Signals,
     ) -> Selection:
         """Farthest-first traversal, weighted."""
-        # A power of two rounds nothing, so that equal products stay equal; it keeps powers within what float64 holds.
+        # A power of two rounds nothing, so that equal products stay equal; it keeps powers within what
+        # float64 holds.
         scale = np.ldexp(1.0, int(np.frexp(quality_N[free].max())[1]))
         weights = (quality_N[free] / scale) ** (2 * self.power)  # on squared distances
         picks = farthest_first(
@@ -126,14 +132,15 @@ def _check_quality(name: str, quality_N: np.ndarray, free: np.ndarray) -> None:
         rows = free[is_bad]
         if rows.size:
             raise error(
-                f"the quality {name!r} of {len(rows)} rows is {found}: {some_of(rows)}. Exclude them, or give numbers of at least 0."
+                f"the quality {name!r} of {len(rows)} rows is {found}: {some_of(rows)}. Exclude them, or "
+                "give numbers of at least 0."
             )
 
 
 def _taken(
     centres: Centres, ranked: np.ndarray, limit: float, n_most: int
 ) -> Iterator[tuple[int, float, int]]:
-    """Go through rows and make each a centre whose squared distance to every centre exceeds `limit`, until there are `n_most`.
+    """Make each row a centre whose squared distance to every centre exceeds `limit`, up to `n_most`.
 
     Yields:
         (row, squared distance, nearest centre's row; of equally near ones the lowest).

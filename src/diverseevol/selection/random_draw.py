@@ -1,4 +1,4 @@
-"""Random: a uniform draw from the rows that are still unchosen, the baseline every other strategy has to beat.
+"""Random: a uniform draw from the unchosen rows, the baseline every other strategy has to beat.
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), the random baseline.
 Cost: O(N) time and memory.

@@ -1,4 +1,6 @@
-"""Rows of the embeddings in the two forms that selection computes with: float64 to decide, float32 to go fast.
+"""Rows of the embeddings in the two forms that selection computes with.
+
+Float64 to decide, float32 to go fast.
 
 The array may be numpy, memory-mapped, a torch tensor on any device, or anything that reads its rows on demand
 (`Vectors`); only the rows asked for are ever read. Under the cosine metric rows are scaled to unit length,
@@ -59,7 +61,8 @@ class RowReader:
         )
         if not is_real:
             raise SelectionError(
-                f"embeddings must be floating-point or integer numbers; found {dtype}. Convert them to float32."
+                f"embeddings must be floating-point or integer numbers; found {dtype}. Convert them to "
+                "float32."
             )
 
     @classmethod
@@ -93,7 +96,7 @@ class RowReader:
         return self._float64(self._take(rows))
 
     def exact(self, rows: np.ndarray) -> np.ndarray:
-        """Read `rows` as they are: (M, D) float32 where that holds them exactly, which is half the work, else float64."""
+        """Read `rows` as they are: (M, D) float32 where that holds them exactly, else float64."""
         return self.float32(rows, CPU).numpy() if self.is_exact_in_float32 else self.float64(rows)
 
     def float32(self, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -104,7 +107,7 @@ class RowReader:
         return self._float32(self._take(rows), device)
 
     def float32_between(self, start: int, stop: int, device: torch.device) -> Tensor:
-        """Read the rows from `start` up to `stop` as float32 on `device`, without a copy where there is none to make."""
+        """Read the rows from `start` up to `stop` as float32 on `device`, without a copy where it can be."""
         if not isinstance(self.embeddings, Tensor):
             return self._float32(self.embeddings[start:stop], device)
         if self.is_unit:
@@ -147,12 +150,14 @@ class RowReader:
         others = [row for row in bad.tolist() if row not in zeros]
         if others:
             raise NonFiniteError(
-                f"{len(others)} rows of the embeddings hold NaN or infinite values: {some_of(others)}. Embed or exclude them.",
+                f"{len(others)} rows of the embeddings hold NaN or infinite values: {some_of(others)}. "
+                "Embed or exclude them.",
                 others,
             )
         if zeros:
             raise SelectionError(
-                f"{len(zeros)} rows are all zeros and have no direction: {some_of(zeros)}. Exclude them, or take euclidean."
+                f"{len(zeros)} rows are all zeros and have no direction: {some_of(zeros)}. Exclude them, or "
+                "take euclidean."
             )
 
     def _float64(self, values_MD: np.ndarray) -> np.ndarray:

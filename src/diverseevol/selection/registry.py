@@ -39,7 +39,8 @@ COMMON = {
     "outliers": ("Outliers", None),
     "minimum": ("Minimum", "least"),
 }
-"""Options of every strategy, from the innermost to the outermost: each wraps the strategy. The wrapper's settings are the
+"""Options of every strategy, from the innermost to the outermost: each wraps the strategy. The wrapper's
+settings are the
 option's mapping or, where one is named, the option is that setting."""
 
 

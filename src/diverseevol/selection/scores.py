@@ -1,4 +1,6 @@
-"""Selection by one number a row: what the model is least sure of, what it gets wrong, what an instruction helps it with.
+"""Selection by one number a row.
+
+What the model is least sure of, what it gets wrong, what an instruction helps it with.
 
 Sources: least confidence, margin and entropy of DiverseEvol (Wu et al., 2023,
 https://arxiv.org/abs/2311.08182), on raw logits over all positions (`variant` paper); the same on
@@ -53,7 +55,9 @@ class ByScore:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick the `n_new` rows with the best scores, best first; equal scores go to the lowest row. `rng` is not used.
+        """Pick the `n_new` rows with the best scores, best first; equal scores go to the lowest row.
+
+        `rng` is not used.
 
         Returns:
             The picks with the column `score` (float64).
@@ -77,7 +81,8 @@ class ByScore:
         is_within = scores_M < self.limit
         if int(is_within.sum()) < n_new:
             raise PoolExhaustedError(
-                f"cannot select {n_new} new samples by {self.name}: of {len(free)} unchosen rows {int(is_within.sum())} "
+                f"cannot select {n_new} new samples by {self.name}: of {len(free)} unchosen rows "
+                f"{int(is_within.sum())} "
                 f"have a score below {self.limit:g}; the others are left out. Lower n_new or rounds."
             )
         free, scores_M = free[is_within], scores_M[is_within]
@@ -94,7 +99,7 @@ def least_confidence(variant: Variant = "paper") -> ByScore:
 
 @validate_call
 def margin(variant: Variant = "paper") -> ByScore:
-    """The smallest difference of the two largest logits (paper), or probabilities (response), on average over a row."""
+    """The smallest difference of the two largest logits (paper) or probabilities, on average over a row."""
     return ByScore(
         "margin", (Signal.PAPER_MARGIN if variant == "paper" else Signal.MARGIN,), takes_largest=False
     )
@@ -115,5 +120,8 @@ def loss(order: Literal["highest", "lowest"] = "highest") -> ByScore:
 
 
 def ifd() -> ByScore:
-    """The largest Instruction-Following Difficulty below 1: loss behind the instruction over loss without it."""
+    """The largest Instruction-Following Difficulty below 1.
+
+    Loss behind the instruction over loss without it.
+    """
     return ByScore("ifd", (Signal.LOSS, Signal.ANSWER_LOSS), takes_largest=True, score=np.divide, limit=1.0)

@@ -1,4 +1,6 @@
-"""Farthest-first traversal over all ranks, exact: the engine of K-Center and of whatever weighs the distances.
+"""Farthest-first traversal over all ranks, exact.
+
+The engine of K-Center and of whatever weighs the distances.
 
 Source: Gonzalez, 1985 (the greedy rule); Minoux, 1978 (lazy evaluation). Each rank holds a share of the rows
 and offers its farthest; the ranks exchange 32 bytes each a pick, and each reads the picked row itself.
@@ -33,7 +35,9 @@ def farthest_first(
     weights: np.ndarray | None = None,
     watch: Watch = SILENT,
 ) -> Iterator[tuple[float, int, int]]:
-    """Pick `n_new` of the candidates, each the farthest from all centres and earlier picks; equal ones go to the lowest row.
+    """Pick `n_new` of the candidates, each the farthest from all centres and earlier picks.
+
+    Equal ones go to the lowest row.
 
     Args:
         reader: where rows are read.
@@ -77,7 +81,7 @@ def farthest_first(
 
 
 def _farthest_of_all(mine: tuple[float, float, int, int]) -> tuple[float, int, int]:
-    """Of all ranks' offers (weighted squared distance, squared distance, row, nearest row) the farthest, else the lowest row."""
+    """Of all ranks' offers (weighted square, square, row, nearest row) the farthest, else the lowest row."""
     found = dist.gather_numbers(
         np.array(mine, dtype=np.float64)
     )  # which holds row numbers up to 2**53 exactly

@@ -1,4 +1,6 @@
-"""Vectors in files, of which only the rows asked for are ever in memory: .npy, safetensors, Parquet, folders of shards.
+"""Vectors in files, of which only the rows asked for are ever in memory.
+
+.npy, safetensors, Parquet, folders of shards.
 
 Rows are read with pread into buffers of our own, not through a memory map: the pages of a map count as the
 process's memory, and whoever limits that (Slurm, Kubernetes) would end the process though it needs none of
@@ -41,7 +43,10 @@ BUFFER_BYTES = 2**20  # of its column, read at once; without a buffer it would b
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A matrix in a file, row after row: how its numbers are stored (bfloat16: its two bytes as an integer), and from where on."""
+    """A matrix in a file, row after row.
+
+    How its numbers are stored (bfloat16: its two bytes as an integer), and from where on.
+    """
 
     path: Path
     offset: int
@@ -141,7 +146,8 @@ class FileVectors:
                 ) from None
             if not n_read:
                 raise EmbedError(
-                    f"{layout.path} has become shorter: it ends at byte {at:,}. Write it again, and leave it alone."
+                    f"{layout.path} has become shorter: it ends at byte {at:,}. Write it again, and leave "
+                    "it alone."
                 )
             self.bytes_read += n_read
             left, at = left[n_read:], at + n_read
@@ -157,7 +163,9 @@ class FileVectors:
 def open_vectors(
     path: str | Path, scratch_dir: str | Path | None = None, watch: Watch = SILENT
 ) -> FileVectors:
-    """Open vectors for selection without reading them into memory; under several processes every rank calls it.
+    """Open vectors for selection without reading them into memory.
+
+    Under several processes every rank calls it.
 
     Args:
         path: a .npy; a .safetensors, or `FILE:NAME` for one of its tensors; a Parquet file, or `FILE:COLUMN`
@@ -187,7 +195,8 @@ def open_vectors(
     for layout in layouts:
         if layout.kind != layouts[0].kind:
             raise EmbedError(
-                f"{layout.path} has {layout.kind}, {files[0].name} {layouts[0].kind}. Shards must be alike; convert it."
+                f"{layout.path} has {layout.kind}, {files[0].name} {layouts[0].kind}. Shards must be alike; "
+                "convert it."
             )
     if not any(layout.shape[0] for layout in layouts):
         raise EmbedError(f"{files[0]} holds no rows. Give vectors.")
@@ -245,7 +254,8 @@ def _layout_of(path: Path, name: str | None) -> Layout:
         ) from None
     if len(layout.shape) != 2 or layout.shape[1] == 0:
         raise EmbedError(
-            f"{path} holds an array of the shape {layout.shape}. Vectors are rows of one width: the shape (N, D)."
+            f"{path} holds an array of the shape {layout.shape}. Vectors are rows of one width: the shape "
+            "(N, D)."
         )
     return layout
 
@@ -260,7 +270,8 @@ def _npy(path: Path, name: str | None) -> Layout:
         )
     if not rows.flags.c_contiguous:
         raise EmbedError(
-            f"{path} is stored column by column (Fortran order). Save np.ascontiguousarray(array): rows are read alone."
+            f"{path} is stored column by column (Fortran order). Save np.ascontiguousarray(array): rows are "
+            "read alone."
         )
     return Layout(path, rows.offset, rows.shape, rows.dtype)
 
@@ -273,7 +284,8 @@ def _safetensors(path: Path, name: str | None) -> Layout:
         known = ", ".join(sorted(file.keys())[:10]) or "none"
     if name is None and len(matrices) != 1:
         raise EmbedError(
-            f"{path} holds {len(matrices)} tensors of two axes, not one. Name one as {path}:NAME; it has {known}."
+            f"{path} holds {len(matrices)} tensors of two axes, not one. Name one as {path}:NAME; it has "
+            f"{known}."
         )
     with path.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
@@ -302,7 +314,8 @@ def _copy_to_npy(files: Sequence[Path], column: str | None, scratch_dir: Path, w
         remove(copy)
         if isinstance(error, OSError):
             raise EmbedError(
-                f"cannot copy the vectors to {copy}: {error.strerror}. Make room there, or copy {files[0]} to where it is."
+                f"cannot copy the vectors to {copy}: {error.strerror}. Make room there, or copy {files[0]} "
+                "to where it is."
             ) from None
         raise
     return copy
@@ -354,7 +367,8 @@ def _batches(path: Path, column: str | None) -> Iterator[np.ndarray]:
             width = width or int(widths_B[0])
             for pos in np.flatnonzero((widths_B != width) | (widths_B == 0))[:1]:
                 raise EmbedError(
-                    f"row {n_before + pos} of {path} has {widths_B[pos]} numbers in {name!r}, the first row {width}. "
+                    f"row {n_before + pos} of {path} has {widths_B[pos]} numbers in {name!r}, the first row "
+                    f"{width}. "
                     "Repair or remove the row."
                 )
             numbers = batch.column(0).flatten().to_numpy(zero_copy_only=False)

@@ -1,10 +1,13 @@
 """How diverse a set of rows is: the Vendi score, an effective number of different rows.
 
-Source: Friedman and Dieng, "The Vendi Score", 2022, https://arxiv.org/abs/2210.02410; orders other than 1: Pasarkar and Dieng,
+Source: Friedman and Dieng, "The Vendi Score", 2022, https://arxiv.org/abs/2210.02410; orders other than 1:
+Pasarkar and Dieng,
 "Cousins of the Vendi Score", 2023, https://arxiv.org/abs/2310.12952. The paper (DiverseEvol) uses order 1.
-Differs from the published package in that eigenvalues which are only rounding noise count as zero: at orders below 1 the package
+Differs from the published package in that eigenvalues which are only rounding noise count as zero: at orders
+below 1 the package
 adds their roots to the score.
-Cost: O(n D min(n, D)) time; the smaller of the n × n and the D × D matrix, in float64, beside one block of rows (or, where n ≤ D,
+Cost: O(n D min(n, D)) time; the smaller of the n × n and the D × D matrix, in float64, beside one block of
+rows (or, where n ≤ D,
 the n rows). One eigenvalue problem serves all orders.
 Shape letters: N rows, D embedding width, B rows of a block, K sizes, Q orders.
 """
@@ -25,11 +28,17 @@ if TYPE_CHECKING:
 
 BLOCK_NUMBERS = 1 << 22  # numbers of a block of rows: 32 MB in float64
 ORDERS = (0.5, 1.0, 2.0, math.inf)
-"""Those that the command line shows: rare directions weigh most at 0.5, only the commonest counts at infinity."""
+"""Those that the command line shows.
+
+Rare directions weigh most at 0.5, only the commonest counts at infinity.
+"""
 
 
 class Rows(Protocol):
-    """(N, D) numbers of which slices can be read: numpy, memory-mapped, torch, or files (`diverseevol.open_vectors`)."""
+    """(N, D) numbers of which slices can be read.
+
+    Numpy, memory-mapped, torch, or files (`diverseevol.open_vectors`).
+    """
 
     @property
     def shape(self) -> Any:  # noqa: ANN401 - a tuple, or torch's own kind of one
@@ -43,15 +52,18 @@ def vendi_score(embeddings: Rows, q: float = 1.0) -> float:
     """Measure the diversity of the rows: 1 if all point the same way, n if all are orthogonal.
 
     Args:
-        embeddings: (N, D), numpy, memory-mapped, torch, or vectors in files; rows are scaled to unit length here.
-        q: the order of the entropy; 1 is Shannon's, smaller ones weigh rare directions more, infinity only the commonest.
+        embeddings: (N, D), numpy, memory-mapped, torch, or vectors in files; rows are scaled to unit length
+            here.
+        q: the order of the entropy; 1 is Shannon's, smaller ones weigh rare directions more, infinity only
+            the commonest.
 
     Returns:
         exp of the Rényi entropy of order q of the eigenvalues of K/n, with the cosine kernel K.
 
     Raises:
         ConfigError: q is negative or NaN.
-        EmbedError: not an array of at least one row and one column, or a row of zeros, which has no direction.
+        EmbedError: not an array of at least one row and one column, or a row of zeros, which has no
+            direction.
         NonFiniteError: a row holds NaN or infinite values.
     """
     return float(vendi_scores(embeddings, (q,))[0, 0])
@@ -90,7 +102,10 @@ def vendi_scores(
 
 
 def _kernels(embeddings: Rows, width: int, sizes: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """For each size the smaller kernel of the first rows: X Xᵀ and Xᵀ X have the same eigenvalues above zero."""
+    """For each size the smaller kernel of the first rows.
+
+    X Xᵀ and Xᵀ X have the same eigenvalues above zero.
+    """
     small = [n for n in sizes if n <= width]
     if small:
         units_ND = _unit_rows(embeddings, 0, small[-1])
@@ -117,12 +132,15 @@ def check_order(q: float) -> None:
 
 
 def vendi_of(kernel: np.ndarray, n: int, q: float) -> float:
-    """Score n rows of unit length by their kernel X Xᵀ (n × n) or Xᵀ X (D × D), whose eigenvalues above zero are the same."""
+    """Score n rows of unit length by their kernel X Xᵀ or Xᵀ X, whose eigenvalues above zero are the same."""
     return score_of(shares_of(kernel, n), q)
 
 
 def shares_of(kernel: np.ndarray, n: int) -> np.ndarray:
-    """The kernel's eigenvalues over n, ascending, which sum to 1; those that are only rounding noise are left out."""
+    """The kernel's eigenvalues over n, ascending, which sum to 1.
+
+    Those that are only rounding noise are left out.
+    """
     shares = np.linalg.eigvalsh(kernel / n)
     return np.asarray(shares[shares > len(kernel) * np.finfo(np.float64).eps * shares[-1]])
 
@@ -146,7 +164,8 @@ def _unit_rows(embeddings: Rows, start: int, stop: int) -> np.ndarray:
     bad = start + np.flatnonzero(~np.isfinite(rows_BD).all(axis=1))
     if bad.size:
         raise NonFiniteError(
-            f"embeddings hold NaN or infinite values in the rows {some_of(bad)}. Leave them out or embed them again."
+            f"embeddings hold NaN or infinite values in the rows {some_of(bad)}. Leave them out or embed "
+            "them again."
         )
     largest_B1 = np.abs(rows_BD).max(axis=1, keepdims=True)  # divided out first, so that no square overflows
     zero = start + np.flatnonzero(largest_B1 == 0)

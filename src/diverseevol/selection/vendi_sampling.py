@@ -1,4 +1,4 @@
-"""Vendi sampling: of several random sets the one that, together with the chosen rows, is the most (or least) diverse.
+"""Vendi sampling: of several random sets the one that, with the chosen rows, is the most diverse.
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), its analysis of how a subset's
 diversity acts on the tuned model: random sets, ordered by the Vendi score of chosen rows and set. The score:
@@ -26,7 +26,7 @@ from .vendi import check_order, vendi_of
 
 @dataclass(frozen=True, config=STRICT)
 class VendiSampling:
-    """Adds the random set of a given rank among several, ordered by the Vendi score of the training set that it makes.
+    """Adds the random set of a given rank among several, by the training set's Vendi score.
 
     Attributes:
         sets: how many are drawn.
@@ -49,7 +49,9 @@ class VendiSampling:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Draw `sets` sets of `n_new` rows with `rng`, each without replacement, and take the one of the given rank.
+        """Draw `sets` sets of `n_new` rows with `rng`, each without replacement.
+
+        Take the one of the given rank.
 
         Returns:
             The set's rows in the order in which they were drawn, with the column `vendi` (float64: the same

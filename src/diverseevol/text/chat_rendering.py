@@ -1,6 +1,7 @@
 """What a chat template makes of messages, and where in it the assistants' contents stand.
 
-A second rendering has noncharacters (U+FDD0 …) where contents begin and end; it counts only if it is the first one but for the marks.
+A second rendering has noncharacters (U+FDD0 …) where contents begin and end; it counts only if it is the
+first one but for the marks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ FIRST, LAST = "\ufdd0", "\ufdd1"
 MARKS = re.compile(f"([{FIRST}{LAST}])([0-9]+){EDGE}")
 Render = Callable[..., list[str]]
 WITH_THINKING = "Give the tokenizer one that writes it, or put it into the content."
-NO_THINKING = f"the chat template leaves out the thinking of the last answer, so it could not be learnt. {WITH_THINKING}"
+NO_THINKING = (
+    "the chat template leaves out the thinking of the last answer, so it could not be learnt. "
+    f"{WITH_THINKING}"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,10 @@ def _with_marks(messages: list[Message], has_first: bool, is_inside: bool) -> li
 
 
 def prefix(render: Render, messages: list[Message], is_asked: bool = False) -> str:
-    """The rendering of a dialogue's first messages; empty where there are none or the template refuses them."""
+    """The rendering of a dialogue's first messages.
+
+    Empty where there are none or the template refuses them.
+    """
     try:
         return render([messages], is_asked)[0] if messages else ""
     except PromptError:
@@ -86,7 +93,10 @@ def common_start(one: str, other: str) -> str:
 
 
 def check_complete(rendering: Rendering, messages: list[Message], names: Names, may_rewrite: bool) -> None:
-    """Refuse a rendering that leaves something out without a word; with markers of its own it may rewrite answers."""
+    """Refuse a rendering that leaves something out without a word.
+
+    With markers of its own it may rewrite answers.
+    """
     text = rendering.text
     for number, message in enumerate(messages):
         core = message["content"].strip()

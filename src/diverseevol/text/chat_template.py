@@ -1,31 +1,49 @@
-"""The model's own chat template, with a mask that is right on every assistant turn, generation markers or not.
+"""The model's own chat template, with a mask that is right on every assistant turn.
 
-Trained on in an assistant turn is what the model has to write itself: from the end of the generation prompt to the end of
-the turn's last control token (`<|im_end|>`, `</s>`, …), so an empty thinking block that the template puts in is included
+Trained on in an assistant turn is what the model has to write itself: from the end of the generation prompt
+to the end of
+the turn's last control token (`<|im_end|>`, `</s>`, …), so an empty thinking block that the template puts in
+is included
 and the newline behind `<|im_end|>` is not. How the turn is found in the rendered text:
 
-* Its start is the length of the rendering of everything before it with the generation prompt, where that is a prefix of the
-  whole. Where it is not (templates that rewrite earlier turns, or whose generation prompt begins an answer that training does
-  not have), or where the template ignores `add_generation_prompt` and a role header follows, it is the first character of
-  the content, found by a second rendering in which noncharacters (U+FDD0 …) mark where contents begin and end. That rendering
+* Its start is the length of the rendering of everything before it with the generation prompt, where that is a
+prefix of the
+  whole. Where it is not (templates that rewrite earlier turns, or whose generation prompt begins an answer
+  that training does
+  not have), or where the template ignores `add_generation_prompt` and a role header follows, it is the first
+  character of
+  the content, found by a second rendering in which noncharacters (U+FDD0 …) mark where contents begin and
+  end. That rendering
   counts only if it is the first one but for the marks.
-* Its end is the marked end of the content and the template's turn ending, which is learnt from a rendering with and one
-  without a turn behind. A turn that calls tools ends where the rendering up to and including it does, with the next turn's first
+* Its end is the marked end of the content and the template's turn ending, which is learnt from a rendering
+with and one
+  without a turn behind. A turn that calls tools ends where the rendering up to and including it does, with
+  the next turn's first
   control token where that is what ends answers or where nothing else ends the call (GLM's `<|observation|>`).
-* If neither finds a turn, the template's `{% generation %}` blocks are used. They come last because many of them include the
+* If neither finds a turn, the template's `{% generation %}` blocks are used. They come last because many of
+them include the
   header or leave the end of the turn out.
-* A template that ends the last turn with no token that ends one gets EOS appended, or the model would never learn to stop; behind a
+* A template that ends the last turn with no token that ends one gets EOS appended, or the model would never
+learn to stop; behind a
   call, what begins a tool's answer.
 
-A sample is refused, never bent: no role is merged or renamed, and a turn, a tool or a call that the template silently
-leaves out is an error. Thinking that a record keeps under a key of its own is handed on under every name that templates read
-(`reasoning_content`, `reasoning`, `thinking`): what the template writes of it in a trained turn is trained on, what it drops from earlier
-turns is not, and a last answer without its thinking is an error, as is a template that reads none. A user turn's separate
-input follows its text on a new line, as in LLaMA-Factory. BOS is what the template writes, as `apply_chat_template` has it.
+A sample is refused, never bent: no role is merged or renamed, and a turn, a tool or a call that the template
+silently
+leaves out is an error. Thinking that a record keeps under a key of its own is handed on under every name that
+templates read
+(`reasoning_content`, `reasoning`, `thinking`): what the template writes of it in a trained turn is trained
+on, what it drops from earlier
+turns is not, and a last answer without its thinking is an error, as is a template that reads none. A user
+turn's separate
+input follows its text on a new line, as in LLaMA-Factory. BOS is what the template writes, as
+`apply_chat_template` has it.
 
-An assistant's text may name the tokenizer's added tokens (`<think>`, tool markers, a user's own), as `apply_chat_template` has it, but for those that
-frame turns: BOS, EOS and their like, and what stands outside the assistant's own text in probes of the template. Those, and in everything but
-the assistant's turns all special tokens and all added ones that the template writes, stay text: they are cut behind their first
+An assistant's text may name the tokenizer's added tokens (`<think>`, tool markers, a user's own), as
+`apply_chat_template` has it, but for those that
+frame turns: BOS, EOS and their like, and what stands outside the assistant's own text in probes of the
+template. Those, and in everything but
+the assistant's turns all special tokens and all added ones that the template writes, stay text: they are cut
+behind their first
 character and tokenised in two parts.
 
 Cost: two renderings a sample and one an assistant turn.
@@ -98,7 +116,8 @@ class ChatPrompter:
         """Render a whole sample through the template.
 
         Raises:
-            PromptError: the template refuses the sample, leaves a part of it out, or the trained text cannot be told apart.
+            PromptError: the template refuses the sample, leaves a part of it out, or the trained text cannot
+                be told apart.
         """
         trained = [number for number, turn in enumerate(sample.turns) if turn.is_trained]
         if not trained:
@@ -160,7 +179,10 @@ class ChatPrompter:
         return rendering.text, spans, False
 
     def _stop_behind_call(self, text: str, render: Render, messages: list[Message]) -> str:
-        """What begins the answer of a tool behind a last turn that calls it, up to its first token; empty where none does."""
+        """What begins the answer of a tool behind a last turn that calls it, up to its first token.
+
+        Empty where none does.
+        """
         call = messages[-1]["tool_calls"][0]
         answer = {
             "role": "tool",
@@ -205,7 +227,8 @@ class ChatPrompter:
         text, first = rendering.text, rendering.first.get(number, len(rendering.text))
         before = prefix(render, messages[:number])
         prompt = prefix(render, messages[:number], is_asked=True)
-        # A prompt that is no longer than what stands before it asks for nothing: behind it comes the role's header.
+        # A prompt that is no longer than what stands before it asks for nothing: behind it comes the role's
+        # header.
         is_found = number in rendering.first
         between = text[len(prompt) : first].strip() if is_found else ""
         own = self.control.match(between)  # such as thinking, where the turn goes on behind a tool's answer
@@ -214,12 +237,13 @@ class ChatPrompter:
         if prompt and asks and text.startswith(prompt) and len(prompt) <= first:
             return len(prompt)
         if is_found:
-            # A space before the content belongs to its first token; behind a prompt it would be a token of its own.
+            # A space before the content belongs to its first token; behind a prompt it would be a token of
+            # its own.
             return len(text[:first].rstrip(" "))
         return self._start_of_header(text, before, prompt, number)
 
     def _start_of_header(self, text: str, before: str, prompt: str, number: int) -> int:
-        """What the generation prompt and the text have in common, up to the last newline or control token in it."""
+        """What prompt and text have in common, up to the last newline or control token in it."""
         common = common_start(text, prompt)
         borders = [common.rfind("\n") + 1, *(token.end() for token in self.control.finditer(common))]
         if not before or not text.startswith(before) or max(borders) <= len(before):
@@ -245,12 +269,16 @@ class ChatPrompter:
     def _end_of_turn(
         self, text: str, render: Render, messages: list[Message], number: int, start: int
     ) -> int:
-        """The end of a turn whose last character is not its content's: behind the ending, or the last control token."""
+        """The end of a turn whose last character is not its content's.
+
+        Behind the ending, or the last control token.
+        """
         is_final = number == len(messages) - 1
         whole = text if is_final else prefix(render, messages[: number + 1])
         is_known = bool(whole) and text.startswith(whole)
         found = text.find(self.ending, start, len(whole) if is_known else None) if self.ending else -1
-        # Where the turn is rendered otherwise at the end of a dialogue, the next turn must still be behind the ending.
+        # Where the turn is rendered otherwise at the end of a dialogue, the next turn must still be behind
+        # the ending.
         if found >= 0 and (
             is_known or text.find(messages[number + 1]["content"].strip() or self.ending, found) >= 0
         ):
@@ -316,7 +344,9 @@ class ChatPrompter:
         return replace(self, border=_any_of(frame & added), stops=tuple(sorted(ends - inside)))
 
     def _learn_ending(self) -> tuple[str, bool]:
-        """What stands between an answer and whatever follows, and whether only the next turn's first token does.
+        """What stands between an answer and whatever follows.
+
+        Whether only the next turn's first token does.
 
         The former is common to an answer at the end and one before a question.
         """
@@ -356,14 +386,18 @@ class ChatPrompter:
         answers = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
         if texts[0] != text or len(spans[0]) != len(answers):
             raise PromptError(
-                f"the chat template marks {len(spans[0])} generated parts in a sample with {len(answers)} assistant turns, "
+                f"the chat template marks {len(spans[0])} generated parts in a sample with {len(answers)} "
+                "assistant turns, "
                 "so the trained text cannot be told apart"
             )
         return [spans[0][answers.index(number)] for number in trained]
 
 
 THINKING = re.compile(r"reasoning|\bthinking\b")
-_TOOL = '{"name": "act", "description": "Acts.", "parameters": {"type": "object", "properties": {"with": {"type": "string"}}}}'
+_TOOL = (
+    '{"name": "act", "description": "Acts.", '
+    '"parameters": {"type": "object", "properties": {"with": {"type": "string"}}}}'
+)
 _CALL = Turn("assistant", "", is_trained=True, tool_calls='{"name": "act", "arguments": {"with": "word"}}')
 _ASKED, _SAID = Turn("user", "Question"), Turn("assistant", "Answer", is_trained=True)
 PROBES = (
@@ -372,7 +406,10 @@ PROBES = (
     Sample((_ASKED, replace(_SAID, thinking="Thought"))),
     Sample((_ASKED, _CALL, Turn("tool", "Result"), _SAID), _TOOL),
 )
-_UNCLEAR = "cannot tell where the assistant's turn {number} {what}: the chat template rewrites the turns before or inside it"
+_UNCLEAR = (
+    "cannot tell where the assistant's turn {number} {what}: the chat template rewrites the turns before or "
+    "inside it"
+)
 
 
 def _cut_up(text: str, spans: list[Span], needs_eos: bool) -> list[Segment]:
@@ -401,7 +438,10 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
 
 
 def _partner(token: str) -> str:
-    """The token that would close what another opens, or open what it closes: <think> and </think>, [A] and [/A]."""
+    """The token that would close what another opens, or open what it closes.
+
+    <think> and </think>, [A] and [/A].
+    """
     opened = re.match(r"[<\[]\|?", token)
     head = opened[0] if opened else ""
     name = token[len(head) :]

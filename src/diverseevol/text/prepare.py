@@ -1,6 +1,7 @@
 """From sources to a tokenised pool in a folder: read, check, tokenise, put aside what cannot be trained on.
 
-Done once a run; a second call finds everything in the folder. Reading is rank 0's (one stream of a file), tokenising every rank's.
+Done once a run; a second call finds everything in the folder. Reading is rank 0's (one stream of a file),
+tokenising every rank's.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def prepare(
     watch: Watch,
     what: str = "pool",
 ) -> Prepared:
-    """Make a pool ready for training and embedding, or find it ready; `what` it is, a line says when it is read.
+    """Make a pool ready for training and embedding, or find it ready.
+
+    `what` it is, a line says when it is read.
 
     Raises:
         PoolError: the data cannot be used (missing, unknown format, too many bad rows, nothing left).
@@ -52,7 +55,8 @@ def prepare(
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
         overlap = dist.on_main(lambda: _finish(pool_dir, tokens, config, watch))
         watch.note(
-            f"{what}: {_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}"
+            f"{what}: "
+            f"{_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}"
         )
         for note in records.notes:
             watch.note(f"of the {what}, {note}")
@@ -82,7 +86,10 @@ def _summary(
         parts.append((f"{records.n_bad + n_refused:,} bad ones put aside", QUARANTINE))
     if n_too_long:
         share = n_too_long / len(records)
-        text = f"{n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} (raise it if the model reads more)"
+        text = (
+            f"{n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} "
+            "(raise it if the model reads more)"
+        )
         parts.append((text, QUARANTINE))
     parts += overlap
     files = list(dict.fromkeys(file for _, file in parts))

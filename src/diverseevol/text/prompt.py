@@ -1,17 +1,25 @@
-"""From a sample to segments of text, each trained on or not: the Alpaca template, or the model's own chat template.
+"""From a sample to segments of text, each trained on or not.
 
-Source: Stanford Alpaca (https://github.com/tatsu-lab/stanford_alpaca), its two templates to the character; they end in
-`### Response:` with nothing behind it, and the target is the output and EOS, directly behind. What Alpaca does not
+The Alpaca template, or the model's own chat template.
+
+Source: Stanford Alpaca (https://github.com/tatsu-lab/stanford_alpaca), its two templates to the character;
+they end in
+`### Response:` with nothing behind it, and the target is the output and EOS, directly behind. What Alpaca
+does not
 define follows LLaMA-Factory's `alpaca` template where that has a word for it:
 
-* Dialogues: the preamble once, then `### Instruction:` / `### Input:` / `### Response:` sections, EOS behind every
+* Dialogues: the preamble once, then `### Instruction:` / `### Input:` / `### Response:` sections, EOS behind
+every
   assistant turn. The first user turn decides which preamble it is.
 * A system turn at the start replaces the preamble; a later one is a `### System:` section.
-* Tools on offer are a `### Tools:` section behind the preamble, an assistant's calls JSON text in its own turn (behind
+* Tools on offer are a `### Tools:` section behind the preamble, an assistant's calls JSON text in its own
+turn (behind
   what it says, on a new line), a tool's answer a `### Observation:` section, which is never trained on.
 
-The chat template's side is in `chat_template.py`. Which of the tokenizer's added tokens a text may name is one rule for both: an assistant's
-text may name all but those that frame turns, a prompt none of those that are special or that the tokenizer's template writes; what
+The chat template's side is in `chat_template.py`. Which of the tokenizer's added tokens a text may name is
+one rule for both: an assistant's
+text may name all but those that frame turns, a prompt none of those that are special or that the tokenizer's
+template writes; what
 may not stays text. Cost: a few string operations a sample; no torch, no transformers.
 """
 
@@ -30,7 +38,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PREAMBLE = "Below is an instruction that describes a task"
-WITH_INPUT = f"{PREAMBLE}, paired with an input that provides further context. Write a response that appropriately completes the request."
+WITH_INPUT = (
+    f"{PREAMBLE}, paired with an input that provides further context. Write a response that appropriately "
+    "completes the request."
+)
 WITHOUT_INPUT = f"{PREAMBLE}. Write a response that appropriately completes the request."
 RESPONSE = "\n\n### Response:"
 HEADINGS = {"system": "System", "tool": "Observation"}
@@ -45,7 +56,8 @@ class Segment:
         text: The characters.
         is_trained: Whether the loss counts them (and the EOS behind them).
         ends_turn: Whether EOS follows, as an id and not as text.
-        is_apart: Whether the text is tokenised apart from what stands before it, so that no token spans the border: how a
+        is_apart: Whether the text is tokenised apart from what stands before it, so that no token spans the
+            border: how a
             control token's text in a record is kept from becoming that token.
     """
 
@@ -60,7 +72,10 @@ class Prompter(Protocol):
 
     @property
     def border(self) -> re.Pattern[str]:
-        """Matches the tokens that frame turns: no text of a record becomes one of them, and they are no part of an answer."""
+        """Matches the tokens that frame turns.
+
+        No text of a record becomes one of them, and they are no part of an answer.
+        """
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -80,7 +95,8 @@ class Prompter(Protocol):
     def generation_segments(self, sample: Sample) -> tuple[Segment, ...]:
         """Render the prompt that a model answers: everything before the text of the last assistant turn.
 
-        It is the beginning of what `segments` gives for the same sample, so questions are asked as they were trained.
+        It is the beginning of what `segments` gives for the same sample, so questions are asked as they were
+        trained.
         A sample that does not end in an assistant turn is rendered up to where its answer would begin.
 
         Raises:
@@ -115,7 +131,8 @@ class AlpacaPrompter:
         for number, turn in enumerate(sample.turns):
             if turn.thinking:
                 raise PromptError(
-                    f"turn {number} keeps its thinking under a key of its own, for which the Alpaca template has no place: "
+                    f"turn {number} keeps its thinking under a key of its own, for which the Alpaca "
+                    "template has no place: "
                     "put it into the content, or set prompt.template=chat"
                 )
         return self._segments(*_opening(sample))
@@ -152,7 +169,8 @@ def resolve_template(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -
     """
     if prompt.template == "chat" and not tokenizer.chat_template:
         raise PromptError(
-            f"prompt.template is 'chat', but the tokenizer of {tokenizer.name_or_path!r} has no chat template. "
+            f"prompt.template is 'chat', but the tokenizer of {tokenizer.name_or_path!r} has no chat "
+            "template. "
             "Set prompt.template=alpaca, or give the tokenizer a chat template."
         )
     return "chat" if prompt.template != "alpaca" and tokenizer.chat_template else "alpaca"

@@ -1,7 +1,9 @@
 """Tokenise a pool once a run, in blocks of rows that a killed run need not make again.
 
-A block's stamp names the tokenizer, the template, `max_length`, the number of rows, and the first, middle and last sample. A
-block is written atomically, and one with the right stamp is never made again. Block b belongs to rank b modulo the number
+A block's stamp names the tokenizer, the template, `max_length`, the number of rows, and the first, middle and
+last sample. A
+block is written atomically, and one with the right stamp is never made again. Block b belongs to rank b
+modulo the number
 of ranks.
 
 Cost: the tokenizer's own batch call (all cores), and the memory of one block.
@@ -41,9 +43,12 @@ def build_tokens(
     watch: Watch,
     rows_per_block: int = 65_536,
 ) -> Tokens:
-    """Tokenise all samples into a folder, or find them there; every rank does its share and returns all of them.
+    """Tokenise all samples into a folder, or find them there.
 
-    A row that the template refuses has no ids, and one that has no trained token left within `max_length` a mask of zeros:
+    Every rank does its share and returns all of them.
+
+    A row that the template refuses has no ids, and one that has no trained token left within `max_length` a
+    mask of zeros:
     `n_trained` is 0 for both, so that the pool can put them aside.
 
     Args:
@@ -91,7 +96,10 @@ def _encode_block(
 
 
 def _stamp(encoder: Encoder, samples: Samples, n_samples: int, rows_per_block: int) -> Stamp:
-    """What decides the content of the blocks; three samples stand for all, the run folder checks the pool itself."""
+    """What decides the content of the blocks.
+
+    Three samples stand for all, the run folder checks the pool itself.
+    """
     probes = [
         repr(list(samples(row, row + 1)))
         for row in sorted({0, n_samples // 2, n_samples - 1})

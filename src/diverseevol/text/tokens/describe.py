@@ -25,7 +25,9 @@ def describe(
     mask: Sequence[bool] | npt.NDArray[np.bool_],
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[tuple[str, bool]]:
-    """Decode a row into runs of trained and untrained text; joined and less `BORDER` they are the row's text, special tokens included.
+    """Decode a row into runs of trained and untrained text.
+
+    Joined and less `BORDER` they are the row's text, special tokens included.
 
     A character whose tokens are on both sides of a border is shown behind it.
     """

@@ -1,20 +1,29 @@
 """From segments of text to token ids and the loss mask.
 
-A chunk of text is tokenised whole, never prompt and response apart, and the mask follows from the tokens' character offsets: a
-token is trained on if it holds at least one character of a trained segment, so one that straddles the border is; an added token that
-takes in the blanks beside it (`lstrip`, `rstrip`) belongs where its own text stands. EOS is an id, not text; a new chunk begins behind it
-and at the segments that are to be kept apart. Ids are cut at the right to `max_length`, BOS and EOS included; a response that is cut
+A chunk of text is tokenised whole, never prompt and response apart, and the mask follows from the tokens'
+character offsets: a
+token is trained on if it holds at least one character of a trained segment, so one that straddles the border
+is; an added token that
+takes in the blanks beside it (`lstrip`, `rstrip`) belongs where its own text stands. EOS is an id, not text;
+a new chunk begins behind it
+and at the segments that are to be kept apart. Ids are cut at the right to `max_length`, BOS and EOS included;
+a response that is cut
 has no EOS.
 
 Traps that this module answers:
 
-* The tokenizer's backend is copied: truncation, padding and post-processor are taken off the copy (a post-processor adds BOS,
-  some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever else the tokenizer puts in front, is added
+* The tokenizer's backend is copied: truncation, padding and post-processor are taken off the copy (a
+post-processor adds BOS,
+  some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever else the tokenizer puts in
+  front, is added
   as ids under the Alpaca template; a chat template writes its own.
 * The text of tokens that a record may not name comes in two segments (prompt.py), so that it stays text.
-* BPE models without an unknown token drop characters *and shift every later offset*. Such characters are taken out before,
-  which gives the same ids and true offsets (where a pre-tokenizer makes words first, the shift ends with the word; they stay).
-* SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised behind a newline (or
+* BPE models without an unknown token drop characters *and shift every later offset*. Such characters are
+taken out before,
+  which gives the same ids and true offsets (where a pre-tokenizer makes words first, the shift ends with the
+  word; they stay).
+* SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised
+behind a newline (or
   another character, where the newline melts into what follows), whose ids are dropped again, so it gets none.
 
 Cost: the tokenizer's own batch call (all cores), plus two look-ups a trained segment.
@@ -102,7 +111,8 @@ class Encoder:
         """
         if tokenizer.eos_token_id is None:
             raise PromptError(
-                f"the tokenizer of {tokenizer.name_or_path!r} has no EOS token, so a model could not learn to stop. "
+                f"the tokenizer of {tokenizer.name_or_path!r} has no EOS token, so a model could not learn "
+                "to stop. "
                 "Set its eos_token."
             )
         self.prompter: Prompter = make_prompter(prompt, tokenizer)
@@ -142,15 +152,17 @@ class Encoder:
         )
 
     def _check_tags(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Refuse a chat template whose control tokens this tokenizer cannot tell from each other or from anything unknown."""
+        """Refuse a chat template whose control tokens this tokenizer cannot tell apart."""
         for tag in sorted(set(TAG.findall(str(tokenizer.chat_template)))):
             read = self._backend.decode(self._ids(tag), skip_special_tokens=False)
             if tokenizer.unk_token_id in self._ids(tag) or (
                 self._is_lossy and self._less_dropped(tag) != tag
             ):
                 raise PromptError(
-                    f"the tokenizer of {tokenizer.name_or_path!r} cannot represent {tag!r}, which its chat template writes: it reads {read!r}. "
-                    "Add the token to the tokenizer and a row to the model's embedding, or set prompt.template=alpaca."
+                    f"the tokenizer of {tokenizer.name_or_path!r} cannot represent {tag!r}, which its chat "
+                    f"template writes: it reads {read!r}. "
+                    "Add the token to the tokenizer and a row to the model's embedding, or set "
+                    "prompt.template=alpaca."
                 )
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
@@ -158,7 +170,10 @@ class Encoder:
         return next(self.encode_batches([samples]))
 
     def encode_batches(self, batches: Iterable[Sequence[Sample]]) -> Iterator[list[Encoded]]:
-        """Encode batch after batch as `encode` does; while the tokenizer is at one, the one before is made into rows."""
+        """Encode batch after batch as `encode` does.
+
+        While the tokenizer is at one, the one before is made into rows.
+        """
         with ThreadPoolExecutor(1) as thread:
             ahead: deque[tuple[list[list[_Chunk] | str], Future[list[Encoding]]]] = deque()
             for samples in batches:
@@ -171,9 +186,12 @@ class Encoder:
                 yield self._rows(*ahead.popleft())
 
     def encode_prompt(self, sample: Sample) -> list[int]:
-        """Encode what a model is asked to go on from, uncut: the ids in front of the sample's last trained answer.
+        """Encode what a model is asked to go on from, uncut.
 
-        They are the training ids up to the answer, except where one token holds the last character of the prompt and the
+        The ids in front of the sample's last trained answer.
+
+        They are the training ids up to the answer, except where one token holds the last character of the
+        prompt and the
         first of the answer.
 
         Raises:
@@ -300,7 +318,7 @@ class Encoder:
     def _is_beside(
         self, encoding: Encoding, token: int, text: str, n_before: int, start: int, end: int
     ) -> bool:
-        """Whether a token is an added one whose own text, less the blanks that it takes in, does not begin from `start` to `end`."""
+        """Whether a token is an added one whose own text, less blanks, begins outside `start` to `end`."""
         if encoding.ids[token] not in self._added:
             return False
         first, last = (place - n_before for place in encoding.offsets[token])
@@ -308,7 +326,10 @@ class Encoder:
         return not start <= max(first, 0) + len(held) - len(held.lstrip()) < end
 
     def _gone_on(self, text: str) -> tuple[Encoding, int]:
-        """Tokenise behind a character that does not melt into the text; its number of ids, 0 if there is no such character."""
+        """Tokenise behind a character that does not melt into the text.
+
+        Its number of ids, 0 if there is no such character.
+        """
         for lead in ":~x":
             encoding, lead_ids = self._backend.encode(lead + text, add_special_tokens=False), self._ids(lead)
             if lead_ids and encoding.ids[: len(lead_ids)] == lead_ids:
@@ -328,7 +349,7 @@ def make_prompter(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> P
 
 
 def token_range(encoding: Encoding, start: int, end: int | None) -> tuple[int, int]:
-    """Find the tokens that hold at least one of the characters `start` to `end` (exclusive), as a half-open range.
+    """Find the tokens that hold one of the characters `start` to `end` (exclusive): a half-open range.
 
     `end` is None where the range goes to the end of the text, which spares a slow look-up.
     """

@@ -1,11 +1,15 @@
 """The blocks of tokens on disk: how they are written, checked and read.
 
-A block is one Arrow file (any Arrow reader opens it) with a line a row: `ids` (uint16 where the vocabulary allows, else uint32),
-`mask` (one bit an id, packed per row), `n_full` (ids before the cut at `max_length`), `n_trained` and `refused` (the reason, or
+A block is one Arrow file (any Arrow reader opens it) with a line a row: `ids` (uint16 where the vocabulary
+allows, else uint32),
+`mask` (one bit an id, packed per row), `n_full` (ids before the cut at `max_length`), `n_trained` and
+`refused` (the reason, or
 null). Its metadata carry a stamp of everything that decides its content. Reading maps the files into memory.
 
-Row numbers here are rows of the store, or of the pool where `positions` says which rows of the store are the pool's.
-Cost: sixteen bytes of memory a row while open; a row's ids are copied when they are asked for, about 5 µs each.
+Row numbers here are rows of the store, or of the pool where `positions` says which rows of the store are the
+pool's.
+Cost: sixteen bytes of memory a row while open; a row's ids are copied when they are asked for, about 5 µs
+each.
 """
 
 from __future__ import annotations
@@ -79,7 +83,9 @@ class Tokens:
 
     @classmethod
     def open(cls, tokens_dir: Path, positions: Ints | None = None) -> Tokens:
-        """Open a folder that `build_tokens` filled; `positions` are the rows of the store that count, in order.
+        """Open a folder that `build_tokens` filled.
+
+        `positions` are the rows of the store that count, in order.
 
         Raises:
             RunFolderError: the folder holds no tokens, or not all of them.
@@ -87,7 +93,8 @@ class Tokens:
         stamp = stamp_of(block_file(tokens_dir, 0))
         if stamp is None:
             raise RunFolderError(
-                f"{block_file(tokens_dir, 0)} is missing or damaged. Delete {tokens_dir.parent} and run again."
+                f"{block_file(tokens_dir, 0)} is missing or damaged. Delete {tokens_dir.parent} and run "
+                "again."
             )
         files = [
             block_file(tokens_dir, number)
@@ -96,7 +103,8 @@ class Tokens:
         missing = [file.name for file in files if stamp_of(file) != stamp]
         if missing:
             raise RunFolderError(
-                f"the tokens in {str(tokens_dir)!r} are incomplete: {len(missing)} of {len(files)} blocks are missing or "
+                f"the tokens in {str(tokens_dir)!r} are incomplete: {len(missing)} of {len(files)} blocks "
+                "are missing or "
                 f"others' ({missing[0]} first). Delete {tokens_dir.parent} and run again."
             )
         return cls(files, stamp["rows_per_block"], positions)
