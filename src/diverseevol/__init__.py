@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 # OpenMP's threads spin for milliseconds while they wait, which makes everything many times slower where the
-# processors are shared;
-# asleep at once, a small model trains a third slower where they are not. So they spin for some microseconds
-# (benchmarks/waiting.py,
-# benchmarks/loop.py). OpenMP reads this when torch is loaded: here, and not later.
+# processors are shared; asleep at once, a small model trains a third slower where they are not. So they spin
+# for some microseconds (benchmarks/waiting.py, benchmarks/loop.py). OpenMP reads this when torch is loaded:
+# here, and not later.
 if os.environ.keys().isdisjoint(("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")):
     os.environ.update(OMP_WAIT_POLICY="passive", GOMP_SPINCOUNT="3000")
 

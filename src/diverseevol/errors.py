@@ -1,9 +1,8 @@
 """The exception tree: every error that a user can cause or must act on.
 
 Each class is also the builtin it is, so `except ValueError` keeps working for people who do not know our
-names. A message
-says what was asked, what was found and what to do, in one or two lines; the command line prints it and exits
-with 1.
+names. A message says what was asked, what was found and what to do, in one or two lines; the command line
+prints it and exits with 1.
 
     DiverseEvolError
     ├── ConfigError            (ValueError)     a key, a value or a combination in the configuration

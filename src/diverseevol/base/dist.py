@@ -1,10 +1,9 @@
 """Ranks, shards and exchanges over torch.distributed; on a single process everything here is a no-op.
 
 torchrun and accelerate are the engine: they start the processes and set RANK, WORLD_SIZE and LOCAL_RANK. This
-module is the
-only one that exchanges over torch.distributed, and it does not import torch before a second process exists.
-Small values travel as
-objects over gloo (also beside NCCL), so that a stage need not know which device it runs on.
+module is the only one that exchanges over torch.distributed, and it does not import torch before a second
+process exists. Small values travel as objects over gloo (also beside NCCL), so that a stage need not know
+which device it runs on.
 """
 
 from __future__ import annotations
@@ -56,8 +55,7 @@ def start() -> None:
     Does nothing on one process or if already joined.
 
     accelerate's wish for FSDP becomes ours: on its own variable transformers would have rank 0 alone read a
-    model's weights, and
-    accelerate would shard once more what is sharded while it is loaded.
+    model's weights, and accelerate would shard once more what is sharded while it is loaded.
 
     Raises:
         ConfigError: there are more processes than GPUs.

@@ -44,9 +44,8 @@ def replacing(path: Path, is_synced: bool = True) -> Iterator[Path]:
     On success its file or folder is synced and takes `path`'s place.
 
     The name is fixed, not random: what a killed process left behind is overwritten by the next try instead of
-    piling up.
-    Without `is_synced` the disk is not waited for: others read the old or the new, but a power cut may lose
-    it.
+    piling up. Without `is_synced` the disk is not waited for: others read the old or the new, but a power cut
+    may lose it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")

@@ -1,8 +1,8 @@
 """Progress of a long piece of work: a bar on a terminal, a plain line now and then in a log file.
 
 Everything that may take longer than two seconds takes a `Watch` and calls `watch.advance(n)`; where nobody
-looks, `SILENT`
-is passed. Library code never prints: the command line decides which kind of watch to hand down.
+looks, `SILENT` is passed. Library code never prints: the command line decides which kind of watch to hand
+down.
 """
 
 from __future__ import annotations

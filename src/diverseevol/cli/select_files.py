@@ -1,7 +1,7 @@
 """The files beside the vectors that `select` reads: which rows are chosen, their ids, and columns of records.
 
-Ids are looked up by going through their file, a line at a time: millions of them need not be in memory.
-Shape letters: N rows.
+Ids are looked up by going through their file, a line at a time: millions of them need not be in memory. Shape
+letters: N rows.
 """
 
 from __future__ import annotations
@@ -83,8 +83,7 @@ def read_chosen(file: Path | None, n_rows: int, ids: Ids | None) -> np.ndarray:
     """Read the rows that are chosen already, in the file's order, int64; none without a file.
 
     A line is a row number, an id, or JSON with `id` (or `_id`) or `row`; where ids are known, the id counts.
-    If any bare line is an
-    id, all of them are: an id may look like a number.
+    If any bare line is an id, all of them are: an id may look like a number.
 
     Raises:
         SelectionError: a line is none of these, an unknown id, a row outside 0 … n_rows - 1, or a row named

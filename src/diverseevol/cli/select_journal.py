@@ -3,8 +3,7 @@
 A call that was killed goes on behind them.
 
 K-Center alone, without guards or quotas: its picks so far, taken as chosen, lead to the same next picks. The
-file's first line says which
-selection it is; how many picks are asked for is not part of that.
+file's first line says which selection it is; how many picks are asked for is not part of that.
 """
 
 from __future__ import annotations

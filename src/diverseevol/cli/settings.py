@@ -1,8 +1,8 @@
 """Settings of a verb: the keys of a section, as KEY=VALUE or --key VALUE, explained by its docstrings.
 
 An option is declared where a verb cannot do without it; everything else that may be set is a key of a
-section, so that its
-name, type, default and explanation stand in one place (config/verbs.py, config/schema.py).
+section, so that its name, type, default and explanation stand in one place (config/verbs.py,
+config/schema.py).
 """
 
 from __future__ import annotations

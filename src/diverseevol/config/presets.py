@@ -1,9 +1,8 @@
 """Named sets of values that a config file, options and `key=value` then override.
 
 `paper` holds the published values (https://arxiv.org/abs/2311.08182, section 4.1, and the published training
-script's values);
-bf16 is not named here: every preset tunes and embeds in it where the device has it (train/sft.py,
-embed.dtype).
+script's values); bf16 is not named here: every preset tunes and embeds in it where the device has it
+(train/sft.py, embed.dtype).
 """
 
 from __future__ import annotations
@@ -49,9 +48,8 @@ MODERN: dict[str, Any] = {
 }
 
 # Half of the rows a round: with 4 passes in place of 10 the run stays under half of one tuning on 50,000
-# rows, be that one of all
-# weights or, as here, of an adapter. Going on from the previous round's model would save nothing at the same
-# epochs.
+# rows, be that one of all weights or, as here, of an adapter. Going on from the previous round's model would
+# save nothing at the same epochs.
 THRIFTY: dict[str, Any] = {
     **MODERN,
     "rounds": 4,

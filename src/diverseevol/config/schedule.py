@@ -1,10 +1,8 @@
 """How many samples each round adds.
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section 3: 100 samples at first, 100
-more in
-each of 10 rounds. Fewer, growing rounds cost fewer passes over the pool: `geometric` grows the subset by an
-equal
-factor up to the budget.
+more in each of 10 rounds. Fewer, growing rounds cost fewer passes over the pool: `geometric` grows the subset
+by an equal factor up to the budget.
 """
 
 from __future__ import annotations

@@ -1,14 +1,10 @@
 """The pool as an outer model sees it: one pass of a sentence-transformers model over the rows' plain text.
 
 Source: Sentence-BERT (Reimers and Gurevych, 2019, https://arxiv.org/abs/1908.10084) and its library, which
-gives a
-vector a text; pooling, normalisation, default prompt and the longest text that is not cut are the model's
-own. The
-vectors do not change from round to round, so they are computed once a run. Shards (batches.py, by
-characters), files
-and resuming (embed_files.py) are those of the pass over tokens; batches never cross a shard, so the vectors
-depend
-neither on the number of ranks nor on where a pass was killed.
+gives a vector a text; pooling, normalisation, default prompt and the longest text that is not cut are the
+model's own. The vectors do not change from round to round, so they are computed once a run. Shards
+(batches.py, by characters), files and resuming (embed_files.py) are those of the pass over tokens; batches
+never cross a shard, so the vectors depend neither on the number of ranks nor on where a pass was killed.
 Cost: one forward pass a row; the texts of a shard in memory. Shape letters: N rows, D width, B rows of a
 shard.
 """

@@ -1,8 +1,8 @@
 """Every path of a run, and what its files say: what is chosen, what is done, what it cost.
 
 The layout is a contract (docs/run_folder.md). State lives here and nowhere else: a stage that is done has its
-file or
-folder under its final name, a round that is done has `done`. Nothing is ever half-written (base/files.py).
+file or folder under its final name, a round that is done has `done`. Nothing is ever half-written
+(base/files.py).
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
 """What a stage cost, and what a round's metrics.json says: sizes, losses, a bill a stage.
 
 FLOPs follow the usual count (Kaplan et al., 2020, https://arxiv.org/abs/2001.08361, section 2.1): a forward
-pass
-over T tokens costs 2·P·T with P parameters outside the embeddings (the output head's product counted, whether
-tied
-or not), a training step three times that (twice with an adapter: the base's weights get no gradients). Peak
-memory
-is the process's resident set on a CPU, the allocator's peak on a GPU.
+pass over T tokens costs 2·P·T with P parameters outside the embeddings (the output head's product counted,
+whether tied or not), a training step three times that (twice with an adapter: the base's weights get no
+gradients). Peak memory is the process's resident set on a CPU, the allocator's peak on a GPU.
 """
 
 from __future__ import annotations
@@ -150,10 +147,8 @@ def beside_plan(plan: PlanRecord, metrics: Sequence[Metrics], is_finished: bool)
 
     Returns:
         {stage: {tokens, flops: {predicted, measured}}, flops and memory: {predicted, measured},
-        seconds_left}, of
-        tunings and passes whose bills say FLOPs; `seconds_left` is None where nothing is left, or a stage
-        that is
-        has no rate yet.
+        seconds_left}, of tunings and passes whose bills say FLOPs; `seconds_left` is None where nothing is
+        left, or a stage that is has no rate yet.
     """
     found: dict[str, Any] = {}
     seconds_left = 0.0

@@ -3,10 +3,9 @@
 And who works there.
 
 progress.json is written at most once a second as work goes on; it is replaced as a whole and not synced, and
-nothing of
-the run is read from it. The lock is certain where it is seen: held, somebody works; free on the writer's own
-machine,
-nobody does. From another machine, which may not see it, there is only the last word and its age.
+nothing of the run is read from it. The lock is certain where it is seen: held, somebody works; free on the
+writer's own machine, nobody does. From another machine, which may not see it, there is only the last word and
+its age.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 Pure: metrics in, a reason out.
 
 The reason follows from the metrics of the rounds alone, so a resumed run, another rank and `status` come to
-the same
-one, and a rule that is relaxed lets a stopped run go on.
+the same one, and a rule that is relaxed lets a stopped run go on.
 """
 
 from __future__ import annotations

@@ -1,18 +1,14 @@
 """TensorBoard, W&B and trackio through `train.report_to`: one run for the whole loop, on rank 0 alone.
 
 The trainer's series go on over the rounds, and our own stand beside them: `round/…` are of the round,
-`cost/…` of its
-stages, and `cost/…_so_far` of all rounds up to it; the ratio is to one tuning of all weights of the model on
-the whole
-pool, by the plan's count. What a round does not know (the last one's embeddings) it leaves out.
+`cost/…` of its stages, and `cost/…_so_far` of all rounds up to it; the ratio is to one tuning of all weights
+of the model on the whole pool, by the plan's count. What a round does not know (the last one's embeddings) it
+leaves out.
 
 Where this differs from the Trainer's own callbacks (transformers 5.23), and why: TensorBoardCallback writes
-into
-`output_dir`, which is a round's folder of checkpoints and is deleted with them; WandbCallback keeps one run a
-process,
-in which every round starts at step 0 again; TrackioCallback ends its run with each training and opens another
-for the
-next. Here a run of the loop is one run of the tracker.
+into `output_dir`, which is a round's folder of checkpoints and is deleted with them; WandbCallback keeps one
+run a process, in which every round starts at step 0 again; TrackioCallback ends its run with each training
+and opens another for the next. Here a run of the loop is one run of the tracker.
 """
 
 from __future__ import annotations

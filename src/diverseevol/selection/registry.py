@@ -40,8 +40,7 @@ COMMON = {
     "minimum": ("Minimum", "least"),
 }
 """Options of every strategy, from the innermost to the outermost: each wraps the strategy. The wrapper's
-settings are the
-option's mapping or, where one is named, the option is that setting."""
+settings are the option's mapping or, where one is named, the option is that setting."""
 
 
 def known_strategies() -> list[str]:

@@ -1,13 +1,10 @@
 """From a sample to the messages and tools that chat templates take.
 
 Source: the forms documented for `apply_chat_template` (https://huggingface.co/docs/transformers/chat_extras):
-a call is
-{"type": "function", "id", "function": {"name", "arguments": object}}, a tool a JSON schema in the same
-envelope. Records
-that write calls or tools in the short form, {"name", "arguments"}, are put into the envelope; a missing call
-id gets a
-running one of nine characters, as Mistral's templates demand, and tools' answers take the ids and names of
-their calls.
+a call is {"type": "function", "id", "function": {"name", "arguments": object}}, a tool a JSON schema in the
+same envelope. Records that write calls or tools in the short form, {"name", "arguments"}, are put into the
+envelope; a missing call id gets a running one of nine characters, as Mistral's templates demand, and tools'
+answers take the ids and names of their calls.
 
 Control tokens in any string are broken by `CUT`, which stays in the rendered text and says where to tokenise
 apart.

@@ -1,49 +1,36 @@
 """The model's own chat template, with a mask that is right on every assistant turn.
 
 Trained on in an assistant turn is what the model has to write itself: from the end of the generation prompt
-to the end of
-the turn's last control token (`<|im_end|>`, `</s>`, …), so an empty thinking block that the template puts in
-is included
-and the newline behind `<|im_end|>` is not. How the turn is found in the rendered text:
+to the end of the turn's last control token (`<|im_end|>`, `</s>`, …), so an empty thinking block that the
+template puts in is included and the newline behind `<|im_end|>` is not. How the turn is found in the rendered
+text:
 
 * Its start is the length of the rendering of everything before it with the generation prompt, where that is a
-prefix of the
-  whole. Where it is not (templates that rewrite earlier turns, or whose generation prompt begins an answer
-  that training does
-  not have), or where the template ignores `add_generation_prompt` and a role header follows, it is the first
-  character of
-  the content, found by a second rendering in which noncharacters (U+FDD0 …) mark where contents begin and
-  end. That rendering
-  counts only if it is the first one but for the marks.
+  prefix of the whole. Where it is not (templates that rewrite earlier turns, or whose generation prompt
+  begins an answer that training does not have), or where the template ignores `add_generation_prompt` and a
+  role header follows, it is the first character of the content, found by a second rendering in which
+  noncharacters (U+FDD0 …) mark where contents begin and end. That rendering counts only if it is the first
+  one but for the marks.
 * Its end is the marked end of the content and the template's turn ending, which is learnt from a rendering
-with and one
-  without a turn behind. A turn that calls tools ends where the rendering up to and including it does, with
-  the next turn's first
-  control token where that is what ends answers or where nothing else ends the call (GLM's `<|observation|>`).
+  with and one without a turn behind. A turn that calls tools ends where the rendering up to and including it
+  does, with the next turn's first control token where that is what ends answers or where nothing else ends
+  the call (GLM's `<|observation|>`).
 * If neither finds a turn, the template's `{% generation %}` blocks are used. They come last because many of
-them include the
-  header or leave the end of the turn out.
+  them include the header or leave the end of the turn out.
 * A template that ends the last turn with no token that ends one gets EOS appended, or the model would never
-learn to stop; behind a
-  call, what begins a tool's answer.
+  learn to stop; behind a call, what begins a tool's answer.
 
 A sample is refused, never bent: no role is merged or renamed, and a turn, a tool or a call that the template
-silently
-leaves out is an error. Thinking that a record keeps under a key of its own is handed on under every name that
-templates read
-(`reasoning_content`, `reasoning`, `thinking`): what the template writes of it in a trained turn is trained
-on, what it drops from earlier
-turns is not, and a last answer without its thinking is an error, as is a template that reads none. A user
-turn's separate
-input follows its text on a new line, as in LLaMA-Factory. BOS is what the template writes, as
-`apply_chat_template` has it.
+silently leaves out is an error. Thinking that a record keeps under a key of its own is handed on under every
+name that templates read (`reasoning_content`, `reasoning`, `thinking`): what the template writes of it in a
+trained turn is trained on, what it drops from earlier turns is not, and a last answer without its thinking is
+an error, as is a template that reads none. A user turn's separate input follows its text on a new line, as in
+LLaMA-Factory. BOS is what the template writes, as `apply_chat_template` has it.
 
 An assistant's text may name the tokenizer's added tokens (`<think>`, tool markers, a user's own), as
-`apply_chat_template` has it, but for those that
-frame turns: BOS, EOS and their like, and what stands outside the assistant's own text in probes of the
-template. Those, and in everything but
-the assistant's turns all special tokens and all added ones that the template writes, stay text: they are cut
-behind their first
+`apply_chat_template` has it, but for those that frame turns: BOS, EOS and their like, and what stands outside
+the assistant's own text in probes of the template. Those, and in everything but the assistant's turns all
+special tokens and all added ones that the template writes, stay text: they are cut behind their first
 character and tokenised in two parts.
 
 Cost: two renderings a sample and one an assistant turn.

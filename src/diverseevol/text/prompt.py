@@ -3,24 +3,20 @@
 The Alpaca template, or the model's own chat template.
 
 Source: Stanford Alpaca (https://github.com/tatsu-lab/stanford_alpaca), its two templates to the character;
-they end in
-`### Response:` with nothing behind it, and the target is the output and EOS, directly behind. What Alpaca
-does not
-define follows LLaMA-Factory's `alpaca` template where that has a word for it:
+they end in `### Response:` with nothing behind it, and the target is the output and EOS, directly behind.
+What Alpaca does not define follows LLaMA-Factory's `alpaca` template where that has a word for it:
 
 * Dialogues: the preamble once, then `### Instruction:` / `### Input:` / `### Response:` sections, EOS behind
-every
-  assistant turn. The first user turn decides which preamble it is.
+  every assistant turn. The first user turn decides which preamble it is.
 * A system turn at the start replaces the preamble; a later one is a `### System:` section.
 * Tools on offer are a `### Tools:` section behind the preamble, an assistant's calls JSON text in its own
-turn (behind
-  what it says, on a new line), a tool's answer a `### Observation:` section, which is never trained on.
+  turn (behind what it says, on a new line), a tool's answer a `### Observation:` section, which is never
+  trained on.
 
 The chat template's side is in `chat_template.py`. Which of the tokenizer's added tokens a text may name is
-one rule for both: an assistant's
-text may name all but those that frame turns, a prompt none of those that are special or that the tokenizer's
-template writes; what
-may not stays text. Cost: a few string operations a sample; no torch, no transformers.
+one rule for both: an assistant's text may name all but those that frame turns, a prompt none of those that
+are special or that the tokenizer's template writes; what may not stays text. Cost: a few string operations a
+sample; no torch, no transformers.
 """
 
 from __future__ import annotations
@@ -57,8 +53,7 @@ class Segment:
         is_trained: Whether the loss counts them (and the EOS behind them).
         ends_turn: Whether EOS follows, as an id and not as text.
         is_apart: Whether the text is tokenised apart from what stands before it, so that no token spans the
-            border: how a
-            control token's text in a record is kept from becoming that token.
+            border: how a control token's text in a record is kept from becoming that token.
     """
 
     text: str
@@ -96,8 +91,8 @@ class Prompter(Protocol):
         """Render the prompt that a model answers: everything before the text of the last assistant turn.
 
         It is the beginning of what `segments` gives for the same sample, so questions are asked as they were
-        trained.
-        A sample that does not end in an assistant turn is rendered up to where its answer would begin.
+        trained. A sample that does not end in an assistant turn is rendered up to where its answer would
+        begin.
 
         Raises:
             PromptError: the template cannot express the sample.

@@ -1,10 +1,8 @@
 """Tokenise a pool once a run, in blocks of rows that a killed run need not make again.
 
 A block's stamp names the tokenizer, the template, `max_length`, the number of rows, and the first, middle and
-last sample. A
-block is written atomically, and one with the right stamp is never made again. Block b belongs to rank b
-modulo the number
-of ranks.
+last sample. A block is written atomically, and one with the right stamp is never made again. Block b belongs
+to rank b modulo the number of ranks.
 
 Cost: the tokenizer's own batch call (all cores), and the memory of one block.
 """
@@ -48,8 +46,7 @@ def build_tokens(
     Every rank does its share and returns all of them.
 
     A row that the template refuses has no ids, and one that has no trained token left within `max_length` a
-    mask of zeros:
-    `n_trained` is 0 for both, so that the pool can put them aside.
+    mask of zeros: `n_trained` is 0 for both, so that the pool can put them aside.
 
     Args:
         samples: Gives the samples from one position up to another.

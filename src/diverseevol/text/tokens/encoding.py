@@ -1,30 +1,23 @@
 """From segments of text to token ids and the loss mask.
 
 A chunk of text is tokenised whole, never prompt and response apart, and the mask follows from the tokens'
-character offsets: a
-token is trained on if it holds at least one character of a trained segment, so one that straddles the border
-is; an added token that
-takes in the blanks beside it (`lstrip`, `rstrip`) belongs where its own text stands. EOS is an id, not text;
-a new chunk begins behind it
-and at the segments that are to be kept apart. Ids are cut at the right to `max_length`, BOS and EOS included;
-a response that is cut
-has no EOS.
+character offsets: a token is trained on if it holds at least one character of a trained segment, so one that
+straddles the border is; an added token that takes in the blanks beside it (`lstrip`, `rstrip`) belongs where
+its own text stands. EOS is an id, not text; a new chunk begins behind it and at the segments that are to be
+kept apart. Ids are cut at the right to `max_length`, BOS and EOS included; a response that is cut has no EOS.
 
 Traps that this module answers:
 
 * The tokenizer's backend is copied: truncation, padding and post-processor are taken off the copy (a
-post-processor adds BOS,
-  some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever else the tokenizer puts in
-  front, is added
-  as ids under the Alpaca template; a chat template writes its own.
+  post-processor adds BOS, some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever
+  else the tokenizer puts in front, is added as ids under the Alpaca template; a chat template writes its own.
 * The text of tokens that a record may not name comes in two segments (prompt.py), so that it stays text.
 * BPE models without an unknown token drop characters *and shift every later offset*. Such characters are
-taken out before,
-  which gives the same ids and true offsets (where a pre-tokenizer makes words first, the shift ends with the
-  word; they stay).
+  taken out before, which gives the same ids and true offsets (where a pre-tokenizer makes words first, the
+  shift ends with the word; they stay).
 * SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised
-behind a newline (or
-  another character, where the newline melts into what follows), whose ids are dropped again, so it gets none.
+  behind a newline (or another character, where the newline melts into what follows), whose ids are dropped
+  again, so it gets none.
 
 Cost: the tokenizer's own batch call (all cores), plus two look-ups a trained segment.
 """
@@ -191,8 +184,7 @@ class Encoder:
         The ids in front of the sample's last trained answer.
 
         They are the training ids up to the answer, except where one token holds the last character of the
-        prompt and the
-        first of the answer.
+        prompt and the first of the answer.
 
         Raises:
             PromptError: the template or the tokenizer refuses the sample.

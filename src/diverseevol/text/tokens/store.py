@@ -1,15 +1,13 @@
 """The blocks of tokens on disk: how they are written, checked and read.
 
 A block is one Arrow file (any Arrow reader opens it) with a line a row: `ids` (uint16 where the vocabulary
-allows, else uint32),
-`mask` (one bit an id, packed per row), `n_full` (ids before the cut at `max_length`), `n_trained` and
-`refused` (the reason, or
-null). Its metadata carry a stamp of everything that decides its content. Reading maps the files into memory.
+allows, else uint32), `mask` (one bit an id, packed per row), `n_full` (ids before the cut at `max_length`),
+`n_trained` and `refused` (the reason, or null). Its metadata carry a stamp of everything that decides its
+content. Reading maps the files into memory.
 
 Row numbers here are rows of the store, or of the pool where `positions` says which rows of the store are the
-pool's.
-Cost: sixteen bytes of memory a row while open; a row's ids are copied when they are asked for, about 5 µs
-each.
+pool's. Cost: sixteen bytes of memory a row while open; a row's ids are copied when they are asked for, about
+5 µs each.
 """
 
 from __future__ import annotations
