@@ -153,7 +153,7 @@ def test_a_budget_in_tokens_ends_the_run(made_model, pool_file, tmp_path):
     assert tokens[-1] <= 2400 < tokens[-1] + 256
     assert len(rounds[-1].chosen_ids) < 5  # cut, so that the end is known and the pool is not embedded once more
     assert "embed" not in rounds[-1].metrics["stages"]
-    assert run_status(tmp_path / "b")["state"] == "finished"
+    assert run_status(tmp_path / "b").state == "finished"
     assert ids_of(evolve(config(made_model, pool_file, tmp_path / "b", "budget=2400 tokens", rounds=9))) == ids_of(rounds)
     more = list(evolve(config(made_model, pool_file, tmp_path / "b", "budget=3000 tokens", rounds=9)))
     assert ids_of(more)[: len(rounds)] == ids_of(rounds)

@@ -218,8 +218,8 @@ def test_best_and_worst_of_the_last_judged_round(made, opened, tmp_path):
 
 def test_which_files_are_verdicts_on_a_round(made, opened, tmp_path):
     run = made.make_run(tmp_path / "r")
-    line = json.dumps({"question_id": 1, "score": 8, "answer": "a", "question": "q", "reply": "8"}) + "\n"
-    names = ("round-01", "round-01-vs-other-round-02", "round-01-vs-base.missing", "round-07-vs-base", "base-vs-gpt", "round-02")
+    line = json.dumps({"question_id": 1, "order": 0, "score": 8, "opponent_score": 6, "answer": "a", "question": "q"}) + "\n"
+    names = ("round-01", "round-01-vs-other-round-02", "round-07-vs-base", "base-vs-gpt", "round-02")
     for name in names:
         file = run.verdicts_file("mine", name)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -227,4 +227,4 @@ def test_which_files_are_verdicts_on_a_round(made, opened, tmp_path):
     found = list(judged_rounds(opened(run.root).main))
     assert [(judged.name, judged.at) for judged in found] == [("mine against other-round-02", 1), ("mine", 1)]
     ((score, _),) = examples_of(found[1])
-    assert (score.score, score.opponent_score) == (8, None)
+    assert (score.score, score.opponent_score) == (8, 6)
