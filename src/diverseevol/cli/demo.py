@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from ..demo.show import DemoRow
 
 
+LEGEND = (
+    "Held-out loss, and (rare) its mean over the rarest third of the skills: lower is better. "
+    "Skills: how many of the pool's are among the chosen. "
+    "Radius: how far the worst-covered sample of the pool is from its nearest chosen one, in the "
+    "untuned model's embedding. "
+    "This is one seed: a difference of the size of a seed's luck proves nothing; try --seed 1, 2, …"
+)
+
+
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the pool, the runs and the subsets go.")] = Path(
         "runs/demo"
@@ -58,15 +67,7 @@ def demo(
     table = run_demo(out, rows, rounds, seed, watch)
     console = open_console()
     console.print(demo_table(table))
-    console.print(
-        "Held-out loss, and (rare) its mean over the rarest third of the skills: lower is better. "
-        "Skills: how many of the pool's are among the chosen. "
-        "Radius: how far the worst-covered sample of the pool is from its nearest chosen one, in the "
-        "untuned model's embedding. "
-        "This is one seed: a difference of the size of a seed's luck proves nothing; try --seed 1, 2, …",
-        style="dim",
-        highlight=False,
-    )
+    console.print(LEGEND, style="dim", highlight=False)
     from ..base import dist
     from ..report import write_report
 

@@ -59,8 +59,7 @@ def run_demo(out: Path, n_rows: int, rounds: int, seed: int, watch: Watch) -> li
         chosen: list[int] = []
         for round_ in evolve(load_config(config_file, options=options), watch):
             pool = Pool.open(out / strategy / "pool")
-            chosen += pool.rows_of(round_.chosen_ids).tolist()
-            heldout = round_.metrics.heldout
+            chosen, heldout = [*chosen, *pool.rows_of(round_.chosen_ids).tolist()], round_.metrics.heldout
             assert heldout.loss is not None  # the demo has held-out rows
             seconds, flops = totals(round_.metrics.stages.values())
             row = DemoRow(
