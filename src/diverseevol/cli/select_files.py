@@ -1,7 +1,7 @@
 """The files beside the vectors that `select` reads: which rows are chosen, their ids, and columns of records.
 
-Ids are looked up by going through their file, a line at a time: millions of them need not be in memory. Shape
-letters: N rows.
+Ids are looked up by going through their file, a line at a time: millions of them need not be in memory.
+Shape letters: N rows.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     duplicates.jsonl, contamination.jsonl  the rows that were left out as such (left_out.py)
 
 A row is a row of the pool everywhere outside this package; a position is a place in records.arrow. Opening a
-million rows takes milliseconds, and memory is the operating system's cache and 17 bytes a row. Shape letters:
-N pool rows, R records.
+million rows takes milliseconds, and memory is the operating system's cache and 17 bytes a row.
+Shape letters: N pool rows, R records.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ Which pairs may be a row's nearest is found by a product in float32, and by one 
 coarse: with x, c minus a common shift (it takes away offsets shared by all rows), |x|² + |c|² - 2 x·c differs
 from the squared distance by at most e·(|x| + |c|)², where e = (D + 16) u for unit roundoff u (Higham,
 Accuracy and Stability of Numerical Algorithms, 2002, section 3.1: γ_D for an inner product in any order, plus
-three roundings of the shift and a few of the sums). Shape letters: M rows, C centres, D embedding width, P
-pairs.
+three roundings of the shift and a few of the sums).
+Shape letters: M rows, C centres, D embedding width, P pairs.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ fast that it takes the product of all rows with all centres after all.
 
 The bound is rigorous: differences of float32 numbers and a sum of squares have a relative error of at most (D
 + 4) u (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and rows that float32 does
-not hold exactly add u (|x| + |c|). Cost: products of (N, D, P) and of (N, P, C) or (N, P, S), of (S, D, C),
-on a GPU one of (N, D, C), and one gathered centre a row. Shape letters: N rows, C centres, P landmarks, S
-scouts, D embedding width, B rows of a block.
+not hold exactly add u (|x| + |c|).
+Cost: products of (N, D, P) and of (N, P, C) or (N, P, S), of (S, D, C), on a GPU one of (N, D, C), and one
+gathered centre a row.
+Shape letters: N rows, C centres, P landmarks, S scouts, D embedding width, B rows of a block.
 """
 
 from __future__ import annotations

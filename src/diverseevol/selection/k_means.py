@@ -2,8 +2,10 @@
 
 Source: Lloyd's clustering in the mini-batch form of Sculley (2010, https://doi.org/10.1145/1772690.1772862),
 scikit-learn's MiniBatchKMeans. Rank 0 clusters, because scikit-learn's sums depend on its threads, and tells
-the others. Cost: the fit on at most `FIT_NUMBERS` numbers, one product of (N, D, clusters) to assign the
-rows; O(N) memory beside that. Shape letters: M rows, D embedding width, G clusters, B rows of a block.
+the others.
+Cost: the fit on at most `FIT_NUMBERS` numbers, one product of (N, D, clusters) to assign the rows; O(N)
+memory beside that.
+Shape letters: M rows, D embedding width, G clusters, B rows of a block.
 """
 
 from __future__ import annotations

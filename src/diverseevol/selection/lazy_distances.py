@@ -9,8 +9,8 @@ row is compared with all centres of the start, it is compared with those that ca
 often nearer. The search looks at a front of the rows with the highest bounds; the floor, the highest bound
 outside, tells when the front has to be drawn anew.
 
-Cost: O(M) memory; per pick a product of the few leaders with the centres they have not seen. Shape letters: M
-rows of this rank, D embedding width.
+Cost: O(M) memory; per pick a product of the few leaders with the centres they have not seen.
+Shape letters: M rows of this rank, D embedding width.
 """
 
 from __future__ import annotations

@@ -6,10 +6,11 @@ Guards only narrow what may be picked, and report what they kept out. The isolat
 of the distance to the k-th nearest neighbour (Ramaswamy et al., 2000, https://doi.org/10.1145/342009.335437),
 with a sample in the neighbours' place, so that the cost is linear in N. Whitening is an option of
 DiverseEvol's published code (Wu et al., 2023, https://arxiv.org/abs/2311.08182), after Su et al., 2021,
-https://arxiv.org/abs/2103.15316. Cost: guards and quotas O(N); isolation one product of (M, D, L) in float64;
-whitening two passes of N·D² and N·D·n multiplications in float64, and N × n float32 of memory; a quota asks
-its strategy once a group. Shape letters: N pool rows, M rows that count, L landmarks, D embedding width, n
-kept directions, G groups, B rows of a block.
+https://arxiv.org/abs/2103.15316.
+Cost: guards and quotas O(N); isolation one product of (M, D, L) in float64; whitening two passes of N·D² and
+N·D·n multiplications in float64, and N × n float32 of memory; a quota asks its strategy once a group.
+Shape letters: N pool rows, M rows that count, L landmarks, D embedding width, n kept directions, G groups, B
+rows of a block.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ Source of the filter: DEITA (Liu et al., 2023, https://arxiv.org/abs/2312.15685)
 diversity-aware" selection: rows in falling quality, each taken if its cosine distance to the nearest row
 taken so far exceeds 0.1. Differs in that a shortfall is filled with the best of the rest, and said so. Source
 of the product: greedy K-Center (Gonzalez, 1985) with distances weighted by quality. Distances that decide are
-direct differences in float64, so the picks are the same on any device and number of processes. Cost: filter:
-a product of the rows looked at with the chosen ones, on every rank; product: that of K-Center. Shape letters:
-N pool rows, M rows that may be picked, B rows of a block, D embedding width.
+direct differences in float64, so the picks are the same on any device and number of processes.
+Cost: filter: a product of the rows looked at with the chosen ones, on every rank; product: that of K-Center.
+Shape letters: N pool rows, M rows that may be picked, B rows of a block, D embedding width.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Random: a uniform draw from the unchosen rows, the baseline every other strategy has to beat.
 
-Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), the random baseline. Cost: O(N) time
-and memory.
+Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), the random baseline.
+Cost: O(N) time and memory.
 """
 
 from __future__ import annotations

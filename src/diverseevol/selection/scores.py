@@ -8,7 +8,9 @@ probabilities over the response (response), as uncertainty sampling is meant (Se
 http://digital.library.wisc.edu/1793/60660). Loss over the response; perplexity is its exponential, so the
 order is the same. Instruction-Following Difficulty (Li et al., 2023, https://arxiv.org/abs/2308.12032): the
 answer's loss behind its instruction over its loss alone; from 1 on the instruction does not help, and such
-rows are left out. Cost: O(N log N) time, O(N) memory. Shape letters: N pool rows, M rows that may be picked.
+rows are left out.
+Cost: O(N log N) time, O(N) memory.
+Shape letters: N pool rows, M rows that may be picked.
 """
 
 from __future__ import annotations

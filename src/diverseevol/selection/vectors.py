@@ -6,8 +6,8 @@ Rows are read with pread into buffers of our own, not through a memory map: the 
 process's memory, and whoever limits that (Slurm, Kubernetes) would end the process though it needs none of
 them. Parquet cannot give single rows, so its vectors are copied into a .npy first. Nothing is unpickled.
 Cost: a contiguous part is one read a shard; scattered rows are read in the order of the file, near ones
-together, at most `SPAN_BYTES` (or a row) at once beside what is returned. Shape letters: N rows, M rows asked
-for, B rows of a batch, D width.
+together, at most `SPAN_BYTES` (or a row) at once beside what is returned.
+Shape letters: N rows, M rows asked for, B rows of a batch, D width.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 Source: Friedman and Dieng, "The Vendi Score", 2022, https://arxiv.org/abs/2210.02410; orders other than 1:
 Pasarkar and Dieng, "Cousins of the Vendi Score", 2023, https://arxiv.org/abs/2310.12952. The paper
-(DiverseEvol) uses order 1. Differs from the published package in that eigenvalues which are only rounding
-noise count as zero: at orders below 1 the package adds their roots to the score. Cost: O(n D min(n, D)) time;
-the smaller of the n × n and the D × D matrix, in float64, beside one block of rows (or, where n ≤ D, the n
-rows). One eigenvalue problem serves all orders. Shape letters: N rows, D embedding width, B rows of a block,
-K sizes, Q orders.
+(DiverseEvol) uses order 1.
+Differs from the published package in that eigenvalues which are only rounding noise count as zero: at orders
+below 1 the package adds their roots to the score.
+Cost: O(n D min(n, D)) time; the smaller of the n × n and the D × D matrix, in float64, beside one block of
+rows (or, where n ≤ D, the n rows). One eigenvalue problem serves all orders.
+Shape letters: N rows, D embedding width, B rows of a block, K sizes, Q orders.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), its analysis of how a subset's
 diversity acts on the tuned model: random sets, ordered by the Vendi score of chosen rows and set. The score:
-Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410. Cost: `sets` times the smaller of an (P + S) × (P
-+ S) and a D × D matrix and its eigenvalues, in float64, on rank 0. Scores that are equal in 10 digits, beyond
-which they hold the machine's rounding, go to the set drawn first. Shape letters: P chosen rows, S rows of a
-set, N of both, D embedding width.
+Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410.
+Cost: `sets` times the smaller of an (P + S) × (P + S) and a D × D matrix and its eigenvalues, in float64, on
+rank 0. Scores that are equal in 10 digits, beyond which they hold the machine's rounding, go to the set drawn
+first.
+Shape letters: P chosen rows, S rows of a set, N of both, D embedding width.
 """
 
 from __future__ import annotations

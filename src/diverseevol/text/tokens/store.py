@@ -6,8 +6,9 @@ allows, else uint32), `mask` (one bit an id, packed per row), `n_full` (ids befo
 content. Reading maps the files into memory.
 
 Row numbers here are rows of the store, or of the pool where `positions` says which rows of the store are the
-pool's. Cost: sixteen bytes of memory a row while open; a row's ids are copied when they are asked for, about
-5 µs each.
+pool's.
+Cost: sixteen bytes of memory a row while open; a row's ids are copied when they are asked for, about 5 µs
+each.
 """
 
 from __future__ import annotations
