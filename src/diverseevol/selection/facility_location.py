@@ -12,8 +12,9 @@ as fit would lose what the distant pairs add. The kept gains come from float32 p
 candidates are in the lead; those are computed anew in float64, until no other can reach the best of them
 (lazily: Minoux, 1978, an old gain is a bound, since gains only fall). How far float32 may be off is measured
 on the ones computed anew. Gains that float64 cannot tell apart, some 1e-14 a represented row, are equal and
-go to the lowest row, so the picks do not depend on the device, the blocks or the number of processes. Cost:
-(1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 4·N·D + 8·M·D bytes; all of it on rank 0.
+go to the lowest row, so the picks do not depend on the device, the blocks or the number of processes.
+Cost: (1 + ln(1 + k/C)) products of (N, D, M), at worst 1 + k; memory 4·N·D + 8·M·D bytes; all of it on rank
+0.
 Shape letters: N rows that may be picked, M represented rows, D embedding width, C chosen rows, K picks, P
 both, B rows of a block, R changed rows, L rows in the lead.
 """
