@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -82,6 +83,7 @@ def test_the_same_run_opens_again_and_another_does_not(tmp_path):
     with pytest.raises(RunFolderError, match=r"another seed"):  # hours of training may lie in it
         start_record(run, config("rounds=12", "keep=all", "seed=3"), {"pool": "abc"})
     assert checkpoint.is_dir()
+    shutil.rmtree(run.checkpoints_dir(0))  # nor may a finished round, of which nothing else is kept
     run.finish(0)
     with pytest.raises(RunFolderError, match=r"another seed \(0 then, 1 now\).*may change only rounds"):
         start_record(run, config("rounds=12", "keep=all", "seed=1"), {"pool": "abc"})

@@ -145,6 +145,12 @@ def test_a_folder_without_progress_goes_by_the_lock(tmp_path):
     assert life_of(run) == STOPPED
 
 
+def test_a_longer_name_that_held_the_lock_before_leaves_nothing_of_itself(tmp_path):
+    (tmp_path / ".lock").write_text("process 1234567890123 on a-machine-of-a-long-name." + "x" * 100 + "\n")
+    with locked(tmp_path):
+        assert lock_holder(tmp_path) == this_process()
+
+
 def test_what_a_dead_process_left_is_not_taken_for_the_living_ones(tmp_path):
     run = leave(tmp_path, process=f"process 7 on {socket.gethostname()}")
     assert life_of(run) == STOPPED
