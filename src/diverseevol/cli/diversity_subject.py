@@ -1,7 +1,4 @@
-"""What `diversity` measures.
-
-The vectors of a pool, which rows of it are chosen, and what else is known of the rows.
-"""
+"""What `diversity` measures: a pool's vectors, which rows are chosen, and what else is known of them."""
 
 from __future__ import annotations
 

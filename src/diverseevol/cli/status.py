@@ -48,9 +48,7 @@ def status(
         bool, typer.Option("--json", help="For scripts; with --watch a line a change.")
     ] = False,
 ) -> None:
-    """Say which rounds are done, what is under way and what it cost so far.
-
-    Or why a sample was chosen or not.
+    """Say where a run stands: rounds, what is under way, cost; or why a sample was chosen or not.
 
     Of a folder with run folders below it, such as a comparison's, it says so in a line a run.
     """

@@ -21,9 +21,9 @@ def open_console() -> Console:
 def new_table(
     headings: Iterable[str], title: str | None = None, texts: Collection[str] = (), is_wrapped: bool = False
 ) -> Table:
-    """Make a table without rows: figures at the right and on one line, unless `is_wrapped`.
+    """Make a table without rows.
 
-    `texts` at the left, folded if long.
+    Figures stand at the right and on one line, unless `is_wrapped`; `texts` at the left, folded if long.
     """
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:

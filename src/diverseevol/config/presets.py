@@ -2,7 +2,7 @@
 
 `paper` holds the published values (https://arxiv.org/abs/2311.08182, section 4.1, and the published training
 script's values); bf16 is not named here: every preset tunes and embeds in it where the device has it
-(train/sft.py, embed.dtype).
+(models/train.py, embed.dtype).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The docstring under a field is the single source for `--help`, for `init`'s comments and for the docs. Unknown
 keys are errors. `train:` passes every key of TRL's `SFTConfig` through under its own name; they are checked
-where that class is imported (train/keys.py), for this module loads no torch.
+where that class is imported (config/train_keys.py), for this module loads no torch.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def _rounds(config: RunConfig, facts: Facts, model: ModelCost) -> Iterator[Round
     sizes = sizes_of(config, facts)
     for index, n_chosen in enumerate(accumulate(sizes)):
         n_embedded = 0
-        if index + 1 < len(sizes) and facts.signals:  # as seen.py draws: the chosen and some others
+        if index + 1 < len(sizes) and facts.signals:  # as loop/candidates.py draws
             n_free = max(0, facts.n_rows - n_chosen)
             n_drawn = max(sizes[index + 1], math.ceil(config.selection.candidates * n_free))
             n_embedded = n_chosen + min(n_free, n_drawn)

@@ -295,10 +295,7 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
 
 
 def _kept_embeddings(run: RunFolder, done: list[int]) -> Iterator[tuple[Path, Any, str]]:
-    """Folders with embeddings, the pool rows that they are about (None.
-
-    All) and whose they are, best first.
-    """
+    """Folders with embeddings, the pool rows they are about (None: all) and whose they are, best first."""
     if (run.outer_dir / "embeddings.npy").exists():
         yield run.outer_dir, None, "the outer model's"
     for index in reversed(done):

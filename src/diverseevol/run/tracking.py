@@ -38,9 +38,7 @@ SIZES = ("n_new", "n_chosen", "tokens_chosen", "trained_tokens_chosen")
 
 
 def check_trackers(config: RunConfig) -> None:
-    """Check that the trackers that `train.report_to` names are known.
-
-    Those that the run serves installed.
+    """Check that `train.report_to` names known trackers, and that those which the run serves are installed.
 
     Raises:
         ConfigError: one is not; names the nearest, or the extra.

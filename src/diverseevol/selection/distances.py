@@ -44,10 +44,7 @@ def product_error(width: int, dtype: type) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some centres' vectors: float64.
-
-    Float32 minus a shift that is common to all; and the squared lengths of the latter.
-    """
+    """Some centres' vectors: float64; float32 minus a common shift; the latter's squared lengths."""
 
     exact_CD: np.ndarray
     shifted_CD: np.ndarray

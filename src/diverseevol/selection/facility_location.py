@@ -185,7 +185,7 @@ class _Coverage:
 
 
 def rounding_of(reader: RowReader) -> float:
-    """Cosines that differ by less are equal.
+    """The difference below which cosines are equal.
 
     Some ten times what float64 products round, whatever the order of their sums.
     """

@@ -110,7 +110,7 @@ class LazyDistances:
     def _work_on(self, leaders: np.ndarray, n_at_once: int) -> None:
         """Bring the first few leaders further.
 
-        Up to the newest centre, or over all centres of the start, with the like of them behind.
+        They come up to the newest centre, or over all centres of the start, with the like of them behind.
         """
         is_behind = self.n_seen[leaders] < len(self.centres.rows)
         if is_behind[:n_at_once].any():

@@ -72,11 +72,10 @@ class Minimum:
 
 @dataclass(frozen=True, config=STRICT)
 class Outliers:
-    """The option `outliers: {share.
+    """The option `outliers`: the share of rows that is highest by a measure is not picked.
 
-    0.02, by: isolation}`: the share of rows that is highest by a measure is not picked.
-
-    The measure is isolation, or any signal or numeric column; a row without a value counts as the highest.
+    `{share: 0.02, by: isolation}`. The measure is isolation, or any signal or numeric column; a row without a
+    value counts as the highest.
     """
 
     strategy: SkipValidation[Strategy]
@@ -139,7 +138,7 @@ def _select_without(
 def isolation_of(reader: RowReader, rows: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """Measure how isolated `rows` are.
 
-    The distance to the `N_NEAREST`-th nearest of a sample of `counted`, the landmarks.
+    It is the distance to the `N_NEAREST`-th nearest of a sample of `counted`, the landmarks.
 
     Returns:
         float32[M], the Euclidean distance to the landmark other than the row itself; float32, so that

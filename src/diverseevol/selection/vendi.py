@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BLOCK_NUMBERS = 1 << 22  # numbers of a block of rows: 32 MB in float64
 ORDERS = (0.5, 1.0, 2.0, math.inf)
-"""Those that the command line shows.
+"""The orders that the command line shows.
 
 Rare directions weigh most at 0.5, only the commonest counts at infinity.
 """

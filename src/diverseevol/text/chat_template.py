@@ -331,9 +331,7 @@ class ChatPrompter:
         return replace(self, border=_any_of(frame & added), stops=tuple(sorted(ends - inside)))
 
     def _learn_ending(self) -> tuple[str, bool]:
-        """What stands between an answer and whatever follows.
-
-        Whether only the next turn's first token does.
+        """What stands between an answer and whatever follows, and whether only its first token does.
 
         The former is common to an answer at the end and one before a question.
         """
