@@ -8,7 +8,7 @@ import typer
 from pydantic import Field
 
 from diverseevol.cli.settings import as_words, read_settings
-from diverseevol.config.schema import Section
+from diverseevol.config.schema import PathText, Section
 from diverseevol.errors import ConfigError
 
 
@@ -21,6 +21,8 @@ class Tea(Section):
     """How long it draws."""
     milk: bool = False
     """With milk."""
+    shelf: PathText | None = None
+    """Where it lies."""
 
 
 def words(*args, declared=("--out",)):
@@ -39,6 +41,7 @@ def test_words_are_checked_and_the_others_left():
     tea, others = read_settings(Tea, ["runs/a", "sort=1e5", "n_minutes=3", "top_k=5"])
     assert (tea.sort, tea.n_minutes, tea.milk, others) == ("1e5", 3, False, ["runs/a", "top_k=5"])
     assert read_settings(Tea, None) == (Tea(), [])
+    assert [read_settings(Tea, [f"shelf={path}"])[0].shelf for path in ("2024", "[a]: b")] == ["2024", "[a]: b"]
     with pytest.raises(ConfigError, match="n_minutes is 0: it should be greater than or equal to 1"):
         read_settings(Tea, ["n_minutes=0"])
     with pytest.raises(ConfigError, match="milk is 'maybe': it should be a valid boolean"):

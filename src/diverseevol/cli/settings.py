@@ -91,12 +91,17 @@ def read_settings(section: type[SectionT], words: Sequence[str] | None) -> tuple
         if not equals or field is None:
             others.append(word)
             continue
-        is_text = str in (field.annotation, *get_args(field.annotation))
+        is_text = _takes_text(field.annotation)
         values[key.strip()] = text if is_text else parse_yaml(text, f"the value of {key}")
     try:
         return section.model_validate(values), others
     except ValidationError as error:
         raise ConfigError(explain(error)) from None
+
+
+def _takes_text(annotation: object) -> bool:
+    """Whether a value of this type may be any text, as a path is, which YAML would take apart."""
+    return annotation is str or any(map(_takes_text, get_args(annotation)))
 
 
 def only_run(words: Sequence[str], are_words_left: bool = False) -> Path | None:
