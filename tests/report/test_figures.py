@@ -8,12 +8,11 @@ import pytest
 
 from diverseevol.base.files import read_json, write_json
 from diverseevol.data import Pool
-from diverseevol.report.cost import cost_figure, costs_of, side_by_side
-from diverseevol.report.coverage import cluster_names, coverage_figure, label_column, lengths_figure
-from diverseevol.report.curves import diversity_figures, quality_figures
-from diverseevol.report.differences import difference_figures
-from diverseevol.report.figure import Line, flops_shown, line_layout, line_traces, shown
-from diverseevol.report.vectors import PoolVectors, find_vectors
+from diverseevol.report.cost import cost_figure, costs_of, flops_shown, side_by_side
+from diverseevol.report.coverage import cluster_names, coverage_figure, lengths_figure
+from diverseevol.report.curves import difference_figures, diversity_figures, quality_figures
+from diverseevol.report.figure import Line, line_layout, line_traces, shown
+from diverseevol.report.samples import PoolVectors, find_vectors
 
 MEASURED = [600 * n + 12_000 for n in (6, 10, 14)]
 PLANNED = [540 * n + 12_000 for n in (6, 10, 14)]
@@ -131,7 +130,7 @@ def test_differences_by_round_with_the_line_that_they_are_held_against(made, ope
 
 def test_measured_beside_predicted_and_one_full_tuning(whole_run, opened):
     costs = costs_of(opened(whole_run).main)
-    assert (costs.measured, costs.predicted, costs.full) == (sum(MEASURED), PLANNED, 48_000)
+    assert (costs.flops, costs.predicted, costs.full) == (MEASURED, PLANNED, 48_000)
     assert costs.seconds == pytest.approx(3 * 4.1)
     (figure,) = cost_figure(costs)
     for name, expected in (("predicted", PLANNED), ("measured", MEASURED)):
@@ -150,18 +149,18 @@ def test_costs_of_rounds_to_come_of_silent_trainers_and_without_a_plan(made, who
     shutil.copytree(whole_run, tmp_path / "r")
     (tmp_path / "r/rounds/02/done").unlink()
     costs = costs_of(opened(tmp_path / "r").main)
-    assert (costs.measured, costs.predicted) == (sum(MEASURED[:2]), PLANNED[:2])
+    assert (costs.flops, costs.predicted) == (MEASURED[:2], PLANNED[:2])
     run = made.make_run(tmp_path / "s")
     metrics = read_json(run.metrics_file(1))
     del metrics["stages"]["train"]["flops"]
     write_json(run.metrics_file(1), metrics)
     costs = costs_of(opened(run.root).main)
-    assert (costs.measured, costs.ratio, costs.predicted) == (None, None, PLANNED)
+    assert (str(costs.ratio), costs.predicted) == ("nan", PLANNED)
     (figure,) = cost_figure(costs)
     assert columns(figure)["measured"][1][1] is None and figure.tile.value == "–"
     run.plan_file.unlink()
     costs = costs_of(opened(run.root).main)
-    assert (costs.predicted, costs.full, list(cost_figure(costs))) == (None, None, [])
+    assert (costs.predicted, costs.full, list(cost_figure(costs))) == ([], 0, [])
 
 
 def test_the_final_tuning_is_part_of_the_bill(made, opened, tmp_path):
@@ -171,7 +170,7 @@ def test_the_final_tuning_is_part_of_the_bill(made, opened, tmp_path):
     bill = {"model": "m", "seconds": 5.0, "peak_memory_bytes": 2_000_000_000, "tokens": 70, "flops": 9_000.0}
     write_json(run.final_metrics_file, bill)
     costs = costs_of(opened(run.root).main)
-    assert (costs.measured, costs.predicted) == (sum(MEASURED) + 9_000, [*PLANNED, 8_000])
+    assert (costs.flops, costs.predicted) == ([*MEASURED, 9_000], [*PLANNED, 8_000])
     assert list(costs.rows())[-1] == ["final", "tuning", "70", "9 kFLOPs", "5.0 s", "2.00 GB"]
 
 
@@ -207,10 +206,11 @@ def test_what_is_most_above_its_share_is_not_the_largest(made, opened, tmp_path)
 def test_which_column_holds_labels(made, opened, tmp_path):
     quota = {"strategy": "k_center", "quota": {"by": "topic"}}
     run = made.make_run(tmp_path / "r", config={"heldout": None, "selection": quota})
-    assert label_column(opened(run.root).main) == "topic"
+    (figure,) = coverage_figure(opened(run.root), opened(run.root).runs, None, None)
+    assert "values of 'topic'" in figure.note
     subject = opened(made.make_run(tmp_path / "s", config={"heldout": None}).root)
     runs = [subject.main]
-    assert (label_column(subject.main), list(coverage_figure(subject, runs, None, None))) == (None, [])
+    assert list(coverage_figure(subject, runs, None, None)) == []
     assert len(list(coverage_figure(subject, runs, None, "topic"))) == 1
     with pytest.raises(Exception, match="--labels needs a column 'nope', which no record has. They have: source, instr"):
         list(coverage_figure(subject, runs, None, "nope"))

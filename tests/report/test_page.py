@@ -12,10 +12,9 @@ import yaml
 
 from diverseevol.config import load_config
 from diverseevol.errors import ConfigError
-from diverseevol.report import picks, write_report
-from diverseevol.report.problems import problems_of
+from diverseevol.report import samples, write_report
+from diverseevol.report.findings import judged_rounds, problems_of
 from diverseevol.report.text import script_json, shortened, visible
-from diverseevol.report.verdicts import examples_of, judged_rounds
 
 
 def page_of(tmp_path, *roots, **options):
@@ -112,8 +111,8 @@ def test_held_out_rows_and_thinning_are_said(made, opened, tmp_path, monkeypatch
     run = made.make_run(tmp_path / "r", vectors=made.vectors(60))
     run.heldout_dir.mkdir()
     run.holdout_file.write_text("".join(f"{row}\n" for row in opened(run.root).main.pool.ids[40:45]))
-    monkeypatch.setattr(picks, "N_SAMPLES", 50)
-    monkeypatch.setattr(picks, "N_TABLE", 5)
+    monkeypatch.setattr(samples, "N_SAMPLES", 50)
+    monkeypatch.setattr(samples, "N_TABLE", 5)
     words = words_of(page_of(tmp_path, run.root))
     assert "(23.3%; 5 are held out)" in words
     assert "Shown are 50 of the 60 rows: all picks, what was left out near them, and a random part of the rest." in words
@@ -197,7 +196,7 @@ def test_problems_are_counted_by_kind_with_the_first_of_each(made, opened, tmp_p
     assert contamination.rows == [("1", "a question of vicuna", "c, like question 7: how do I")]
     reasons = [{"source": "s", "row": at, "line": 1, "reason": f"turn {at} has the role 'r{at}'", "text": "t"} for at in range(5)]
     made.add_lines(run.pool_dir / "quarantine.jsonl", reasons)  # they differ by numbers and names alone
-    assert problems_of(opened(run.root).main)[0].rows == [("5", "turn 0 has the role 'r0'", "row 0: t")]
+    assert next(problems_of(opened(run.root).main)).rows == [("5", "turn 0 has the role 'r0'", "row 0: t")]
 
 
 def questions(examples):
@@ -210,10 +209,10 @@ def test_best_and_worst_of_the_last_judged_round(made, opened, tmp_path):
     made.add_verdicts(run, 1, [(5, 5), (9, 2), (2, 8), (6, 4), (7, 8), (8, 3), (1, 9)])
     first, last = judged_rounds(opened(run.root).main)
     assert (first.name, first.at, last.at) == ("vicuna against base", 0, 1)
-    assert questions(examples_of(last)) == [
+    assert questions(last.examples()) == [
         (9, 2, "Question 1?"), (8, 3, "Question 5?"), (5, 5, "Question 0?"), (1, 9, "Question 6?"), (2, 8, "Question 2?"),
     ]  # fmt: skip
-    assert questions(examples_of(first)) == [(10, 1, "Question 0?")]  # few questions appear once
+    assert questions(first.examples()) == [(10, 1, "Question 0?")]  # few questions appear once
 
 
 def test_which_files_are_verdicts_on_a_round(made, opened, tmp_path):
@@ -226,5 +225,5 @@ def test_which_files_are_verdicts_on_a_round(made, opened, tmp_path):
         file.write_text("no JSON" if name == "round-02" else line)
     found = list(judged_rounds(opened(run.root).main))
     assert [(judged.name, judged.at) for judged in found] == [("mine against other-round-02", 1), ("mine", 1)]
-    ((score, _),) = examples_of(found[1])
+    ((score, _),) = found[1].examples()
     assert (score.score, score.opponent_score) == (8, 6)

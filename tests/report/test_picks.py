@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.report import picks, vectors
-from diverseevol.report.picks import gather_samples, reason_of, table_of_picks, texts_of
-from diverseevol.report.vectors import PoolVectors, find_vectors, nearest_unchosen, project
+from diverseevol.report import samples
+from diverseevol.report.samples import (
+    PoolVectors,
+    find_vectors,
+    gather_samples,
+    nearest_unchosen,
+    project,
+    reason_of,
+    table_of_picks,
+    texts_of,
+)
 
 CHOSEN = [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 20, 21, 22, 23]
 
@@ -38,7 +46,7 @@ def test_every_pick_with_what_was_left_out_nearby(whole_run, opened, made):
 
 def test_the_table_has_room_for_so_many_of_each_run(whole_run, opened, monkeypatch):
     run = opened(whole_run).main
-    monkeypatch.setattr(picks, "N_TABLE", 10)
+    monkeypatch.setattr(samples, "N_TABLE", 10)
     assert [pick["row"] for pick in table_of_picks([run, run], None)] == CHOSEN[:5] * 2
 
 
@@ -82,7 +90,7 @@ def test_named_rows_have_answers_and_all_are_in_pool_order(pool):
 
 
 def test_there_is_room_for_so_many_samples_and_named_ones_come_first(pool, monkeypatch):
-    monkeypatch.setattr(picks, "N_SAMPLES", 10)
+    monkeypatch.setattr(samples, "N_SAMPLES", 10)
     found = gather_samples(pool, [], np.array([50, 51, 52]), np.arange(60))["rows"]
     assert len(found) == 10 and {50, 51, 52} <= set(found) and found == sorted(found)
     assert gather_samples(pool, [], np.arange(12), np.arange(60))["rows"] == list(range(10))
@@ -91,7 +99,7 @@ def test_there_is_room_for_so_many_samples_and_named_ones_come_first(pool, monke
 def test_texts_are_cut_so_that_the_page_stays_small(made, opened, tmp_path, monkeypatch):
     rows = [{"instruction": "long " * 400, "input": "", "output": "&" * 5_000} for _ in range(30)]
     pool = opened(made.make_run(tmp_path / "r", rows).root).main.pool
-    monkeypatch.setattr(picks, "TEXT_BYTES", 8_000)
+    monkeypatch.setattr(samples, "TEXT_BYTES", 8_000)
     found = gather_samples(pool, [], np.arange(20), np.arange(30))
     assert all(text.startswith("long long") and text.endswith("… (2,000 characters)") for text in found["asked"])
     assert max(len(text) for text in found["answered"]) < 130
@@ -130,11 +138,10 @@ def test_a_copy_is_at_no_distance_and_few_or_no_rows_may_be_left():
 def test_of_many_rows_a_random_part_is_looked_at(monkeypatch):
     points = of(np.random.default_rng(2).normal(size=(50, 3)))
     asked = np.arange(20)
-    monkeypatch.setattr(vectors, "MOST_NUMBERS", 3 * 10 + 2)
+    monkeypatch.setattr(samples, "MOST_NUMBERS", 3 * 10 + 2)
     rows, _ = nearest_unchosen(points, asked, asked)
     assert rows.shape == (20, 3) and rows.min() >= 20 and 3 < len(np.unique(rows)) <= 10
     assert np.array_equal(rows, nearest_unchosen(points, asked, asked)[0])
-    assert not np.array_equal(rows, nearest_unchosen(points, asked, asked, seed=1)[0])
 
 
 def test_fixed_vectors_come_before_the_outer_models_and_those_before_a_rounds(made, opened, tmp_path):
@@ -181,7 +188,7 @@ def test_the_map_is_the_principal_components_of_the_shown_rows():
 
 def test_the_components_of_many_rows_are_those_of_every_so_many(monkeypatch):
     points = of(np.random.default_rng(1).normal(size=(200, 8)).astype(np.float32))
-    monkeypatch.setattr(vectors, "FIT_NUMBERS", 8 * 100)
+    monkeypatch.setattr(samples, "FIT_NUMBERS", 8 * 100)
     found = project(points, np.arange(200))
     assert found.note.startswith("Principal components of 67 of the shown rows' vectors")
     assert np.allclose(found.xy_P2[::3], project(points, np.arange(0, 200, 3)).xy_P2, atol=1e-5)
@@ -199,11 +206,11 @@ def test_umap_where_it_is_installed_and_where_it_is_not(monkeypatch):
 
         def fit_transform(self, reduced):
             assert reduced.shape == (10, 4)
-            return reduced[:, :2] + self.seed
+            return reduced[:, :2] + 2
 
     points = of(np.random.default_rng(6).normal(size=(10, 4)).astype(np.float32))
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Fake))
-    found = project(points, np.arange(10), "umap", seed=2)
+    found = project(points, np.arange(10), "umap")
     assert found.axes == ("UMAP 1", "UMAP 2") and found.note.startswith("UMAP of the vectors by the model.")
     assert np.allclose(found.xy_P2, project(points, np.arange(10)).xy_P2 + 2, atol=1e-5)
     monkeypatch.setitem(sys.modules, "umap", None)

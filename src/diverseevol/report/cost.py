@@ -1,19 +1,19 @@
 """What a run cost beside what was predicted, as a share of one full fine-tuning on the whole pool.
 
 Predictions are plan.json's, measurements the bills in metrics.json; only what both count is compared:
-tuning and passes over the pool.
+tuning and passes over the pool. What nobody said, such as the FLOPs of a trainer outside, is NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isnan, nan
 from statistics import fmean
-from typing import Any
 
-from ..base.text import duration
+from ..base.text import duration, si
 from ..run.metrics import STAGES, Bill, totals
-from .figure import Figure, Tile, flops_shown, hover, looks_of, shown
+from .figure import Figure, Tile, hover, looks_of, shown
 from .runs import RunData, Subject
 
 STAGE_NAMES = {
@@ -24,8 +24,10 @@ STAGE_NAMES = {
     "heldout": "held-out loss",
     "gauge": "stopping rule",
 }
-BILL = ("round", "stage", "tokens", "FLOPs", "time", "peak memory")
-SIDE_BY_SIDE = ("runs", "seeds", "samples", "held-out loss", "FLOPs", "of one full fine-tuning", "time")
+NOTE = (
+    "FLOPs of tuning and of passes over the pool; one full fine-tuning is that of all weights on all "
+    "rows, for as many epochs. A run that costs more saves labels and later trainings, not compute."
+)
 
 
 @dataclass(frozen=True)
@@ -34,28 +36,24 @@ class Costs:
 
     Attributes:
         bills: By round, and `final`, each stage's bill.
-        measured: FLOPs of the finished rounds' tuning and passes; None where a trainer outside did not say.
-        predicted: FLOPs of each of these rounds by the plan, and of the final tuning; None without a plan.
-        full: FLOPs of one full fine-tuning; None without a plan.
+        flops: Of each's tuning and pass, and `predicted` by the plan.
+        full: FLOPs of one full fine-tuning; 0 without a plan.
+        seconds: Wall-clock seconds of all stages.
     """
 
     bills: dict[str, dict[str, Bill]]
-    measured: float | None
-    predicted: list[float] | None
-    full: float | None
+    flops: list[float]
+    predicted: list[float]
+    full: float
+    seconds: float
 
     @property
-    def seconds(self) -> float:
-        """Wall-clock seconds of all stages."""
-        return totals(bill for stages in self.bills.values() for bill in stages.values())[0]
-
-    @property
-    def ratio(self) -> float | None:
+    def ratio(self) -> float:
         """Measured FLOPs over those of one full fine-tuning."""
-        return self.measured / self.full if self.measured is not None and self.full else None
+        return sum(self.flops) / self.full if self.full else nan
 
     def rows(self) -> Iterator[list[str]]:
-        """A row a round and stage, under `BILL`."""
+        """A row a round and stage: tokens, FLOPs, time, peak memory."""
         for index, stages in self.bills.items():
             for name, bill in stages.items():
                 peak = bill.peak_memory_bytes
@@ -67,62 +65,56 @@ def costs_of(run: RunData) -> Costs:
     """Add up a run's bills."""
     bills = {str(index): run.metrics[at].stages for at, index in enumerate(run.rounds)}
     plan, final = run.folder.plan(), run.folder.final_bill()
-    rounds = plan.rounds[: len(bills)] if plan else ()
-    predicted = [sum(round_.expected(stage, "flops") for stage in STAGES) for round_ in rounds]
+    planned = plan.rounds[: len(bills)] if plan else []
+    predicted = [sum(round_.expected(stage, "flops") for stage in STAGES) for round_ in planned]
     if final is not None:
         bills["final"] = {"train": final}
-        predicted.append(plan.final_flops if plan else 0.0)
-    flops = [_flops(stages) for stages in bills.values()]
-    measured = None if None in flops else sum(each or 0.0 for each in flops)
-    return Costs(bills, measured, predicted if plan else None, plan.full_flops if plan else None)
+        predicted += [plan.final_flops] if plan else []
+    flops = []
+    for stages in bills.values():
+        is_known = "train" in stages and stages["train"].flops is not None
+        flops.append(totals(stages[stage] for stage in STAGES if stage in stages)[1] if is_known else nan)
+    seconds, _ = totals(bill for stages in bills.values() for bill in stages.values())
+    return Costs(bills, flops, predicted, (plan and plan.full_flops) or 0.0, seconds)
 
 
 def cost_figure(costs: Costs) -> Iterator[Figure]:
     """Predicted and measured FLOPs a round as shares of one full fine-tuning; none without a plan."""
-    if not costs.full or costs.predicted is None:
+    if not costs.full:
         return
-    bars: dict[str, list[Any]] = {"predicted": [flops / costs.full for flops in costs.predicted]}
-    bars["measured"] = [flops and flops / costs.full for flops in map(_flops, costs.bills.values())]
+    bars = {"predicted": costs.predicted, "measured": costs.flops}
     traces = []
-    for (name, y), (color, _, _) in zip(bars.items(), looks_of(["random", "main"]), strict=True):
+    for (name, flops), (color, _, _) in zip(bars.items(), looks_of(["random", "main"]), strict=True):
+        y = [None if isnan(each) else each / costs.full for each in flops]
         look = {"marker": {"color": color}, "hovertemplate": hover("y", ".3~p")}
         traces.append({"type": "bar", "name": name, "x": list(costs.bills)[: len(y)], "y": y, **look})
     y_axis = {"title": {"text": "share of one full fine-tuning"}, "tickformat": ".0%", "rangemode": "tozero"}
     layout = {"xaxis": {"title": {"text": "round"}, "type": "category"}, "yaxis": y_axis, "bargap": 0.4}
-    planned, measured = (
-        sum(costs.predicted) / costs.full,
-        "–" if costs.ratio is None else f"{costs.ratio:.2f}",
-    )
-    spent = f"{flops_shown(costs.measured)}, {duration(costs.seconds)}"
-    says = f"Cost: {measured} of one full fine-tuning on the pool ({spent}); {planned:.2f} were predicted."
-    note = (
-        "FLOPs of tuning and of passes over the pool; one full fine-tuning is that of all weights on all "
-        "rows, for as many epochs. A run that costs more saves labels and later trainings, not compute."
-    )
-    tile = Tile(measured, "Of one full fine-tuning", f"{planned:.2f} predicted")
-    yield Figure("cost", "Cost by round", traces, layout, says, note, tile)
+    planned, measured = f"{sum(costs.predicted) / costs.full:.2f}", ratio_shown(costs.ratio)
+    spent = f"{flops_shown(sum(costs.flops))}, {duration(costs.seconds)}"
+    says = f"Cost: {measured} of one full fine-tuning on the pool ({spent}); {planned} were predicted."
+    tile = Tile(measured, "Of one full fine-tuning", f"{planned} predicted")
+    yield Figure("cost", "Cost by round", traces, layout, says, NOTE, tile)
 
 
 def side_by_side(subject: Subject) -> list[list[str]]:
-    """Where each arm ended and what that cost, means over its seeds, as `SIDE_BY_SIDE`; none for one run."""
+    """Where each arm ended and what that cost, means over its seeds; none for one run."""
     rows = []
     for arm, runs in subject.arms.items() if len(subject.runs) > 1 else ():
-        costs = [costs_of(run) for run in runs]
-        loss = _mean([run.metrics[-1].heldout.loss for run in runs])
-        ratio, measured = _mean([cost.ratio for cost in costs]), _mean([cost.measured for cost in costs])
+        costs, losses = [costs_of(run) for run in runs], [run.metrics[-1].heldout.loss for run in runs]
+        loss = fmean(nan if each is None else each for each in losses)
         reached = [arm, str(len(runs)), shown(runs[0].n_chosen[-1]), shown(loss)]
-        spent = [flops_shown(measured), "–" if ratio is None else f"{ratio:.2f}"]
-        rows.append([*reached, *spent, duration(fmean(cost.seconds for cost in costs))])
+        flops, ratio = fmean(sum(each.flops) for each in costs), fmean(each.ratio for each in costs)
+        spent = [flops_shown(flops), ratio_shown(ratio), duration(fmean(each.seconds for each in costs))]
+        rows.append([*reached, *spent])
     return rows
 
 
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
+def flops_shown(flops: float | None) -> str:
+    """A number of operations for people: `1.53 TFLOPs`."""
+    return "–" if flops is None or isnan(flops) else f"{si(flops)}FLOPs"
 
 
-def _flops(stages: Mapping[str, Bill]) -> float | None:
-    """Of tuning and pass; None where the trainer did not say."""
-    if "train" not in stages or stages["train"].flops is None:
-        return None
-    return sum(stages[stage].flops or 0.0 for stage in STAGES if stage in stages)
+def ratio_shown(ratio: float) -> str:
+    """A share of one full fine-tuning."""
+    return "–" if isnan(ratio) else f"{ratio:.2f}"

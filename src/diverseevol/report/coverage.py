@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from ..data.columns import group_names
 from ..errors import ConfigError
 from ..evaluation.cells import k_means_cells
-from .figure import Figure, Line, Role, Trace, hover, line_layout, line_traces, looks_of
-from .picks import texts_of
+from .figure import Figure, Line, Trace, hover, line_layout, line_traces, looks_of
 from .runs import RunData, Subject
+from .samples import PoolVectors, texts_of
 from .text import shortened
-from .vectors import PoolVectors
 
 WORD = re.compile(r"[^\W\d_]{4,20}")
 N_CLUSTERS = 24
@@ -34,13 +33,6 @@ ROWS_READ = 2_400
 """So many random rows are read for the clusters' names."""
 
 
-def label_column(run: RunData) -> str | None:
-    """The column of the run's records that its configuration treats as a label, if there is one."""
-    config = run.config
-    heldout, quota = config.get("heldout") or {}, config.get("selection", {}).get("quota") or {}
-    return config.get("pool", {}).get("holdout_by") or heldout.get("group") or quota.get("by")
-
-
 def coverage_figure(
     subject: Subject, runs: Sequence[RunData], vectors: PoolVectors | None, column: str | None
 ) -> Iterator[Figure]:
@@ -50,12 +42,14 @@ def coverage_figure(
         subject: Whose runs they are.
         runs: Runs over one pool.
         vectors: Of that pool.
-        column: The labels' column; None: the run's own, and clusters where it has none.
+        column: The labels' column; None: what the first run's configuration treats as a label, else clusters.
 
     Raises:
         ConfigError: no record has the column that was asked for.
     """
-    pool, asked = runs[0].pool, column or label_column(runs[0])
+    pool, config = runs[0].pool, runs[0].config
+    heldout, quota = config.get("heldout") or {}, config.get("selection", {}).get("quota") or {}
+    asked = column or config.get("pool", {}).get("holdout_by") or heldout.get("group") or quota.get("by")
     groups, rows, kind = None, np.arange(len(pool)), f"values of {asked!r}"
     if asked is not None:
         try:
@@ -68,7 +62,7 @@ def coverage_figure(
         groups = cluster_names(runs[0], k_means_cells(vectors.vectors_ND, n_cells, seed=0), rows)
         kind = "k-means clusters of the vectors, called by their most particular words"
     if groups is not None and len(set(groups)) > 1:
-        yield _figure(subject, runs, np.array(groups, dtype=np.str_), rows, kind)
+        yield _dots(subject, runs, np.array(groups, dtype=np.str_), rows, kind)
 
 
 def cluster_names(run: RunData, cells: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
@@ -88,26 +82,24 @@ def cluster_names(run: RunData, cells: NDArray[np.int64], rows: NDArray[np.int64
     return [names[cell] for cell in cells.tolist()]
 
 
-def _figure(
-    subject: Subject,
-    runs: Sequence[RunData],
-    groups: NDArray[np.str_],
-    rows: NDArray[np.int64],
-    kind: str,
+def _dots(
+    subject: Subject, runs: Sequence[RunData], groups: NDArray[np.str_], rows: NDArray[np.int64], kind: str
 ) -> Figure:
     """Dots at the shares of each group, the largest groups first."""
     in_pool = Counter(groups.tolist())
     names = [name for name, _ in in_pool.most_common()]
-    shares = {"pool": np.array([in_pool[name] / len(groups) for name in names])}
-    findings = []
+    pool_share = np.array([in_pool[name] / len(groups) for name in names])
+    shares, findings = {"pool": pool_share}, []
     for run in runs:
         known = run.chosen_rows[np.isin(run.chosen_rows, rows)]
         chosen = Counter(groups[np.searchsorted(rows, known)].tolist())
-        share = shares[_called(run, runs)] = np.array([chosen[name] for name in names]) / max(1, len(known))
-        most = int(np.argmax(share - shares["pool"]))
-        most_text = f"{names[most]} ({shares['pool'][most]:.1%} of the pool, {share[most]:.1%} of the picks)"
-        text = f"{run.name} reaches {len(chosen)} of {len(names)}; most above its share: {most_text}"
-        findings.append(text)
+        share = np.array([chosen[name] for name in names]) / max(1, len(known))
+        shares[_called(run, runs)] = share
+        most = int(np.argmax(share - pool_share))
+        most_text = f"{names[most]} ({pool_share[most]:.1%} of the pool, {share[most]:.1%} of the picks)"
+        findings.append(
+            f"{run.name} reaches {len(chosen)} of {len(names)}; most above its share: {most_text}"
+        )
     traces: list[Trace] = []
     looks = looks_of(["full", *map(subject.role, runs)])
     for (name, share), (color, _, symbol) in zip(shares.items(), looks, strict=True):
@@ -141,10 +133,9 @@ def lengths_figure(subject: Subject, runs: Sequence[RunData]) -> Iterator[Figure
     if len(edges) < 3:
         return
     middles = np.sqrt(edges[:-1] * (edges[1:] - 1.0)).round(1).tolist()
-    groups: dict[str, tuple[NDArray[np.int64], Role]] = {"pool": (pool, "full")}
-    groups |= {_called(run, runs): (pool[run.chosen_rows], subject.role(run)) for run in runs}
+    picks = [(_called(run, runs), pool[run.chosen_rows], subject.role(run)) for run in runs]
     lines, findings = [], []
-    for name, (lengths, role) in groups.items():
+    for name, lengths, role in [("pool", pool, "full"), *picks]:
         shares = np.histogram(lengths, edges)[0] / max(1, len(lengths))
         lines.append(Line(name, middles, shares.tolist(), role))
         low, middle, high = np.quantile(lengths, (0.05, 0.5, 0.95))

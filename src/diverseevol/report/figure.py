@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from math import isnan
 from typing import Any, Literal
-
-from ..base.text import si
 
 Role = Literal["main", "other", "random", "full"]
 """What a line stands for; it decides the looks, so that random is the same in every figure."""
@@ -23,11 +22,8 @@ LOOKS = {
     "random": ("--random", "dash", "diamond"),
     "full": ("--full", "dot", "square"),
 }
-OTHERS = [
-    (f"--other-{at + 1}", dash, symbol)
-    for dash in ("solid", "dashdot")
-    for at, symbol in enumerate(("triangle-up", "x", "cross"))
-]
+SYMBOLS = ("triangle-up", "x", "cross")
+OTHERS = [(f"--other-{at + 1}", dash, SYMBOLS[at]) for dash in ("solid", "dashdot") for at in range(3)]
 MOST_MARKERS = 15
 
 
@@ -62,14 +58,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Line:
-    """Values over numbers, None where there is none, and the edges of a band around them."""
+    """Values over numbers, None where there is none, and a band around them: its lower and upper edge."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float | None]
     role: Role = "main"
-    low: Sequence[float | None] | None = None
-    high: Sequence[float | None] | None = None
+    band: tuple[Sequence[float], Sequence[float]] | None = None
 
 
 def looks_of(roles: Sequence[Role]) -> list[tuple[str, str, str]]:
@@ -83,16 +78,14 @@ def line_traces(lines: Sequence[Line], number: str = ".4~g") -> list[Trace]:
     traces: list[Trace] = []
     for each, (color, dash, symbol) in zip(lines, looks_of([line.role for line in lines]), strict=True):
         common = {"x": each.x, "marker": {"color": color, "symbol": symbol, "size": 8}}
-        if each.low is not None and each.high is not None:
-            edge = common | {
-                "mode": "lines" if len(each.x) > 1 else "markers",
-                "line": {"width": 0},
-                "showlegend": False,
-            }
+        if each.band is not None:
+            low, high = each.band
+            mode = "lines" if len(each.x) > 1 else "markers"
+            edge = common | {"mode": mode, "line": {"width": 0}, "showlegend": False}
             edge |= {"marker": {"color": color, "symbol": "line-ew-open", "size": 16}, "hoverinfo": "skip"}
-            traces.append(edge | {"name": f"{each.name}, low", "y": each.low})
+            traces.append(edge | {"name": f"{each.name}, low", "y": low})
             edge |= {"fill": "tonexty", "fillcolor": color}
-            traces.append(edge | {"name": f"{each.name}, high", "y": each.high})
+            traces.append(edge | {"name": f"{each.name}, high", "y": high})
         width = 2.6 if each.role == "main" else 1.8
         mode = "lines+markers" if len(each.x) <= MOST_MARKERS else "lines"
         look = {"name": each.name, "mode": mode, "line": {"color": color, "dash": dash, "width": width}}
@@ -118,13 +111,8 @@ def hover(axis: str, number: str, before: str = "") -> str:
 
 def shown(value: float | None) -> str:
     """A number for people: whole ones with separators, others with four significant digits."""
-    if value is None:
+    if value is None or isnan(value):
         return "–"
     if 1e4 <= abs(value) < 1e9 or (float(value).is_integer() and abs(value) < 1e15):
         return f"{value:,.0f}"
     return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
-
-
-def flops_shown(flops: float | None) -> str:
-    """A number of operations for people: `1.53 TFLOPs`."""
-    return "–" if flops is None else f"{si(flops)}FLOPs"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,59 +27,34 @@ class RunData:
     Attributes:
         name: What the page calls it, unlike every other run's name.
         arm: What runs with several seeds have in common: the strategy, mostly.
+        strategy: What chooses; `full` where everything is chosen.
         config: The stored configuration with versions and fingerprint.
         rounds: Finished rounds, in order.
-        metrics, picks: Each of these rounds' figures, and its picks in pick order.
+        metrics, picks, n_chosen: Each of these rounds' figures, its picks in pick order, samples after it.
+        chosen_rows: Pool rows of all picks, in pick order.
+        unchoosable_rows: Pool rows that are held out, or copies of such rows.
+        diversity: What `diverseevol diversity` measured, if it did.
     """
 
     folder: RunFolder
     name: str
     arm: str
+    strategy: str
     config: dict[str, Any]
+    seed: int
     rounds: tuple[int, ...]
     metrics: tuple[Metrics, ...]
     picks: tuple[list[dict[str, Any]], ...]
-
-    @property
-    def seed(self) -> int:
-        """The run's seed."""
-        return int(self.config.get("seed", 0))
-
-    @property
-    def strategy(self) -> str:
-        """What chooses; `full` where everything is chosen."""
-        return FULL if self.is_full else str(self.config.get("selection", {}).get("strategy", "?"))
-
-    @property
-    def n_chosen(self) -> tuple[int, ...]:
-        """Samples after each round."""
-        return tuple(int(n) for n in np.cumsum([len(picks) for picks in self.picks]))
-
-    @cached_property
-    def pool(self) -> Pool:
-        """The run's pool, mapped."""
-        return Pool.open(self.folder.pool_dir)
-
-    @cached_property
-    def chosen_rows(self) -> NDArray[np.int64]:
-        """Pool rows of all picks, in pick order."""
-        return np.array([int(pick["row"]) for picks in self.picks for pick in picks], dtype=np.int64)
-
-    @cached_property
-    def unchoosable_rows(self) -> NDArray[np.int64]:
-        """Pool rows that are held out, or copies of such rows."""
-        return self.pool.rows_of(self.folder.barred_ids())
+    n_chosen: tuple[int, ...]
+    pool: Pool
+    chosen_rows: NDArray[np.int64]
+    unchoosable_rows: NDArray[np.int64]
+    diversity: dict[str, Any] | None
 
     @property
     def is_full(self) -> bool:
         """Whether the run tuned once on every row that it may choose."""
-        n_left = len(self.pool) - len(self.unchoosable_rows) - len(self.chosen_rows)
-        return self.arm == FULL or (len(self.rounds) == 1 and n_left == 0)
-
-    @cached_property
-    def diversity(self) -> dict[str, Any] | None:
-        """What `diverseevol diversity` measured, if it did."""
-        return dict(read_json(self.folder.diversity_file)) if self.folder.diversity_file.exists() else None
+        return self.strategy == FULL
 
 
 @dataclass(frozen=True)
@@ -125,26 +99,21 @@ def open_subject(paths: Sequence[Path]) -> Subject:
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise RunFolderError("the same run is named twice. Name each run once.")
-    for path in paths:
-        if not (path / COMPARISON).is_file():
-            continue
-        if len(paths) > 1:
-            below = path / "runs"
-            raise RunFolderError(f"{path} is a comparison. Give it alone, or run folders below {below}.")
-        comparison = dict(read_json(path / COMPARISON))
-        return Subject(tuple(_runs_of(path, comparison)), comparison)
-    names = [path.name for path in paths]
-    runs = [_open(path, path.name if names.count(path.name) == 1 else str(path), "") for path in paths]
-    return Subject(tuple(_with_arms(runs)))
-
-
-def _runs_of(root: Path, comparison: dict[str, Any]) -> Iterator[RunData]:
-    """The runs of a comparison: the strategies' before random's and the whole pool's, seed by seed."""
+    root = next((path for path in paths if (path / COMPARISON).is_file()), None)
+    if root is None:
+        names = [path.name for path in paths]
+        runs = [_open(path, path.name if names.count(path.name) == 1 else str(path), "") for path in paths]
+        return Subject(tuple(_with_arms(runs)))
+    if len(paths) > 1:
+        raise RunFolderError(f"{root} is a comparison. Give it alone, or run folders below {root / 'runs'}.")
+    comparison = dict(read_json(root / COMPARISON))
+    found = []  # the strategies' runs before random's and the whole pool's, seed by seed
     for run in sorted(comparison["runs"], key=lambda run: (run["arm"] == FULL, run["arm"] == RANDOM)):
         arm, seed = str(run["arm"]), run["seed"]
         if not (FOLDER_NAME.fullmatch(arm) and isinstance(seed, int)):
             raise damaged(root / COMPARISON, f"{arm!r} is no strategy's name, or {seed!r} no seed")
-        yield _open(root / "runs" / f"seed-{seed}" / arm, f"{arm}, seed {seed}", arm)
+        found.append(_open(root / "runs" / f"seed-{seed}" / arm, f"{arm}, seed {seed}", arm))
+    return Subject(tuple(found), comparison)
 
 
 def _open(root: Path, name: str, arm: str) -> RunData:
@@ -157,9 +126,27 @@ def _open(root: Path, name: str, arm: str) -> RunData:
     rounds = tuple(folder.rounds_done())
     if not rounds:
         raise RunFolderError(f"{root} has no finished round to report yet. Give the run's command again.")
-    metrics = tuple(folder.metrics(index) for index in rounds)
+    config, pool = folder.config(), Pool.open(folder.pool_dir)
     picks = tuple(folder.picks(index) for index in rounds)
-    return RunData(folder, name, arm, folder.config(), rounds, metrics, picks)
+    chosen = np.array([int(pick["row"]) for found in picks for pick in found], dtype=np.int64)
+    unchoosable = pool.rows_of(folder.barred_ids())
+    is_full = arm == FULL or (len(rounds) == 1 and len(chosen) + len(unchoosable) == len(pool))
+    return RunData(
+        folder=folder,
+        name=name,
+        arm=arm,
+        strategy=FULL if is_full else str(config.get("selection", {}).get("strategy", "?")),
+        config=config,
+        seed=int(config.get("seed", 0)),
+        rounds=rounds,
+        metrics=tuple(folder.metrics(index) for index in rounds),
+        picks=picks,
+        n_chosen=tuple(np.cumsum([len(found) for found in picks]).tolist()),
+        pool=pool,
+        chosen_rows=chosen,
+        unchoosable_rows=unchoosable,
+        diversity=dict(read_json(folder.diversity_file)) if folder.diversity_file.exists() else None,
+    )
 
 
 def _with_arms(runs: Sequence[RunData]) -> Iterator[RunData]:

@@ -14,7 +14,6 @@ CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 DIRECTION = r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 INVISIBLE = re.compile(rf"[{CONTROL}{DIRECTION}\ufff9-\ufffb\ud800-\udfff]")
 """Control characters (not tab and line end), marks of the reading direction, halves of surrogate pairs."""
-IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def visible(text: str) -> str:
@@ -33,4 +32,4 @@ def shortened(text: str, n_bytes: int) -> str:
 def script_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """JSON that can stand inside a <script> element: no text in it can end the element or begin a comment."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return re.sub("[<>&]", lambda found: IN_SCRIPT[found[0]], visible(text))
+    return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", visible(text))
