@@ -16,7 +16,7 @@ FAULTS = [
     Fault("run/progress.py", "os.ftruncate(handle, 0)", "pass", f"{PROGRESS} {FOLDER}"),
     Fault("run/metrics.py", "bill.flops or 0.0 for bill in known", "0.0 for bill in known", f"{PLAN} {TRACKING}"),
     Fault("run/metrics.py", "exclude_unset=True", "exclude_unset=False", FOLDER),
-    Fault("run/status.py", "at >= len(sizes) or", "", STATUS),
+    Fault("run/status.py", "at >= n_rounds or", "", STATUS),
     Fault("run/status.py", "(Status.KEPT, Status.DUPLICATE,", "(Status.KEPT, Status.CONTAMINATED,", STATUS),
     Fault("cli/status.py", "if state != last:", "if True:", STATUS),
     Fault("cli/settings.py", "or name in declared", "", SETTINGS),

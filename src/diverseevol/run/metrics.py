@@ -105,7 +105,7 @@ class RoundPlan(Record):
 
     def expected(self, stage: str, what: str) -> float:
         """`tokens` or `flops` of a stage."""
-        return float(self.values()[f"{stage}_{what}"])
+        return float(self[f"{stage}_{what}"])
 
 
 class PlanRecord(Record):
@@ -136,6 +136,17 @@ class Cost:
         return {**bill, **self.extra}
 
 
+@contextmanager
+def billed() -> Iterator[Cost]:
+    """Time the block and note the memory's peak at its end."""
+    cost, started = Cost(), time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost.seconds = time.perf_counter() - started
+        cost.peak_memory_bytes = peak_memory()
+
+
 def totals(bills: Iterable[Bill]) -> tuple[float, float]:
     """Seconds and FLOPs of some stages together; one that says no FLOPs adds none."""
     known = list(bills)
@@ -150,14 +161,12 @@ def beside_plan(plan: PlanRecord, metrics: Sequence[Metrics], is_finished: bool)
         seconds_left}, of tunings and passes whose bills say FLOPs; `seconds_left` is None where nothing is
         left, or a stage that is has no rate yet.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"flops": {"predicted": 0.0, "measured": 0.0}}
     seconds_left = 0.0
     for stage in STAGES:
-        pairs = [
-            (round_, one.stages[stage])
-            for round_, one in zip(plan.rounds, metrics, strict=False)
-            if stage in one.stages and one.stages[stage].flops is not None
-        ]
+        rounds = zip(plan.rounds, metrics, strict=False)
+        pairs = [(round_, one.stages[stage]) for round_, one in rounds if stage in one.stages]
+        pairs = [(round_, bill) for round_, bill in pairs if bill.flops is not None]
         found[stage] = {
             what: {
                 "predicted": sum(round_.expected(stage, what) for round_, _ in pairs),
@@ -165,29 +174,16 @@ def beside_plan(plan: PlanRecord, metrics: Sequence[Metrics], is_finished: bool)
             }
             for what in ("tokens", "flops")
         }
+        for side in found["flops"]:
+            found["flops"][side] += found[stage]["flops"][side]
         if to_do := sum(round_.expected(stage, "flops") for round_ in plan.rounds[len(metrics) :]):
             seconds, flops = totals(bill for _, bill in pairs)
             seconds_left += to_do * seconds / flops if flops else math.nan
-    found["flops"] = {
-        side: sum(found[stage]["flops"][side] for stage in STAGES) for side in ("predicted", "measured")
-    }
     # A process's peak only rises: the highest of a run's stages is compared with the highest predicted.
     peaks = [bill.peak_memory_bytes for each in metrics for bill in each.stages.values()]
     predicted = max(plan.memory.values(), default=0.0)
     found["memory"] = {"predicted": predicted, "measured": float(max(peaks, default=0))}
     return {**found, "seconds_left": None if is_finished or math.isnan(seconds_left) else seconds_left}
-
-
-@contextmanager
-def billed() -> Iterator[Cost]:
-    """Time the block and note the memory's peak at its end."""
-    cost = Cost()
-    started = time.perf_counter()
-    try:
-        yield cost
-    finally:
-        cost.seconds = time.perf_counter() - started
-        cost.peak_memory_bytes = peak_memory()
 
 
 def peak_memory() -> int:
@@ -200,10 +196,7 @@ def peak_memory() -> int:
 
 
 def process_bytes() -> int:
-    """What this process takes already, as far as `peak_memory` would count it.
-
-    0 where that is a GPU's allocator.
-    """
+    """What this process takes already, as far as `peak_memory` counts it; 0: that is a GPU's allocator."""
     torch = sys.modules.get("torch")
     return 0 if torch is not None and torch.cuda.is_available() else peak_memory()
 
@@ -220,8 +213,5 @@ def forward_flops(n_parameters: int, n_tokens: int) -> float:
 
 
 def training_flops(n_parameters: int, n_tokens: int, is_adapter: bool = False) -> float:
-    """FLOPs of forward and backward.
-
-    Three forward passes, or two where only an adapter's weights get gradients of their own.
-    """
+    """FLOPs of a training step: three forward passes, two where only an adapter's weights get gradients."""
     return (2.0 if is_adapter else 3.0) * forward_flops(n_parameters, n_tokens)

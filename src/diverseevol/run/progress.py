@@ -1,6 +1,4 @@
-"""What a process that works in a run folder leaves there about how far it is, for whoever watches.
-
-And who works there.
+"""Who works in a run folder and how far it is, for whoever watches.
 
 progress.json is written at most once a second as work goes on; it is replaced as a whole and not synced, and
 nothing of the run is read from it. The lock is certain where it is seen: held, somebody works; free on the
@@ -11,7 +9,6 @@ its age.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import socket
 import time
@@ -34,7 +31,6 @@ EVERY = 1.0
 """Seconds between two words."""
 SILENT = 60.0
 """Seconds after which the age of the last word is worth saying, in minutes."""
-GOES_ON = "the same command goes on"
 
 
 class TaskWord(Record):
@@ -71,8 +67,7 @@ def locked(root: Path) -> Iterator[RunFolder]:
 
     Raises:
         RunFolderError: another process holds it, on this machine or (where the file system passes locks on)
-            another.
-        RunFolderError: the folder cannot be made or written.
+            another; or the folder cannot be made or written.
     """
     lock = dist.on_main(lambda: _take(root))
     try:
@@ -108,26 +103,19 @@ def _take(root: Path) -> int:
 
 def lock_holder(root: Path) -> str | None:
     """Who holds the run's lock, if anybody does and the file system says so."""
-    try:
-        with (root / ".lock").open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return handle.read(200).strip() or "another process"
-    except (OSError, UnicodeDecodeError):  # no lock yet, or a file system without locks
-        return None
+    with suppress(OSError), (root / ".lock").open(errors="replace") as handle:  # none yet, or no locks there
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return handle.read(200).strip() or "another process"
     return None
 
 
 def read_word(run: RunFolder) -> Word | None:
-    """What the process that works here, or the last one that did, has left.
-
-    None: nothing that can be read.
-    """
-    try:
+    """What the process that works here, or the last one that did, has left, if it can be read."""
+    with suppress(OSError, ValidationError):
         return Word.model_validate_json(run.progress_file.read_bytes())
-    except (OSError, ValidationError):
-        return None
+    return None
 
 
 @dataclass(frozen=True)
@@ -142,23 +130,19 @@ class Life:
 def life_of(run: RunFolder) -> Life:
     """Whether somebody works on an unfinished run, and at what."""
     word, holder = read_word(run), lock_holder(run.root)
-    silent = max(0.0, (datetime.now(UTC) - word.written).total_seconds()) if word else 0.0
+    silent = (datetime.now(UTC) - word.written).total_seconds() if word else 0.0
     said = f", last word {silent // SILENT:.0f} min ago" if silent >= SILENT else ""
     if holder:
-        is_its = word is not None and word.process == holder
-        return Life(
-            True, f"running ({holder}{said if is_its else ''})", word.task if word and is_its else None
-        )
+        if word is None or word.process != holder:
+            return Life(True, f"running ({holder})")
+        return Life(True, f"running ({holder}{said})", word.task)
     if word and word.state == "running" and not word.process.endswith(f" on {socket.gethostname()}"):
-        return Life(
-            None, f"running ({word.process}{said}), if it still lives: its lock is not seen here", word.task
-        )
-    why = (
-        {"failed": f" (failed: {word.why})", "interrupted": " (interrupted)"}.get(word.state, "")
-        if word
-        else ""
-    )
-    return Life(False, f"stopped{why}; {GOES_ON}")
+        state = f"running ({word.process}{said}), if it still lives: its lock is not seen here"
+        return Life(None, state, word.task)
+    why = ""
+    if word and word.state in {"failed", "interrupted"}:
+        why = f" (failed: {word.why})" if word.state == "failed" else " (interrupted)"
+    return Life(False, f"stopped{why}; the same command goes on")
 
 
 @dataclass
@@ -195,30 +179,31 @@ class _RecordedWatch:
     def write(self, state: str, why: str | None = None) -> None:
         if not self.run.config_file.exists():
             return  # until a run is started here, nothing may lie in its folder
-        now = self.written = time.monotonic()
-        task = _plain(self.tasks[-1], now) if self.tasks else None
-        word = {"process": this_process(), "written": datetime.now(UTC).isoformat(timespec="seconds")}
+        now, current = time.monotonic(), None
+        self.written = now
+        if self.tasks:
+            task, left = self.tasks[-1], self.tasks[-1].seconds_left(now)
+            current = TaskWord(
+                name=task.name,
+                done=task.done,
+                total=task.total,
+                rate=round(task.rate, 4),
+                unit=task.unit,
+                seconds_left=None if left is None else round(left, 1),
+                about=task.about,
+            )
+        written = datetime.now(UTC).replace(microsecond=0)
+        word = Word(process=this_process(), written=written, state=state, why=why, task=current)
         with (
             suppress(OSError),  # a full disk ends the run where something matters
             replacing(self.run.progress_file, is_synced=False) as partial,
         ):
-            partial.write_text(
-                json.dumps({**word, "state": state, "why": why, "task": task}, allow_nan=False)
-            )
-
-
-def _plain(task: Task, now: float) -> dict[str, object]:
-    left = task.seconds_left(now)
-    figures = {"done": task.done, "total": task.total, "rate": round(task.rate, 4), "unit": task.unit}
-    seconds_left = None if left is None else round(left, 1)
-    return {"name": task.name, **figures, "seconds_left": seconds_left, "about": task.about}
+            partial.write_text(word.model_dump_json())
 
 
 @contextmanager
 def recorded(run: RunFolder, watch: Watch) -> Iterator[Watch]:
-    """Keep progress.json of a run up to date with what goes through `watch`.
-
-    On ranks other than 0 do nothing.
+    """Keep progress.json of a run up to date with what goes through `watch`; other ranks leave nothing.
 
     The last word says how it ended: ended, interrupted or, with the reason in our own errors' words, failed.
     """

@@ -1,10 +1,11 @@
-"""Whether a run that is started again is the one that was started here, told by its record."""
+"""Whether a run that is started again is the one that was started here, told by its config.yaml."""
 
 from __future__ import annotations
 
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,29 +15,15 @@ from ..errors import RunFolderError
 from .folder import RunFolder
 
 # What a resumed run may change without changing what the finished rounds mean.
+# fmt: off
 CHANGEABLE = (
-    "rounds",
-    "n_new",
-    "budget",
-    "keep",
-    "keep_signals",
-    "stop",
-    "final",
-    "embed.tokens_per_batch",
-    "train.report_to",
-    "train.logging_steps",
+    "rounds", "n_new", "budget", "keep", "keep_signals", "stop", "final",
+    "embed.tokens_per_batch", "train.report_to", "train.logging_steps",
 )
 PACKAGES = (
-    "diverseevol",
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "tokenizers",
-    "datasets",
-    "numpy",
+    "diverseevol", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy",
 )
+# fmt: on
 
 
 def start_record(run: RunFolder, config: RunConfig, fingerprint: Mapping[str, str]) -> None:
@@ -54,11 +41,10 @@ def start_record(run: RunFolder, config: RunConfig, fingerprint: Mapping[str, st
         RunFolderError: the folder holds something else.
     """
     if not run.config_file.exists():
-        others = [item.name for item in run.root.iterdir() if not item.name.startswith(".")]
+        others = sorted(item.name for item in run.root.iterdir() if not item.name.startswith("."))
         if others:
             raise RunFolderError(
-                f"{run.root} is no run folder but holds {sorted(others)[0]!r}. Give --out a new or empty "
-                "folder."
+                f"{run.root} is no run folder but holds {others[0]!r}. Give --out a new or empty folder."
             )
     elif (why := _difference(run, config, fingerprint)) is None:
         return  # what may change is written once all of it is checked
@@ -74,7 +60,11 @@ def start_record(run: RunFolder, config: RunConfig, fingerprint: Mapping[str, st
 def save_config(run: RunFolder, config: RunConfig, fingerprint: Mapping[str, str] | None = None) -> None:
     """Write config.yaml; without a fingerprint it keeps the one that is there."""
     kept = run.config()["fingerprint"] if fingerprint is None else dict(fingerprint)
-    write_text(run.config_file, yaml_text({**_values(config), "versions": versions(), "fingerprint": kept}))
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    write_text(run.config_file, yaml_text({**_values(config), "versions": versions, "fingerprint": kept}))
 
 
 def _values(config: RunConfig) -> dict[str, Any]:
@@ -100,8 +90,7 @@ def _difference(run: RunFolder, config: RunConfig, fingerprint: Mapping[str, str
     lines = ", ".join(f"{key} ({before.get(key)!r} then, {after.get(key)!r} now)" for key in fixed[:5])
     return (
         f"cannot resume {run.root} with another {lines}. A resumed run may change only "
-        f"{', '.join(CHANGEABLE)}; "
-        "give --out a new folder for the rest."
+        f"{', '.join(CHANGEABLE)}; give --out a new folder for the rest."
     )
 
 
@@ -109,17 +98,5 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one with dotted keys."""
     result: dict[str, Any] = {}
     for key, value in values.items():
-        inner = flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        result.update(inner)
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return result
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what a run computes."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -5,7 +5,6 @@ Reads files only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,44 +40,26 @@ class PoolCounts:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """Where a run stands.
-
-    Attributes:
-        run: Its folder.
-        state: Who works on it, or how it ended, in words.
-        is_running: None: it is on another machine, and nobody can tell from here.
-        stopped: Why it ended by itself before its schedule.
-        strategy: What chooses.
-        counts: Rows read and left out.
-        n_rounds: Rounds of the schedule.
-        round: The round under way; None: all are done.
-        stage: What that round has not done yet; None: the run is finished.
-        task: What a process is at.
-        rounds: What the finished rounds say.
-        seconds: Of all stages so far.
-        picks: The first picks of the last round that has chosen, with the beginning of what they say as
-            `text`.
-        progress: Predicted beside measured, see `beside_plan`; None without a plan.
-        final: The bill of the final tuning.
-        bytes: Of the folder.
-    """
+    """Where a run stands."""
 
     run: str
-    state: str
-    is_running: bool | None
-    stopped: str | None
+    state: str  # who works on it, or how it ended, in words
+    is_running: bool | None  # None: it is on another machine, and nobody can tell from here
+    stopped: str | None  # why it ended by itself before its schedule
     strategy: str
     counts: PoolCounts
-    n_rounds: int
-    round: int | None
-    stage: str | None
-    task: TaskWord | None
-    rounds: list[Metrics]
-    seconds: float
-    picks: list[dict[str, Any]]
-    progress: dict[str, Any] | None
-    final: Bill | None
-    bytes: int
+    n_rounds: int  # of the schedule
+    round: int | None  # the one under way; None: all are done
+    stage: str | None  # what that round has not done yet; None: the run is finished
+    task: TaskWord | None  # what a process is at
+    rounds: list[Metrics]  # what the finished ones say
+    seconds: float  # of all stages so far
+    picks: list[
+        dict[str, Any]
+    ]  # the first of the last round that has chosen, the beginning of each as `text`
+    progress: dict[str, Any] | None  # predicted beside measured, see `beside_plan`; None without a plan
+    final: Bill | None  # of the final tuning
+    bytes: int  # of the folder
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for --json, the pool's counts among them."""
@@ -96,32 +77,36 @@ def run_status(root: Path) -> RunStatus:
     run = RunFolder(root)
     config = run.config()
     new, budget = config["n_new"], config["budget"]
-    sizes = round_sizes(
-        config["rounds"], config["n_init"], tuple(new) if isinstance(new, list) else new, budget
-    )
+    n_new = tuple(new) if isinstance(new, list) else new
+    n_rounds = len(round_sizes(config["rounds"], config["n_init"], n_new, budget))
     done = run.all_metrics(len(run.rounds_done()))
     at = len(done)
     stopped = reason_to_stop(StopConfig(**config["stop"]), done)
-    are_rounds_over = at >= len(sizes) or bool(stopped) or (at > 0 and run.is_budget_spent(at - 1, budget))
+    are_rounds_over = at >= n_rounds or bool(stopped) or (at > 0 and run.is_budget_spent(at - 1, budget))
     is_finished = are_rounds_over and (not config["final"] or run.final_metrics_file.exists())
     life = Life(False, "finished") if is_finished else life_of(run)
-    picked = next((index for index in (at, at - 1) if index >= 0 and run.chosen_file(index).exists()), None)
     begun = done if are_rounds_over else [*done, run.metrics(at)]
-    plan = run.plan()
+    plan, counts, picks = run.plan(), PoolCounts(), list[dict[str, Any]]()
+    if _has_pool(run):
+        pool = Pool.open(run.pool_dir)
+        counts = _counts(run, pool)
+        picked = [index for index in (at, at - 1) if index >= 0 and run.chosen_file(index).exists()]
+        for pick in run.picks(picked[0])[:N_PICKS] if picked else []:
+            picks.append({**pick, "text": plain_text(pool.sample(int(pick["row"])), " → ")[:LONGEST]})
     return RunStatus(
         run=str(root),
         state=life.state,
         is_running=life.is_running,
         stopped=stopped,
         strategy=config["selection"]["strategy"],
-        counts=_counts(run),
-        n_rounds=len(sizes),
+        counts=counts,
+        n_rounds=n_rounds,
         round=None if are_rounds_over else at,
         stage=None if is_finished else "final" if are_rounds_over else _stage(run, at),
         task=life.task,
         rounds=done,
         seconds=totals(bill for one in begun for bill in one.stages.values())[0],
-        picks=[] if picked is None or not _has_pool(run) else _first_picks(run, picked),
+        picks=picks,
         progress=beside_plan(plan, done, is_finished) if plan else None,
         final=run.final_bill(),
         bytes=size_of(root),
@@ -132,25 +117,15 @@ def _has_pool(run: RunFolder) -> bool:
     return (run.pool_dir / "index.arrow").exists()
 
 
-def _counts(run: RunFolder) -> PoolCounts:
-    if not _has_pool(run):
-        return PoolCounts()
+def _counts(run: RunFolder, pool: Pool) -> PoolCounts:
     n_lines = {}
-    for listed in (QUARANTINE, DUPLICATES):
-        n_lines[listed] = 0
-        if (run.pool_dir / listed).exists():
-            with (run.pool_dir / listed).open("rb") as lines:
-                n_lines[listed] = sum(1 for _ in lines)
-    status_N = Pool.open(run.pool_dir).status
+    for name in (QUARANTINE, DUPLICATES):
+        file = run.pool_dir / name
+        n_lines[name] = file.read_bytes().count(b"\n") if file.exists() else 0
     kept, dropped, contaminated = (
-        int((status_N == status).sum()) for status in (Status.KEPT, Status.DUPLICATE, Status.CONTAMINATED)
+        int((pool.status == status).sum()) for status in (Status.KEPT, Status.DUPLICATE, Status.CONTAMINATED)
     )
     return PoolCounts(kept, n_lines[QUARANTINE], n_lines[DUPLICATES], dropped, contaminated)
-
-
-def _first_picks(run: RunFolder, index: int) -> list[dict[str, Any]]:
-    pool, picks = Pool.open(run.pool_dir), run.picks(index)[:N_PICKS]
-    return [{**pick, "text": plain_text(pool.sample(int(pick["row"])), " → ")[:LONGEST]} for pick in picks]
 
 
 def _stage(run: RunFolder, index: int) -> str:
@@ -212,32 +187,22 @@ def explain_sample(root: Path, name: str) -> dict[str, Any]:
     if not _has_pool(run):
         raise RunFolderError(f"the pool of {root} is not ready yet.")
     pool = Pool.open(run.pool_dir)
-    row = _row_of(pool, name)
-    if row is None:
+    is_number = name.isdigit() and len(name) < 16
+    rows = [int(name)] if is_number and int(name) < len(pool) else np.flatnonzero(pool.ids == name).tolist()
+    if not rows:
         return _left_out(run, pool, name)
-    known = {
-        "id": pool.id(row),
-        "row": row,
-        **pool.place(row),
-        "record": pool.record(row),
-    }
-    chosen = (index for index in run.rounds_done() or [0] if run.chosen_file(index).exists())
-    for pick in (pick for index in chosen for pick in run.picks(index)):
-        if pick["row"] == row:
-            return {
-                **known,
-                "why": _why(pick),
-                "pick": pick,
-                "nearest": _nearest(pool, pick.get("nearest_id")),
-            }
+    row = rows[0]
+    known = {"id": pool.id(row), "row": row, **pool.place(row), "record": pool.record(row)}
+    chosen = [index for index in run.rounds_done() or [0] if run.chosen_file(index).exists()]
+    for pick in (pick for index in chosen for pick in run.picks(index) if pick["row"] == row):
+        nearest_id, how = pick.get("nearest_id"), "by the strategy, which gives no distances"
+        if pick.get("distance") is not None and nearest_id:
+            how = f"distance {pick['distance']:.6g} from its nearest chosen sample {nearest_id}"
+        elif pick["round"] == 0:
+            how = "the first draw"
+        why = f"chosen in round {pick['round']}, pick {pick['rank'] + 1} of that round: {how}"
+        return {**known, "why": why, "pick": pick, "nearest": _nearest(pool, nearest_id)}
     return {**known, **_why_not(run, pool, row)}
-
-
-def _row_of(pool: Pool, name: str) -> int | None:
-    """The row of an id or of a row's number."""
-    if name.isdigit() and len(name) < 16:
-        return int(name) if int(name) < len(pool) else None
-    return next(iter(np.flatnonzero(pool.ids == name).tolist()), None)
 
 
 def _left_out(run: RunFolder, pool: Pool, name: str) -> dict[str, Any]:
@@ -247,22 +212,12 @@ def _left_out(run: RunFolder, pool: Pool, name: str) -> dict[str, Any]:
     if position is None:
         raise PoolError(
             f"no sample {name!r} in {run.root}: it is neither an id nor a row (0 to {len(pool) - 1}) of the "
-            "pool. "
-            f"Rows that could not be read have neither; {run.pool_dir / QUARANTINE} says why, by source and "
-            "row."
+            f"pool. Rows that could not be read have neither; {run.pool_dir / QUARANTINE} says why, by "
+            "source and row."
         )
     record = {**records.place(position), "record": records.record(position)}
     why = why_left_out(run.pool_dir, records, pool.status_of(position), position)
     return {"id": records.id(position), "row": None, **record, "why": why}
-
-
-def _why(pick: dict[str, Any]) -> str:
-    text = f"chosen in round {pick['round']}, pick {pick['rank'] + 1} of that round"
-    if pick.get("distance") is not None and pick.get("nearest_id"):
-        return f"{text}: distance {pick['distance']:.6g} from its nearest chosen sample {pick['nearest_id']}"
-    return (
-        f"{text}: {'the first draw' if pick['round'] == 0 else 'by the strategy, which gives no distances'}"
-    )
 
 
 def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
@@ -271,11 +226,14 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
         if pool.id(row) in run.ids_in(file):
             return {"why": f"never chosen: it is {what} (pool.holdout)"}
     done = run.rounds_done()
-    kept = next(_kept_embeddings(run, done), None)
-    if kept is None or not done:
+    places: list[tuple[Path, str, int | None]] = [(run.outer_dir, "the outer model's", None)]
+    places += [(run.signals_dir(index), f"round {index}'s", index) for index in reversed(done)]
+    kept = [place for place in places if (place[0] / "embeddings.npy").exists()]
+    if not kept or not done:
         return {"why": "not chosen; no embeddings were kept to say how near the chosen ones are"}
-    folder, rows, whose = kept
-    rows = np.arange(len(pool)) if rows is None else rows
+    folder, whose, index = kept[0]
+    seen = None if index is None else run.seen_rows(index)
+    rows = np.arange(len(pool)) if seen is None else seen
     if row not in rows:
         return {"why": f"not chosen: it was not among the candidates that {whose} model looked at"}
     embeddings_ND = load_array(folder / "embeddings.npy")
@@ -283,24 +241,9 @@ def _why_not(run: RunFolder, pool: Pool, row: int) -> dict[str, Any]:
     own_D = embeddings_ND[np.searchsorted(rows, row)]
     differences = embeddings_ND[np.searchsorted(rows, chosen)].astype(np.float64) - own_D
     distances = np.sqrt(np.square(differences).sum(axis=1))
-    nearest = pool.id(int(chosen[distances.argmin()]))
-    how_far = (
-        f"distance {distances.min():.6g} from its nearest chosen sample {nearest}, by {whose} embeddings"
-    )
-    return {
-        "why": f"not chosen: {how_far}",
-        "nearest": _nearest(pool, nearest),
-        "distance": float(distances.min()),
-    }
-
-
-def _kept_embeddings(run: RunFolder, done: list[int]) -> Iterator[tuple[Path, Any, str]]:
-    """Folders with embeddings, the pool rows they are about (None: all) and whose they are, best first."""
-    if (run.outer_dir / "embeddings.npy").exists():
-        yield run.outer_dir, None, "the outer model's"
-    for index in reversed(done):
-        if (run.signals_dir(index) / "embeddings.npy").exists():
-            yield run.signals_dir(index), run.seen_rows(index), f"round {index}'s"
+    distance, nearest_id = float(distances.min()), pool.id(int(chosen[distances.argmin()]))
+    why = f"distance {distance:.6g} from its nearest chosen sample {nearest_id}, by {whose} embeddings"
+    return {"why": f"not chosen: {why}", "nearest": _nearest(pool, nearest_id), "distance": distance}
 
 
 def _nearest(pool: Pool, sample_id: str | None) -> dict[str, Any] | None:

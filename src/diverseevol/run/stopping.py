@@ -1,7 +1,5 @@
 """When a run ends before its schedule does: nothing moves any more, or a budget is spent.
 
-Pure: metrics in, a reason out.
-
 The reason follows from the metrics of the rounds alone, so a resumed run, another rank and `status` come to
 the same one, and a rule that is relaxed lets a stopped run go on.
 """
@@ -12,8 +10,6 @@ from collections.abc import Sequence
 
 from ..config import StopConfig
 from .metrics import Metrics, totals
-
-HOUR = 3600.0
 
 
 def reason_to_stop(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
@@ -26,25 +22,14 @@ def reason_to_stop(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
     if not metrics:
         return None
     seconds, flops = totals(bill for one in metrics for bill in one.stages.values())
-    last = metrics[-1]
     for name, limit, spent in (
-        ("samples", stop.samples, float(last.n_chosen)),
-        ("tokens", stop.tokens, float(last.tokens_chosen)),
+        ("samples", stop.samples, float(metrics[-1].n_chosen)),
+        ("tokens", stop.tokens, float(metrics[-1].tokens_chosen)),
         ("flops", stop.flops, flops),
-        ("hours", stop.hours, seconds / HOUR),
+        ("hours", stop.hours, seconds / 3600),
     ):
         if limit is not None and spent >= limit:
             return f"stop.{name} is reached: {_number(spent)} of {_number(limit)}"
-    return _settled(stop, metrics)
-
-
-def measured(name: str, metrics: Metrics) -> float | None:
-    """A round's value of what `stop.measure` names; None: it has none, or not yet."""
-    return metrics.heldout.loss if name == "heldout" else metrics.gauge.get(name)
-
-
-def _settled(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
-    """Whether none of the last `stop.rounds` rounds differs by `stop.share` from the one before them."""
     if stop.measure is None or len(metrics) <= stop.rounds:
         return None
     values = [measured(stop.measure, one) for one in metrics[-1 - stop.rounds :]]
@@ -54,12 +39,15 @@ def _settled(stop: StopConfig, metrics: Sequence[Metrics]) -> str | None:
     move = max(abs(value - known[0]) for value in known[1:])
     if move > stop.share * abs(known[0]):
         return None
-    share = move / abs(known[0]) if move else 0.0
     return (
-        f"{stop.measure} has moved by at most {share:.2%} over the last {stop.rounds} rounds, from "
-        f"{known[0]:.4g} to {known[-1]:.4g} "
-        f"(stop.share: {stop.share:.2%})"
+        f"{stop.measure} has moved by at most {move / abs(known[0]) if move else 0.0:.2%} over the last "
+        f"{stop.rounds} rounds, from {known[0]:.4g} to {known[-1]:.4g} (stop.share: {stop.share:.2%})"
     )
+
+
+def measured(name: str, metrics: Metrics) -> float | None:
+    """A round's value of what `stop.measure` names; None: it has none, or not yet."""
+    return metrics.heldout.loss if name == "heldout" else metrics.gauge.get(name)
 
 
 def _number(value: float) -> str:

@@ -2,13 +2,11 @@
 
 The trainer's series go on over the rounds, and our own stand beside them: `round/…` are of the round,
 `cost/…` of its stages, and `cost/…_so_far` of all rounds up to it; the ratio is to one tuning of all weights
-of the model on the whole pool, by the plan's count. What a round does not know (the last one's embeddings) it
-leaves out.
+of the model on the whole pool, by the plan's count. What a round does not know is left out.
 
-Where this differs from the Trainer's own callbacks (transformers 5.23), and why: TensorBoardCallback writes
-into `output_dir`, which is a round's folder of checkpoints and is deleted with them; WandbCallback keeps one
-run a process, in which every round starts at step 0 again; TrackioCallback ends its run with each training
-and opens another for the next. Here a run of the loop is one run of the tracker.
+The Trainer's own callbacks (transformers 5.23) cannot do it: TensorBoardCallback writes into a round's folder
+of checkpoints, which is deleted; in WandbCallback's one run a process every round starts at step 0 again;
+TrackioCallback opens another run for each training.
 """
 
 from __future__ import annotations
@@ -43,17 +41,16 @@ def check_trackers(config: RunConfig) -> None:
     Raises:
         ConfigError: one is not; names the nearest, or the extra.
     """
-    named = {*config.for_rounds().train.report_to, *config.for_final().train.report_to}
-    for name in sorted(named - set(TRACKERS)):
-        from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+    served = config.for_rounds().train.report_to
+    for name in sorted({*served, *config.for_final().train.report_to} - set(TRACKERS)):
+        from transformers.integrations import integration_utils
 
-        if name not in INTEGRATION_TO_CALLBACK:
-            known = sorted(INTEGRATION_TO_CALLBACK)
+        if name not in (known := integration_utils.INTEGRATION_TO_CALLBACK):
             raise ConfigError(
                 f"train.report_to names {name!r}, which the Trainer does not know. {nearest(name, known)}"
-                f"Known: {', '.join(known)}."
+                f"Known: {', '.join(sorted(known))}."
             )
-    for name in config.for_rounds().train.report_to:
+    for name in served:
         if name in TRACKERS and find_spec(name) is None:
             raise ConfigError(
                 f"train.report_to names {name}, which is not installed. Install it with: "
@@ -71,11 +68,10 @@ class Tracker:
 
 @dataclass
 class Tracking:
-    """Where the loop's series go; without trackers, nowhere."""
+    """Where the loop's series go; without trackers, nowhere. `config` is as the rounds see it."""
 
     run: RunFolder
     config: RunConfig
-    """As the rounds see it."""
     trackers: list[Tracker] = field(default_factory=list)
 
     @property
@@ -94,33 +90,30 @@ class Tracking:
     def _start(self) -> None:
         if not self.names:
             return
-        file = self.run.tracking_dir / "id"
-        if not file.exists():
-            write_text(file, uuid.uuid4().hex[:8])
-        run_id, sft = file.read_text("ascii").strip(), self.config.train.sft
+        folder, sft = self.run.tracking_dir, self.config.train.sft
+        if not (folder / "id").exists():
+            write_text(folder / "id", uuid.uuid4().hex[:8])
+        run_id = (folder / "id").read_text("ascii").strip()
         name = str(sft.get("run_name") or f"{Path(self.config.out).resolve().name}-{run_id}")
         project, config = sft.get("project"), flat(self.config.model_dump(mode="json"))
         for tracker in self.names:
             if tracker == "tensorboard":
-                self.trackers.append(open_tensorboard(self.run.tracking_dir))
+                self.trackers.append(open_tensorboard(folder))
             elif tracker == "wandb":
-                self.trackers.append(open_wandb(run_id, name, project, self.run.tracking_dir, config))
+                self.trackers.append(open_wandb(run_id, name, project, folder, config))
             else:
                 self.trackers.append(open_trackio(name, project, config, sft.get("trackio_space_id")))
 
     def log_training(self, index: int, logs: Mapping[str, Any], step: int) -> None:
-        """Hand on what the Trainer logs in a round.
-
-        Its steps are counted on from those of the rounds before.
-        """
+        """Hand on what the Trainer logs in a round; its steps are counted on from the rounds before."""
         if self.trackers:
             bills = [one.stages.get("train") for one in self.run.all_metrics(index)]
             at = sum(bill.steps for bill in bills if bill) + step
-            self._log({**trainer_series("train", logs), "train/round": float(index)}, "train", at)
+            self._log({**_numbers("train", logs), "train/round": float(index)}, "train", at)
 
     def log_final(self, logs: Mapping[str, Any], step: int) -> None:
         """Hand on what the Trainer logs while the target is tuned at the end."""
-        self._log(trainer_series("final", logs), "final", step)
+        self._log(_numbers("final", logs), "final", step)
 
     def log_round(self, index: int) -> None:
         """Hand on a round's own series."""
@@ -133,11 +126,6 @@ class Tracking:
         for tracker in self.trackers:
             tracker.log(values, AXES[kind], at)
 
-    def close(self) -> None:
-        """End the trackers' runs."""
-        for tracker in self.trackers:
-            tracker.close()
-
 
 @contextmanager
 def tracked(run: RunFolder, config: RunConfig) -> Iterator[Tracking]:
@@ -146,15 +134,14 @@ def tracked(run: RunFolder, config: RunConfig) -> Iterator[Tracking]:
     try:
         yield tracking
     finally:
-        tracking.close()
+        for tracker in tracking.trackers:
+            tracker.close()
 
 
 def round_series(metrics: Sequence[Metrics], full_flops: float | None) -> dict[str, float]:
-    """What the last of these rounds says, as numbers by name.
+    """What the last of these rounds (0 and up) says, as numbers by name.
 
-    Args:
-        metrics: Of rounds 0 to the one asked for.
-        full_flops: FLOPs of one full tuning on the whole pool; None: not known.
+    `full_flops` are those of one full tuning on the whole pool; None: not known.
     """
     last = metrics[-1]
     known = last.values()
@@ -171,11 +158,8 @@ def round_series(metrics: Sequence[Metrics], full_flops: float | None) -> dict[s
     return found | ({"cost/ratio_so_far": flops / full_flops} if full_flops else {})
 
 
-def trainer_series(prefix: str, logs: Mapping[str, Any]) -> dict[str, float]:
-    """What the Trainer logs, under `train/…` as its own callbacks name it, or another prefix.
-
-    Only numbers.
-    """
+def _numbers(prefix: str, logs: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers in what the Trainer logs, named as its own callbacks do."""
     return {
         f"{prefix}/{name}": float(value)
         for name, value in logs.items()
@@ -210,13 +194,6 @@ def open_wandb(
 ) -> Tracker:
     """Open one W&B run, resumed by its id; WANDB_PROJECT, WANDB_MODE=offline and its other variables hold.
 
-    Args:
-        run_id: The same for a resumed process, unique among runs.
-        name: What the run is called.
-        project: None: as WANDB_PROJECT says, else the Trainer's default.
-        folder: Where W&B may keep its files.
-        config: Shown beside the curves.
-
     Raises:
         ConfigError: W&B refuses, for want of a login for example.
     """
@@ -247,15 +224,9 @@ def open_trackio(name: str, project: str | None, config: Mapping[str, Any], spac
     """
     import trackio
 
+    settings = {"space_id": space_id, "resume": "allow", "config": dict(config), "embed": False}
     try:
-        run = trackio.init(
-            project=project or PROJECT,
-            name=name,
-            space_id=space_id,
-            resume="allow",
-            config=dict(config),
-            embed=False,
-        )
+        run = trackio.init(project=project or PROJECT, name=name, **settings)
     except (ValueError, OSError) as error:
         raise _refused("trackio", "trackio", error) from error
     return Tracker(lambda values, axis, at: run.log({**values, axis: at}), trackio.finish)
