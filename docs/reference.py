@@ -35,7 +35,7 @@ GROUPS = {  # what belongs together on the page of the Python API
     "Measuring": (
         "vendi_score",
         "covering_radius",
-        "measure_diversity",
+        "diversity",
         "DiversityReport",
         "answer",
         "judge",

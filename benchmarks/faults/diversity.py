@@ -3,8 +3,8 @@
 from . import Fault
 
 FAULTS = [
-    Fault("evaluation/diversity.py", "found[name][0] for", "found[name][-1] for", "tests/evaluation/test_diversity.py"),
-    Fault("evaluation/diversity.py", "found[name][1:] for", "found[name][:-1] for", "tests/evaluation/test_diversity.py"),
+    Fault("evaluation/diversity.py", "values[0] for name", "values[-1] for name", "tests/evaluation/test_diversity.py"),
+    Fault("evaluation/diversity.py", "values[1:] for name", "values[:-1] for name", "tests/evaluation/test_diversity.py"),
     Fault(
         "evaluation/diversity.py",
         "chosen_rows[: sizes[-1]]",
@@ -34,14 +34,14 @@ FAULTS = [
     ),
     Fault(
         "evaluation/diversity.py",
-        "vendi_scores(vectors, sizes=sizes)",
-        "vendi_scores(vectors[::-1], sizes=sizes)",
+        "vendi_scores(held, sizes=sizes)",
+        "vendi_scores(held[::-1], sizes=sizes)",
         "tests/evaluation/test_diversity.py",
     ),
     Fault(
         "evaluation/diversity.py",
+        "mean_nearest_within(held, np.arange(n)) if",
         "mean_nearest_within(vectors, np.arange(n)) if",
-        "mean_nearest_within(embeddings, np.arange(n)) if",
         "tests/evaluation/test_diversity.py",
     ),
     Fault("evaluation/diversity.py", "everything, asked)", "everything[:POOL_ROWS_ASKED])", "tests/evaluation/test_diversity.py"),
@@ -105,11 +105,11 @@ FAULTS = [
         "if True:",
         "tests/evaluation/test_base_embedding.py",
     ),
-    Fault("cli/diversity_subject.py", "if name != own", "if False", "tests/cli/test_diversity.py"),
+    Fault("evaluation/diversity.py", """if line.rstrip("\\r\\n") != own""", "if False", "tests/cli/test_diversity.py"),
     Fault(
-        "cli/diversity_subject.py",
-        "run.chosen_before(rounds[-1] + 1)",
-        "sorted(run.chosen_before(rounds[-1] + 1))",
+        "evaluation/diversity.py",
+        "folder.chosen_before(rounds[-1] + 1)",
+        "sorted(folder.chosen_before(rounds[-1] + 1))",
         "tests/cli/test_diversity.py",
     ),
     Fault("cli/diversity_tables.py", "value > high", "value > low", "tests/cli/test_diversity.py"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .errors import DiverseEvolError
     from .evaluation.answer import answer
     from .evaluation.coverage import covering_radius
-    from .evaluation.diversity import DiversityReport, measure_diversity, vendi_score
+    from .evaluation.diversity import DiversityReport, diversity, vendi_score
     from .evaluation.heldout import heldout
     from .evaluation.judge import judge
     from .evaluation.scoring import score
@@ -39,7 +39,7 @@ _HOMES = {
     "config": ("RunConfig", "load_config"),
     "errors": ("DiverseEvolError",),
     "evaluation.coverage": ("covering_radius",),
-    "evaluation.diversity": ("DiversityReport", "measure_diversity", "vendi_score"),
+    "evaluation.diversity": ("DiversityReport", "diversity", "vendi_score"),
     "evaluation.answer": ("answer",),
     "evaluation.heldout": ("heldout",),
     "evaluation.judge": ("judge",),
@@ -64,13 +64,13 @@ __all__ = [
     "__version__",
     "answer",
     "covering_radius",
+    "diversity",
     "embed_pool",
     "evolve",
     "heldout",
     "judge",
     "load_config",
     "make_strategy",
-    "measure_diversity",
     "open_vectors",
     "score",
     "select",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from diverseevol import load_config, measure_diversity
+from diverseevol import diversity, load_config
 from diverseevol.base.progress import SILENT
 from diverseevol.cli import diversity_tables
 from diverseevol.cli.app import app
@@ -21,8 +21,6 @@ from diverseevol.errors import (
     SelectionError,
 )
 from diverseevol.evaluation import base_embedding
-from diverseevol.evaluation.cells import cells_of_labels, k_means_cells
-from diverseevol.evaluation.diversity import measure_pool
 from diverseevol.loop.setup import open_rounds
 from diverseevol.run import locked
 
@@ -62,17 +60,10 @@ def test_a_run_is_measured_by_its_base_model_round_by_round(run, monkeypatch):
     found = json.loads(call(run.root, "--random-sets", 4, "--seed", 2, "--labels", "skill", "--json"))
     pool, vectors = Pool.open(run.pool_dir), np.load(run.root / "signals/base/embeddings.npy")
     records = [pool.record(row) for row in range(200)]
-    report = measure_diversity(
-        vectors,
-        np.concatenate(ROUNDS),
-        [4, 6, 9],
-        n_random=4,
-        seed=2,
-        cells=cells_of_labels(np.array([record["skill"] for record in records])),
-    )
+    labels = np.array([record["skill"] for record in records])
+    report = diversity(vectors, np.concatenate(ROUNDS), [4, 6, 9], random_sets=4, seed=2, labels=labels).values()
     assert [each.pop("round") for each in found["sets"]] == [0, 1, 2]
-    assert found["sets"] == report.sets()
-    assert found["pool"] == report.pool_values()
+    assert (found["sets"], found["pool"]) == (report["sets"], report["pool"])
     assert (found["n_rows"], found["width"], found["random_sets"], found["seed"]) == (200, 32, 4, 2)
     assert found["coverage_of"] == "labels in 'skill'"
     assert found["n_cells"] == len({record["skill"] for record in records})
@@ -95,8 +86,8 @@ def test_vectors_of_the_runs_pool_from_anywhere(run, tmp_path):
     (tmp_path / "ids.txt").write_text("".join(f"{name}\n" for name in Pool.open(run.pool_dir).ids))
     found = json.loads(call(run.root, "--embeddings", tmp_path / "x.npy", "--random-sets", 1, "--json"))
     assert found["width"] == 3
-    report = measure_diversity(vectors, np.concatenate(ROUNDS), [4, 6, 9], n_random=1, cells=k_means_cells(vectors, 100, 0))
-    for each, expected in zip(found["sets"], report.sets(), strict=True):
+    report = diversity(vectors, np.concatenate(ROUNDS), [4, 6, 9], random_sets=1)
+    for each, expected in zip(found["sets"], report.values()["sets"], strict=True):
         for name, value in expected["measures"].items():
             assert each["measures"][name] == pytest.approx(value)
     names = (tmp_path / "ids.txt").read_text().split()
@@ -121,8 +112,8 @@ def test_random_sets_hold_no_row_that_is_held_out(made_model, pool_file, tmp_pat
     vectors = np.random.default_rng(1).normal(size=(200, 3))
     np.save(tmp_path / "x.npy", vectors)
     found = json.loads(call(run.root, "--embeddings", tmp_path / "x.npy", "--random-sets", 4, "--json"))
-    report = measure_diversity(vectors, choosable[:5], n_random=4, choosable_rows=choosable)
-    for name, value in report.sets()[0]["measures"].items():
+    report = diversity(vectors, choosable[:5], random_sets=4, choosable_rows=choosable)
+    for name, value in report.values()["sets"][0]["measures"].items():
         assert found["sets"][0]["measures"][name] == pytest.approx(value)
 
 
@@ -151,10 +142,8 @@ def here(tmp_path, monkeypatch):
 def test_a_subset_of_vectors(here):
     (here / "rows.txt").write_text("5\n17\n3\n")
     found = json.loads(call("--embeddings", "x.npy", "--chosen", "rows.txt", "--random-sets", 3, "--cells", 4, "--json"))
-    report = measure_diversity(POINTS, np.array([5, 17, 3]), n_random=3, cells=k_means_cells(POINTS, 4, 0))
-    assert found["sets"] == report.sets()
-    assert found["pool"] == report.pool_values()
-    assert "run" not in found
+    report = diversity(POINTS, np.array([5, 17, 3]), random_sets=3, n_cells=4).values()
+    assert found == report | {"embeddings": "x.npy"}
     (here / "ids.txt").write_text("".join(f"id{row}\n" for row in range(N)))
     (here / "ids").write_text("id5\nid17\nid3\n")
     assert json.loads(call("--embeddings", "x.npy", "--chosen", "ids", "--random-sets", 3, "--cells", 4, "--json")) == found
@@ -166,7 +155,7 @@ def test_a_subset_of_vectors(here):
 
 def test_vectors_alone(here):
     found = json.loads(call("--embeddings", "x.npy", "--json"))
-    report = measure_pool(POINTS, cells=k_means_cells(POINTS, N, 0))
+    report = diversity(POINTS).pool
     assert found["sets"] == []
     assert found["pool"] == pytest.approx(report)
     text = call("--embeddings", "x.npy")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .settings import only_run, read_settings
 
 if TYPE_CHECKING:
-    from ..base.progress import Watch
-    from .diversity_subject import Subject
+    import numpy as np
+
+    from ..selection.vectors import FileVectors
 
 BY_MODEL = "model"
-N_CELLS = 100
 RUN = "A run folder; its finished rounds are measured, and the figures also go to its diversity.json."
 VECTORS = (
     "The pool's vectors, a row each: .npy, .safetensors, Parquet, a folder of such shards, or FILE:NAME. "
@@ -63,72 +64,64 @@ def diversity(
         if is_made:
             raise typer.BadParameter(mistake)
     from ..base import dist
-    from ..base.files import write_json
-    from ..run import RunFolder
-    from .diversity_subject import subject_of_run, subject_of_vectors
+    from ..evaluation.diversity import diversity as measured
+    from .run import quiet_libraries
     from .watch import open_watch
 
     watch = open_watch()
     dist.start()
+    sets, seed = given.random_sets, given.seed
     if run is None:
-        subject = subject_of_vectors(embeddings, chosen, labels, columns, watch)
+        from ..selection.vectors import open_vectors
+
+        vectors = open_vectors(embeddings, None, watch)
+        rows, column = rows_and_labels(vectors, chosen, labels, columns)
+        report = measured(
+            vectors, rows, labels=column, n_cells=cells, random_sets=sets, seed=seed, watch=watch
+        )
+        coverage_of = report.coverage_of if labels is None else f"labels in {labels!r}"
+        report = replace(report, embeddings=embeddings, coverage_of=coverage_of)
     else:
-        subject = subject_of_run(RunFolder(run), embeddings, model, labels, watch)
-    found = dist.on_main(lambda: measured(subject, given.random_sets, labels, cells, given.seed, watch))
+        quiet_libraries()
+        file = None if embeddings == BY_MODEL else embeddings
+        report = measured(
+            file,
+            run=run,
+            model=model,
+            labels=labels,
+            n_cells=cells,
+            random_sets=sets,
+            seed=seed,
+            watch=watch,
+        )
     if not dist.is_main():
         return
-    if run is not None:
-        found = {"run": str(run), **found}
-        write_json(RunFolder(run).diversity_file, found)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(report.values(), ensure_ascii=False, allow_nan=False))
         return
     from .diversity_tables import print_tables
 
-    print_tables(found)
+    print_tables(report.values())
 
 
-def measured(
-    subject: Subject, n_random: int, label_name: str | None, n_cells: int | None, seed: int, watch: Watch
-) -> dict[str, Any]:
-    """All measures as plain values, with what they were made of.
+def rows_and_labels(
+    vectors: FileVectors, chosen: Path | None, labels: str | None, columns: Path | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The rows that `--chosen` names, and the column of labels; None each where it is not asked for.
 
-    A round each, or one set without rounds, or the pool alone.
+    Raises:
+        SelectionError: `chosen` names no rows, or not those of the vectors; or `columns` has no such column.
     """
-    from ..evaluation.cells import NO_CELL, cells_of_labels, k_means_cells
-    from ..evaluation.diversity import DiversityReport, measure_diversity, measure_pool
+    from ..errors import SelectionError
+    from .select_files import open_ids, read_chosen, read_columns
 
-    vectors = subject.vectors
-    n_rows, width = vectors.shape
-    if subject.labels is None:
-        cells = k_means_cells(vectors, min(N_CELLS, n_rows) if n_cells is None else n_cells, seed)
-    else:
-        cells = cells_of_labels(subject.labels)
-    if subject.chosen_rows is None:
-        report = DiversityReport((), {}, {}, measure_pool(vectors, seed=seed, cells=cells, watch=watch))
-    else:
-        report = measure_diversity(
-            vectors,
-            subject.chosen_rows,
-            subject.sizes or None,
-            n_random=n_random,
-            seed=seed,
-            cells=cells,
-            choosable_rows=subject.choosable_rows,
-            watch=watch,
-        )
-    return {
-        "embeddings": subject.source,
-        "n_rows": n_rows,
-        "width": width,
-        "coverage_of": "k-means cells" if label_name is None else f"labels in {label_name!r}",
-        "n_cells": len(set(cells.tolist()) - {NO_CELL}),
-        "n_without_label": int((cells == NO_CELL).sum()),
-        "random_sets": n_random,
-        "seed": seed,
-        "sets": [
-            ({"round": subject.rounds[pos]} if subject.rounds else {}) | values
-            for pos, values in enumerate(report.sets())
-        ],
-        "pool": report.pool_values(),
-    }
+    n_rows, rows = len(vectors), None
+    if chosen is not None:
+        rows = read_chosen(chosen, n_rows, open_ids(None, vectors.folder, n_rows))
+        if not len(rows):
+            raise SelectionError(
+                f"{chosen} names no rows. Give one a line, or leave --chosen out to measure all rows."
+            )
+    if labels is None:
+        return rows, None
+    return rows, read_columns(columns, vectors.folder, frozenset({labels}), n_rows, "--labels")[labels]
