@@ -4,8 +4,7 @@ import sys
 import pytest
 import yaml
 
-from diverseevol.config import load_config, yaml_text
-from diverseevol.config.load import parse_yaml
+from diverseevol.config import load_config, parse_yaml, yaml_text
 from diverseevol.errors import ConfigError
 
 BASE = {"pool.path": "pool.jsonl", "model": "m", "out": "o"}
@@ -149,7 +148,7 @@ def test_what_is_written_as_yaml_is_read_back_by_us_and_by_readers_of_yaml_1_1()
     assert parse_yaml(yaml_text(values), "it") == yaml.safe_load(yaml_text(values)) == values
 
 
-@pytest.mark.parametrize("text", ["1" * 5000, "[" * 3000, "!!int 0b11", "-.inf", "1e999", "!!python/name:os.system x"])
+@pytest.mark.parametrize("text", ["1" * 5000, "[" * 3000, "!!int 0b11", "-.inf", "!!python/name:os.system x"])
 def test_yaml_that_no_key_takes(text):
     with pytest.raises(ConfigError, match="the value of seed is not valid YAML"):
         parse_yaml(text, "the value of seed")

@@ -78,7 +78,7 @@ def judge(
 
 def _sampling(words: Sequence[str]) -> dict[str, Any]:
     """The judge's settings as its API calls them: every `key=value`."""
-    from ..config.load import parse_yaml
+    from ..config import parse_yaml
 
     given = dict(word.split("=", 1) for word in words if "=" in word and not Path(word).is_dir())
     return {key.strip(): parse_yaml(text, f"the value of {key}") for key, text in given.items()}

@@ -126,7 +126,8 @@ def select(
 
 
 def _options(words: Sequence[str]) -> dict[str, Any]:
-    from ..config.load import parse_yaml, put
+    from ..config import parse_yaml
+    from ..config.load import put
 
     options: dict[str, Any] = {}
     for word in words:

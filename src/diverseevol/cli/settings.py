@@ -80,8 +80,7 @@ def read_settings(section: type[SectionT], words: Sequence[str] | None) -> tuple
     """
     from pydantic import ValidationError
 
-    from ..config import explain
-    from ..config.load import parse_yaml
+    from ..config import explain, parse_yaml
     from ..errors import ConfigError
 
     values, others = dict[str, Any](), []

@@ -1,7 +1,6 @@
 """What a run is, how it is read and how it is checked, all without loading torch."""
 
-from .explain import explain
-from .load import load_config, read_yaml, validate, yaml_text
+from .load import explain, load_config, read_yaml, validate
 from .presets import ABOUT, PRESETS
 from .schedule import round_sizes, split_budget
 from .schema import (
@@ -18,6 +17,7 @@ from .schema import (
     StopConfig,
     TrainConfig,
 )
+from .yaml12 import parse_yaml, yaml_text
 
 __all__ = [
     "ABOUT",
@@ -36,6 +36,7 @@ __all__ = [
     "TrainConfig",
     "explain",
     "load_config",
+    "parse_yaml",
     "read_yaml",
     "round_sizes",
     "split_budget",

@@ -6,25 +6,25 @@ would be right.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Mapping
-from copy import deepcopy
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..base.files import expanded
+from ..base.text import nearest
 from ..errors import ConfigError
-from .explain import explain
-from .presets import PRESETS
-from .schema import RunConfig, TrainConfig
+from .presets import PAPER, PRESETS
+from .schema import RunConfig
 from .train_keys import check_train_keys
+from .yaml12 import parse_yaml
 
 DATA = (".jsonl", ".csv", ".parquet", ".gz", ".zst")
 """How files end that are no configuration."""
+MOST_LINES = 5
+UNIONS = ("function-", "literal[", "tuple[", "constrained-")
+"""How pydantic's names for a union's alternatives begin."""
 
 
 def load_config(
@@ -48,66 +48,45 @@ def load_config(
             work.
     """
     given = read_yaml(Path(expanded(str(file)))) if file is not None else {}
-    name = preset or given.pop("preset", None) or "paper"
-    is_whole = "fingerprint" in given  # a run folder's own config.yaml: no preset says more
-    for key in (
-        "preset",
-        "versions",
-        "fingerprint",
-    ):  # the last two: a run folder's own config.yaml is a config, too
-        given.pop(key, None)
+    name = preset or given.get("preset") or "paper"
     if name not in PRESETS:
         raise ConfigError(f"no preset is called {name!r}. Known: {', '.join(PRESETS)}.")
+    # A run folder's own config.yaml is a config, too, and whole: no preset says more.
+    below = {} if "fingerprint" in given else PRESETS[name]
+    given = {key: given[key] for key in given if key not in ("preset", "versions", "fingerprint")}
     if isinstance(given.get("pool"), str):
         given["pool"] = {"path": given["pool"]}  # a path alone does not undo what the preset says of the pool
-    values = merge(
-        {"n_new": 100, **(defaults or {})}, merge({} if is_whole else deepcopy(PRESETS[name]), given)
-    )
+    values = merge({"n_new": 100, **(defaults or {})}, merge(below, given))
     for key, value in [*(options or {}).items(), *map(_key_and_value, overrides)]:
         key = "pool.path" if key == "pool" and isinstance(value, str) else key
         put(values, key, value)
         put(given, key, value)
-    _forget_adapter(values, given)
+    asked = given.get("train")
+    if isinstance(asked, Mapping) and asked.get("method") == "full" and "lora" not in asked:
+        values["train"].pop("lora", None)  # the adapter that only the preset had named
     config = validate(values)
+    own = [preset["train"] for preset in PRESETS.values()]
     for train in (config.train, config.for_rounds().train, config.for_final().train):
-        if not _is_presets_own(train):
+        # To check keys takes seconds (train_keys.py); nothing is wrong with the presets' own.
+        is_own = any(train.sft.items() <= each.items() for each in own)
+        if not is_own or train.lora not in ({}, *(each.get("lora") for each in own)):
             check_train_keys(train)
     return config
 
 
-def _is_presets_own(train: TrainConfig) -> bool:
-    """Whether every key that is passed on is a preset's, with its value: then nothing is wrong with them."""
-    presets = [preset["train"] for preset in PRESETS.values()]
-    return any(train.sft.items() <= own.items() for own in presets) and train.lora in (
-        {},
-        *(own.get("lora") for own in presets),
-    )
-
-
 def _key_and_value(word: str) -> tuple[str, Any]:
     key, equals, text = word.partition("=")
+    key = key.strip()
     if not equals or not key:
         raise ConfigError(
             f"override {word!r} is not of the form key=value, such as train.learning_rate=1e-4."
         )
-    if key.strip() == "preset":
+    if key == "preset":
         raise ConfigError(
             f"{word} is too late, for other keys change what a preset sets: give --preset {text}."
         )
     # A shell command is full of what YAML would take apart.
-    return key.strip(), text if key.strip() == "train.command" else parse_yaml(text, f"the value of {key}")
-
-
-def _forget_adapter(values: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Where full tuning was asked for, leave out the adapter's keys that only the preset had named."""
-    train, asked = values.get("train"), given.get("train")
-    if (
-        isinstance(train, dict)
-        and isinstance(asked, Mapping)
-        and asked.get("method") == "full"
-        and "lora" not in asked
-    ):
-        train.pop("lora", None)
+    return key, text if key == "train.command" else parse_yaml(text, f"the value of {key}")
 
 
 def validate(values: Mapping[str, Any]) -> RunConfig:
@@ -128,35 +107,29 @@ def read_yaml(file: Path) -> dict[str, Any]:
     Raises:
         ConfigError: no such file, not UTF-8, not YAML, a key given twice, or something else than a mapping.
     """
+    name = f"config file {str(file)!r}"
     try:
-        if file.suffix in DATA or (file.suffix == ".json" and _begins_a_list(file)):
-            raise ConfigError(f"{str(file)!r} is data, not a config file. Give it as --pool {file}.")
-        text = file.read_text("utf-8")
+        text = "[" if file.suffix in DATA else file.read_text("utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"no config file {str(file)!r}. `diverseevol init {file}` writes one.") from None
+        raise ConfigError(f"no {name}. `diverseevol init {file}` writes one.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read config file {str(file)!r}: {error}.") from None
-    values = parse_yaml(text, f"config file {str(file)!r}")
-    if values is None:
-        return {}
+        raise ConfigError(f"cannot read {name}: {error}.") from None
+    if file.suffix in (*DATA, ".json") and text.lstrip().startswith("["):
+        raise ConfigError(f"{str(file)!r} is data, not a config file. Give it as --pool {file}.")
+    values = parse_yaml(text, name) or {}
     if not isinstance(values, dict):
-        raise ConfigError(
-            f"config file {str(file)!r} holds a {type(values).__name__}, not `key: value` lines."
-        )
+        raise ConfigError(f"{name} holds a {type(values).__name__}, not `key: value` lines.")
     return values
 
 
-def _begins_a_list(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(100).lstrip().startswith(b"[")
-
-
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`below` with `above` laid over it, section by section; neither is changed."""
-    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in below.items()}
+    """`below` with `above` laid over it, section by section; neither is changed, now or by what is put in."""
+    merged = {key: merge(value, {}) if isinstance(value, Mapping) else value for key, value in below.items()}
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(value, Mapping):
+            value = merge(old if isinstance(old, Mapping) else {}, value)
+        merged[key] = value
     return merged
 
 
@@ -167,93 +140,71 @@ def put(values: dict[str, Any], dotted: str, value: Any) -> None:  # noqa: ANN40
         ConfigError: a part of the key is a plain value already, so nothing can lie below it.
     """
     *path, last = dotted.split(".")
-    for index, part in enumerate(path):
-        values = values.setdefault(part, {})
-        if not isinstance(values, dict):
-            raise ConfigError(
-                f"cannot set {dotted}: {'.'.join(path[: index + 1])} is {values!r}, not a section."
-            )
-    values[last] = value
+    section: Any = values
+    for index, part in enumerate(path, 1):
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            found = f"{'.'.join(path[:index])} is {section!r}"
+            raise ConfigError(f"cannot set {dotted}: {found}, not a section.")
+    section[last] = value
 
 
-def parse_yaml(text: str, what: str) -> Any:  # noqa: ANN401 - any YAML value
-    """Read YAML text safely, scalars by YAML 1.2's core schema: `010` is 10, `no` a word.
+def explain(error: ValidationError) -> str:
+    """Pydantic's errors in a user's words: the dotted key, the value found, what would be right.
 
-    A key given twice is an error.
-
-    Raises:
-        ConfigError: with the line and column.
+    Every wrong key has a line of its own, five at most.
     """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
+    by_key: dict[str, list[Any]] = {}
+    # Unknown keys first: a key is often missing because it is misspelt.
+    for item in sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden"):
+        parts = (part for part in map(str, item["loc"]) if part not in ("int", "str", "float", "bool"))
+        key = ".".join(part for part in parts if not part.startswith(UNIONS))
+        by_key.setdefault(key, []).append(item)
+    lines = [_line(key, items) for key, items in by_key.items()]
+    return "\n".join([*lines[:MOST_LINES], f"({len(lines) - MOST_LINES} more)"][: len(lines)])
 
 
-def yaml_text(value: Any, **style: Any) -> str:  # noqa: ANN401 - any YAML value
-    """YAML that `parse_yaml` and readers of YAML 1.1 read back as the same value.
-
-    What one of them takes for no text is quoted.
-    """
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **style))
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the core schema of YAML 1.2.2 (section 10.3.2) in place of 1.1's."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Knows the numbers and words of both versions."""
-
-    def represent_text(self, text: str) -> yaml.ScalarNode:
-        """Escape the line ends that only YAML 1.1 knows: as they are they would come back as a plain one."""
-        style = '"' if {"\x85", "\u2028", "\u2029"} & set(text) else None
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
-
-
-# Kind, pattern, characters that it can begin with.
-_CORE_SCHEMA = (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
-)
-_Loader.yaml_implicit_resolvers = {}  # PyYAML copies the base class's table where a class has none of its own
-for _kind, _pattern, _first in _CORE_SCHEMA:
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+def _line(key: str, items: Sequence[Any]) -> str:
+    """One key's errors; several are those of a union's alternatives."""
+    kind, value = items[0]["type"], items[0].get("input")
+    if kind == "extra_forbidden":
+        return _unknown(key.split("."))
+    if kind == "missing":
+        option = f"as --{key}, " if key in ("pool", "model", "out") else ""
+        return f"{key} is not set. Set it in the config file, {option}or as {key}=…"
+    if kind == "value_error":
+        return str(items[0]["msg"]).removeprefix("Value error, ").removesuffix(".") + "."
+    found = "empty" if value is None else repr(value)
+    if kind.startswith("model_"):
+        known = ", ".join(_keys_below(key.split(".")))
+        return f"{key} is {found}, but it is a section of several keys: {known}."
+    wanted = [str(item["msg"]).removeprefix("Input should be ") for item in items]
+    text = " or ".join(dict.fromkeys(wanted)).replace("False", "false")
+    if any(item["type"] != "literal_error" for item in items):
+        return f"{key} is {found}: it should be {text}."
+    return f"{key} is {found}: give {text}. {nearest(str(value).lower(), text.split(chr(39)))}".rstrip()
 
 
-def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
-    """A number, and neither infinity nor NaN: no key means them, and JSON does not know them."""
-    text = str(node.value)
-    try:
-        value = (
-            int(text, 0 if text.startswith(("0o", "0x")) else 10)
-            if node.tag.endswith(":int")
-            else float(text)
-        )
-    except ValueError:  # .inf and .nan, `!!int word`, thousands of digits
-        value = math.nan
-    if not math.isfinite(value):
-        raise yaml.constructor.ConstructorError(
-            None, None, f"{text[:40]} is no number that a key takes", node.start_mark
-        )
-    return value
+def _unknown(path: Sequence[str]) -> str:
+    known = _keys_below(path[:-1])
+    hint = nearest(path[-1], known)
+    if len(path) == 1:  # it may be a section's
+        below = {name: {*_keys_below([name]), *(PAPER["train"] if name == "train" else ())} for name in known}
+        hint = next((f"Did you mean {name}.{path[0]}? " for name in known if path[0] in below[name]), hint)
+    return f"unknown key {'.'.join(path)}. {hint}Known here: {', '.join(known)}."
 
 
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} is given twice", node.start_mark
-            )
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+def _keys_below(path: Sequence[str]) -> list[str]:
+    """The keys that a section knows."""
+    model: type[BaseModel] | None = RunConfig
+    for part in path:
+        field = model.model_fields.get(part) if model else None
+        model = _section_in(field.annotation) if field else model if part.isdigit() else None
+    return list(model.model_fields) if model else []
 
 
-_Dumper.add_representer(str, _Dumper.represent_text)
-_Loader.add_constructor("tag:yaml.org,2002:int", _number)
-_Loader.add_constructor("tag:yaml.org,2002:float", _number)
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+def _section_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+    """The section's model in a field's type: alone, optional, or a list's."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

@@ -26,8 +26,7 @@ from ..base.files import expanded
 from .schedule import NewSamples, round_sizes
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
-"""The trackers that the run serves itself, one run for all rounds; `report_to` may name others, which the
-Trainer serves."""
+"""The trackers that the run serves itself, one run for all rounds; the Trainer serves others."""
 
 PathText = Annotated[str, AfterValidator(expanded)]
 """A file, a folder or a Hub id; `~` and environment variables in it are expanded."""
@@ -41,14 +40,9 @@ class Section(BaseModel):
     )
 
 
-def _from_path(value: object) -> object:
-    """A bare path stands for the section with that path."""
-    return {"path": value} if isinstance(value, str) else value
-
-
-def _from_model(value: object) -> object:
-    """A bare name stands for the section with that model."""
-    return {"model": value} if isinstance(value, str) else value
+def _bare(key: str) -> BeforeValidator:
+    """A bare path or name stands for the section with that key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
 def _from_flag(value: object) -> object:
@@ -58,8 +52,7 @@ def _from_flag(value: object) -> object:
     return ({} if value else None) if isinstance(value, bool) else value
 
 
-def _from_word(value: object) -> object:
-    """One word stands for the list of it alone."""
+def _one_word(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
@@ -94,16 +87,13 @@ class RowsConfig(Section):
     """Where rows are read, and how."""
 
     path: PathText | None = None
-    """The rows: a file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder,
-    or a Hub id."""
+    """A file (JSON, JSONL, CSV, Parquet, .gz, .zst), a folder of them, a `datasets` folder, or a Hub id."""
     format: str = "auto"
     """auto, alpaca, dolly, sharegpt, messages or prompt_completion; auto looks at each row's keys."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Which of your columns plays which part, in LLaMA-Factory's words: prompt, query, response, system,
-    history, messages, tools."""
+    """Your columns by the part they play: prompt, query, response, system, history, messages, tools."""
     tags: dict[str, str] = Field(default_factory=dict)
-    """How your dialogues name things, in LLaMA-Factory's words: role_tag, content_tag, user_tag,
-    assistant_tag, system_tag, …"""
+    """How dialogues name things: role_tag, content_tag, user_tag, assistant_tag, system_tag, …"""
     split: str = "train"
     """Which split of a Hub data set, of a `datasets` folder or of a folder of files to read."""
     max_rows: int | None = Field(default=None, ge=1)
@@ -114,36 +104,28 @@ class SourceConfig(RowsConfig):
     """One source of instruction data."""
 
     path: PathText
-    """A file (JSON, JSONL, CSV, Parquet, also .gz or .zst), a folder of them, a `datasets` folder, or a Hub
-    id."""
+    """The rows, as in `pool.path`."""
     weight: float | None = Field(default=None, gt=0)
-    """This source's share of the pool relative to the other sources' weights; as many rows as that allows are
-    kept."""
+    """Share of the pool relative to the other sources' weights; as many rows as that allows are kept."""
 
 
 class PoolConfig(RowsConfig):
     """The instruction data to choose from."""
 
-    sources: tuple[Annotated[SourceConfig, BeforeValidator(_from_path)], ...] = ()
-    """Several sources instead of `path`: a path each, or {path: a.jsonl, format: …, columns: …, weight: 2,
-    max_rows: 5000}."""
+    sources: tuple[Annotated[SourceConfig, _bare("path")], ...] = ()
+    """Instead of `path`, several: a path each, or {path: a.jsonl, format: …, weight: 2, max_rows: 5000}."""
     holdout: Annotated[int | float | None, BeforeValidator(_count_or_share)] = None
-    """Rows taken off before the start, drawn by the seed, never chosen: their loss is measured each round. A
-    number or a share."""
+    """Rows taken off first, by the seed, and never chosen: their loss is measured. A number or a share."""
     holdout_by: str | None = None
     """A column to take them by, in proportion to its groups; the loss is then also given per group."""
     max_bad: float = Field(default=0.05, ge=0, le=1)
-    """Largest share of bad rows to leave out; above it the run stops. (Rows too long for the prompt do not
-    count here.)"""
+    """Largest share of bad rows to leave out; above it the run stops. (Too long ones do not count here.)"""
     dedup: Literal["exact", "near", False] = False
-    """Drop rows that repeat an earlier one: exact (same dialogue), near (up to case, punctuation, a few
-    words), or false."""
+    """Drop rows that repeat an earlier one: exact (same dialogue), near (up to a few words), or false."""
     dedup_similarity: float = Field(default=0.7, ge=0.5, le=1)
-    """How alike near-duplicates are at least, in question, input and answer: Jaccard similarity of 5
-    characters."""
-    decontaminate: Annotated[tuple[str, ...], BeforeValidator(_from_word)] = ()
-    """Drop rows that hold questions of these benchmarks: a known NAME, NAME=FILE or NAME=FILE:FIELD each
-    (JSON or JSONL)."""
+    """How alike near-duplicates are at least, question and answer: Jaccard similarity of 5 characters."""
+    decontaminate: Annotated[tuple[str, ...], BeforeValidator(_one_word)] = ()
+    """Drop rows that hold questions of these benchmarks: a known NAME, NAME=FILE or NAME=FILE:FIELD each."""
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
         """The sources, whether `path` or `sources` named them."""
@@ -169,8 +151,7 @@ class PromptConfig(Section):
     """How a sample becomes text and tokens."""
 
     template: Literal["alpaca", "chat", "auto"] = "alpaca"
-    """alpaca: the paper's two templates; chat: the model's own chat template; auto: chat where the model has
-    one."""
+    """alpaca: the paper's templates; chat: the model's own chat template; auto: chat where there is one."""
     max_length: int = Field(default=512, ge=8)
     """Tokens of a sample at most, prompt and response together; longer ones are cut at the right."""
 
@@ -179,16 +160,13 @@ class EmbedConfig(Section):
     """The pass of the round's model over the pool."""
 
     pooling: Literal["mean", "response", "last", "weighted"] = "mean"
-    """mean: over all tokens (the paper); response: over the trained ones; last: the last one; weighted: later
-    ones weigh more."""
+    """mean: of all tokens (the paper); response: the trained ones; last; weighted: later ones weigh more."""
     dtype: Literal["auto", "model", "float32", "bfloat16", "float16"] = "auto"
-    """Precision of the pass; pooling is always float32. auto: bfloat16 on a GPU that has it, else the model's
-    own."""
+    """Precision of the pass; pooling is float32. auto: bfloat16 on a GPU that has it, else the model's."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Padded tokens a batch; auto starts from the memory at hand. Halved by itself when memory runs out."""
     model: PathText | None = None
-    """A sentence-transformers model (folder or Hub id) whose vectors take the place of the round's model's,
-    computed once a run."""
+    """A sentence-transformers model (folder or Hub id) that gives the vectors instead, once a run."""
 
 
 class SelectionConfig(Section):
@@ -197,14 +175,11 @@ class SelectionConfig(Section):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     strategy: str = "k_center"
-    """k_center, random, … (docs/strategies.md), or one that an installed package registers; further keys are
-    its options."""
+    """k_center, random, … (docs/strategies.md), or an installed package's; further keys are its options."""
     candidates: float = Field(default=1.0, gt=0, le=1)
-    """Share of the unchosen rows, drawn anew each round, that the model embeds and the strategy considers;
-    0.1 costs a tenth."""
+    """Share of the unchosen rows, drawn anew each round, that are embedded and considered."""
     seed_subset: PathText | None = None
-    """A file that gives round 0 in place of a random draw: a row number or id a line, a chosen.jsonl, or
-    records of the pool."""
+    """A file that gives round 0: a row number or id a line, a chosen.jsonl, or records of the pool."""
     must_include: PathText | None = None
     """A file of rows or ids (or records) that round 0 contains in any case."""
     exclude: PathText | None = None
@@ -222,8 +197,7 @@ class TrainConfig(Section):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     start: Literal["base", "previous"] = "base"
-    """base: every round tunes the base model afresh (the paper); previous: goes on from the last round's
-    model."""
+    """base: every round tunes the base model afresh (the paper); previous: goes on from the last round's."""
     method: Literal["full", "lora", "qlora"] = "full"
     """full fine-tuning, or an adapter by PEFT (qlora: over a base loaded in 4 bits)."""
     lora: dict[str, Any] = Field(default_factory=dict)
@@ -320,29 +294,25 @@ class StopConfig(Section):
     """When the run ends by itself, before its schedule does; the round under way is always finished."""
 
     measure: Literal["covering_radius", "vendi", "heldout"] | None = None
-    """End when this has settled: covering_radius or vendi (of the chosen rows), heldout (the loss), or
-    null."""
+    """End when this has settled: covering_radius or vendi (of the chosen rows), or heldout (the loss)."""
     share: float = Field(default=0.01, ge=0, lt=1)
-    """Settled: none of the last stop.rounds rounds differs by more than this share from the round before
-    them."""
+    """Settled: none of the last stop.rounds rounds differs by more than this from the round before them."""
     rounds: int = Field(default=2, ge=1)
     """Over how many rounds it must have settled."""
     samples: int | None = Field(default=None, ge=1)
     """End after the first round with so many samples chosen."""
     tokens: int | None = Field(default=None, ge=1)
-    """End after the first round whose chosen samples have so many tokens, prompts and responses, counted
-    once."""
+    """End after the first round whose chosen samples have so many tokens, counted once."""
     flops: float | None = Field(default=None, gt=0)
     """End after the first round at which all stages of all rounds took so many floating-point operations."""
     hours: float | None = Field(default=None, gt=0)
-    """End after the first round at which all stages of all rounds took so many hours; what a kill lost is not
-    counted."""
+    """End after the first round at which all stages of all rounds took so many hours."""
 
 
 class RunConfig(Section):
     """A whole run."""
 
-    pool: Annotated[PoolConfig, BeforeValidator(_from_path)]
+    pool: Annotated[PoolConfig, _bare("path")]
     """The instruction data to choose from: a path, or a section."""
     model: PathText
     """The base model: a local folder or a Hub id that AutoModelForCausalLM loads."""
@@ -355,8 +325,7 @@ class RunConfig(Section):
     n_init: int = Field(default=100, ge=1)
     """Samples of round 0."""
     n_new: NewSamples = 100
-    """Samples that each round adds: one number, one a round, or geometric (equal growth factor up to
-    `budget`)."""
+    """Samples that each round adds: a number, one a round, or geometric (equal growth up to `budget`)."""
     budget: int | str | None = None
     """Largest size of the final subset: samples (1100) or tokens ("200000 tokens", counted as tokenised)."""
     trust_remote_code: bool = False
@@ -369,15 +338,12 @@ class RunConfig(Section):
     """The pass of the round's model over the pool."""
     selection: SelectionConfig = SelectionConfig()
     """Which rows each round adds."""
-    selector: Annotated[SelectorConfig | None, BeforeValidator(_from_model)] = None
-    """A smaller model that does the rounds in place of `model`: its name, or {model: …, train: {…}}; `final`
-    tunes `model`."""
+    selector: Annotated[SelectorConfig | None, _bare("model")] = None
+    """A smaller model that does the rounds: its name, or {model: …, train: {…}}; `final` tunes `model`."""
     final: Annotated[FinalConfig | None, BeforeValidator(_from_flag)] = None
-    """Tune `model` once on the final subset, after the last round: true, or {train: {keys of train that
-    differ}}."""
-    heldout: Annotated[HeldoutConfig | None, BeforeValidator(_from_path)] = None
-    """Held-out rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a
-    column}."""
+    """Tune `model` once on the final subset, at the end: true, or {train: {keys of train that differ}}."""
+    heldout: Annotated[HeldoutConfig | None, _bare("path")] = None
+    """Rows whose loss is measured after every round: a path, or {path: heldout.jsonl, group: a column}."""
     stop: StopConfig = StopConfig()
     """When the run ends by itself, before its schedule does; the round under way is always finished."""
     keep: Literal["all", "last", "best", "none"] = "last"

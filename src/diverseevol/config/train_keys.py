@@ -6,7 +6,6 @@ presets' own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 
@@ -14,22 +13,9 @@ from ..base.text import nearest
 from ..errors import ConfigError
 from .schema import TrainConfig
 
-_WANTED: dict[object, tuple[str, tuple[type, ...]]] = {
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-}
-_ABOVE_ZERO = frozenset(
-    {
-        "learning_rate",
-        "num_train_epochs",
-        "per_device_train_batch_size",
-        "gradient_accumulation_steps",
-        "logging_steps",
-        "r",
-        "lora_alpha",
-    }
-)
+PLAIN: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number"}
+ABOVE_ZERO = {"learning_rate", "num_train_epochs", "per_device_train_batch_size", "logging_steps", "r"}
+ABOVE_ZERO |= {"gradient_accumulation_steps", "lora_alpha"}
 OTHER_NAMES = {
     "lr": "learning_rate",
     "epochs": "num_train_epochs",
@@ -58,34 +44,30 @@ def check_train_keys(config: TrainConfig) -> None:
         return
     from trl import SFTConfig
 
-    _check_all(SFTConfig, config.sft, "train")
+    known = get_type_hints(SFTConfig)
+    for key, value in config.sft.items():
+        _check(f"train.{key}", value, known, "SFTConfig")
     if config.lora:
         from peft import LoraConfig
 
-        _check_all(LoraConfig, config.lora, "train.lora")
+        known = get_type_hints(LoraConfig)
+        for key, value in config.lora.items():
+            _check(f"train.lora.{key}", value, known, "LoraConfig")
 
 
-def _check_all(kind: type, keys: Mapping[str, object], section: str) -> None:
-    known = get_type_hints(kind)
-    for key, value in keys.items():
-        _check(kind, known, key, value, section)
-
-
-def _check(kind: type, known: Mapping[str, object], key: str, value: object, section: str) -> None:
+def _check(name: str, value: object, known: dict[str, object], kind: str) -> None:
     """Check a key's name, and its value where the annotation names numbers and true or false alone."""
+    key = name.rpartition(".")[2]
     if key not in known:
-        meant = OTHER_NAMES.get(key)
-        hint = f"Did you mean {meant!r}? " if meant in known or meant == "lora" else nearest(key, known)
-        raise ConfigError(
-            f"unknown key {section}.{key}: {kind.__name__} has none such. {hint}See `diverseevol init`."
-        )
-    is_union = get_origin(known[key]) in (Union, UnionType)
-    types = [one for one in (get_args(known[key]) if is_union else (known[key],)) if one is not NoneType]
-    wanted = [_WANTED[one] for one in types if one in _WANTED]
-    if value is None or len(wanted) < len(types):
+        meant = OTHER_NAMES.get(key, "")
+        hint = f"Did you mean {meant!r}? " if meant in {*known, "lora"} else nearest(key, known)
+        raise ConfigError(f"unknown key {name}: {kind} has none such. {hint}See `diverseevol init`.")
+    hinted = known[key]
+    types = [*(get_args(hinted) if get_origin(hinted) in (Union, UnionType) else (hinted,))]
+    types = [each for each in types if each is not NoneType]
+    if value is None or not PLAIN.keys() >= set(types):
         return
-    kinds = tuple(one for _, several in wanted for one in several)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ConfigError(f"{section}.{key} is {value!r}: give {' or '.join(words for words, _ in wanted)}.")
-    if key in _ABOVE_ZERO and isinstance(value, int | float) and value <= 0:
-        raise ConfigError(f"{section}.{key} is {value!r}: it must be above 0.")
+    if type(value) not in types and not (float in types and type(value) is int):
+        raise ConfigError(f"{name} is {value!r}: give {' or '.join(PLAIN[each] for each in types)}.")
+    if key in ABOVE_ZERO and isinstance(value, int | float) and value <= 0:
+        raise ConfigError(f"{name} is {value!r}: it must be above 0.")
