@@ -21,9 +21,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from diverseevol.config import PromptConfig
-from diverseevol.evaluation.answer_choose import SAMPLINGS, Chooser
-from diverseevol.evaluation.answer_decode import decode
-from diverseevol.evaluation.answer_prompts import Prompts
+from diverseevol.evaluation.answer_decode import SAMPLINGS, Chooser, decode
+from diverseevol.evaluation.answer_local import Prompts
 from diverseevol.evaluation.questions import Question
 from diverseevol.models.load import load_tokenizer
 from diverseevol.text.tokens import Encoder

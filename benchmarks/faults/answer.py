@@ -4,19 +4,19 @@ from . import Fault
 
 FAULTS = [
     Fault(
-        "evaluation/answer_prompts.py",
-        "min(self.max_new, self.context // 2)",
-        "self.max_new",
-        "tests/evaluation/test_answer_prompts.py",
+        "evaluation/answer_local.py",
+        "self.context - min(self.max_new, self.context // 2)",
+        "self.context - self.max_new",
+        "tests/evaluation/test_answer_local.py",
     ),
     Fault(
-        "evaluation/answer_choose.py",
+        "evaluation/answer_decode.py",
         "sums_BK <= uniforms_B",
         "sums_BK < -1e-3 + uniforms_B",
-        "tests/evaluation/test_answer_choose.py",
+        "tests/evaluation/test_answer_decode.py",
     ),
-    Fault("evaluation/answer_choose.py", ".indices.sort(dim=1).values", ".indices", "tests/evaluation/test_answer_choose.py"),
-    Fault("evaluation/answer_choose.py", "self._texts[row].append(token)", "pass", "tests/evaluation/test_answer_decode.py"),
+    Fault("evaluation/answer_decode.py", ".indices.sort(dim=1).values", ".indices", "tests/evaluation/test_answer_decode.py"),
+    Fault("evaluation/answer_decode.py", "self._texts[row].append(token)", "pass", "tests/evaluation/test_answer_decode.py"),
     Fault(
         "evaluation/answer_decode.py",
         "(mask_BT.cumsum(dim=1) - 1).clamp(min=0)",
@@ -53,8 +53,8 @@ FAULTS = [
         "uniforms(0, question.id,",
         "tests/evaluation/test_answer_local.py",
     ),
-    Fault("evaluation/journal.py", "file.truncate(file.tell() - len(torn))", "pass", "tests/evaluation/test_journal.py"),
-    Fault("evaluation/answer_file.py", "for key in keys)", "for key in lines)", "tests/evaluation/test_answer_file.py"),
+    Fault("evaluation/journal.py", "file.truncate(file.tell() - len(torn))", "pass", "tests/evaluation/test_answer.py"),
+    Fault("evaluation/answer.py", "for key in keys)", "for key in lines)", "tests/evaluation/test_answer.py"),
     Fault(
         "data/benchmarks.py",
         "first.setdefault(text, number) != number",

@@ -25,7 +25,7 @@ FAULTS = [
         "judgement.question, *sorted(judgement.shown)]",
         "tests/evaluation/test_judge_ask.py",
     ),
-    Fault("evaluation/journal.py", "fcntl.LOCK_EX", "fcntl.LOCK_SH", "tests/evaluation/test_journal.py"),
+    Fault("evaluation/journal.py", "fcntl.LOCK_EX", "fcntl.LOCK_SH", "tests/evaluation/test_answer.py"),
     Fault(
         "evaluation/judge_ask.py", "self.spent + self._reserved + most", "self.spent + most", "tests/evaluation/test_judge_ask.py"
     ),

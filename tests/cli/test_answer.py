@@ -66,7 +66,7 @@ def test_a_round_and_the_base_model(run_dir, question_file):
 def test_the_adapter_answers_not_its_base(run_dir, question_file):
     """Against the library, for one question."""
     from diverseevol.config import PromptConfig
-    from diverseevol.evaluation.answer_prompts import Prompts
+    from diverseevol.evaluation.answer_local import Prompts
     from diverseevol.evaluation.questions import Question
     from diverseevol.text.tokens import Encoder
 

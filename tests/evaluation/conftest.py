@@ -5,9 +5,8 @@ from transformers import AutoModelForCausalLM
 
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PromptConfig
-from diverseevol.evaluation.answer_choose import SAMPLINGS
-from diverseevol.evaluation.answer_local import LocalModel
-from diverseevol.evaluation.answer_prompts import Prompts
+from diverseevol.evaluation.answer_decode import SAMPLINGS
+from diverseevol.evaluation.answer_local import LocalModel, Prompts
 from diverseevol.evaluation.questions import Question
 from diverseevol.models.load import load_tokenizer
 from diverseevol.text.tokens import Encoder
@@ -36,20 +35,15 @@ def model(lively_model):
 @pytest.fixture
 def prompts(tokenizer):
     """Makes prompts for a context and a longest answer."""
-
-    def prompts(context=512, max_new=12):
-        return Prompts(Encoder(tokenizer, PromptConfig()), tokenizer, context, max_new)
-
-    return prompts
+    return lambda context=512, max_new=12: Prompts(Encoder(tokenizer, PromptConfig()), tokenizer, context, max_new)
 
 
 @pytest.fixture
 def local(model, prompts):
     """A LocalModel; keywords are its fields, and max_new."""
 
-    def local(sampling="greedy", max_new=12, model=model, **fields):
-        made = {"seed": 0, "name": "tiny", "n_rows": None, **fields}
-        return LocalModel(model, prompts(max_new=max_new), SAMPLINGS[sampling], **made)
+    def local(sampling="greedy", max_new=12, seed=0, n_rows=None):
+        return LocalModel(model, prompts(max_new=max_new), SAMPLINGS[sampling], seed, "tiny", n_rows)
 
     return local
 

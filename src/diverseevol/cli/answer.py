@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
 from .settings import only_run, read_settings
 
 BENCHMARK = (
@@ -43,37 +41,18 @@ def answer(
     The same command again resumes.
     """
     from ..config.verbs import AnswerConfig
-    from ..evaluation.answer import Server
     from ..evaluation.answer import answer as answer_questions
     from .run import quiet_libraries
     from .watch import open_watch
 
     given, others = read_settings(AnswerConfig, words)
-    run = only_run(others)
-    server = None
-    if given.base_url and given.served_model:
-        key = os.environ.get(given.key_variable)
-        server = Server(given.base_url, given.served_model, key, given.concurrency)
-    elif given.base_url or given.served_model:
-        raise ConfigError(
-            "--base-url and --served-model belong together: the server's address and the model's name there."
-        )
     answer_questions(
         benchmark,
-        run,
-        rounds=round_name,
+        only_run(others),
+        round_name=round_name,
         model=model,
         out=out,
-        sampling=given.sampling,
-        max_new_tokens=given.max_new_tokens,
-        seed=given.seed,
-        dtype=given.dtype,
-        batch_size=given.batch_size,
-        template=given.template,
-        benchmarks_dir=Path(given.benchmarks_dir) if given.benchmarks_dir else None,
-        server=server,
-        overwrite=given.overwrite,
-        trust_remote_code=given.trust_remote_code,
+        settings=given,
         watch=open_watch(),
         before_loading=quiet_libraries,
     )

@@ -1,5 +1,9 @@
-"""Answers of a loaded model, on all ranks: batches of prompts of like length, longest first.
+"""A loaded model that answers by the prompt of training, on all ranks: batches of like length, longest first.
 
+The room: a model reads `context` tokens, prompt and answer together. An answer gets as many of them as it may
+have (`max_new_tokens`), but never more than half of them are kept free for it; the prompt gets the rest. A
+prompt that is longer is cut from the left of the question's input or, if it has none, of the question itself;
+the template stays whole. An answer stops where the context ends.
 Each rank has the whole model and every ranks-th prompt of the order by length. A batch that does not fit in
 memory is asked again in halves. One prompt at a time reads all weights for each token; a batch reads them
 once for all its rows (benchmarks/answer.py).
@@ -10,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,29 +22,90 @@ import torch
 
 from ..base import dist
 from ..base.progress import Task
-from ..errors import ModelError
-from .answer_choose import Chooser, Sampling, uniforms
-from .answer_decode import decode
-from .answer_file import answer_line
-from .answer_prompts import Prompts
+from ..data.sample import Sample, Turn
+from ..errors import ModelError, PromptError
+from ..text.tokens import Encoder
+from .answer_decode import Chooser, Sampling, decode, uniforms
 from .journal import Line
-from .questions import Question
+from .questions import Question, answer_line
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ROWS = {"cpu": 64}
 ROWS_ELSEWHERE = 128
-Write = Callable[[Line], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked: the tokens, the dialogue after any cutting, and how long the answer may be."""
+
+    ids: list[int]
+    sample: Sample
+    max_new: int
+    is_cut: bool
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Makes prompts for one model.
+
+    Attributes:
+        encoder: The template and tokenizer of training.
+        context: Tokens that the model reads, prompt and answer together; None: no known end.
+        max_new: Tokens that an answer may have at most.
+    """
+
+    encoder: Encoder
+    tokenizer: PreTrainedTokenizerBase
+    context: int | None
+    max_new: int
+
+    def make(self, question: Question) -> Prompt:
+        """The prompt of a question; of one of several turns, of the first.
+
+        Raises:
+            PromptError: the template refuses the question, or fills the context by itself.
+        """
+        sample = asked(question)
+        ids = self.encoder.encode_prompt(sample)
+        if self.context is None:
+            return Prompt(ids, sample, self.max_new, is_cut=False)
+        room = self.context - min(self.max_new, self.context // 2)
+        is_cut = len(ids) > room
+        while len(ids) > room:
+            (turn,) = sample.turns
+            if not (turn.input or turn.text):
+                raise PromptError(
+                    f"the template alone has {len(ids)} tokens, but a prompt may have {room}. Lower "
+                    f"--max-new-tokens."
+                )
+            rest = self._without_first(turn.input or turn.text, len(ids) - room)
+            sample = Sample((replace(turn, input=rest) if turn.input else replace(turn, text=rest),))
+            ids = self.encoder.encode_prompt(sample)
+        return Prompt(ids, sample, min(self.max_new, self.context - len(ids)), is_cut)
+
+    def _without_first(self, text: str, n_tokens: int) -> str:
+        """A text less its first `n_tokens` tokens, and what is left of a word that was cut in two."""
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        starts = [start for start, _ in found["offset_mapping"][n_tokens:]]
+        rest = text[max(1, starts[0]) :] if starts else ""
+        if starts and not text[max(1, starts[0]) - 1].isspace() and not rest[:1].isspace():
+            word, _, behind = rest.partition(" ")
+            rest = behind if len(word) < 40 else rest
+        return rest.lstrip()
+
+
+def asked(question: Question) -> Sample:
+    """The dialogue that asks a question."""
+    return Sample((Turn("user", question.turns[0], question.input),))
 
 
 @dataclass
 class LocalModel:
-    """A model that answers.
+    """A model that answers; `name` is what the lines call it, `n_rows` the prompts a batch at most.
 
-    Attributes:
-        name: What the lines call it.
-        n_rows: Prompts a batch at most; None: by the memory at hand.
+    Without `n_rows` a batch has as many as the memory at hand allows.
     """
 
     model: PreTrainedModel
@@ -52,7 +117,7 @@ class LocalModel:
     _n_tokens: int = field(default=0, init=False)
     _started: float = field(default=0.0, init=False)
 
-    def answer(self, questions: Sequence[Question], write: Write, task: Task) -> None:
+    def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:
         """Answer this rank's part of the questions, which are the same on every rank.
 
         Raises:
@@ -68,11 +133,10 @@ class LocalModel:
         self._n_tokens, self._started = 0, time.perf_counter()
         while waiting:
             answered: set[int | str] = set()
-
             try:
-                for question, line in self._batch(waiting[:size], task):
+                for line in self._batch(waiting[:size], task):
                     write(line)
-                    answered.add(question.id)
+                    answered.add(line["question_id"])
                     task.advance(dist.world_size())
             except torch.OutOfMemoryError:
                 if size == 1:
@@ -83,36 +147,28 @@ class LocalModel:
                 size = max(1, size // 2)
             waiting = [question for question in waiting if question.id not in answered]
 
-    def _batch(self, questions: Sequence[Question], task: Task) -> Iterator[tuple[Question, Line]]:
-        """Answer some questions at once, giving each as it ends."""
+    def _batch(self, questions: Sequence[Question], task: Task) -> Iterator[Line]:
+        """Answer some questions at once, giving the line of each as it ends."""
         prompts = [self.prompts.make(question) for question in questions]
         texts, max_new = [prompt.ids for prompt in prompts], [prompt.max_new for prompt in prompts]
         uniforms_BN = np.stack([uniforms(self.seed, question.id, max(max_new)) for question in questions])
         chooser = Chooser(self.model, self.sampling, texts, uniforms_BN)
+        encoder, decoded = self.prompts.encoder, self.prompts.tokenizer.decode
+        own = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        stops = encoder.stops.union([] if own is None else own if isinstance(own, list) else [own])
 
         def count(n_rows: int) -> None:
             self._n_tokens += n_rows
             seconds = time.perf_counter() - self._started
             task.about = f"{self._n_tokens * dist.world_size() / max(seconds, 1e-9):,.0f} tokens/s"
 
-        for ended in decode(self.model, texts, max_new, self._stops(), chooser, count):
+        for ended in decode(self.model, texts, max_new, stops, chooser, count):
             # Not the library's skip_special_tokens: thinking's and tools' tokens, and a user's own, are part
             # of what is said.
-            ids = [token for token in ended.ids if token not in self.prompts.encoder.frame]
-            text = str(
-                self.prompts.tokenizer.decode(
-                    ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
-                )
-            )
-            question, is_cut = questions[ended.row], prompts[ended.row].is_cut
-            yield question, answer_line(question, text, len(ended.ids), ended.finish, is_cut, self.name)
-
-    def _stops(self) -> set[int]:
-        """What ends an answer: EOS, the template's end of a turn, and all that generation_config names."""
-        own = self.model.generation_config.eos_token_id if self.model.generation_config else None
-        return self.prompts.encoder.stops.union(
-            [] if own is None else own if isinstance(own, list) else [own]
-        )
+            ids = [token for token in ended.ids if token not in encoder.frame]
+            text = str(decoded(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+            is_cut = prompts[ended.row].is_cut
+            yield answer_line(questions[ended.row], text, len(ended.ids), ended.finish, is_cut, self.name)
 
     def _rows_that_fit(self, n_tokens: int) -> int:
         """Rows whose caches take no more than half of the memory that is left."""

@@ -18,23 +18,18 @@ from typing import Any
 
 from ..base import dist
 from ..base.progress import Task
-from ..data.sample import Sample
+from ..config.verbs import AnswerConfig
 from ..errors import ModelError
-from .answer_choose import Sampling, uniforms
-from .answer_file import answer_line
-from .answer_prompts import Prompt, Prompts, asked
+from .answer_decode import SAMPLINGS, uniforms
+from .answer_local import Prompt, Prompts, asked
 from .api import FILTERED, ApiClient, Reply
 from .journal import Line
-from .questions import Question
+from .questions import Question, answer_line
 
+PAPER = SAMPLINGS["paper"]
 REFUSED = {400, 422}
 RETRIES = 6
 TIMEOUT = 600.0
-REFUSAL = (
-    "If it is about sampling, give --sampling model or greedy; if about length, a RUN or --model whose "
-    "tokenizer "
-    "cuts long questions."
-)
 
 
 @dataclass
@@ -42,22 +37,16 @@ class ServedModel:
     """A server's model that answers.
 
     Attributes:
-        model: Its name at the server.
-        key: The key, if the server wants one; it is sent and appears nowhere else.
+        given: The server's address, the model's name there, and how it answers.
+        key: The key, if the server wants one; it is sent there and appears nowhere else.
         prompts: Renders and cuts the questions; None: the server's template does, and nothing is cut.
         is_chat: Whether turns are sent, not text.
-        n_parallel: Requests under way at once.
     """
 
-    base_url: str
-    model: str
+    given: AnswerConfig
     key: str | None
     prompts: Prompts | None
     is_chat: bool
-    sampling: Sampling
-    max_new: int
-    seed: int
-    n_parallel: int = 8
     _takes_top_k: bool = field(default=True, init=False)
 
     def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:
@@ -67,78 +56,61 @@ class ServedModel:
             ModelError: the server cannot be reached, or refuses a question.
             PromptError: the template refuses a question.
         """
+        queue, model = deque(questions), str(self.given.served_model)
+
+        async def work(client: ApiClient) -> None:
+            while queue:
+                question = queue.popleft()
+                prompt = self.prompts.make(question) if self.prompts else None
+                reply = await self._reply(client, question, prompt)
+                finish = reply.finish if reply.finish in ("length", FILTERED) else "eos"
+                n_tokens = reply.tokens_out if reply.is_counted else None
+                is_cut = prompt is not None and prompt.is_cut
+                write(answer_line(question, reply.text, n_tokens, finish, is_cut, model))
+                task.advance()
+
+        async def work_at_once() -> None:
+            async with ApiClient(self.given.base_url, self.key, TIMEOUT, RETRIES) as client:
+                await asyncio.gather(*(work(client) for _ in range(self.given.concurrency)))
+
         if dist.is_main():
-            asyncio.run(self._answer(deque(questions), write, task))
-
-    async def _answer(self, queue: deque[Question], write: Callable[[Line], None], task: Task) -> None:
-        async with ApiClient(self.base_url, self.key, TIMEOUT, RETRIES) as client:
-
-            async def work() -> None:
-                while queue:
-                    question = queue.popleft()
-                    prompt = self.prompts.make(question) if self.prompts else None
-                    reply = await self._reply(client, question, prompt)
-                    finish = reply.finish if reply.finish in ("length", FILTERED) else "eos"
-                    n_tokens = reply.tokens_out if reply.is_counted else None
-                    is_cut = prompt is not None and prompt.is_cut
-                    write(answer_line(question, reply.text, n_tokens, finish, is_cut, self.model))
-                    task.advance()
-
-            await asyncio.gather(*(work() for _ in range(self.n_parallel)))
+            asyncio.run(work_at_once())
 
     async def _reply(self, client: ApiClient, question: Question, prompt: Prompt | None) -> Reply:
-        takes_top_k, max_new = self._takes_top_k, prompt.max_new if prompt else self.max_new
-        seed = int(uniforms(self.seed, question.id, 1)[0] * (1 << 31))
-        body = {
-            "model": self.model,
-            "max_tokens": max_new,
-            "seed": seed,
-            **self._sampling(takes_top_k, max_new),
-        }
+        takes_top_k, max_new = self._takes_top_k, prompt.max_new if prompt else self.given.max_new_tokens
+        seed, sampling = int(uniforms(self.given.seed, question.id, 1)[0] * (1 << 31)), self.given.sampling
+        body: dict[str, Any] = {"model": self.given.served_model, "max_tokens": max_new, "seed": seed}
+        drawing = {"temperature": PAPER.temperature, "top_k": PAPER.top_k}
+        if sampling == "greedy":
+            body["temperature"] = 0.0
+        elif sampling == "paper" and takes_top_k:
+            body |= drawing
+        elif sampling == "paper":
+            body["generation_config"] = json.dumps({"do_sample": True, **drawing, "max_new_tokens": max_new})
         sample = prompt.sample if prompt else asked(question)
         if self.is_chat:
-            outcome = await client.ask("/chat/completions", {"messages": _messages(sample), **body})
+            texts = [(turn.role, [part for part in (turn.text, turn.input) if part]) for turn in sample.turns]
+            said = [{"role": role, "content": "\n".join(parts)} for role, parts in texts]
+            outcome = await client.ask("/chat/completions", {"messages": said, **body})
         else:
-            outcome = await client.ask("/completions", {"prompt": self._text(sample), **body})
+            assert self.prompts is not None, "the completions API needs the template"
+            segments = self.prompts.encoder.prompter.generation_segments(sample)
+            outcome = await client.ask(
+                "/completions", {"prompt": "".join(segment.text for segment in segments), **body}
+            )
         if isinstance(outcome, Reply):
             return outcome
         if outcome.status in REFUSED and "top_k" in outcome.text and takes_top_k:
             self._takes_top_k = False
             return await self._reply(client, question, prompt)
-        said = f"no answer to question {question.id!r} from {self.base_url}: {outcome.text}."
+        advice = "Start the server or correct --base-url. The same command goes on."
         if outcome.status in REFUSED:
-            raise ModelError(f"{said} {REFUSAL}")
-        advice = (
-            "Check --served-model and --base-url."
-            if outcome.status
-            else "Start the server or correct --base-url."
+            advice = (
+                "If it is about sampling, give --sampling model or greedy; if about length, a RUN or --model "
+                "whose tokenizer cuts long questions."
+            )
+        elif outcome.status:
+            advice = "Check --served-model and --base-url. The same command goes on."
+        raise ModelError(
+            f"no answer to question {question.id!r} from {self.given.base_url}: {outcome.text}. {advice}"
         )
-        raise ModelError(f"{said} {advice} The same command goes on.")
-
-    def _sampling(self, takes_top_k: bool, max_new: int) -> dict[str, Any]:
-        sampling = self.sampling
-        if sampling.name == "model":
-            return {}
-        if sampling.temperature is None:
-            return {"temperature": 0.0}
-        if takes_top_k:
-            return {"temperature": sampling.temperature, "top_k": sampling.top_k}
-        config = {
-            "do_sample": True,
-            "temperature": sampling.temperature,
-            "top_k": sampling.top_k,
-            "max_new_tokens": max_new,
-        }
-        return {"generation_config": json.dumps(config)}
-
-    def _text(self, sample: Sample) -> str:
-        """The prompt as text."""
-        assert self.prompts is not None, "the completions API needs the template"
-        return "".join(segment.text for segment in self.prompts.encoder.prompter.generation_segments(sample))
-
-
-def _messages(sample: Sample) -> list[dict[str, str]]:
-    return [
-        {"role": turn.role, "content": "\n".join(part for part in (turn.text, turn.input) if part)}
-        for turn in sample.turns
-    ]

@@ -20,16 +20,12 @@ Line = dict[str, Any]
 
 
 class Journal:
-    """A file of lines, opened for this process alone.
-
-    Attributes:
-        lines: What it holds, in the order in which it was added.
-    """
+    """A file of lines, opened for this process alone; `lines` is what it holds, in the order of adding."""
 
     def __init__(self, file: BinaryIO, is_synced: bool) -> None:
         self._file, self._is_synced = file, is_synced
         *whole, torn = file.read().split(b"\n")
-        self.lines = [line for text in whole if (line := _line(text)) is not None]
+        self.lines = _parsed(whole)
         if torn:
             file.truncate(file.tell() - len(torn))
             file.seek(0, os.SEEK_END)
@@ -68,13 +64,15 @@ def open_journal(file: Path, is_synced: bool) -> Iterator[Journal]:
 
 def read_lines(file: Path) -> list[Line]:
     """The whole lines of a journal that may be growing, without taking it."""
-    return [line for text in file.read_bytes().split(b"\n")[:-1] if (line := _line(text)) is not None]
+    return _parsed(file.read_bytes().split(b"\n")[:-1])
 
 
-def _line(text: bytes) -> Line | None:
-    """A line's value; None for what some file systems leave behind a power cut (blocks of zeros)."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+def _parsed(texts: list[bytes]) -> list[Line]:
+    """The lines' values, without what some file systems leave behind a power cut (blocks of zeros)."""
+    found = []
+    for text in texts:
+        try:
+            found.append(json.loads(text))
+        except ValueError:
+            continue
+    return [line for line in found if isinstance(line, dict)]

@@ -1,4 +1,4 @@
-"""The questions of a benchmark to be answered: read, checked, compared with the known file.
+"""The questions of a benchmark: read, checked, compared with the known file; and the line of an answer.
 
 Loads no torch.
 """
@@ -12,21 +12,19 @@ from pathlib import Path
 
 from ..data.benchmarks import Asked, Question, differences, find_file, questions_in
 from ..errors import EvaluationError
+from .journal import Line
 
-__all__ = ["Question", "Questions", "read_questions"]
+__all__ = ["Question", "Questions", "answer_line", "read_questions"]
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
     """A benchmark's questions, in its order.
 
-    Attributes:
-        name: What the benchmark is called; becomes a folder's name.
-        notes: What differs from the known file, and which questions are asked twice; a sentence each.
+    `notes` say what differs from the known file, and which questions are asked twice; a sentence each.
     """
 
     name: str
-    file: Path
     items: tuple[Question, ...]
     notes: tuple[str, ...] = ()
 
@@ -47,17 +45,29 @@ def read_questions(asked: Asked, folder: Path | None = None) -> Questions:
     file = asked.file or find_file(asked.name, folder)
     if not file.is_file():
         raise EvaluationError(f"no questions at {str(file)!r}: no such file. Correct --benchmark NAME=FILE.")
-    items = questions_in(file, asked)
-    _check_ids(items, file)
-    texts = ["\n".join((*question.turns, question.input)) for question in items]
-    return Questions(asked.name, file, items, tuple(differences(asked.name, file, len(items), texts)))
-
-
-def _check_ids(items: tuple[Question, ...], file: Path) -> None:
-    seen: dict[str, int] = {}
+    items, seen = questions_in(file, asked), dict[str, int]()
     for number, question in enumerate(items, 1):
         earlier = seen.setdefault(str(question.id), number)
         if earlier != number:
             raise EvaluationError(
                 f"{file}: records {earlier} and {number} have the same id {question.id!r}. Make ids unique."
             )
+    texts = ["\n".join((*question.turns, question.input)) for question in items]
+    return Questions(asked.name, items, tuple(differences(asked.name, file, len(items), texts)))
+
+
+def answer_line(
+    question: Question, text: str, n_tokens: int | None, finish: str, is_cut: bool, model: str
+) -> Line:
+    """The line of a question in a file of answers.
+
+    Args:
+        text: What was generated, without the tokens that frame a turn.
+        n_tokens: Its tokens, without the one that ended it; None where a server does not say.
+        finish: eos, length, or content_filter where a server refused the question.
+        is_cut: Whether the question had to be shortened.
+        model: Whose answer it is.
+    """
+    asked = f"{question.turns[0]}\n{question.input}" if question.input else question.turns[0]
+    said = {"question_id": question.id, "question": asked, "category": question.category, "answer": text}
+    return {**said, "n_tokens": n_tokens, "finish": finish, "is_cut": is_cut, "model": model}
