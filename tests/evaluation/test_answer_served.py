@@ -3,17 +3,11 @@ import socket
 
 import pytest
 from api_server import CUT, Sent, completion, echo, serving
-from transformers_server import skip_without_it, transformers_serve
 
-from diverseevol.config import PromptConfig
 from diverseevol.config.verbs import AnswerConfig
 from diverseevol.errors import ConfigError, ModelError
-from diverseevol.evaluation.answer_decode import SAMPLINGS
-from diverseevol.evaluation.answer_local import LocalModel, Prompts
 from diverseevol.evaluation.answer_served import ServedModel
 from diverseevol.evaluation.questions import Question
-from diverseevol.models.load import load_model, load_tokenizer
-from diverseevol.text.tokens import Encoder
 
 pytest.importorskip("openai", reason="needs the openai client: pip install 'diverseevol[judge]'")
 KEY = "sk-very-secret-key"
@@ -128,22 +122,3 @@ def test_passing_failures_are_asked_again_and_what_a_server_sends_is_no_more_tha
     assert [line["finish"] for line in lines] == ["eos"] * 4 + ["length"]
     assert [line["n_tokens"] for line in lines] == [None, 10, 10, 10, 10]
     json.dumps(lines, ensure_ascii=False).encode()
-
-
-def test_transformers_serve_answers_as_the_model_does_here(shared_data, ask):
-    skip_without_it()
-    name = str(shared_data / "models" / "tinystories-656k")
-    tokenizer = load_tokenizer(name)
-    prompts = Prompts(Encoder(tokenizer, PromptConfig()), tokenizer, 512, 10)
-    texts = ("Who was the cat?", "Why did Tim go to the park?", "Tell a story of a big dog.")
-    questions = [Question(n, (text,)) for n, text in enumerate(texts)]
-    expected = ask(LocalModel(load_model(name), prompts, SAMPLINGS["greedy"], 0, name), questions)
-    with transformers_serve(name) as url:
-        made = {"base_url": url, "served_model": name, "max_new_tokens": 10}
-        found = ask(ServedModel(AnswerConfig(**made, sampling="greedy"), None, prompts, False), questions)
-        sampled = ServedModel(AnswerConfig(**made), None, prompts, False)
-        drawn = ask(sampled, questions)
-    assert [found[n]["answer"] for n in range(3)] == [expected[n]["answer"] for n in range(3)]
-    assert [found[n]["n_tokens"] for n in range(3)] == [10] * 3
-    assert [line["finish"] for line in drawn.values()] == ["length"] * 3
-    assert not sampled._takes_top_k
