@@ -91,18 +91,13 @@ def value_of(estimator: Estimator, n_questions: int) -> float:
 
 def draws(estimator: Estimator, n_questions: int, seed: int) -> tuple[Floats, Floats]:
     """The figure and its standard error in `N_DRAWS` draws of the questions, float64[B] each."""
-    rng = np.random.default_rng(seed)
-    n_block = max(1, BLOCK // n_questions)
-    parts = []
+    rng, n_block = np.random.default_rng(seed), max(1, BLOCK // n_questions)
+    even_Q, parts = np.full(n_questions, 1 / n_questions), []
     for start in range(0, N_DRAWS, n_block):
-        n_draws = min(n_block, N_DRAWS - start)
-        counts_BQ = rng.multinomial(n_questions, np.full(n_questions, 1 / n_questions), size=n_draws).astype(
-            np.float64
-        )
-        parts.append(_with_error(estimator, counts_BQ))
-    return np.concatenate([drawn_B for drawn_B, _ in parts]), np.concatenate(
-        [error_B for _, error_B in parts]
-    )
+        counts_BQ = rng.multinomial(n_questions, even_Q, size=min(n_block, N_DRAWS - start))
+        parts.append(_with_error(estimator, counts_BQ.astype(np.float64)))
+    drawn, errors = zip(*parts, strict=True)
+    return np.concatenate(drawn), np.concatenate(errors)
 
 
 def _with_error(estimator: Estimator, counts_BQ: Floats) -> tuple[Floats, Floats]:

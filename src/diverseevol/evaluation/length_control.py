@@ -57,15 +57,14 @@ class LengthReport:
 
     Attributes:
         n_questions: How many questions that is.
-        mean: Mean length of our answers.
+        mean: Mean length of our answers; `mean_log`: of log(1 + length).
         opponent_mean: Of the opponent's; None without an opponent or its answers.
-        mean_log: Mean of log(1 + length) of our answers.
         correlation: Pearson's, of our mean score in a question with log(1 + length) of our answer; None where
             either is constant.
         share_longer: Share of the questions in which our answer is the longer one.
         controlled: The length-controlled Relative Score; None without lengths of both sides, where their
-            difference is constant and not 0, or where it comes out beyond `REACH`.
-        controlled_interval: Its interval; None also where an end lies beyond `REACH`.
+            difference is constant and not 0, or where it comes out beyond `REACH`. `controlled_interval`: of
+            it; None also where an end lies beyond `REACH`.
         controlled_win_rate: The length-controlled win rate, in percent.
         is_extrapolated: Ours is the longer one, or the shorter one, in fewer than `SHARE_SEEN` of the
             questions.
@@ -105,10 +104,18 @@ def log_odds_at_equal_length(ours_Q: Floats, opponent_Q: Floats, delta_Q: Floats
     kappa = math.sqrt(above_Q.mean() / n_Q.mean() / (mean * (1 - mean))) if 0 < mean < 1 else 1.0
     prior, ridge = SLOPE * kappa, float(n_Q.mean()) / SLOPE_SD**2
 
+    def fitted(theta_B: Floats, phi_B: Floats, counts_BQ: Floats) -> tuple[Floats, Floats]:
+        """What the fit leaves of each question, (B, Q), and the inverse of the curvature, (B, 2, 2)."""
+        share_BQ = 1 / (1 + np.exp(-(theta_B[:, None] + phi_B[:, None] * x_Q)))
+        weight_BQ = counts_BQ * n_Q * share_BQ * (1 - share_BQ)
+        a_B, b_B, c_B = weight_BQ.sum(1) + 1e-12, weight_BQ @ x_Q, weight_BQ @ x_Q**2 + ridge
+        inverse = np.array([[c_B, -b_B], [-b_B, a_B]]) / (a_B * c_B - b_B**2)
+        return ours_Q - n_Q * share_BQ, inverse.transpose(2, 0, 1)
+
     def estimate(counts_BQ: Floats) -> tuple[Floats, Floats]:
         theta_B, phi_B = np.zeros(len(counts_BQ)), np.full(len(counts_BQ), prior)
         for _ in range(N_STEPS):
-            rest_BQ, inverse_B22 = _slopes(ours_Q, n_Q, x_Q, theta_B, phi_B, counts_BQ, ridge)
+            rest_BQ, inverse_B22 = fitted(theta_B, phi_B, counts_BQ)
             gradient_B2 = np.stack(
                 [(counts_BQ * rest_BQ).sum(1), (counts_BQ * rest_BQ) @ x_Q - ridge * (phi_B - prior)], axis=1
             )
@@ -118,21 +125,10 @@ def log_odds_at_equal_length(ours_Q: Floats, opponent_Q: Floats, delta_Q: Floats
             theta_B, phi_B = theta_B + step_B2[:, 0], phi_B + step_B2[:, 1]
             if np.abs(step_B2).max() < 1e-10:
                 break
-        rest_BQ, inverse_B22 = _slopes(ours_Q, n_Q, x_Q, theta_B, phi_B, counts_BQ, ridge)
+        rest_BQ, inverse_B22 = fitted(theta_B, phi_B, counts_BQ)
         return theta_B, rest_BQ * (inverse_B22[:, 0, :1] + inverse_B22[:, 0, 1:] * x_Q)
 
     return estimate
-
-
-def _slopes(
-    ours_Q: Floats, n_Q: Floats, x_Q: Floats, theta_B: Floats, phi_B: Floats, counts_BQ: Floats, ridge: float
-) -> tuple[Floats, Floats]:
-    """What the fit leaves of each question, (B, Q), and the inverse of the curvature, (B, 2, 2)."""
-    share_BQ = 1 / (1 + np.exp(-(theta_B[:, None] + phi_B[:, None] * x_Q)))
-    weight_BQ = counts_BQ * n_Q * share_BQ * (1 - share_BQ)
-    a_B, b_B, c_B = weight_BQ.sum(1) + 1e-12, weight_BQ @ x_Q, weight_BQ @ x_Q**2 + ridge
-    inverse = np.array([[c_B, -b_B], [-b_B, a_B]]) / (a_B * c_B - b_B**2)
-    return ours_Q - n_Q * share_BQ, inverse.transpose(2, 0, 1)
 
 
 def length_report(
@@ -141,23 +137,31 @@ def length_report(
     """Report on the questions whose lengths are known; None where there are none.
 
     Args:
-        scores_QS: sums over the orders of ours and, in a second column, the opponent's.
-        lengths_QS: characters, NaN where not known; a second column as above.
+        scores_QS: sums over the orders of ours and the opponent's.
+        lengths_QS: characters, NaN where not known.
         wins_Q: 1 for a win, 0.5 for a tie, 0 for a loss, NaN where neither can be said.
         n_orders_Q: how many judgements a sum is of.
         seed: of the draws.
     """
-    is_known_Q = np.isfinite(lengths_QS[:, 0])
-    has_pair_Q = is_known_Q & np.isfinite(lengths_QS).all(axis=1)
-    is_pair = lengths_QS.shape[1] == 2 and bool(has_pair_Q.any())
-    if not is_known_Q.any():
-        return None
-    used_Q = has_pair_Q if is_pair else is_known_Q
+    used_Q = np.isfinite(lengths_QS).all(axis=1)
+    is_pair = bool(used_Q.any())
+    if not is_pair:
+        used_Q = np.isfinite(lengths_QS[:, 0])
+        if not used_Q.any():
+            return None
     scores_QS, lengths_QS, wins_Q = scores_QS[used_Q], lengths_QS[used_Q], wins_Q[used_Q]
-    log_Q, delta_Q = np.log1p(lengths_QS[:, 0]), lengths_QS[:, 0] - lengths_QS[:, -1]
-    controlled, interval, win_rate = (
-        _controlled(scores_QS, delta_Q, wins_Q, seed) if is_pair else (None, None, None)
-    )
+    log_Q, delta_Q = np.log1p(lengths_QS[:, 0]), lengths_QS[:, 0] - lengths_QS[:, 1]
+    controlled, interval, win_rate = None, None, None
+    is_said_Q = np.isfinite(wins_Q)
+    if is_pair and _can_be_controlled(delta_Q[is_said_Q]):
+        wins = log_odds_at_equal_length(wins_Q[is_said_Q], 1 - wins_Q[is_said_Q], delta_Q[is_said_Q])
+        win_rate = 100 / (1 + math.exp(-value_of(wins, int(is_said_Q.sum()))))
+    if is_pair and _can_be_controlled(delta_Q) and (scores_QS.sum(axis=0) > 0).all():
+        log_odds = log_odds_at_equal_length(scores_QS[:, 0], scores_QS[:, 1], delta_Q)
+        theta, found = value_of(log_odds, len(delta_Q)), confidence_interval(log_odds, len(delta_Q), seed)
+        controlled = 100 * math.exp(theta) if abs(theta) <= REACH else None
+        if found is not None and max(-found.low, found.high) <= REACH:
+            interval = Interval(100 * math.exp(found.low), 100 * math.exp(found.high))
     return LengthReport(
         n_questions=int(used_Q.sum()),
         mean=float(lengths_QS[:, 0].mean()),
@@ -170,24 +174,6 @@ def length_report(
         controlled_win_rate=win_rate,
         is_extrapolated=is_pair and bool(min(np.mean(delta_Q >= 0), np.mean(delta_Q <= 0)) < SHARE_SEEN),
     )
-
-
-def _controlled(
-    scores_QS: Floats, delta_Q: Floats, wins_Q: Floats, seed: int
-) -> tuple[float | None, Interval | None, float | None]:
-    """Relative Score at equal lengths, its interval, and the win rate at equal lengths."""
-    controlled, interval, win_rate = None, None, None
-    is_said_Q = np.isfinite(wins_Q)
-    if _can_be_controlled(delta_Q[is_said_Q]):
-        wins = log_odds_at_equal_length(wins_Q[is_said_Q], 1 - wins_Q[is_said_Q], delta_Q[is_said_Q])
-        win_rate = 100 / (1 + math.exp(-value_of(wins, int(is_said_Q.sum()))))
-    if _can_be_controlled(delta_Q) and (scores_QS.sum(axis=0) > 0).all():
-        log_odds = log_odds_at_equal_length(scores_QS[:, 0], scores_QS[:, 1], delta_Q)
-        theta, found = value_of(log_odds, len(delta_Q)), confidence_interval(log_odds, len(delta_Q), seed)
-        controlled = 100 * math.exp(theta) if abs(theta) <= REACH else None
-        if found is not None and max(-found.low, found.high) <= REACH:
-            interval = Interval(100 * math.exp(found.low), 100 * math.exp(found.high))
-    return controlled, interval, win_rate
 
 
 def _can_be_controlled(delta_Q: Floats) -> bool:

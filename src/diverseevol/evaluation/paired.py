@@ -26,16 +26,10 @@ MOST_PAIRS = 10_000
 
 @dataclass(frozen=True)
 class Paired:
-    """What a list of differences says.
+    """What `n` differences say: their mean, and from `low` to `high` its interval.
 
-    Attributes:
-        n: Pairs.
-        mean: Mean difference.
-        low: Lower end of the interval; None where there is none: one pair, or pairs that do not differ among
-            themselves.
-        high: Upper end.
-        n_needed: Pairs that would show a difference of this size with 80 % power; None: unknown, or more than
-            10,000.
+    The ends are None where there is no interval: one pair, or pairs that do not differ among themselves.
+    `n_needed` pairs would show a difference of this size with 80 % power; None: unknown, or more than 10,000.
     """
 
     n: int
@@ -58,11 +52,9 @@ def paired(differences: Sequence[float], confidence: float) -> Paired:
     # rounding alone.
     if len(values) < 2 or np.ptp(values) == 0:
         return Paired(len(values), mean)
-    found = ttest_1samp(values, 0.0).confidence_interval(confidence)
-    effect = abs(mean) / float(values.std(ddof=1))
-    return Paired(
-        len(values), mean, float(found.low), float(found.high), pairs_needed(effect, 1 - confidence)
-    )
+    low, high = map(float, ttest_1samp(values, 0.0).confidence_interval(confidence))
+    needed = pairs_needed(abs(mean) / float(values.std(ddof=1)), 1 - confidence)
+    return Paired(len(values), mean, low, high, needed)
 
 
 def finding_of(low: float, high: float, is_lower_better: bool = False) -> Finding:

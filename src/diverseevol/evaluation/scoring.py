@@ -7,18 +7,16 @@ https://arxiv.org/abs/2306.05685; hence wins by scores averaged over both orders
 them.
 
 A judgement counts if all its scores can be read and none is negative or above the scale (a 0 counts as
-given); everything that does not count is a `Problem`, never just left out.
-RS and its kin take every judgement that counts; win, tie, lose and the share of changed judgements take the
-questions that count in every order of the file.
-A difference of two files is taken on the questions that both judge, drawn together, so that what makes a
-question easy or hard cancels out.
+given); everything that does not count is a `Problem`, never just left out. RS and its kin take every
+judgement that counts; win, tie, lose and the share of changed judgements take the questions that count in
+every order of the file. A difference of two files is taken on the questions that both judge, drawn together,
+so that what makes a question easy or hard cancels out.
 Cost: the bootstrap's, once a figure. Shape letters: Q questions, O orders, S sides (ours, the opponent's).
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -29,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..errors import EvaluationError, PoolError
 from .bootstrap import Estimator, Floats, Interval, confidence_interval, difference, ratio_of_sums, value_of
-from .judge_pairs import Answer, read_answers
+from .judge_pairs import read_answers
 from .length_control import LengthReport, correlation, length_report
 from .paired import Finding, finding_of
 from .verdict_files import SCALE, Problem, Verdicts, find_verdict_files, read_verdicts
@@ -87,15 +85,13 @@ class FileScore:
         n_questions: Questions in the file; `n_judged`: with a judgement that counts; `n_complete`: that count
             in every order.
         n_judgements: Judgements that count.
-        rs: 100 · Σ ours / Σ opponent's; None without a point of the opponent's.
+        rs: 100 · Σ ours / Σ opponent's; None without a point of the opponent's; `interval`: of it.
         mean_score: Mean of our scores over the judgements that count; `opponent_mean_score` likewise.
-        interval: Of `rs`.
         rs_complete: RS over the complete questions only: differs from `rs` by what incomplete ones do to it.
         rs_of_questions: Mean over questions of each one's own RS, so that questions with high scores weigh no
             more than others.
-        tally: None where no question is complete.
-        orders: None without both orders.
-        lengths: None where no answer's length is known.
+        tally: None where no question is complete; `orders`: without both orders; `lengths`: where no answer's
+            length is known.
     """
 
     name: str
@@ -120,12 +116,9 @@ class FileScore:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One file's RS minus another's, on the questions that count in both.
+    """One file's RS minus another's (`against`), on the questions that count in both.
 
     Attributes:
-        name: The first file; `against`: the second.
-        n_questions: Questions that count in both.
-        value: First minus second; `interval`: of that.
         finding: The first is `better` or `worse` where the interval leaves 0 out, else `no difference shown`.
         doubt: Why the two may not be comparable, empty where nothing speaks against it.
     """
@@ -180,32 +173,44 @@ def score(
     """
     groups = [find_verdict_files(Path(path)) for path in paths]
     files = list(dict.fromkeys(file for group in groups for file in group))
-    base = None if against is None else Path(against)
-    everything = files if base is None or base in files else [*files, base]
-    sides = [_one_a_file(given, len(everything)) for given in (answers, opponent_answers)]
+    if against is not None:
+        base = Path(against)
+        pairs = [(file, base) for file in files if file != base]
+    elif len(groups) != 2 or groups[0] == groups[1]:
+        pairs = []
+    elif not (Path(paths[0]).is_dir() or Path(paths[1]).is_dir()):
+        pairs = [(groups[0][0], groups[1][0])]
+    else:  # a file beside a folder has no counterpart in it
+        roots = [Path(path) if Path(path).is_dir() else None for path in paths]
+        first, second = (
+            {str(file.relative_to(root)): file for file in group} if root else {}
+            for root, group in zip(roots, groups, strict=True)
+        )
+        pairs = [(file, second[name]) for name, file in first.items() if name in second]
+    everything = list(dict.fromkeys([*files, *(file for pair in pairs for file in pair)]))
+    for given in (answers, opponent_answers):
+        if len(given) > 1 and len(given) != len(everything):
+            raise EvaluationError(
+                f"{len(given)} files of answers for {len(everything)} of verdicts. Give one a file, or a "
+                "folder of MODEL.jsonl."
+            )
     verdicts: dict[Path, Verdicts] = {}
-    for file, *given in zip(everything, *sides, strict=True):
-        read = with_lengths(read_verdicts(file, scale), given)
+    for at, file in enumerate(everything):
+        sides = [given[at % len(given)] if given else None for given in (answers, opponent_answers)]
+        read = with_lengths(
+            read_verdicts(file, scale), [None if side is None else Path(side) for side in sides]
+        )
         n_here = len(read.question_ids)
         if n_questions not in (None, n_here):
             missing = Problem("missing_question", None, None, f"{n_here} questions, expected {n_questions}")
             read = replace(read, problems=(*read.problems, missing))
         verdicts[file] = read
     scores = [score_file(one, seed) for one in verdicts.values()]
-    pairs = (
-        _pairs(groups, [Path(path) for path in paths])
-        if base is None
-        else [(file, base) for file in files if file != base]
-    )
-    known = [
-        (score.rs, score.lengths.mean_log)
-        for score in scores
-        if score.rs is not None and score.lengths is not None
-    ]
+    known = [(each.rs, each.lengths.mean_log) for each in scores if each.rs is not None and each.lengths]
     values = np.array(known).reshape(-1, 2)
     return ScoreReport(
         files=tuple(scores),
-        differences=tuple(compare(verdicts[first], verdicts[second], seed) for first, second in pairs),
+        differences=tuple(compare(verdicts[one], verdicts[other], seed) for one, other in pairs),
         length_correlation=correlation(values[:, 0], values[:, 1]),
     )
 
@@ -234,7 +239,7 @@ def score_file(verdicts: Verdicts, seed: int = 0) -> FileScore:
         rs=_rs(sums_QS),
         mean_score=mean_S[0],
         opponent_mean_score=mean_S[1],
-        interval=confidence_interval(_relative_score(verdicts, judged_rows), len(judged_rows), seed),
+        interval=confidence_interval(_ratio(sums_QS[judged_rows]), len(judged_rows), seed),
         rs_complete=_rs(sums_QS[complete_rows]),
         rs_of_questions=float(np.mean(ratios)) if ratios else None,
         tally=_tally(questions),
@@ -251,9 +256,8 @@ def score_file(verdicts: Verdicts, seed: int = 0) -> FileScore:
     )
 
 
-def _relative_score(verdicts: Verdicts, rows: NDArray[np.int64]) -> Estimator:
-    """RS (in percent) of some of the questions, as an estimator over them."""
-    sums_QS = verdicts.sums_QS[rows]
+def _ratio(sums_QS: Floats) -> Estimator:
+    """RS as an estimator over the questions."""
     return ratio_of_sums(100 * sums_QS[:, 0], sums_QS[:, 1])
 
 
@@ -267,37 +271,29 @@ def _question_score(verdicts: Verdicts, row: int) -> QuestionScore:
     if not len(scores_OS):
         return QuestionScore(verdicts.question_ids[row], None, None, None, None, None)
     ours, opponent = scores_OS.mean(axis=0).tolist()
-    is_complete = len(scores_OS) == len(verdicts.orders)
+    rs, is_complete = 100 * ours / opponent if opponent else None, len(scores_OS) == len(verdicts.orders)
+    outcome = _outcome(ours, opponent) if is_complete else None
+    is_changed = len({_outcome(*scores) for scores in scores_OS.tolist()}) == 2
+    is_known = is_complete and len(scores_OS) == 2
     return QuestionScore(
-        question_id=verdicts.question_ids[row],
-        score=ours,
-        opponent_score=opponent,
-        rs=100 * ours / opponent if opponent else None,
-        outcome=_outcome((ours, opponent)) if is_complete else None,
-        is_changed=len({_outcome(scores) for scores in scores_OS}) == 2
-        if is_complete and len(scores_OS) == 2
-        else None,
+        verdicts.question_ids[row], ours, opponent, rs, outcome, is_changed if is_known else None
     )
 
 
-def _outcome(scores_S: Sequence[float] | Floats) -> Outcome:
-    if abs(scores_S[0] - scores_S[1]) < SAME:
+def _outcome(ours: float, opponent: float) -> Outcome:
+    if abs(ours - opponent) < SAME:
         return "tie"
-    return "win" if scores_S[0] > scores_S[1] else "lose"
+    return "win" if ours > opponent else "lose"
 
 
 def _tally(questions: Sequence[QuestionScore]) -> Tally | None:
-    counts = Counter(question.outcome for question in questions if question.outcome is not None)
-    if not counts:
+    outcomes = [question.outcome for question in questions if question.outcome is not None]
+    if not outcomes:
         return None
+    wins, ties, losses = outcomes.count("win"), outcomes.count("tie"), outcomes.count("lose")
     changed = [question.is_changed for question in questions if question.is_changed is not None]
-    return Tally(
-        wins=counts["win"],
-        ties=counts["tie"],
-        losses=counts["lose"],
-        win_rate=100 * (counts["win"] + counts["tie"] / 2) / counts.total(),
-        share_changed=sum(changed) / len(changed) if changed else None,
-    )
+    win_rate = 100 * (wins + ties / 2) / len(outcomes)
+    return Tally(wins, ties, losses, win_rate, sum(changed) / len(changed) if changed else None)
 
 
 def _orders(verdicts: Verdicts, rows: NDArray[np.int64], seed: int) -> OrderReport | None:
@@ -308,80 +304,43 @@ def _orders(verdicts: Verdicts, rows: NDArray[np.int64], seed: int) -> OrderRepo
     first, second = (_rs(sums_QS) for sums_QS in sums_OQS)
     if first is None or second is None:
         return None
-    of_first, of_second = (ratio_of_sums(100 * sums_QS[:, 0], sums_QS[:, 1]) for sums_QS in sums_OQS)
-    return OrderReport(
-        first, second, first - second, confidence_interval(difference(of_first, of_second), len(rows), seed)
-    )
+    gap = difference(_ratio(sums_OQS[0]), _ratio(sums_OQS[1]))
+    return OrderReport(first, second, first - second, confidence_interval(gap, len(rows), seed))
 
 
 def compare(first: Verdicts, second: Verdicts, seed: int = 0) -> Difference:
     """First minus second, on the questions that count in both.
 
     Raises:
-        EvaluationError: other questions under the same ids, or no question that counts in both.
+        EvaluationError: other questions under the same ids, or nothing that can be compared.
     """
     names = f"{first.name} and {second.name}"
     rows = {question_id: row for row, question_id in enumerate(second.question_ids)}
-    common = [
-        (row, rows[question_id]) for row, question_id in enumerate(first.question_ids) if question_id in rows
-    ]
-    for row, other in common:
-        if (
-            first.questions[row]
-            and second.questions[other]
-            and first.questions[row] != second.questions[other]
-        ):
-            texts = f"{first.questions[row][:40]!r} and {second.questions[other][:40]!r}"
+    common = []
+    for row, question_id in enumerate(first.question_ids):
+        if question_id not in rows:
+            continue
+        texts = first.questions[row], second.questions[rows[question_id]]
+        if all(texts) and texts[0] != texts[1]:
             raise EvaluationError(
-                f"cannot compare {names}: question {first.question_ids[row]} is {texts}. Compare files of "
-                f"one benchmark."
+                f"cannot compare {names}: question {question_id} is {texts[0][:40]!r} and {texts[1][:40]!r}. "
+                "Compare files of one benchmark."
             )
-    pairs_Q2 = np.array(common, dtype=np.int64).reshape(-1, 2)
-    counts_in_both = first.counts_QO[pairs_Q2[:, 0]].any(axis=1) & second.counts_QO[pairs_Q2[:, 1]].any(
-        axis=1
-    )
-    pairs_Q2 = pairs_Q2[counts_in_both]
-    if not len(pairs_Q2):
+        if first.counts_QO[row].any() and second.counts_QO[rows[question_id]].any():
+            common.append((row, rows[question_id]))
+    if not common:
         raise EvaluationError(
             f"cannot compare {names}: no question counts in both. Compare files of one benchmark."
         )
-    gap = difference(_relative_score(first, pairs_Q2[:, 0]), _relative_score(second, pairs_Q2[:, 1]))
-    interval = confidence_interval(gap, len(pairs_Q2), seed)
-    value = value_of(gap, len(pairs_Q2))
+    ours_Q, others_Q = np.array(common).T
+    gap = difference(_ratio(first.sums_QS[ours_Q]), _ratio(second.sums_QS[others_Q]))
+    value, interval = value_of(gap, len(common)), confidence_interval(gap, len(common), seed)
     if not math.isfinite(value):
-        raise EvaluationError(
-            f"cannot compare {names}: without a point of the opponent's there is no Relative Score to "
-            f"compare."
-        )
+        raise EvaluationError(f"cannot compare {names}: without a point of the opponent's there is no RS.")
     finding = finding_of(interval.low, interval.high) if interval else "too few questions"
-    doubt = (
-        ""
-        if first.opponent == second.opponent
-        else f"other opponents: {first.opponent or '?'}, {second.opponent or '?'}"
-    )
-    return Difference(first.name, second.name, len(pairs_Q2), value, interval, finding, doubt)
-
-
-def _one_a_file(paths: Sequence[str | Path], n_files: int) -> list[Path | None]:
-    """Which answers belong to each file of verdicts."""
-    if len(paths) > 1 and len(paths) != n_files:
-        raise EvaluationError(
-            f"{len(paths)} files of answers for {n_files} of verdicts. Give one a file, or a folder of "
-            f"MODEL.jsonl."
-        )
-    given: list[Path | None] = [Path(path) for path in paths] or [None]
-    return given * n_files if len(given) == 1 else given
-
-
-def _pairs(groups: Sequence[Sequence[Path]], paths: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Which files to compare: two given ones, or those of the same names in two given folders."""
-    if len(groups) != 2 or groups[0] == groups[1]:
-        return []
-    if not (paths[0].is_dir() or paths[1].is_dir()):
-        return [(groups[0][0], groups[1][0])]
-    others = {str(file.relative_to(paths[1])): file for file in groups[1]} if paths[1].is_dir() else {}
-    names = [(file, str(file.relative_to(paths[0]))) for file in groups[0]] if paths[0].is_dir() else []
-    return [(file, others[name]) for file, name in names if name in others]
+    opponents = [one.opponent or "?" for one in (first, second)]
+    doubt = "" if first.opponent == second.opponent else f"other opponents: {', '.join(opponents)}"
+    return Difference(first.name, second.name, len(common), value, interval, finding, doubt)
 
 
 def with_lengths(verdicts: Verdicts, sides: Sequence[Path | None]) -> Verdicts:
@@ -398,32 +357,29 @@ def with_lengths(verdicts: Verdicts, sides: Sequence[Path | None]) -> Verdicts:
         if path is None:
             continue
         file = _answers_of(model, path) if path.is_dir() else path
-        answers = {_key(answer): answer for answer in read_answers(file)}
+        by_id, by_text = {}, {}
+        for answer in read_answers(file):
+            if answer.question_id is None:
+                by_text[answer.question or ""] = len(answer.text)
+            else:
+                by_id[str(answer.question_id)] = len(answer.text)
         keys = zip(verdicts.question_ids, verdicts.questions, strict=True)
-        found = [answers.get(("id", name)) or answers.get(("text", text)) for name, text in keys]
-        if not any(found):
+        found = [by_id.get(question_id, by_text.get(text)) for question_id, text in keys]
+        if all(length is None for length in found):
             raise EvaluationError(
                 f"{file} answers none of the questions in {verdicts.name}. Give the answers that were judged."
             )
-        for row, answer in enumerate(found):
-            if answer is not None and np.isnan(lengths_QS[row, side]):
-                lengths_QS[row, side] = len(answer.text)
+        lengths_Q = np.array(found, dtype=np.float64)  # None: NaN
+        lengths_QS[:, side] = np.where(np.isnan(lengths_QS[:, side]), lengths_Q, lengths_QS[:, side])
     return replace(verdicts, lengths_QS=lengths_QS)
-
-
-def _key(answer: Answer) -> tuple[str, str]:
-    return ("text", answer.question or "") if answer.question_id is None else ("id", str(answer.question_id))
 
 
 def _answers_of(model: str, folder: Path) -> Path:
     """A model's answers in a folder: MODEL.jsonl, or the model's last name .jsonl."""
     name = PurePosixPath(model)
     # The model's name comes out of a file: it must not lead out of the folder.
-    for candidate in (
-        [name, PurePosixPath(name.name)]
-        if model and not name.is_absolute() and ".." not in name.parts
-        else []
-    ):
+    is_safe = bool(model) and not name.is_absolute() and ".." not in name.parts
+    for candidate in (name, name.name) if is_safe else ():
         if (folder / f"{candidate}.jsonl").is_file():
             return folder / f"{candidate}.jsonl"
     raise PoolError(f"{folder} has no answers of {model!r}: no such .jsonl file in it. Give the file itself.")

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,16 +36,6 @@ NO_JSON = "is not JSON"
 """How the problem of a record ends that holds NaN: only the scores that are NaN are unreadable."""
 POINTS = {"ours": (1.0, 0.0), "opponent": (0.0, 1.0), "tie": (0.5, 0.5)}
 ORDERS = ("ours first", "ours second")
-ProblemKind = Literal[
-    "bad_line",
-    "unreadable",
-    "off_scale",
-    "below_scale",
-    "duplicate",
-    "missing_order",
-    "missing_question",
-    "empty_answer",
-]
 Scores = tuple[float | None, float | None]
 
 
@@ -64,7 +54,7 @@ class Problem:
         detail: what was found.
     """
 
-    kind: ProblemKind
+    kind: str
     question_id: str | None
     order: int | None
     detail: str
@@ -75,11 +65,8 @@ class Verdicts:
     """The judgements of one file, as arrays.
 
     Attributes:
-        name: What to call the file.
-        ours: Name of the judged model, empty where unknown.
-        opponent: Name of the opponent, likewise.
-        question_ids: In the file's order.
-        questions: Their texts, empty where unknown.
+        name: What to call the file; `ours`, `opponent`: the models' names, empty where unknown.
+        question_ids: In the file's order; `questions`: their texts, empty where unknown.
         orders: Which orders the file holds, ascending: 0 ours first, 1 second.
         scores_QOS: (Q, O, S) as judged, NaN in every side of a judgement that does not count.
         lengths_QS: (Q, S) characters of the answers, NaN where unknown.
@@ -110,9 +97,9 @@ class Verdicts:
 
 
 def find_verdict_files(path: Path) -> list[Path]:
-    """The files that a path stands for: itself, or all JSON files below a folder, rd_2 before rd_10.
+    """The files that a path stands for: itself, a run's verdicts, or all JSON files below a folder.
 
-    A run folder stands for its verdicts.
+    Files of a folder come in natural order, rd_2 before rd_10.
 
     Raises:
         PoolError: the path is not there, or a folder holds no such file.
@@ -125,43 +112,24 @@ def find_verdict_files(path: Path) -> list[Path]:
     is_run = run.config_file.exists()
     below = (run.all_verdicts_dir if is_run else path).rglob("*")
     found = [file for file in below if kind_of(file) in (".jsonl", ".json") and file.is_file()]
-    if not found and is_run:
+    if not found:
         raise PoolError(
             f"{path} has no verdicts yet. Have its answers judged: diverseevol judge {path} --benchmark NAME."
+            if is_run
+            else f"{path} holds no .jsonl or .json file. Give a verdict file or a folder of them."
         )
-    if not found:
-        raise PoolError(f"{path} holds no .jsonl or .json file. Give a verdict file or a folder of them.")
+    parts = {file: re.split(r"(\d+)", str(file)) for file in found}
     return sorted(
-        found, key=lambda file: [(int(part), "") if part.isdecimal() else (-1, part) for part in _parts(file)]
+        found, key=lambda file: [(int(part), "") if part.isdecimal() else (-1, part) for part in parts[file]]
     )
 
 
-def _parts(file: Path) -> list[str]:
-    return re.split(r"(\d+)", str(file))
+class _Judged(NamedTuple):
+    """What a record says of one order; a score is None where it does not count."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What a record says of one order; a score is None where it is not to be read."""
-
-    order: int
     scores: Scores
     detail: str
     record: Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class _Reading:
-    """What has been read of a file so far."""
-
-    name: str
-    scale: tuple[float, float]
-    judgements: dict[tuple[str, int], _Stored] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    models: tuple[str, str] = ("", "")
-
-    def note(self, kind: ProblemKind, question_id: str | None, order: int | None, detail: str) -> None:
-        self.problems.append(Problem(kind, question_id, order, detail))
 
 
 def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
@@ -178,175 +146,66 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
     """
     if not scale[0] < scale[1]:
         raise EvaluationError(
-            f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first, then the "
-            f"highest."
+            f"the scale goes from {scale[0]:g} to {scale[1]:g}. Give the lowest score first."
         )
-    reading = _Reading(str(path), scale)
+    judged: dict[tuple[str, int], _Judged] = {}
+    problems: list[Problem] = []
+    models = ["", ""]
     for row in json_rows(path, str(path), split=None):
         place = f"line {row.line}" if row.line is not None else f"record {row.number}"
+        record: Mapping[str, Any] = row.record if isinstance(row.record, dict) else {}
+        named = (record.get(key) for key in ("question_id", "question", "instruction"))
+        question_id = next((str(name) for name in named if name is not None), "")
         problem = "" if row.problem.endswith(NO_JSON) else row.problem
-        if problem or not isinstance(row.record, dict) or not _id_of(row.record):
-            reading.note("bad_line", None, None, f"{place}: {problem or 'no object with a question_id'}")
+        if problem or not question_id:
+            detail = f"{place}: {problem or 'no object with a question_id'}"
+            problems.append(Problem("bad_line", None, None, detail))
             continue
-        record, question_id = row.record, _id_of(row.record)
-        if not ("score" in record or "winner" in record or _is_published(record)):
-            raise EvaluationError(
-                f"{path} {place} is no verdict: it has the keys {', '.join(list(record)[:6])}. A verdict "
-                f"has `score`, `winner`, or "
-                "`eval_QUERY0`."
-            )
         order = record.get("order", 0)
-        if not _is_published(record) and (order not in (0, 1) or isinstance(order, bool)):
-            reading.note("bad_line", question_id, None, f"{place}: order is {order!r}, not 0 or 1")
-            continue
-        for stored in _published(record) if _is_published(record) else [_own(record, int(order))]:
-            _take(question_id, stored, place, reading)
-    if not reading.judgements:
-        first = f": {reading.problems[0].detail}" if reading.problems else ""
-        raise EvaluationError(f"{path} holds no verdicts{first}. Give the file that `judge` wrote.")
-    return _arrays(reading)
-
-
-def _take(question_id: str, stored: _Stored, place: str, reading: _Reading) -> None:
-    """Add a judgement, unless the question was judged in this order before, and note what is odd about it."""
-    _agree(stored, place, reading)
-    earlier, scores, order = reading.judgements.get((question_id, stored.order)), stored.scores, stored.order
-    low, high = reading.scale
-    if earlier is not None:
-        # A judge that was asked again after an unreadable reply may have appended the second one.
-        is_better = None in earlier.scores and None not in scores
-        unused = earlier if is_better else stored
-        reading.note(
-            "duplicate", question_id, order, f"{place}: judged before; {unused.detail} does not count"
-        )
-        if not is_better:
-            return
-    known = [score for score in scores if score is not None]
-    if len(known) < len(scores):
-        reading.note("unreadable", question_id, order, f"{place}: {stored.detail}")
-    elif "score" not in stored.record and not _is_published(stored.record):
-        pass  # a point to the winner is on no scale
-    elif any(not min(low, 0) <= score <= high for score in known):
-        reading.note(
-            "off_scale", question_id, order, f"{place}: {stored.detail}, outside {low:g} to {high:g}"
-        )
-        scores = (None, None)
-    elif any(score < low for score in known):
-        reading.note(
-            "below_scale", question_id, order, f"{place}: {stored.detail}, below {low:g}; counts as given"
-        )
-    reading.judgements[question_id, order] = replace(stored, scores=scores)
-
-
-def _agree(stored: _Stored, place: str, reading: _Reading) -> None:
-    """A file is about one model, against one opponent."""
-    models = _models_of(stored.record)
-    for known, name in zip(reading.models, models, strict=True):
-        if known and name and known != name:
+        is_published = any(key in record for key in ("eval_QUERY0", "eval_QUERY1", "assistant1_QUERY0"))
+        if not is_published and "score" not in record and "winner" not in record:
             raise EvaluationError(
-                f"{reading.name} {place}: verdicts on {name!r}, those before on {known!r}. Split the file."
+                f"{path} {place} is no verdict: it has the keys {', '.join(list(record)[:6])}. A verdict has "
+                "`score`, `winner`, or `eval_QUERY0`."
             )
-    reading.models = (reading.models[0] or models[0], reading.models[1] or models[1])
-
-
-def _arrays(reading: _Reading) -> Verdicts:
-    judgements = reading.judgements
-    question_ids = tuple(dict.fromkeys(question_id for question_id, _ in judgements))
-    orders = tuple(sorted({order for _, order in judgements}))
-    scores_QOS = np.full((len(question_ids), len(orders), 2), np.nan)
-    lengths_QS = np.full((len(question_ids), 2), np.nan)
-    records: list[Mapping[str, Any]] = []
-    for row, question_id in enumerate(question_ids):
-        found = [judgements.get((question_id, order)) for order in orders]
-        for order_pos, stored in enumerate(found):
-            if stored is None:
-                reading.note(
-                    "missing_order",
-                    question_id,
-                    orders[order_pos],
-                    f"not judged with {ORDERS[orders[order_pos]]}",
+        if not is_published and (order not in (0, 1) or isinstance(order, bool)):
+            detail = f"{place}: order is {order!r}, not 0 or 1"
+            problems.append(Problem("bad_line", question_id, None, detail))
+            continue
+        keys = ("assistant1_QUERY0", "assistant2_QUERY0") if is_published else ("ours", "opponent")
+        for side, key in enumerate(keys):  # a file is about one model, against one opponent
+            name = str(record.get(key) or "")
+            if models[side] and name and models[side] != name:
+                raise EvaluationError(
+                    f"{path} {place}: verdicts on {name!r}, those before on {models[side]!r}. Split the file."
                 )
-            elif None not in stored.scores:
-                scores_QOS[row, order_pos] = stored.scores
-        there = [stored for stored in found if stored is not None]
-        records.append(next((stored for stored in there if None not in stored.scores), there[0]).record)
-        for side, prefix in enumerate(("", "opponent_")):
-            text, length = records[row].get(f"{prefix}answer"), records[row].get(f"{prefix}length")
-            if isinstance(text, str):
-                lengths_QS[row, side] = len(text)
-                if not text.strip():
-                    reading.note(
-                        "empty_answer",
-                        question_id,
-                        None,
-                        f"{prefix}answer is empty; its scores count as judged",
-                    )
-            elif isinstance(length, int | float) and not isinstance(length, bool) and length >= 0:
-                lengths_QS[row, side] = length
-    return Verdicts(
-        name=reading.name,
-        ours=reading.models[0],
-        opponent=reading.models[1],
-        question_ids=question_ids,
-        questions=tuple(
-            _first_text(record, ("question", "question_text", "instruction")) for record in records
-        ),
-        orders=orders,
-        scores_QOS=scores_QOS,
-        lengths_QS=lengths_QS,
-        records=tuple(records),
-        problems=tuple(reading.problems),
-    )
+            models[side] = models[side] or name
+        on_scale = scale if is_published or "score" in record else None  # a point to the winner is on none
+        for at, scores, detail in _published(record) if is_published else [_own(record, int(order))]:
+            one = _Judged(scores, f"{place}: {detail}", record)
+            problems += _taken(judged, (question_id, at), one, on_scale)
+    if not judged:
+        first = f": {problems[0].detail}" if problems else ""
+        raise EvaluationError(f"{path} holds no verdicts{first}. Give the file that `judge` wrote.")
+    return _arrays(str(path), (models[0], models[1]), judged, problems)
 
 
-def _is_published(record: Mapping[str, Any]) -> bool:
-    return any(key in record for key in ("eval_QUERY0", "eval_QUERY1", "assistant1_QUERY0"))
-
-
-def _id_of(record: Mapping[str, Any]) -> str:
-    """What tells a question from others; empty where a record does not say."""
-    return next(
-        (
-            str(record[key])
-            for key in ("question_id", "question", "instruction")
-            if record.get(key) is not None
-        ),
-        "",
-    )
-
-
-def _first_text(record: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return next((record[key] for key in keys if isinstance(record.get(key), str)), "")
-
-
-def _models_of(record: Mapping[str, Any]) -> tuple[str, str]:
-    """Our model's name and the opponent's, empty where a record does not say."""
-    keys = ("assistant1_QUERY0", "assistant2_QUERY0") if _is_published(record) else ("ours", "opponent")
-    return str(record.get(keys[0]) or ""), str(record.get(keys[1]) or "")
-
-
-def _published(record: Mapping[str, Any]) -> Iterator[_Stored]:
+def _published(record: Mapping[str, Any]) -> Iterator[tuple[int, Scores, str]]:
     for order in (0, 1):
         if any(key.endswith(f"_QUERY{order}") for key in record):  # else this order was not asked for
             stored = record.get(f"eval_QUERY{order}")
             scores: Any = NUMBERS.findall(stored) if isinstance(stored, str) else stored
             is_pair = isinstance(scores, list) and len(scores) == 2
-            yield _Stored(
-                order,
-                (_number(scores[0]), _number(scores[1])) if is_pair else (None, None),
-                f"eval_QUERY{order} is {stored!r}",
-                record,
-            )
+            pair = (_number(scores[0]), _number(scores[1])) if is_pair else (None, None)
+            yield order, pair, f"eval_QUERY{order} is {stored!r}"
 
 
-def _own(record: Mapping[str, Any], order: int) -> _Stored:
+def _own(record: Mapping[str, Any], order: int) -> tuple[int, Scores, str]:
     if "score" not in record:
-        return _Stored(
-            order, POINTS.get(str(record["winner"]), (None, None)), f"winner is {record['winner']!r}", record
-        )
-    detail = f"score {record['score']!r} and opponent_score {record.get('opponent_score')!r}"
-    detail += f" ({record['problem']})" if record.get("problem") else ""
-    return _Stored(order, (_number(record["score"]), _number(record.get("opponent_score"))), detail, record)
+        return order, POINTS.get(str(record["winner"]), (None, None)), f"winner is {record['winner']!r}"
+    ours, opponent = record["score"], record.get("opponent_score")
+    why = f" ({record['problem']})" if record.get("problem") else ""
+    return order, (_number(ours), _number(opponent)), f"score {ours!r} and opponent_score {opponent!r}{why}"
 
 
 def _number(stored: Any) -> float | None:  # noqa: ANN401 - any JSON value
@@ -357,3 +216,77 @@ def _number(stored: Any) -> float | None:  # noqa: ANN401 - any JSON value
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and number != UNREADABLE else None
+
+
+def _taken(
+    judged: dict[tuple[str, int], _Judged],
+    key: tuple[str, int],
+    one: _Judged,
+    scale: tuple[float, float] | None,
+) -> list[Problem]:
+    """Add a judgement, unless its question was judged in this order before; return what is odd about it."""
+    problems, earlier = [], judged.get(key)
+    if earlier is not None:
+        # A judge that was asked again after an unreadable reply may have appended the second one.
+        is_better = None in earlier.scores and None not in one.scores
+        place, _, detail = one.detail.partition(": ")
+        unused = earlier.detail.partition(": ")[2] if is_better else detail
+        problems.append(Problem("duplicate", *key, f"{place}: judged before; {unused} does not count"))
+        if not is_better:
+            return problems
+    known = [score for score in one.scores if score is not None]
+    low, high = scale or (-math.inf, math.inf)
+    if len(known) < len(one.scores):
+        problems.append(Problem("unreadable", *key, one.detail))
+    elif any(not min(low, 0) <= score <= high for score in known):
+        problems.append(Problem("off_scale", *key, f"{one.detail}, outside {low:g} to {high:g}"))
+        one = one._replace(scores=(None, None))
+    elif any(score < low for score in known):
+        problems.append(Problem("below_scale", *key, f"{one.detail}, below {low:g}; counts as given"))
+    judged[key] = one
+    return problems
+
+
+def _arrays(
+    name: str, models: tuple[str, str], judged: Mapping[tuple[str, int], _Judged], problems: list[Problem]
+) -> Verdicts:
+    question_ids = tuple(dict.fromkeys(question_id for question_id, _ in judged))
+    orders = tuple(sorted({order for _, order in judged}))
+    scores_QOS = np.full((len(question_ids), len(orders), 2), np.nan)
+    lengths_QS = np.full((len(question_ids), 2), np.nan)
+    records: list[Mapping[str, Any]] = []
+    for row, question_id in enumerate(question_ids):
+        found = {order: judged[question_id, order] for order in orders if (question_id, order) in judged}
+        for order_pos, order in enumerate(orders):
+            if order not in found:
+                detail = f"not judged with {ORDERS[order]}"
+                problems.append(Problem("missing_order", question_id, order, detail))
+            elif None not in found[order].scores:
+                scores_QOS[row, order_pos] = found[order].scores
+        readable = [one for one in found.values() if None not in one.scores]
+        record = (readable or list(found.values()))[0].record
+        records.append(record)
+        for side, prefix in enumerate(("", "opponent_")):
+            text, length = record.get(f"{prefix}answer"), record.get(f"{prefix}length")
+            if isinstance(text, str):
+                lengths_QS[row, side] = len(text)
+                if not text.strip():
+                    detail = f"{prefix}answer is empty; its scores count as judged"
+                    problems.append(Problem("empty_answer", question_id, None, detail))
+            elif isinstance(length, int | float) and not isinstance(length, bool) and length >= 0:
+                lengths_QS[row, side] = length
+    keys = ("question", "question_text", "instruction")
+    return Verdicts(
+        name=name,
+        ours=models[0],
+        opponent=models[1],
+        question_ids=question_ids,
+        questions=tuple(
+            next((one[key] for key in keys if isinstance(one.get(key), str)), "") for one in records
+        ),
+        orders=orders,
+        scores_QOS=scores_QOS,
+        lengths_QS=lengths_QS,
+        records=tuple(records),
+        problems=tuple(problems),
+    )
