@@ -11,11 +11,11 @@ FAULTS = [
     Fault("evaluation/paired.py", "or np.ptp(values) == 0", "or False", "tests/evaluation/test_paired.py"),
     Fault(
         "evaluation/comparison.py",
-        "at = min(spent[0], spent[1])",
-        "at = max(spent[0], spent[1])",
+        "at = min(spent, default=0.0)",
+        "at = max(spent, default=0.0)",
         "tests/evaluation/test_comparison.py",
     ),
-    Fault("evaluation/comparison.py", "found.sort(key=lambda run: run.seed)", "pass", "tests/evaluation/test_comparison.py"),
+    Fault("evaluation/comparison.py", "sorted(runs, key=lambda run: run.seed)", "runs", "tests/evaluation/test_comparison.py"),
     Fault(
         "evaluation/comparison.py",
         "if not 0 < pairs[0][0] <= spent <= pairs[-1][0]:",
@@ -33,8 +33,8 @@ FAULTS = [
     ),
     Fault(
         "evaluation/comparison_words.py",
-        "is_longer=is_same_size and ratio > 1",
-        "is_longer=True",
+        "if is_same_size and ratio > 1 else ()",
+        "if is_same_size else ()",
         "tests/evaluation/test_comparison_words.py",
     ),
     Fault(

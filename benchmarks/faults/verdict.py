@@ -26,26 +26,31 @@ FAULTS = [
     Fault("evaluation/scoring.py", "< SAME", "<= 0", "tests/evaluation/test_scoring.py"),
     Fault(
         "evaluation/scoring.py",
-        "scores_S[0] > scores_S[1] else",
-        "scores_S[0] < scores_S[1] else",
+        '"win" if ours > opponent else',
+        '"win" if ours < opponent else',
         "tests/evaluation/test_scoring.py",
     ),
     Fault(
         "evaluation/scoring.py",
-        "_outcome(scores) for scores in scores_OS",
-        "_outcome((ours, opponent)) for scores in scores_OS",
+        "_outcome(*scores) for scores in",
+        "_outcome(ours, opponent) for scores in",
         "tests/evaluation/test_scoring.py",
     ),
-    Fault("evaluation/scoring.py", 'counts["tie"] / 2', 'counts["tie"]', "tests/evaluation/test_scoring.py"),
+    Fault("evaluation/scoring.py", "(wins + ties / 2)", "(wins + ties)", "tests/evaluation/test_scoring.py"),
     Fault(
         "evaluation/scoring.py", "first - second, confidence", "second - first, confidence", "tests/evaluation/test_scoring.py"
     ),
-    Fault("evaluation/scoring.py", "difference(of_first, of_second)", "of_first", "tests/evaluation/test_scoring.py"),
+    Fault(
+        "evaluation/scoring.py",
+        "difference(_ratio(sums_OQS[0]), _ratio(sums_OQS[1]))",
+        "_ratio(sums_OQS[0])",
+        "tests/evaluation/test_scoring.py",
+    ),
     Fault("evaluation/verdict_files.py", "self.scores_QOS, 0.0)", "self.scores_QOS, 1.0)", "tests/evaluation/test_scoring.py"),
     Fault("evaluation/verdict_files.py", " and number != UNREADABLE", "", "tests/evaluation/test_scoring.py"),
     Fault(
         "evaluation/verdict_files.py",
-        "None in earlier.scores and None not in scores",
+        "None in earlier.scores and None not in one.scores",
         "True",
         "tests/evaluation/test_verdict_files.py",
     ),
@@ -55,11 +60,11 @@ FAULTS = [
         "[(-1, part)",
         "tests/evaluation/test_verdict_files.py",
     ),
-    Fault("evaluation/scoring.py", "first.counts_QO[pairs_Q2[:, 0]].any(axis=1) & ", "", "tests/evaluation/test_score_report.py"),
+    Fault("evaluation/scoring.py", "first.counts_QO[row].any() and ", "", "tests/evaluation/test_score_report.py"),
     Fault(
         "evaluation/scoring.py",
-        "_relative_score(second, pairs_Q2[:, 1])",
-        "_relative_score(second, pairs_Q2[:, 0])",
+        "second.sums_QS[others_Q]",
+        "second.sums_QS[ours_Q]",
         "tests/evaluation/test_score_report.py",
     ),
     Fault("evaluation/scoring.py", ' and ".." not in name.parts', "", "tests/evaluation/test_score_report.py"),
@@ -92,7 +97,9 @@ FAULTS = [
         "not score <= high",
         "tests/evaluation/test_verdict_files.py",
     ),
-    Fault("evaluation/verdict_files.py", "scores = (None, None)\n", "pass\n", "tests/evaluation/test_verdict_files.py"),
+    Fault(
+        "evaluation/verdict_files.py", "one = one._replace(scores=(None, None))", "pass", "tests/evaluation/test_verdict_files.py"
+    ),
     Fault(
         "evaluation/paired.py",
         "(high < 0) == is_lower_better",

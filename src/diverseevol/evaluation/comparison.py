@@ -51,12 +51,8 @@ class Point:
 
     def spent(self, axis: Axis) -> float | None:
         """What was spent along an axis."""
-        return {
-            "samples": self.n_samples,
-            "tokens": self.trained_tokens,
-            "flops": self.flops,
-            "seconds": self.seconds,
-        }[axis]
+        spent = {"tokens": self.trained_tokens, "flops": self.flops, "seconds": self.seconds}
+        return spent.get(axis, self.n_samples)
 
 
 @dataclass(frozen=True)
@@ -153,25 +149,25 @@ def compare_runs(runs: Sequence[Run], measures: Sequence[Measure], references: S
         references: Arms to compare with. The first (random) has every arm's budgets, and is compared at all
             of them, along all axes; with the others (the whole pool) the arms' last rounds are compared.
     """
-    by_arm: dict[str, list[Run]] = {}
-    for run in runs:
-        by_arm.setdefault(run.arm, []).append(run)
-    for found in by_arm.values():
-        found.sort(key=lambda run: run.seed)
+    by_arm: dict[str, list[Run]] = {run.arm: [] for run in runs}
+    for run in sorted(runs, key=lambda run: run.seed):
+        by_arm[run.arm].append(run)
     differences: list[Difference] = []
     for reference in references:
         arms = compared_with(tuple(by_arm), reference, references)
         for arm in arms:
             pairs = list(zip(by_arm[arm], by_arm[reference], strict=True))
             for measure in measures:
-                of_pair = (
-                    _along(pairs, measure) if reference == references[0] else _at_the_end(pairs, measure)
-                )
-                differences += [
-                    _difference(pairs[0], measure, *found, confidence_each(len(arms))) for found in of_pair
-                ]
-    levels = [level for arm in by_arm for level in _levels(by_arm[arm])]
-    return Comparison(tuple(measures), tuple(runs), tuple(references), tuple(levels), tuple(differences))
+                read = _along if reference == references[0] else _at_the_end
+                for axis, budget, readings in read(pairs, measure.name):
+                    at = float(np.mean([at for at, _, _ in readings]))
+                    found = paired([one - other for _, one, other in readings], confidence_each(len(arms)))
+                    verdict = verdict_of(found, measure.is_lower_better)
+                    differences.append(
+                        Difference(arm, reference, measure.name, axis, budget, at, found, verdict)
+                    )
+    levels = tuple(level for of_arm in by_arm.values() for level in _levels(of_arm))
+    return Comparison(tuple(measures), tuple(runs), tuple(references), levels, tuple(differences))
 
 
 def verdict_of(found: Paired, is_lower_better: bool) -> Finding:
@@ -196,61 +192,32 @@ Reading = tuple[float, float, float]
 """One seed: what both have spent, the arm's figure, the reference's."""
 
 
-def _along(pairs: Pairs, measure: Measure) -> Iterator[tuple[Axis, int, list[Reading]]]:
+def _along(pairs: Pairs, measure: str) -> Iterator[tuple[Axis, int, list[Reading]]]:
     """An arm and its reference at each budget of both, along every axis, without a start that they share."""
     arm, reference = pairs[0]
     for budget in [budget for budget in arm.budgets if budget in reference.budgets]:
-        ends = [(_point(run, budget), _point(other, budget)) for run, other in pairs]
+        ends = [[run.points[run.budgets.index(budget)] for run in pair] for pair in pairs]
         if budget == arm.budgets[0] and all(one.values == other.values for one, other in ends):
             continue
-        yield (
-            "samples",
-            budget,
-            [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends],
-        )
+        yield "samples", budget, [(budget, one.values[measure], other.values[measure]) for one, other in ends]
         for axis in SPENT:
-            found = [_read(pair, ends_, axis, measure.name) for pair, ends_ in zip(pairs, ends, strict=True)]
-            if readings := [reading for reading in found if reading]:
+            readings: list[Reading] = []
+            for (one, other), points in zip(pairs, ends, strict=True):
+                # Both where the thriftier of the two stands; the other is read off its curve.
+                spent = [value for point in points if (value := point.spent(axis)) is not None]
+                at = min(spent, default=0.0)
+                figures = read_at(one.points, axis, at, measure), read_at(other.points, axis, at, measure)
+                if len(spent) == 2 and figures[0] is not None and figures[1] is not None:
+                    readings.append((at, figures[0], figures[1]))
+            if readings:
                 yield axis, budget, readings
 
 
-def _at_the_end(pairs: Pairs, measure: Measure) -> Iterator[tuple[Axis, int, list[Reading]]]:
+def _at_the_end(pairs: Pairs, measure: str) -> Iterator[tuple[Axis, int, list[Reading]]]:
     """The last rounds of both, whatever they cost."""
-    ends = [(run.points[-1], other.points[-1]) for run, other in pairs]
     budget = pairs[0][0].budgets[-1]
-    yield (
-        "last",
-        budget,
-        [(budget, one.values[measure.name], other.values[measure.name]) for one, other in ends],
-    )
-
-
-def _read(pair: tuple[Run, Run], ends: tuple[Point, Point], axis: Axis, measure: str) -> Reading | None:
-    """Both figures where the thriftier of the two stands at a budget; the other's is read off its curve."""
-    spent = [point.spent(axis) for point in ends]
-    if spent[0] is None or spent[1] is None:
-        return None
-    at = min(spent[0], spent[1])
-    figures = [read_at(run.points, axis, at, measure) for run in pair]
-    return None if figures[0] is None or figures[1] is None else (at, figures[0], figures[1])
-
-
-def _difference(
-    pair: tuple[Run, Run],
-    measure: Measure,
-    axis: Axis,
-    budget: int,
-    readings: Sequence[Reading],
-    confidence: float,
-) -> Difference:
-    found = paired([figure - other for _, figure, other in readings], confidence)
-    at = float(np.mean([at for at, _, _ in readings]))
-    verdict = verdict_of(found, measure.is_lower_better)
-    return Difference(pair[0].arm, pair[1].arm, measure.name, axis, budget, at, found, verdict)
-
-
-def _point(run: Run, budget: int) -> Point:
-    return run.points[run.budgets.index(budget)]
+    ends = [(one.points[-1].values[measure], other.points[-1].values[measure]) for one, other in pairs]
+    yield "last", budget, [(budget, *figures) for figures in ends]
 
 
 def _levels(runs: Sequence[Run]) -> Iterator[Level]:

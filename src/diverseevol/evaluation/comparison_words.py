@@ -7,6 +7,7 @@ alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ AXES: dict[Axis, str] = {
     "seconds": "equal time",
     "last": "the last rounds",
 }
+VERBS = {"better": "wins on", "worse": "loses on", "no difference shown": "shows no difference on"}
 ENOUGH_SEEDS = 5
 """With fewer, the interval is more than 1.4 times as wide as the same spread gives with many."""
 UNLIKE_TOKENS = 0.02
@@ -36,10 +38,8 @@ def in_words(comparison: Comparison) -> list[str]:
 
 def remarks(comparison: Comparison) -> list[str]:
     """Say what no table shows: where measures and ways to count disagree, how to read the intervals."""
-    lines: list[str] = []
-    for arm, reference in _compared(comparison):
-        lines += _remarks_on(comparison, arm, reference)
-    return lines + list(_notes(comparison))
+    pairs = _compared(comparison)
+    return [line for pair in pairs for line in _remarks_on(comparison, *pair)] + list(_notes(comparison))
 
 
 def _compared(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -51,42 +51,38 @@ def _compared(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Everything as flat rows: a row a difference, and one without where an arm has none at a budget."""
-    found: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
     for level in comparison.levels:
         for measure in comparison.measures:
-            start = {
-                "arm": level.arm,
-                "n_samples": level.n_samples,
-                "trained_tokens": level.trained_tokens,
-                "seconds": level.seconds,
-                "flops": level.flops,
-                "n_seeds": level.n_seeds,
-                "measure": measure.name,
-                "mean": level.mean[measure.name],
-                "deviation": level.deviation[measure.name],
-            }
             place = (level.arm, level.n_samples, measure.name)
             here: list[Difference | None] = [
                 each for each in comparison.differences if (each.arm, each.n_samples, each.measure) == place
             ]
-            found += [start | _difference_row(comparison, each) for each in here or [None]]
-    return found
-
-
-def _difference_row(comparison: Comparison, found: Difference | None) -> dict[str, Any]:
-    pairs = found.paired if found else None
-    return {
-        "axis": found and found.axis,
-        "at": found and found.at,
-        "reference": found and found.reference,
-        "difference": pairs and pairs.mean,
-        "low": pairs and pairs.low,
-        "high": pairs and pairs.high,
-        "confidence": found and comparison.confidence(found.reference),
-        "n_pairs": pairs and pairs.n,
-        "verdict": found and found.verdict,
-        "seeds_needed": pairs and pairs.n_needed,
-    }
+            for found in here or [None]:
+                pairs = found.paired if found else None
+                row = {
+                    "arm": level.arm,
+                    "n_samples": level.n_samples,
+                    "trained_tokens": level.trained_tokens,
+                    "seconds": level.seconds,
+                    "flops": level.flops,
+                    "n_seeds": level.n_seeds,
+                    "measure": measure.name,
+                    "mean": level.mean[measure.name],
+                    "deviation": level.deviation[measure.name],
+                    "axis": found and found.axis,
+                    "at": found and found.at,
+                    "reference": found and found.reference,
+                    "difference": pairs and pairs.mean,
+                    "low": pairs and pairs.low,
+                    "high": pairs and pairs.high,
+                    "confidence": found and comparison.confidence(found.reference),
+                    "n_pairs": pairs and pairs.n,
+                    "verdict": found and found.verdict,
+                    "seeds_needed": pairs and pairs.n_needed,
+                }
+                table.append(row)
+    return table
 
 
 def shown(found: Difference) -> str:
@@ -128,37 +124,25 @@ def _about(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
 
 
 def _remarks_on(comparison: Comparison, arm: str, reference: str) -> Iterator[str]:
-    """What must be known of an arm beside its differences."""
+    """What must be known of an arm beside its differences, and where these say one thing and another."""
     level, other = comparison.level(arm), comparison.level(reference)
     ratio = level.trained_tokens / other.trained_tokens
     is_same_size = level.n_samples == other.n_samples
     if is_same_size and abs(ratio - 1) > UNLIKE_TOKENS:
         more = f"{abs(ratio - 1):.0%} {'more' if ratio > 1 else 'fewer'}"
         yield f"{arm} was given {more} response tokens than {reference} for as many samples."
-    yield from _disagreements(comparison, arm, reference, is_longer=is_same_size and ratio > 1)
-
-
-def _disagreements(comparison: Comparison, arm: str, reference: str, is_longer: bool) -> Iterator[str]:
-    """Where one measure or one way to count says another thing than the next."""
-    main_axis: Axis = (
-        "samples" if comparison.find(arm, reference, comparison.measures[0].name, "samples") else "last"
-    )
-    found = [
-        (measure, comparison.find(arm, reference, measure.name, main_axis)) for measure in comparison.measures
-    ]
+    measures = comparison.measures
+    axis: Axis = "samples" if comparison.find(arm, reference, measures[0].name, "samples") else "last"
+    found = [(measure, comparison.find(arm, reference, measure.name, axis)) for measure in measures]
     parts = []
-    for verdict, text in (
-        ("better", "wins on"),
-        ("worse", "loses on"),
-        ("no difference shown", "shows no difference on"),
-    ):
+    for verdict, text in VERBS.items():
         titles = [measure.title for measure, each in found if each and each.verdict == verdict]
         parts += [f"{text} {' and '.join(titles)}"] if titles else []
     if len(parts) > 1:
         yield f"{arm} {', '.join(parts)}."
-    for measure, at_samples in found:
+    for measure, at_samples in found if is_same_size and ratio > 1 else ():
         at_tokens = comparison.find(arm, reference, measure.name, "tokens")
-        if is_longer and at_samples and at_tokens and at_samples.verdict == "better" != at_tokens.verdict:
+        if at_samples and at_tokens and at_samples.verdict == "better" != at_tokens.verdict:
             yield (
                 f"By {measure.title}, its lead is not shown at equal response tokens: it may come from "
                 "longer responses alone."
@@ -176,28 +160,21 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     elif n_seeds < ENOUGH_SEEDS:
         few = f"{n_seeds} seeds are few: the intervals are wide, and only large differences show."
         yield f"{few} Five or more are better."
-    for reference in comparison.references:
-        arms = compared_with(comparison.arms, reference, comparison.references)
-        if n_seeds > 1 and len(arms) > 1:
+    for reference in comparison.references if n_seeds > 1 else ():
+        n_arms = len(compared_with(comparison.arms, reference, comparison.references))
+        each = f"{comparison.confidence(reference):.1%}"
+        if n_arms > 1:
             yield (
-                f"Intervals of differences to {reference} hold for its {len(arms)} opponents together "
-                f"(Bonferroni: "
-                f"{comparison.confidence(reference):.1%} each), not over budgets, measures and ways to count."
+                f"Intervals of differences to {reference} hold for its {n_arms} opponents together "
+                f"(Bonferroni: {each} each), not over budgets, measures and ways to count."
             )
-        elif n_seeds > 1 and arms:
+        elif n_arms:
             yield (
                 f"Intervals of differences to {reference} are 95 %, each by itself: not corrected over "
                 "budgets, measures and ways to count."
             )
-    coarse = [
-        arm
-        for arm in comparison.arms
-        if arm not in comparison.references and len(_points(comparison, arm)) == 2
-    ]
-    if coarse and len(_points(comparison, comparison.references[0])) > 2:
+    n_points = Counter(level.arm for level in comparison.levels)
+    coarse = [arm for arm in comparison.arms if arm not in comparison.references and n_points[arm] == 2]
+    if coarse and n_points[comparison.references[0]] > 2:
         names = ", ".join(coarse)
         yield f"{names}: only two rounds, so that figures between them are read off one long line."
-
-
-def _points(comparison: Comparison, arm: str) -> list[int]:
-    return [level.n_samples for level in comparison.levels if level.arm == arm]
