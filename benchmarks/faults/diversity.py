@@ -56,14 +56,14 @@ FAULTS = [
     ),
     Fault(
         "evaluation/coverage.py",
-        "largest_ST[order_pos, size_pos] = max(largest_ST[order_pos, size_pos], best_B.max())",
-        "largest_ST[order_pos, size_pos] = best_B.max()",
+        "largest_ST[at, size_pos] = max(largest_ST[at, size_pos], best_B.max())",
+        "largest_ST[at, size_pos] = best_B.max()",
         "tests/evaluation/test_coverage.py",
     ),
     Fault(
         "evaluation/coverage.py",
-        "first = (order_pos - group.start) * sizes[-1]",
-        "first = 0",
+        "first, best_B = (at - group.start) * n_most,",
+        "first, best_B = 0,",
         "tests/evaluation/test_coverage.py",
     ),
     Fault("evaluation/coverage.py", "sums_ST / n_rows", "sums_ST / sizes[-1]", "tests/evaluation/test_coverage.py"),
@@ -71,8 +71,8 @@ FAULTS = [
     Fault("evaluation/coverage.py", "rows.start + bad if", "bad if", "tests/evaluation/test_coverage.py"),
     Fault(
         "evaluation/cells.py",
-        "_n_cells(cells_N[rows]) / _n_cells(cells_N)",
-        "_n_cells(cells_N[rows]) / (cells_N.max() + 1)",
+        "float(n_hit / n_all)",
+        "float(n_hit / (cells_N.max() + 1))",
         "tests/evaluation/test_cells.py",
     ),
     Fault("evaluation/cells.py", "[cells_N[rows] != NO_CELL]", "", "tests/evaluation/test_cells.py"),
@@ -114,7 +114,7 @@ FAULTS = [
     ),
     Fault("cli/diversity_tables.py", "value > high", "value > low", "tests/cli/test_diversity.py"),
     Fault(
-        "evaluation/coverage.py", "first + start, first + size)", "first, first + size - 1)", "tests/evaluation/test_coverage.py"
+        "evaluation/coverage.py", "first + start, first + stop)", "first, first + stop - 1)", "tests/evaluation/test_coverage.py"
     ),
     Fault(
         "evaluation/coverage.py",

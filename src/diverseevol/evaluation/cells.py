@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SelectionError
-from .coverage import BLOCK_NUMBERS, Vectors, blocks, read
+from .coverage import BLOCK_NUMBERS, FARTHEST, Vectors, blocks, read
 
 FIT_NUMBERS = 1 << 25  # 128 MB of float32
-FARTHEST = 1e15  # beside the largest number of a sample; float32's squares still hold it
 NO_CELL = -1
 """The cell of a row that has no label."""
 
@@ -74,13 +73,9 @@ def k_means_cells(embeddings_ND: Vectors, n_cells: int, seed: int) -> NDArray[np
 
 
 def share_hit(cells_N: NDArray[np.int64], rows: NDArray[np.int64]) -> float:
-    """Share of the pool's cells that hold at least one of the rows."""
-    return float(_n_cells(cells_N[rows]) / _n_cells(cells_N))
-
-
-def _n_cells(cells: NDArray[np.int64]) -> int:
-    """How many different cells there are, `NO_CELL` apart."""
-    return int(np.count_nonzero(np.bincount(cells - NO_CELL)[1:]))
+    """Share of the pool's cells that hold at least one of the rows; `NO_CELL` is none."""
+    n_hit, n_all = (np.count_nonzero(np.bincount(cells - NO_CELL)[1:]) for cells in (cells_N[rows], cells_N))
+    return float(n_hit / n_all)
 
 
 def cell_entropy(cells_N: NDArray[np.int64], rows: NDArray[np.int64]) -> float:

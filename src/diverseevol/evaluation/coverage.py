@@ -25,6 +25,7 @@ from ..errors import EmbedError, NonFiniteError, SelectionError
 
 BLOCK_NUMBERS = 1 << 22  # 16 MB in float32
 HELD_NUMBERS = 1 << 25  # of chosen rows at once: 256 MB in float64
+FARTHEST = 1e15  # beside the largest number of a set; float32's squares still hold it
 
 
 class Vectors(Protocol):
@@ -59,7 +60,7 @@ def read(embeddings_ND: Vectors, rows: slice | NDArray[np.int64]) -> NDArray[np.
         numbers = rows.start + bad if isinstance(rows, slice) else rows[bad]
         raise NonFiniteError(
             f"embeddings hold NaN or infinite values in the rows {some_of(numbers)}. Leave them out or "
-            f"embed them again."
+            "embed them again."
         )
     return values_BD
 
@@ -74,18 +75,17 @@ def check_rows(rows: NDArray[np.int64], embeddings_ND: Vectors, what: str) -> No
     shape = tuple(embeddings_ND.shape)
     if len(shape) != 2 or 0 in shape:
         raise EmbedError(f"embeddings must be a 2-D array of at least one row; found the shape {shape}.")
-    if len(rows) == 0:
-        raise SelectionError(f"{what} needs at least one chosen row, found none.")
+    if not len(rows):
+        raise SelectionError(f"{what} needs at least one chosen row. Name some.")
     outside = rows[(rows < 0) | (rows >= shape[0])]
-    if outside.size:
-        raise SelectionError(
-            f"{what}: row {outside[0]} is outside 0..{shape[0] - 1}. Are they other vectors' rows?"
-        )
     values, counts = np.unique(rows, return_counts=True)
-    if counts.max() > 1:
-        raise SelectionError(
-            f"{what}: row {values[counts.argmax()]} is named {counts.max()} times. Name each row once."
+    if outside.size or counts.max() > 1:
+        found = (
+            f"row {outside[0]} is outside 0..{shape[0] - 1}. Are they other vectors' rows?"
+            if outside.size
+            else f"row {values[counts.argmax()]} is named {counts.max()} times. Name each row once."
         )
+        raise SelectionError(f"{what}: {found}")
 
 
 class Centres:
@@ -98,31 +98,25 @@ class Centres:
         self._shift_D = (exact_CD / self._scale).mean(axis=0)
         self._exact_CD = exact_CD
         shifted_CD = self._shifted(exact_CD)
-        self._minus_twice_CD, self._norms_C = (
-            np.float32(-2) * shifted_CD,
-            np.einsum("cd,cd->c", shifted_CD, shifted_CD),
-        )
+        self._minus_twice_CD = np.float32(-2) * shifted_CD
+        self._norms_C = np.einsum("cd,cd->c", shifted_CD, shifted_CD)
 
     def _shifted(self, rows_BD: NDArray[np.float64]) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
-            return np.asarray(np.clip(rows_BD / self._scale - self._shift_D, -1e15, 1e15), dtype=np.float32)
+            shifted_BD = np.clip(rows_BD / self._scale - self._shift_D, -FARTHEST, FARTHEST)
+        return np.asarray(shifted_BD, dtype=np.float32)
 
     def nearest(
         self, rows_BD: NDArray[np.float64], start: int, stop: int, own_B: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
         """Distances of rows to the nearest centre from number `start` up to `stop`; infinity: none.
 
-        Args:
-            rows_BD: the rows.
-            start: the first centre looked at.
-            stop: the one behind the last.
-            own_B: the number of the centre that the row itself is, which does not count; negative: none.
+        `own_B` is the number of the centre that the row itself is, which does not count; negative: none.
         """
         least_B, nearest_B = np.full(len(rows_BD), np.inf, dtype=np.float32), np.full(len(rows_BD), -1)
         shifted_BD, every_B = self._shifted(rows_BD), np.arange(len(rows_BD))
-        for part in blocks(
-            stop - start, BLOCK_NUMBERS // 4 // max(1, len(rows_BD))
-        ):  # a block that caches still hold
+        n_cached = BLOCK_NUMBERS // 4 // max(1, len(rows_BD))  # a block that caches still hold
+        for part in blocks(stop - start, n_cached):
             first, last = start + part.start, start + part.stop
             squares_BC = shifted_BD @ self._minus_twice_CD[first:last].T + self._norms_C[first:last]
             if own_B is not None:
@@ -157,9 +151,6 @@ def mean_nearest_within(
         embeddings_ND: the vectors.
         rows: a subset, at least two rows.
         asked_rows: take the mean over these of the `rows` only; None: over all.
-
-    Raises:
-        NonFiniteError: as `covering_radius`.
     """
     rows = np.sort(rows)
     asked = rows if asked_rows is None else asked_rows
@@ -170,9 +161,8 @@ def mean_nearest_within(
             some = rows[others]
             place_B = np.searchsorted(some, asked[part]).clip(max=len(some) - 1)
             own_B = np.where(some[place_B] == asked[part], place_B, -1)
-            best_B = np.minimum(
-                best_B, Centres(read(embeddings_ND, some)).nearest(asked_BD, 0, len(some), own_B)
-            )
+            found_B = Centres(read(embeddings_ND, some)).nearest(asked_BD, 0, len(some), own_B)
+            best_B = np.minimum(best_B, found_B)
         total += float(best_B.sum())
     return total / len(asked)
 
@@ -193,26 +183,22 @@ def distances_to_prefixes(
 
     Returns:
         The largest distance, which is the covering radius, and the mean one; float64[S, T] both.
-
-    Raises:
-        NonFiniteError: a row holds NaN or infinite values.
     """
     n_rows, width = embeddings_ND.shape
+    n_most = sizes[-1]
     largest_ST, sums_ST = np.zeros((len(orders), len(sizes))), np.zeros((len(orders), len(sizes)))
-    groups = list(blocks(len(orders), HELD_NUMBERS // (width * sizes[-1])))
+    groups = list(blocks(len(orders), HELD_NUMBERS // (width * n_most)))
     with watch.task("distances", float(n_rows * len(groups)), "rows") as task:
         for group in groups:
-            held = np.concatenate([order[: sizes[-1]] for order in orders[group]])
+            held = np.concatenate([order[:n_most] for order in orders[group]])
             centres = Centres(read(embeddings_ND, held))
             for part in blocks(n_rows, BLOCK_NUMBERS // width):
                 rows_BD = read(embeddings_ND, part)
-                for order_pos in range(group.start, group.stop):
-                    first = (order_pos - group.start) * sizes[-1]
-                    best_B, start = np.full(len(rows_BD), np.inf), 0
-                    for size_pos, size in enumerate(sizes):
-                        best_B = np.minimum(best_B, centres.nearest(rows_BD, first + start, first + size))
-                        start = size
-                        largest_ST[order_pos, size_pos] = max(largest_ST[order_pos, size_pos], best_B.max())
-                        sums_ST[order_pos, size_pos] += best_B.sum()
+                for at in range(group.start, group.stop):
+                    first, best_B = (at - group.start) * n_most, np.full(len(rows_BD), np.inf)
+                    for size_pos, (start, stop) in enumerate(zip((0, *sizes), sizes, strict=False)):
+                        best_B = np.minimum(best_B, centres.nearest(rows_BD, first + start, first + stop))
+                        largest_ST[at, size_pos] = max(largest_ST[at, size_pos], best_B.max())
+                        sums_ST[at, size_pos] += best_B.sum()
                 task.advance(part.stop - part.start)
     return largest_ST, sums_ST / n_rows

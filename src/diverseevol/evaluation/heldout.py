@@ -7,11 +7,10 @@ read without loading torch.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +26,6 @@ from ..run import BASE, OWN, RunFolder, locked, round_name
 from ..run.status import round_named
 from .lm_eval import TaskRequest, check_tasks, task_scores
 from .loss import heldout_losses, loss_per_token
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -52,31 +48,34 @@ class Rows:
 
 @dataclass(frozen=True)
 class Measured:
-    """One model's figures."""
+    """One model's figures.
+
+    Attributes:
+        n_chosen: How many samples it was tuned on; None: of no round.
+        heldout: As in metrics.json; None where nothing was asked or the weights are not kept.
+        tasks: As `task_scores` gives them.
+        n_trained_on: How many of the held-out rows the model was trained on.
+    """
 
     model: str
     n_chosen: int | None
     heldout: dict[str, Any] | None
-    """As in metrics.json; None where nothing was asked or the weights are not kept."""
     tasks: dict[str, dict[str, dict[str, float]]]
-    """As `task_scores` gives them."""
     n_trained_on: int = 0
-    """How many of the held-out rows the model was trained on."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The table, one line a model; `heldout --json` prints it as it is."""
+    """The table, one line a model; `not_kept`: models not measured because their weights are not there."""
 
     rows: Rows | None
     models: tuple[Measured, ...]
     not_kept: tuple[str, ...]
-    """Models that were not measured because their weights are not there."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """Held-out rows, and under which names their losses are kept."""
+    """Held-out rows, and under which name (`key`) their losses are kept."""
 
     pool: Pool
     tokens_dir: Path
@@ -86,11 +85,13 @@ class Held:
 
     def rows(self) -> Rows:
         """What a report says of them."""
-        rows, tokens = Counter(self.groups or ()), Counter[str]()
-        for name, n in zip(self.groups or (), self.pool.n_trained.tolist(), strict=bool(self.groups)):
-            tokens[name] += n
-        groups = {name: Size(rows[name], tokens[name]) for name in sorted(rows)}
-        return Rows(self.title, len(self.pool), int(self.pool.n_trained.sum()), groups)
+        n_trained = self.pool.n_trained
+        names = np.asarray(self.groups or [])
+        groups = {
+            name: Size(int((names == name).sum()), int(n_trained[names == name].sum()))
+            for name in sorted(set(self.groups or ()))
+        }
+        return Rows(self.title, len(self.pool), int(n_trained.sum()), groups)
 
 
 def heldout(
@@ -124,13 +125,22 @@ def heldout(
     config = validate(stored | {"out": str(root)}).for_rounds()
     if tasks:
         check_tasks(tasks)
-    names = _asked(run, rounds)
+    if rounds == "all":
+        names = [BASE, *map(round_name, run.rounds_done())]
+    else:
+        names = [BASE if rounds == BASE else round_name(round_named(run, rounds))]
     held = _file_rows(run, config, file, group, watch) if file else _own_rows(run, config, group)
     if held is None and tasks is None:
         raise ConfigError(
             f"{root} has no held-out rows. Give --file, or start runs with pool.holdout or heldout.path."
         )
-    lacking = dist.on_main(lambda: [name for name in names if _lacks(run, name, held, tasks)])
+
+    def lacks(name: str) -> bool:
+        """Whether anything asked for of a model is not kept yet."""
+        lacks_losses = held is not None and not run.row_losses_file(held.key, name).exists()
+        return lacks_losses or bool(tasks and tasks.without(run.task_scores(name)).names)
+
+    lacking = dist.on_main(lambda: [name for name in names if lacks(name)])
     kept = dist.on_main(
         lambda: [name for name in lacking if name == BASE or run.model_dir(_index(name)).is_dir()]
     )
@@ -141,7 +151,7 @@ def heldout(
     if len(names) == 1 and lacking and not kept and models[0].heldout is None:
         raise RunFolderError(
             f"the weights of {names[0]} of {root} are not kept, so it cannot be measured. Set keep: all "
-            f"before a run."
+            "before a run."
         )
     return Report(held.rows() if held else None, models, tuple(name for name in lacking if name not in kept))
 
@@ -172,12 +182,6 @@ def heldout_of_model(
     return Report(held.rows(), (Measured(config.model, None, losses, scores),), ())
 
 
-def _asked(run: RunFolder, rounds: str) -> list[str]:
-    if rounds == "all":
-        return [BASE, *map(round_name, run.rounds_done())]
-    return [BASE] if rounds == BASE else [round_name(round_named(run, rounds))]
-
-
 def _index(name: str) -> int:
     return int(name.rpartition("-")[2])
 
@@ -186,25 +190,21 @@ def _own_rows(run: RunFolder, config: RunConfig, group: str | None) -> Held | No
     """The rows that the loop measured; None where it measured none."""
     if config.pool.holdout and run.holdout_file.exists():
         whole = Pool.open(run.pool_dir)
-        rows = whole.rows_of(run.ids_in(run.holdout_file))
-        pool, tokens_dir, title = whole.take(rows), run.tokens_dir, "the rows of pool.holdout"
+        pool = whole.take(whole.rows_of(run.ids_in(run.holdout_file)))
+        tokens_dir, title = run.tokens_dir, "the rows of pool.holdout"
     elif config.heldout and (run.heldout_dir / "index.arrow").exists():
         pool, tokens_dir, title = Pool.open(run.heldout_dir), run.heldout_dir / "tokens", config.heldout.path
     else:
         return None
     column = group or config.heldout_group
-    return Held(
-        pool,
-        tokens_dir,
-        OWN,
-        title,
-        group_names(pool, column, "--group" if group else None) if column else None,
-    )
+    names = group_names(pool, column, "--group" if group else None) if column else None
+    return Held(pool, tokens_dir, OWN, title, names)
 
 
 def _file_rows(run: RunFolder, config: RunConfig, file: str, group: str | None, watch: Watch) -> Held:
     """The rows of another file, prepared in the run folder as the run's own are."""
-    key = pool_fingerprint(PoolConfig(path=file))
+    source = PoolConfig(path=file)
+    key = pool_fingerprint(source)
     folder = run.other_heldout_dir(key)
     if not dist.on_main((folder / "index.arrow").exists):
         from ..models.load import load_tokenizer
@@ -212,17 +212,9 @@ def _file_rows(run: RunFolder, config: RunConfig, file: str, group: str | None, 
 
         with locked(run.heldout_dir):
             tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-            prepare(
-                PoolConfig(path=file), config.prompt, tokenizer, folder, config.seed, watch, "held-out rows"
-            )
+            prepare(source, config.prompt, tokenizer, folder, config.seed, watch, "held-out rows")
     pool = Pool.open(folder)
     return Held(pool, folder / "tokens", key, file, group_names(pool, group, "--group") if group else None)
-
-
-def _lacks(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | None) -> bool:
-    """Whether anything asked for of a model is not kept yet."""
-    lacks_losses = held is not None and not run.row_losses_file(held.key, name).exists()
-    return lacks_losses or bool(tasks and tasks.without(run.task_scores(name)).names)
 
 
 def _measure(
@@ -234,41 +226,30 @@ def _measure(
     watch: Watch,
 ) -> None:
     """Load each model once, and keep what is measured."""
-    from ..models.load import fingerprint, load_model
+    from ..models.load import fingerprint, load_model, load_tokenizer
     from ..text.tokens import Tokens
 
     if BASE in names and fingerprint(config.model) != run.config()["fingerprint"]["model"]:
         raise RunFolderError(
             f"{config.model} is not, or no longer, the model that {run.root} was started with. Put that back."
         )
+    is_trusted, is_sharded = config.trust_remote_code, sharding.shards_models() and not tasks
     with locked(run.heldout_dir):
         for name in names:
             watch.note(f"measuring {name}")
-            folder, is_sharded = (
-                str(run.model_dir(_index(name))) if name != BASE else config.model,
-                sharding.shards_models() and not tasks,
-            )
-            model = load_model(folder, "auto", config.trust_remote_code, is_sharded=is_sharded)
+            folder = config.model if name == BASE else str(run.model_dir(_index(name)))
+            model = load_model(folder, "auto", is_trusted, is_sharded=is_sharded)
             if held and dist.broadcast(run.row_losses(held.key, name) is None):
                 sums = heldout_losses(model, Tokens.open(held.tokens_dir, held.pool.positions), watch)
                 if dist.is_main():
                     run.save_row_losses(held.key, name, sums)
             if tasks:
-                _run_tasks(run, config, name, model, tasks)
+                tokenizer = load_tokenizer(config.model, is_trusted)
+                for task in dist.broadcast(tasks.without(run.task_scores(name)).names):
+                    scores = task_scores(model, tokenizer, replace(tasks, names=(task,)))
+                    if dist.is_main():
+                        run.save_task_scores(name, scores)
         dist.barrier()
-
-
-def _run_tasks(
-    run: RunFolder, config: RunConfig, name: str, model: PreTrainedModel, tasks: TaskRequest
-) -> None:
-    """Run the tasks whose results are not kept yet, and keep each one's."""
-    from ..models.load import load_tokenizer
-
-    tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-    for task in dist.on_main(lambda: tasks.without(run.task_scores(name)).names):
-        scores = task_scores(model, tokenizer, replace(tasks, names=(task,)))
-        if dist.is_main():
-            run.save_task_scores(name, scores)
 
 
 def _read(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | None) -> Measured:
@@ -282,6 +263,5 @@ def _read(run: RunFolder, name: str, held: Held | None, tasks: TaskRequest | Non
             n_both = len(held.pool.rows_also_in(Pool.open(run.pool_dir).take(chosen)))
     known = run.task_scores(name)
     scores = {key: known[key] for key in map(tasks.key, tasks.names) if key in known} if tasks else {}
-    return Measured(
-        name, None if name == BASE else run.metrics(_index(name)).n_chosen, losses, scores, n_both
-    )
+    n_chosen = None if name == BASE else run.metrics(_index(name)).n_chosen
+    return Measured(name, n_chosen, losses, scores, n_both)

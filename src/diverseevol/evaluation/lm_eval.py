@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base import dist
+from ..base.text import nearest
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ HEADLINES = ("acc_norm", "acc", "exact_match", "f1")
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """Which tasks, and how much of them."""
+    """Which tasks: their names, `limit` questions of each (such results are no benchmark's; None: all).
+
+    `folder` holds YAML files of further tasks.
+    """
 
     names: tuple[str, ...]
     limit: int | None = None
-    """Only so many questions of each task; such results are no benchmark's."""
     folder: Path | None = None
-    """YAML files of further tasks."""
 
     def key(self, name: str) -> str:
         """What a task's result is kept under."""
@@ -54,11 +55,9 @@ def check_tasks(request: TaskRequest) -> None:
     known = _manager(request.folder).all_tasks
     for name in request.names:
         if name not in known:
-            close = get_close_matches(name, known, n=3, cutoff=0.6)
-            near = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
             raise ConfigError(
-                f"lm-eval knows no task {name!r}. {near}`lm-eval ls tasks` lists the {len(known):,} that it "
-                f"knows."
+                f"lm-eval knows no task {name!r}. {nearest(name, known)}`lm-eval ls tasks` lists the "
+                f"{len(known):,} that it knows."
             )
 
 
@@ -73,9 +72,32 @@ def task_scores(
     Raises:
         ConfigError: lm-eval is not there, or a task cannot be run.
     """
-    return dist.on_main(
-        lambda: {request.key(name): _run(model, tokenizer, name, request) for name in request.names}
-    )
+
+    def run(name: str) -> dict[str, dict[str, float]]:
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+
+        device = str(model.device)
+        wrapped = HFLM(
+            pretrained=model, tokenizer=tokenizer, backend="causal", device=device, batch_size=BATCH_ROWS
+        )
+        try:
+            found = simple_evaluate(
+                wrapped,
+                tasks=[name],
+                limit=request.limit,
+                task_manager=_manager(request.folder),
+                log_samples=False,
+            )
+        except Exception as error:
+            why = " ".join(str(error).split())[:200]
+            raise ConfigError(
+                f"lm-eval cannot run {name!r}: {type(error).__name__}: {why}. Its data set must be in the "
+                "Hub's cache or within reach."
+            ) from error
+        return {task: _plain(scores) for task, scores in (found or {}).get("results", {}).items()}
+
+    return dist.on_main(lambda: {request.key(name): run(name) for name in request.names})
 
 
 def headline(scores: dict[str, float]) -> tuple[str, float] | None:
@@ -84,36 +106,6 @@ def headline(scores: dict[str, float]) -> tuple[str, float] | None:
         if name in scores and not name.endswith("_stderr"):
             return name, scores[name]
     return None
-
-
-def _run(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, request: TaskRequest
-) -> dict[str, dict[str, float]]:
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
-
-    wrapped = HFLM(
-        pretrained=model,
-        tokenizer=tokenizer,
-        backend="causal",
-        device=str(model.device),
-        batch_size=BATCH_ROWS,
-    )
-    try:
-        found = simple_evaluate(
-            wrapped,
-            tasks=[name],
-            limit=request.limit,
-            task_manager=_manager(request.folder),
-            log_samples=False,
-        )
-    except Exception as error:
-        why = " ".join(str(error).split())[:200]
-        raise ConfigError(
-            f"lm-eval cannot run {name!r}: {type(error).__name__}: {why}. Its data set must be in the Hub's "
-            f"cache or within reach."
-        ) from error
-    return {task: _plain(scores) for task, scores in (found or {}).get("results", {}).items()}
 
 
 def _plain(scores: dict[str, Any]) -> dict[str, float]:

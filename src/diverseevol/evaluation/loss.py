@@ -41,7 +41,12 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
     # FSDP keeps what it gathers for the training that follows, and training refuses tensors made in inference
     # mode.
     with torch.no_grad(), watch.task("held-out loss", float(tokens.n_tokens.sum()), "tokens") as task:
-        batches = _batches(tokens.n_tokens, model.get_input_embeddings().weight.shape[0])
+        n_vocabulary = model.get_input_embeddings().weight.shape[0]
+        order, batches = np.argsort(-tokens.n_tokens, kind="stable"), []
+        while len(order):  # rows of like length, whose padded logits stay within the bound
+            n = max(1, LOGITS_A_BATCH // (n_vocabulary * int(tokens.n_tokens[order[0]])))
+            batches.append(order[:n])
+            order = order[n:]
         for start in range(0, len(batches), dist.world_size()):
             # A rank left over at the end computes the last batch along: a sharded model needs every rank in
             # every pass.
@@ -58,46 +63,27 @@ def heldout_losses(model: PreTrainedModel, tokens: Tokens, watch: Watch) -> np.n
         bad = np.flatnonzero(~np.isfinite(sums))
         raise NonFiniteError(
             f"the held-out loss of {bad.size} rows is not finite, first row {bad[0]}. Lower "
-            f"train.learning_rate or check the dtype."
+            "train.learning_rate or check the dtype."
         )
     return sums
-
-
-def _batches(n_tokens: np.ndarray, n_vocabulary: int) -> list[np.ndarray]:
-    """Rows in batches of like length, whose padded logits stay within the bound."""
-    order = np.argsort(-n_tokens, kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        longest = int(n_tokens[order[start]])
-        stop = start + max(1, LOGITS_A_BATCH // (n_vocabulary * longest))
-        batches.append(order[start:stop])
-        start = stop
-    return batches
 
 
 def _row_losses(model: PreTrainedModel, tokens: Tokens, rows: np.ndarray) -> np.ndarray:
     import torch
     from torch.nn.functional import cross_entropy
 
-    longest = int(tokens.n_tokens[rows].max())
+    longest, where = int(tokens.n_tokens[rows].max()), model.get_input_embeddings().weight.device
     ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    labels_BT = torch.full_like(ids_BT, -100)
-    attention_BT = torch.zeros_like(ids_BT)
+    labels_BT, attention_BT = torch.full_like(ids_BT, -100), torch.zeros_like(ids_BT)
     for row_pos, row in enumerate(rows):
-        ids, mask = (
-            torch.from_numpy(tokens.ids(int(row)).astype(np.int64)),
-            torch.from_numpy(np.array(tokens.mask(int(row)))),
-        )
+        ids = torch.from_numpy(tokens.ids(int(row)).astype(np.int64))
+        mask = torch.from_numpy(np.array(tokens.mask(int(row))))
         ids_BT[row_pos, : len(ids)] = ids
         labels_BT[row_pos, : len(ids)] = torch.where(mask, ids, -100)
         attention_BT[row_pos, : len(ids)] = 1
-    where = model.get_input_embeddings().weight.device
-    logits_BTV = model(
-        input_ids=ids_BT.to(where), attention_mask=attention_BT.to(where), use_cache=False
-    ).logits
-    losses = cross_entropy(
-        logits_BTV[:, :-1].float().transpose(1, 2), labels_BT[:, 1:].to(where), reduction="none"
-    )
+    found = model(input_ids=ids_BT.to(where), attention_mask=attention_BT.to(where), use_cache=False)
+    logits_BVT = found.logits[:, :-1].float().transpose(1, 2)
+    losses = cross_entropy(logits_BVT, labels_BT[:, 1:].to(where), reduction="none")
     return losses.sum(dim=1, dtype=torch.float64).cpu().numpy()
 
 
