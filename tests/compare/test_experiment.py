@@ -12,7 +12,7 @@ def experiment(config_for, tmp_path):
     return make
 
 
-NOTHING = "there is nothing to compare with random. Give --strategies"
+NOTHING = "there is nothing to compare with random. Give --strategies k_center, or --full."
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ NOTHING = "there is nothing to compare with random. Give --strategies"
         ({"heldout": None}, r"compare needs a yardstick: set heldout.path=FILE.*or pool.holdout=500"),
         ({"budget": "900 tokens"}, r"budget is '900 tokens': compare counts budgets in samples.*Set budget=1100."),
         ({"stop": {"samples": 12}}, "with stop: the runs would end at different budgets"),
-        ({"rounds": 0}, "rounds is 0: there is nothing to choose"),
+        ({"rounds": 0}, "rounds is 0, which is nothing to choose. Set rounds to 1 or more."),
         ({"is_one_time": True, "rounds": 1}, "rounds is 1, which is one-time sampling already. Leave --one-time out"),
         ({"selection.q": 2.0}, "selection.q is an option of none of k_center. Take it out, or add its strategy."),
     ],

@@ -13,7 +13,7 @@ import yaml
 from diverseevol import evolve
 from diverseevol.base.progress import LineWatch
 from diverseevol.compare import Experiment, compare_strategies
-from diverseevol.compare.results import BALANCED, LOSS, as_csv, measures_of, points_of, spent
+from diverseevol.compare.results import BALANCED, LOSS, measures_of, points_of, spent
 from diverseevol.errors import ModelError, RunFolderError
 from diverseevol.run import RunFolder, locked
 
@@ -112,7 +112,6 @@ def test_json_and_csv_hold_the_comparison(compared):
     assert stored["runs"][0]["points"][1]["values"].keys() == {"heldout_loss", "balanced_loss"}
     assert stored["spent"]["seconds"] > 0
     text = (experiment.root / "comparison.csv").read_text()
-    assert text == as_csv(comparison)
     lines = list(csv.DictReader(text.splitlines()))
     assert {line["arm"] for line in lines} == set(experiment.arms)
     assert next(float(line["difference"]) for line in lines if line["difference"]) == comparison.differences[0].paired.mean

@@ -9,7 +9,7 @@ import pytest
 from diverseevol.errors import ModelError
 from diverseevol.loop.candidates import draw_candidates
 from diverseevol.plan.estimate import LIBRARIES, cost_of_model, epochs_of, make_plan, sizes_of
-from diverseevol.plan.hardware import Rates
+from diverseevol.plan.rates import Rates
 
 ALL, COMPUTING, DECODER, HEAD = 2120, 1720, 1320, 400
 ATTENTION = 2 * 2 * 8 * 136  # two products, two layers, of width 8, over the squares of the lengths

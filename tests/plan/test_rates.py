@@ -3,8 +3,7 @@
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.plan.calibrate import rate_and_start
-from diverseevol.plan.hardware import rates_of
+from diverseevol.plan.rates import rate_and_start, rates_of
 from diverseevol.run.metrics import Cost
 
 

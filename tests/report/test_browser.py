@@ -71,29 +71,32 @@ def ready_map(page):
     page.locator("#map-plot[data-ready]").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_no_complaint_and_nothing_sticks_out(visit, page_file, width, scheme):
+CONTRAST = """() => {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgb = (colour) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const light = (colour) => colour.slice(0, 3).map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = (node) => { for (; node; node = node.parentElement) { const c = rgb(getComputedStyle(node).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255, 255]; };
+  const low = [];
+  for (const node of document.querySelectorAll('body *')) {
+    const text = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!text || !node.checkVisibility() || node.closest('svg, script, style, .skip')) continue;
+    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${node.tagName} ${node.textContent.slice(0, 30)}`);
+  }
+  return low;
+}"""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_no_complaint_nothing_sticks_out_and_text_has_the_contrast_of_wcag_aa(visit, page_file, width, scheme):
     page = visit(page_file, width, scheme, touch=width == 390)
     see_everything(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator(".plot").count() == page.locator(".plot .main-svg:first-child").count() == 9
+    assert page.evaluate(CONTRAST) == []
     assert page.complaints == []
-
-
-def test_interactive_within_three_seconds(visit, page_file):
-    """Of the browser's own processor time: on a machine that is busy elsewhere the clock on the wall says nothing of the page."""
-    sessions = []
-
-    def count(page):
-        sessions.append(page.context.new_cdp_session(page))
-        sessions[0].send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    page = visit(page_file, before=count)
-    assert page.locator("#picks-table tbody tr").count() == 14
-    ready_map(page)
-    figures = {each["name"]: each["value"] for each in sessions[0].send("Performance.getMetrics")["metrics"]}
-    assert 0 < figures["TaskDuration"] < 3
 
 
 def test_slider_shows_what_each_round_picked(visit, page_file):
@@ -242,31 +245,6 @@ def test_every_control_has_a_name_and_every_chart_a_table(visit, page_file):
     assert page.locator(".plot:not([aria-label])").count() == 0
 
 
-CONTRAST = """() => {
-  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const rgb = (colour) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
-  const light = (colour) => colour.slice(0, 3).map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
-  const behind = (node) => { for (; node; node = node.parentElement) { const c = rgb(getComputedStyle(node).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255, 255]; };
-  const low = [];
-  for (const node of document.querySelectorAll('body *')) {
-    const text = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-    if (!text || !node.checkVisibility() || node.closest('svg, script, style, .skip')) continue;
-    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${node.tagName} ${node.textContent.slice(0, 30)}`);
-  }
-  return low;
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_the_contrast_of_wcag_aa(visit, page_file, scheme):
-    page = visit(page_file, scheme=scheme)
-    see_everything(page)
-    assert page.evaluate(CONTRAST) == []
-
-
 @pytest.fixture(scope="module")
 def hostile_file(made, hostile_run, tmp_path_factory):
     from diverseevol.report import write_report
@@ -282,9 +260,9 @@ def hostile_file(made, hostile_run, tmp_path_factory):
     return file
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_hostile_texts_do_nothing(visit, hostile_file, width):
-    page = visit(hostile_file, width, touch=width == 390)
+def test_hostile_texts_do_nothing_and_are_shown_as_they_are(visit, hostile_file):
+    width = 390
+    page = visit(hostile_file, width, touch=True)
     see_everything(page)
     ready_map(page)
     for place in range(0, page.evaluate("() => document.getElementById('map-plot').data[0].x.length"), 5):
@@ -294,6 +272,11 @@ def test_hostile_texts_do_nothing(visit, hostile_file, width):
         opener.click()
     for chart in page.locator("[data-figure]").all():
         chart.hover()
+    texts = page.locator("#picks-table .open").all_inner_texts()
+    assert any(text.startswith("<script>window.hit = 1; alert(1)</script>") for text in texts)
+    names = page.locator("[data-figure=lengths] .legendtext").all_text_contents()
+    assert names == ["pool", "picks of a", "picks of <img src=x onerror='window.hit=9'>"]
+    assert not any("\u202e" in text for text in page.locator("body").all_inner_texts())
     page.locator("#picks-search").fill("<script>")
     page.wait_for_function("() => !document.getElementById('picks-says').textContent.startsWith('28 of')")
     assert page.evaluate("() => window.hit") is None
@@ -306,18 +289,6 @@ def test_hostile_texts_do_nothing(visit, hostile_file, width):
     assert page.locator("main [onload], main [onerror], main [onmouseover], main [onfocus], main a:not([href^='#'])").count() == 0
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     assert page.complaints == []
-
-
-def test_hostile_texts_are_shown_as_they_are(visit, hostile_file):
-    page = visit(hostile_file)
-    texts = page.locator("#picks-table .open").all_inner_texts()
-    assert any(text.startswith("<script>window.hit = 1; alert(1)</script>") for text in texts)
-    assert any("�right to left� �isolated ��" in text for text in texts)
-    page.locator("[data-figure=lengths]").scroll_into_view_if_needed()
-    page.locator("[data-figure=lengths] .legendtext").first.wait_for()
-    names = page.locator("[data-figure=lengths] .legendtext").all_text_contents()
-    assert names == ["pool", "picks of a", "picks of <img src=x onerror='window.hit=9'>"]
-    assert not any("\u202e" in text for text in page.locator("body").all_inner_texts())
 
 
 def test_the_policy_stops_a_script_that_would_get_in(visit, page_file):
@@ -340,37 +311,6 @@ def test_runs_can_be_chosen_on_the_map_and_in_the_table(visit, hostile_file):
     page.locator("#picks-run").select_option("1")
     assert page.locator("#picks-says").text_content() == "14 of 28 picks"
     assert page.locator("#map-run option").nth(1).text_content() == "<img src=x onerror='window.hit=9'>"
-    assert page.complaints == []
-
-
-def test_a_large_pool_stays_quick_and_small(visit, made, tmp_path):
-    rows = [{**row, "instruction": row["instruction"] + " and a few words more" * 8} for row in made.records(21_000)]
-    rounds = [range(at * 7_000, at * 7_000 + 300) for at in range(3)]
-    run = made.make_run(tmp_path / "r", rows, rounds=[list(chosen) for chosen in rounds], vectors=made.vectors(21_000, 32))
-    from diverseevol.report import write_report
-
-    file = tmp_path / "large.html"
-    write_report([run.root], file)
-    assert file.stat().st_size < 10_000_000
-    sessions = []
-
-    def count(page):
-        sessions.append(page.context.new_cdp_session(page))
-        sessions[0].send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def spent():
-        return {each["name"]: each["value"] for each in sessions[0].send("Performance.getMetrics")["metrics"]}["TaskDuration"]
-
-    page = visit(file, before=count)
-    ready_map(page)
-    loaded = spent()
-    assert loaded < 3
-    assert page.evaluate("() => document.getElementById('map-plot').data[0].x.length") == 20_000
-    page.locator("#map-round").focus()
-    page.keyboard.press("Home")
-    page.wait_for_function("() => document.getElementById('map-plot').data[1].x.length === 0")
-    assert spent() - loaded < 1.5
-    assert "Shown are 20,000 of the 21,000 rows" in page.locator("#map .lead").text_content()
     assert page.complaints == []
 
 

@@ -5,22 +5,18 @@ from diverseevol.base.files import write_json
 from diverseevol.errors import RunFolderError
 
 
-def test_a_run_as_its_folder_tells_it(whole_run, opened):
-    run = opened(whole_run).main
-    assert (run.name, run.arm, run.seed) == ("a", "k_center", 0)
-    assert run.n_chosen == (6, 10, 14)
-    assert run.chosen_rows.tolist() == [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 20, 21, 22, 23]
-    assert run.diversity["sets"][0]["n_chosen"] == 6
-    assert not run.is_full
-
-
-def test_held_out_rows_and_their_copies_are_not_choosable(made, opened, tmp_path):
-    run = made.make_run(tmp_path / "r")
+def test_a_run_as_its_folder_tells_it_finished_rounds_alone(made, opened, tmp_path):
+    run = made.make_run(tmp_path / "a")
     pool = opened(run.root).main.pool
     run.heldout_dir.mkdir()
     run.holdout_file.write_text(f"{pool.id(40)}\n{pool.id(42)}\n")
     run.holdout_copies_file.write_text(f"{pool.id(41)}\n")
-    assert sorted(opened(run.root).main.unchoosable_rows.tolist()) == [40, 41, 42]
+    (run.round_dir(2) / "done").unlink()
+    found = opened(run.root).main
+    assert (found.name, found.arm, found.seed, found.is_full) == ("a", "k_center", 0, False)
+    assert (found.rounds, found.n_chosen) == ((0, 1), (6, 10))
+    assert np.array_equal(found.chosen_rows, [0, 1, 2, 3, 4, 5, 10, 11, 12, 13])
+    assert sorted(found.unchoosable_rows.tolist()) == [40, 41, 42]  # held-out rows and their copies
 
 
 def test_a_run_on_everything_is_called_full(made, opened, tmp_path):
@@ -28,8 +24,7 @@ def test_a_run_on_everything_is_called_full(made, opened, tmp_path):
     assert not opened(run.root).main.is_full
     run.heldout_dir.mkdir()
     run.holdout_file.write_text(opened(run.root).main.pool.id(19) + "\n")
-    assert opened(run.root).main.is_full
-    assert opened(run.root).main.arm == "full"
+    assert opened(run.root).main.is_full and opened(run.root).main.arm == "full"
 
 
 def test_seeds_of_one_strategy_are_one_arm_and_others_keep_their_names(made, opened, tmp_path):
@@ -39,26 +34,14 @@ def test_seeds_of_one_strategy_are_one_arm_and_others_keep_their_names(made, ope
     assert [run.name for run in subject.runs] == [str(one), str(two)]  # both folders are called a
     other = made.make_run(tmp_path / "b", rounds=[[0, 1]], losses=[1.0]).root
     assert list(opened(one, other).arms) == ["a", "b"]  # another schedule: no two seeds of one thing
-    same_seed = made.make_run(tmp_path / "c").root
-    assert list(opened(one, same_seed).arms) == ["a", "c"]
+    assert list(opened(one, made.make_run(tmp_path / "c").root).arms) == ["a", "c"]  # the same seed
 
 
 def test_a_comparison_is_its_runs_strategies_first(made, opened, tmp_path):
-    for seed in (0, 1):
-        for arm in ("random", "k_center", "full"):
-            rounds = [list(range(50))] if arm == "full" else ((0, 1), (2, 3), (4, 5))
-            made.make_run(
-                tmp_path / "runs" / f"seed-{seed}" / arm, rounds=rounds, seed=seed, strategy="random" if arm == "full" else arm
-            )
-    runs = [{"arm": arm, "seed": seed} for seed in (0, 1) for arm in ("random", "k_center", "full")]
-    write_json(tmp_path / "comparison.json", {"runs": runs, "words": ["k_center wins"]})
-    subject = opened(tmp_path)
-    assert [run.name for run in subject.runs] == [
-        f"{arm}, seed {seed}" for arm in ("k_center", "random", "full") for seed in (0, 1)
-    ]
-    assert {arm: len(found) for arm, found in subject.arms.items()} == {"k_center": 2, "random": 2, "full": 2}
+    subject = opened(made.make_comparison(tmp_path, ["k_center wins"]))
+    assert [run.name for run in subject.runs] == [f"{arm}, seed 0" for arm in ("k_center", "random", "full")]
     assert [run.name for run in subject.one_an_arm] == ["k_center, seed 0", "random, seed 0"]
-    assert [run.is_full for run in subject.runs] == [False, False, False, False, True, True]
+    assert [run.is_full for run in subject.runs] == [False, False, True]
     assert subject.comparison["words"] == ["k_center wins"]
     with pytest.raises(RunFolderError, match="is a comparison. Give it alone, or run folders below"):
         opened(tmp_path, tmp_path / "runs/seed-0/random")
@@ -73,13 +56,6 @@ def test_what_cannot_be_reported(made, opened, tmp_path):
     (run.round_dir(0) / "done").unlink()
     with pytest.raises(RunFolderError, match="has no finished round to report yet. Give the run's command again."):
         opened(run.root)
-
-
-def test_only_finished_rounds_count(made, opened, tmp_path):
-    run = made.make_run(tmp_path / "r")
-    (run.round_dir(2) / "done").unlink()
-    assert opened(run.root).main.rounds == (0, 1)
-    assert np.array_equal(opened(run.root).main.chosen_rows, [0, 1, 2, 3, 4, 5, 10, 11, 12, 13])
 
 
 @pytest.mark.parametrize(

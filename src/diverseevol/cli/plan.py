@@ -55,7 +55,7 @@ def planned(config: RunConfig, hardware: str, utilisation: float, is_calibrated:
     Raises:
         DiverseEvolError: the pool or a model cannot be used; or an option names what is not known.
     """
-    from ..plan.hardware import rates_of
+    from ..plan.rates import calibrate, rates_of
     from .run import quiet_libraries
     from .watch import open_watch
 
@@ -70,8 +70,6 @@ def planned(config: RunConfig, hardware: str, utilisation: float, is_calibrated:
     facts = read_facts(config, watch, process_bytes() if is_calibrated else 0)
     made = make_plan(config, facts)
     if is_calibrated:
-        from ..plan.calibrate import calibrate  # which loads the trainer
-
         rates = calibrate(config, watch)
     return {
         **asdict(made),

@@ -112,57 +112,50 @@ class Experiment:
             SelectionError: nobody registered a strategy.
             ConfigError: nothing to compare, something twice, no yardstick, or a budget not in samples.
         """
+        config, n_rounds = self.config, len(self.sizes) - 1
+        for option, values in (("--strategies", self.strategies), ("--seeds", self.seeds)):
+            for value in values:
+                if values.count(value) > 1:
+                    raise ConfigError(f"{option} names {value} twice. Name each once.")
+        if not self.seeds or min(self.seeds) < 0:
+            found = ", ".join(map(str, self.seeds)) or "none"
+            raise ConfigError(f"--seeds must be whole numbers from 0 up, found {found}.")
         for name in self.strategies:
             if name in (ONE_TIME, FULL):
                 option = "--" + name.replace("_", "-")
                 raise ConfigError(f"{name!r} is no strategy: give {option} beside --strategies.")
             check_strategy(name)
             if not FOLDER_NAME.fullmatch(name):
-                remedy = "Register it under letters and digits."
-                raise ConfigError(f"the strategy {name!r} cannot be the name of a folder. {remedy}")
-        _check_once("--strategies", self.strategies)
-        _check_once("--seeds", self.seeds)
-        if not self.seeds or min(self.seeds) < 0:
-            found = ", ".join(map(str, self.seeds)) or "none"
-            raise ConfigError(f"--seeds must be whole numbers from 0 up, found {found}.")
+                found = f"the strategy {name!r} cannot be the name of a folder"
+                raise ConfigError(f"{found}. Register it under letters and digits.")
         if self.scheduled == (RANDOM,) and (self.is_one_time or not self.is_full):
-            remedy = "Give --strategies k_center (or others), or --full."
-            raise ConfigError(f"there is nothing to compare with random. {remedy}")
-        if not self.config.has_heldout:
+            raise ConfigError(
+                "there is nothing to compare with random. Give --strategies k_center, or --full."
+            )
+        for option in config.selection.options:
+            if not any(_suits(name, option) for name in self.strategies):
+                names, remedy = ", ".join(self.strategies), "Take it out, or add its strategy."
+                raise ConfigError(f"selection.{option} is an option of none of {names}. {remedy}")
+        if not config.has_heldout:
             raise ConfigError(
                 "compare needs a yardstick: set heldout.path=FILE, rows like the pool's that are not in it, "
                 "or pool.holdout=500 to take some off the pool (and heldout.group or pool.holdout_by=COLUMN "
                 "to balance them over its values)."
             )
-        self._check_schedule()
-        for option in self.config.selection.options:
-            if not any(_suits(name, option) for name in self.strategies):
-                names, remedy = ", ".join(self.strategies), "Take it out, or add its strategy."
-                raise ConfigError(f"selection.{option} is an option of none of {names}. {remedy}")
-
-    def _check_schedule(self) -> None:
-        """Check that there is something to choose, and that all runs end at the same budget."""
-        budget = self.config.budget
-        if self.config.stop != StopConfig():
-            remedy = "which cannot be compared. Leave it out."
-            raise ConfigError(f"with stop: the runs would end at different budgets, {remedy}")
-        if split_budget(budget)[1] is not None:
+        if config.stop != StopConfig():
+            raise ConfigError("with stop: the runs would end at different budgets. Leave it out to compare.")
+        if split_budget(config.budget)[1] is not None:
             found = "compare counts budgets in samples, and at equal response tokens besides"
-            raise ConfigError(f"budget is {budget!r}: {found}. Set budget=1100.")
-        if len(self.sizes) < 2:
-            found = "there is nothing to choose, so nothing to compare"
-            raise ConfigError(f"rounds is 0: {found}. Set rounds to 1 or more.")
-        if self.is_one_time and len(self.sizes) == 2:
-            remedy = "Leave --one-time out, or set rounds to 2 or more."
-            raise ConfigError(f"rounds is 1, which is one-time sampling already. {remedy}")
+            raise ConfigError(f"budget is {config.budget!r}: {found}. Set budget=1100.")
+        if n_rounds < 1 + self.is_one_time:
+            found = (
+                "one-time sampling already. Leave --one-time out, or set"
+                if n_rounds
+                else "nothing to choose. Set"
+            )
+            raise ConfigError(f"rounds is {n_rounds}, which is {found} rounds to {n_rounds + 1} or more.")
 
 
 def _suits(strategy: str, option: str) -> bool:
     """Whether an option is meant for a strategy; random sees no embeddings and is spared their whitening."""
     return takes_option(strategy, option) and not (strategy == RANDOM and option == "whiten")
-
-
-def _check_once(option: str, values: tuple[object, ...]) -> None:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
-    if twice:
-        raise ConfigError(f"{option} names {twice[0]} twice. Name each once.")

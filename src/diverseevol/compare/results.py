@@ -50,8 +50,7 @@ def compare_strategies(experiment: Experiment, watch: Watch = SILENT) -> Compari
     experiment.check()
     root = experiment.root
     if RunFolder(root).config_file.exists():
-        remedy = "Give --out another folder for the comparison."
-        raise RunFolderError(f"{root} is the folder of one run. {remedy}")
+        raise RunFolderError(f"{root} is the folder of one run. Give --out another for the comparison.")
     with locked(root):
         runs = [(arm, seed) for seed in experiment.seeds for arm in experiment.arms]
         todo = dist.on_main(experiment.unfinished)
@@ -67,17 +66,12 @@ def compare_strategies(experiment: Experiment, watch: Watch = SILENT) -> Compari
             values["confidence"] = {name: comparison.confidence(name) for name in comparison.references}
             values |= {"words": in_words(comparison), "remarks": remarks(comparison)}
             write_json(experiment.comparison_file, values)
-            write_text(experiment.comparison_file.with_suffix(".csv"), as_csv(comparison))
+            table, text = rows(comparison), io.StringIO()
+            writer = csv.DictWriter(text, table[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(table)
+            write_text(experiment.comparison_file.with_suffix(".csv"), text.getvalue())
         return comparison
-
-
-def as_csv(comparison: Comparison) -> str:
-    """A comparison's rows as CSV, with a line of headings."""
-    table, text = rows(comparison), io.StringIO()
-    writer = csv.DictWriter(text, table[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
 
 
 def measures_of(runs: Iterable[RunFolder]) -> tuple[Measure, ...]:
@@ -113,8 +107,7 @@ def spent(runs: Iterable[RunFolder]) -> dict[str, float | None]:
 
     FLOPs are None where training was somebody else's.
     """
-    own, lent = list[Bill](), list[Bill]()
-    is_known = True
+    own, lent, is_known = list[Bill](), list[Bill](), True
     for metrics in (run.metrics(index) for run in runs for index in run.rounds_done()):
         is_known &= metrics.stages["train"].flops is not None
         for name, bill in metrics.stages.items():
@@ -135,7 +128,15 @@ def _run_seed(experiment: Experiment, seed: int, arms: list[str], watch: Watch) 
             _loop(config, f"seed {seed}, {arm}", watch, last=0)
     for number, arm in enumerate(arms, 1):
         watch.note(f"seed {seed}, run {number} of {len(arms)}: {arm}")
-        config = experiment.run_config(arm, seed, n_rows=_n_rows(experiment, seed) if arm == FULL else 0)
+        n_rows = 0
+        if arm == FULL:  # as many as may be chosen, which the pool of another arm tells
+            run, exclude = experiment.run(experiment.scheduled[0], seed), experiment.config.selection.exclude
+            pool = Pool.open(run.pool_dir)
+            barred = pool.rows_of(run.barred_ids())
+            if exclude:
+                barred = np.union1d(barred, read_rows_file(Path(exclude), pool))
+            n_rows = len(pool) - len(barred)
+        config = experiment.run_config(arm, seed, n_rows=n_rows)
         if arm == FULL:
             borrow(experiment, arm, seed, config)
         _loop(config, f"seed {seed}, {arm}", watch)
@@ -154,13 +155,3 @@ def _loop(config: RunConfig, name: str, watch: Watch, last: int | None = None) -
                 watch.note(f"{name}: round {round_.index}, {round_.n_chosen} samples, {loss}")
             if round_.index == last:
                 return
-
-
-def _n_rows(experiment: Experiment, seed: int) -> int:
-    """How many rows of the pool may be chosen."""
-    run, exclude = experiment.run(experiment.scheduled[0], seed), experiment.config.selection.exclude
-    pool = Pool.open(run.pool_dir)
-    barred = pool.rows_of(run.barred_ids())
-    if exclude:
-        barred = np.union1d(barred, read_rows_file(Path(exclude), pool))
-    return len(pool) - len(barred)

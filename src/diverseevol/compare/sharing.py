@@ -41,32 +41,38 @@ def borrow(experiment: Experiment, arm: str, seed: int, config: RunConfig) -> No
 
 
 def _borrow(experiment: Experiment, arm: str, seed: int, run: RunFolder) -> None:
-    pool = experiment.config.pool
-    is_drawn_by_seed = pool.max_rows is not None
-    is_drawn_by_seed |= any(source.max_rows or source.weight for source in pool.all_sources())
-    others = [(name, each) for each in experiment.seeds for name in experiment.arms]
-    started = {other: experiment.run(*other) for other in others if experiment.run(*other).is_done(0)}
-    for lender in started.values():
-        _check_same_data(lender, run)
-    for (_, of_seed), lender in started.items():
+    pool, mine = experiment.config.pool, run.config()
+    sources = pool.all_sources()
+    is_drawn_by_seed = pool.max_rows is not None or any(each.max_rows or each.weight for each in sources)
+    others = [(name, of_seed) for of_seed in experiment.seeds for name in experiment.arms]
+    runs = [(*other, experiment.run(*other)) for other in others]
+    started = [each for each in runs if each[2].is_done(0)]
+    for _, _, lender in started:
+        was, now = lender.config()["fingerprint"], mine["fingerprint"]
+        for what in ("pool", "model", "heldout rows"):
+            if was.get(what) != now.get(what):
+                raise RunFolderError(
+                    f"the {what} is not the one that {lender.root} was made with ({was.get(what)} then, "
+                    f"{now.get(what)} now). Put the old one back, or give --out a new folder."
+                )
+    for _, of_seed, lender in started:
         if of_seed == seed or not is_drawn_by_seed:
             _link_whole(lender.pool_dir, run.pool_dir)
         if of_seed == seed or not pool.holdout:
             _link_whole(lender.heldout_dir, run.heldout_dir, without=lender.losses_dir)
     if arm == FULL:
         return
-    asked = _asked_of_the_start(experiment.run_config(arm, seed))
-    of_this_seed = {name: lender for (name, of_seed), lender in started.items() if of_seed == seed}
-    of_this_seed.pop(FULL, None)
-    lenders = {name: lender for name, lender in of_this_seed.items() if _may_lend_start(lender, run)}
+    asked, lenders = _asked_of_the_start(experiment.run_config(arm, seed)), []
+    for name, of_seed, lender in started:
+        yours = lender.config()
+        is_same_start = all(mine.get(key) == yours.get(key) for key in OF_THE_START)
+        if of_seed == seed and name != FULL and is_same_start and lender.model_dir(0).is_dir():
+            lenders.append((_asked_of_the_start(experiment.run_config(name, seed)) == asked, lender))
     # Rather one that has asked the model the same of the pool; others lend the model alone.
-    for name, lender in lenders.items():
-        if _asked_of_the_start(experiment.run_config(name, seed)) == asked:
-            lend_start(lender, run, with_signals=True)
-    for lender in lenders.values():
-        lend_start(lender, run, with_signals=False)
+    for with_signals, lender in sorted(lenders, key=lambda each: not each[0]):
+        lend_start(lender, run, with_signals)
     if experiment.config.embed.model and Signal.EMBEDDING in asked[0]:
-        for lender in started.values():
+        for _, _, lender in started:
             lend_outer_bill(lender, run)
 
 
@@ -123,23 +129,6 @@ def _link_whole(source: Path, target: Path, without: Path | None = None) -> None
     if not target.exists():
         with replacing(target) as partial:
             link_tree(source, partial, without)
-
-
-def _check_same_data(other: RunFolder, run: RunFolder) -> None:
-    was, now = other.config()["fingerprint"], run.config()["fingerprint"]
-    for what in ("pool", "model", "heldout rows"):
-        if was.get(what) != now.get(what):
-            found = f"{was.get(what)} then, {now.get(what)} now"
-            raise RunFolderError(
-                f"the {what} is not the one that {other.root} was made with ({found}). Put the old one back, "
-                "or give --out a new folder for a new comparison."
-            )
-
-
-def _may_lend_start(lender: RunFolder, borrower: RunFolder) -> bool:
-    """Whether the lender's round 0 is what the borrower's would be, and is still there."""
-    mine, yours = lender.config(), borrower.config()
-    return lender.model_dir(0).is_dir() and all(mine.get(key) == yours.get(key) for key in OF_THE_START)
 
 
 def _asked_of_the_start(config: RunConfig) -> tuple[frozenset[str], int]:

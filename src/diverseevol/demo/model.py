@@ -3,12 +3,9 @@
 The text is the skills' knowledge without a prompt template: two lines in three state something, in every
 third somebody asks and somebody else replies in the same plain words. So the model has seen the words of
 questions, not the forms of answers that tuning teaches; all skills are spoken of equally often, also of what
-a held-out set asks. The tokenizer is byte-level BPE, so any text goes in and comes out unchanged, and its
-chat template marks what an assistant says, so that training can mask the rest.
-
-Steps are counted, not timed, and every random number comes from the seed, so a machine makes the same model
-again; torch's global generator is left as it was. The model is a folder that transformers loads like any
-other.
+a held-out set asks. The tokenizer is byte-level BPE, so any text comes back unchanged, and its chat template
+marks what an assistant says, so that training can mask the rest. Steps are counted, not timed, and every
+random number comes from the seed, so a machine makes the same model again.
 Cost: about 40 s on two CPU cores for the pre-trained one, about a second for a random one.
 Shape letters: B sequences of a batch, T tokens of a sequence.
 """
@@ -29,7 +26,7 @@ from ..base import files
 from ..base.progress import SILENT, Watch
 from .pool import SKILLS, WORDS
 
-BATCH, LENGTH, LEARNING_RATE = 8, 128, 4e-3
+BATCH, LENGTH, LEARNING_RATE, BETAS = 8, 128, 4e-3, (0.9, 0.95)
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'] + ':\n' }}"
@@ -52,8 +49,10 @@ def made_model(
 ) -> Path:
     """Write a Llama and the made world's tokenizer to `out_dir`, whole or not at all, and return it.
 
+    torch's global generator is left as it was.
+
     Args:
-        out_dir: The model's folder; replaced if there is one.
+        out_dir: The model's folder, as transformers loads any; replaced if there is one.
         hidden_size: Width D of the hidden states, a multiple of 16; the MLP is twice as wide.
         num_layers: Number of layers.
         vocab_size: Tokens of the tokenizer and rows of the embedding, from 259 up.
@@ -63,13 +62,12 @@ def made_model(
         watch: Shown the steps.
     """
     tokenizer = make_tokenizer(vocab_size, seed)
-    n_heads = 4 if hidden_size % 64 == 0 else 2
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=2 * hidden_size,
         num_hidden_layers=num_layers,
-        num_attention_heads=n_heads,
+        num_attention_heads=4 if hidden_size % 64 == 0 else 2,
         max_position_embeddings=max_positions,
         tie_word_embeddings=True,
         initializer_range=0.06,  # after these few steps the loss is 1.38, against 1.40 from the usual 0.02
@@ -80,26 +78,20 @@ def made_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config).float()
-        if n_steps:
-            _pretrain(model, packed_batches(tokenizer, seed), n_steps, watch)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=0.01)
+        schedule = cosine_schedule(optimizer, n_steps // 20, n_steps)
+        with watch.task("pre-train the tiny model", n_steps, "steps") as task:
+            for ids_BT in islice(packed_batches(tokenizer, seed), n_steps):
+                model(input_ids=ids_BT, labels=ids_BT).loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad()
+                task.advance()
     with files.replacing(out_dir) as partial_dir:
         model.save_pretrained(partial_dir)
         tokenizer.save_pretrained(partial_dir)
     return out_dir
-
-
-def _pretrain(model: LlamaForCausalLM, batches: Iterator[torch.Tensor], n_steps: int, watch: Watch) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.01)
-    schedule = cosine_schedule(optimizer, n_steps // 20, n_steps)
-    model.train()
-    with watch.task("pre-train the tiny model", n_steps, "steps") as task:
-        for ids_BT in islice(batches, n_steps):
-            model(input_ids=ids_BT, labels=ids_BT).loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            task.advance()
 
 
 def packed_batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Tensor]:
@@ -140,10 +132,5 @@ def make_tokenizer(vocab_size: int = 1024, seed: int = 0) -> PreTrainedTokenizer
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        chat_template=CHAT_TEMPLATE,
-    )
+    special = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special, chat_template=CHAT_TEMPLATE)

@@ -61,19 +61,12 @@ def run_demo(out: Path, n_rows: int, rounds: int, seed: int, watch: Watch) -> li
             pool = Pool.open(out / strategy / "pool")
             chosen, heldout = [*chosen, *pool.rows_of(round_.chosen_ids).tolist()], round_.metrics.heldout
             assert heldout.loss is not None  # the demo has held-out rows
-            seconds, flops = totals(round_.metrics.stages.values())
-            row = DemoRow(
-                strategy=strategy,
-                round_index=round_.index,
-                n_chosen=round_.n_chosen,
-                heldout_loss=heldout.loss,
-                rare_loss=float(np.mean([heldout.by_group[skill] for skill in sorted(rare)])),
-                n_skills=len({str(pool.record(pool_row)["skill"]) for pool_row in chosen}),
-                radius=covering_radius(embeddings_ND, np.array(chosen)),
-                seconds=seconds,
-                flops=flops,
-            )
-            table.append(row)
+            rare_loss = float(np.mean([heldout.by_group[skill] for skill in sorted(rare)]))
+            n_skills = len({str(pool.record(pool_row)["skill"]) for pool_row in chosen})
+            radius = covering_radius(embeddings_ND, np.array(chosen))
+            spent = totals(round_.metrics.stages.values())
+            sizes = (strategy, round_.index, round_.n_chosen)
+            table.append(DemoRow(*sizes, heldout.loss, rare_loss, n_skills, radius, *spent))
     return table
 
 
@@ -89,10 +82,7 @@ def make_world(out: Path, n_rows: int, rounds: int, seed: int, watch: Watch) -> 
     values = {
         "pool": {"path": str(pool_file)},
         "model": str(model_dir),
-        "seed": seed,
-        "rounds": rounds,
-        "n_init": 100,
-        "n_new": 100,
+        **{"seed": seed, "rounds": rounds, "n_init": 100, "n_new": 100},
         "heldout": {"path": str(heldout_file), "group": "skill"},
         "train": {"learning_rate": 1e-3, "num_train_epochs": 3, **BATCH},
     }

@@ -1,4 +1,1 @@
-"""What a run will cost, worked out before it starts (`estimate`) from what is known of it (`facts`).
-
-Seconds come from a table of accelerators (`hardware`) or from rates that are measured here (`calibrate`).
-"""
+"""What a run will cost: worked out (`estimate`) from what is known of it (`facts`) and a device (`rates`)."""

@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..config import RunConfig, TrainConfig, round_sizes, split_budget
 from ..data.benchmarks import KNOWN
@@ -28,10 +28,7 @@ from ..models.flops import head_flops, n_computing, n_outside_tables, pass_flops
 from ..models.load import empty_model
 from ..run.metrics import forward_flops, training_flops
 from .facts import Facts
-from .hardware import Rates
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+from .rates import Rates
 
 QUANTISED = 0.55
 """Bytes of a weight in 4 bits with the scales of its blocks."""
@@ -44,11 +41,7 @@ JUDGES_FRAME, JUDGES_REPLY = 276, 200
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """What a model takes.
-
-    FLOPs of a token that it is tuned on, by the run's method and with all weights; tokens and FLOPs of a row
-    of the pool that it reads; bytes of a tuning's peak, of its folder, and of what it says of a row.
-    """
+    """FLOPs of a token that it is tuned on, by the run's method and with all weights; of a row; bytes."""
 
     n_parameters: int
     train_flops: float
@@ -105,11 +98,7 @@ class Plan:
 
 
 def make_plan(config: RunConfig, facts: Facts) -> Plan:
-    """Work a run out; `config` as the user gave it, with its selector and its final tuning.
-
-    Raises:
-        ModelError, EmbedError: as `cost_of_model`.
-    """
+    """Work a run out; `config` as the user gave it. It raises what `cost_of_model` does."""
     rounds, final = config.for_rounds(), config.for_final()
     model = cost_of_model(rounds, facts)
     target = model if final is rounds else cost_of_model(final, facts)
@@ -128,6 +117,10 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
         final_flops = target.train_flops * facts.mean * n_chosen * epochs_of(final.train, n_chosen)
         memory["final"], disk["final weights"] = target.peak_bytes, target.saved_bytes
     pool_tokens = facts.mean * facts.n_rows * epochs_of(final.train, facts.n_rows)
+    # A judge takes one round's answers in both orders, if they are as long as the pool's.
+    n_judgements = 2 * sum(KNOWN[name].n_questions for name in BENCHMARKS)
+    tokens_in = round(n_judgements * (JUDGES_FRAME + facts.mean + facts.mean_trained))
+    judge = {"n_judgements": n_judgements, "tokens_in": tokens_in, "tokens_out": JUDGES_REPLY * n_judgements}
     return Plan(
         lengths=facts.as_dict(),
         model=model,
@@ -140,7 +133,7 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
         same_ratio=(flops + final_flops) / (target.train_flops * pool_tokens),
         memory=memory,
         disk=disk,
-        judge=_judge_tokens(facts),
+        judge=judge,
     )
 
 
@@ -153,14 +146,10 @@ def _rounds(config: RunConfig, facts: Facts, model: ModelCost) -> Iterator[Round
             n_free = max(0, facts.n_rows - n_chosen)
             n_drawn = max(sizes[index + 1], math.ceil(config.selection.candidates * n_free))
             n_embedded = n_chosen + min(n_free, n_drawn)
-        train_tokens = facts.mean * n_chosen * epochs_of(config.train, n_chosen)
+        n_trained = facts.mean * n_chosen * epochs_of(config.train, n_chosen)
+        tuning = (n_trained, model.train_flops * n_trained)
         yield RoundPlan(
-            n_chosen=n_chosen,
-            n_embedded=n_embedded,
-            train_tokens=train_tokens,
-            train_flops=model.train_flops * train_tokens,
-            embed_tokens=model.embed_tokens * n_embedded,
-            embed_flops=model.embed_flops * n_embedded,
+            n_chosen, n_embedded, *tuning, model.embed_tokens * n_embedded, model.embed_flops * n_embedded
         )
 
 
@@ -200,8 +189,8 @@ def cost_of_model(config: RunConfig, facts: Facts) -> ModelCost:
         try:
             model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **train.lora))
         except REFUSALS as error:
-            text = f"PEFT puts no adapter on {config.model}: {error}. Correct train.lora."
-            raise ModelError(text) from error
+            found = f"PEFT puts no adapter on {config.model}: {error}"
+            raise ModelError(f"{found}. Correct train.lora.") from error
     decoder, head = find_decoder(model), model.get_output_embeddings().weight
     shape, tokens_S, signals = model.config.get_text_config(), facts.tokens_S, facts.signals
     n_tuned = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
@@ -211,31 +200,21 @@ def cost_of_model(config: RunConfig, facts: Facts) -> ModelCost:
     in_head = head_flops(head, tokens_S) / len(tokens_S)
     others, n_again = signals - {"answer_loss"}, facts.mean_trained if "answer_loss" in signals else 0.0
     again = n_again * forward_flops(n_outside_tables(decoder) + head.numel(), 1)  # over the responses alone
+    # A step's activations and logits (in its precision, and twice in float32); on a CPU the program, too.
+    keys, n_layers = train.sft, shape.num_hidden_layers
+    n_tokens = int(keys.get("per_device_train_batch_size", 4)) * int(tokens_S.max())
+    scale = 1 if keys.get("fp16") or keys.get("bf16", not facts.program_bytes) else 2
+    is_checkpointed = keys.get("gradient_checkpointing") or keys.get("activation_checkpointing")
+    units = scale * (2 * n_layers + 34 if is_checkpointed else 34 * n_layers) * shape.hidden_size
+    held += float(n_tokens * (units + (2 * scale + 8) * shape.vocab_size))
+    held += facts.program_bytes + LIBRARIES if facts.program_bytes else 0.0
     return ModelCost(
         n_parameters=n_frozen if is_adapter else n_tuned,
         train_flops=training_flops(n_computing(model), 1, is_adapter),
         full_flops=full_flops,
         embed_tokens=(facts.mean if others else 0.0) + n_again,
         embed_flops=(in_body if others else 0.0) + (in_head if others - {"embedding"} else 0.0) + again,
-        peak_bytes=held + 12.0 * n_tuned + _step_bytes(train, shape, facts),  # 12: gradient, AdamW's moments
+        peak_bytes=held + 12.0 * n_tuned,  # gradient, AdamW's moments
         saved_bytes=4.0 * n_tuned,
         signal_bytes=4.0 * shape.hidden_size * ("embedding" in signals) + 8 * len(signals - {"embedding"}),
     )
-
-
-def _step_bytes(train: TrainConfig, shape: PretrainedConfig, facts: Facts) -> float:
-    """Activations and logits (in the step's precision, and twice in float32); on a CPU also the program."""
-    keys, n_layers = train.sft, shape.num_hidden_layers
-    n_tokens = int(keys.get("per_device_train_batch_size", 4)) * int(facts.tokens_S.max())
-    scale = 1 if keys.get("fp16") or keys.get("bf16", not facts.program_bytes) else 2
-    is_checkpointed = keys.get("gradient_checkpointing") or keys.get("activation_checkpointing")
-    units = scale * (2 * n_layers + 34 if is_checkpointed else 34 * n_layers) * shape.hidden_size
-    step = float(n_tokens * (units + (2 * scale + 8) * shape.vocab_size))
-    return step + (facts.program_bytes + LIBRARIES if facts.program_bytes else 0.0)
-
-
-def _judge_tokens(facts: Facts) -> dict[str, int]:
-    """What a judge takes for one round's answers in both orders, if they are as long as the pool's."""
-    n_judgements = 2 * sum(KNOWN[name].n_questions for name in BENCHMARKS)
-    tokens_in = round(n_judgements * (JUDGES_FRAME + facts.mean + facts.mean_trained))  # of two answers
-    return {"n_judgements": n_judgements, "tokens_in": tokens_in, "tokens_out": JUDGES_REPLY * n_judgements}

@@ -32,7 +32,6 @@ class Facts:
         n_rows: Rows that can be chosen: those with a token to train on.
         tokens_S: Tokens a row; of a sample, unless all rows were tokenised.
         mean_trained: Tokens a row that the loss counts: the responses.
-        truncated_share: Share of the rows that are cut.
         signals: What the strategy reads of the rounds' model.
         n_first: Rows of round 0, where a list of the user's gives them.
         program_bytes: What the process takes without a model; 0 where a GPU's memory is meant.
@@ -54,8 +53,8 @@ class Facts:
     def as_dict(self) -> dict[str, Any]:
         """The rows' figures, as plain values."""
         sampled = {"n_sampled": len(self.tokens_S), "mean": self.mean, "longest": int(self.tokens_S.max())}
-        rates = {"mean_trained": self.mean_trained, "truncated_share": self.truncated_share}
-        return {"n_rows": self.n_rows, **sampled, **rates}
+        trained = {"mean_trained": self.mean_trained, "truncated_share": self.truncated_share}
+        return {"n_rows": self.n_rows, **sampled, **trained}
 
 
 def facts_of(
@@ -80,23 +79,18 @@ def facts_of(
         raise ConfigError("no row has a token left to train on: prompts fill prompt.max_length. Raise it.")
     signals = {str(need) for need in needs & frozenset(Signal)}
     signals |= {"embedding"} if config.stop.measure in ("covering_radius", "vendi") else set()
-    return Facts(
-        n_rows=round(n_rows * share),
-        tokens_S=n_tokens_S[is_usable_S],
-        mean_trained=float(n_trained_S[is_usable_S].mean()),
-        truncated_share=float((n_full_S > n_tokens_S)[is_usable_S].mean()),
-        signals=frozenset(signals - ({"embedding"} if config.embed.model else set())),
-        n_first=n_first,
-        program_bytes=program_bytes,
-    )
+    signals -= {"embedding"} if config.embed.model else set()
+    mean_trained = float(n_trained_S[is_usable_S].mean())
+    truncated = float((n_full_S > n_tokens_S)[is_usable_S].mean())
+    known = (round(n_rows * share), n_tokens_S[is_usable_S], mean_trained, truncated)
+    return Facts(*known, frozenset(signals), n_first, program_bytes)
 
 
 def read_facts(config: RunConfig, watch: Watch, program_bytes: int = 0) -> Facts:
     """Read what the plan of a run that is not started needs; nothing that is written stays.
 
     Raises:
-        DiverseEvolError: the pool, a list of rows, the strategy, the tokenizer or the model cannot be used.
-        ConfigError: the pool has too few rows for the schedule.
+        DiverseEvolError: the pool, its size, a list, the strategy, the tokenizer or the model cannot be used.
     """
     selection, prompt, holdout = config.selection, config.prompt, config.pool.holdout or 0
     model, code = config.for_rounds().model, config.trust_remote_code
