@@ -21,8 +21,7 @@ import numpy as np
 from diverseevol.base.progress import SILENT
 from diverseevol.data import Pool, contamination
 from diverseevol.data.contamination import Benchmark, find_contamination, read_benchmarks
-from diverseevol.data.duplicates import compared_parts, find_duplicates
-from diverseevol.data.normal import WIDTH
+from diverseevol.data.duplicates import WIDTH, compared_parts, find_duplicates
 
 THRESHOLD = 0.7
 

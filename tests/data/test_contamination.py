@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from diverseevol.base.progress import SILENT
-from diverseevol.data.contamination import N_WORDS, THRESHOLD, Questions, find_contamination, read_benchmarks
-from diverseevol.data.normal import WIDTH, plain, words
+from diverseevol.data.contamination import N_WORDS, THRESHOLD, Questions, find_contamination, read_benchmarks, words
+from diverseevol.data.duplicates import WIDTH, plain
+from diverseevol.data.sample import Sample, Turn
 
 LONG = "Implement a binary search algorithm to find a specific element in a sorted array."
 SHORT = "What is quantum computing?"
@@ -127,11 +128,10 @@ def test_less_than_half_of_its_words_is_too_little():
 
 def test_short_questions_are_whole_texts_only():
     phrases = Questions(["What is AI?", QUESTION, "…"])
-    assert [found.question for found in phrases.equal("what is ai")] == [0]
-    assert list(phrases.equal("What is AI good for?")) == []
     assert phrases.inside("I ask you: what is AI?") == []
-    assert list(phrases.equal("!")) == []
-    assert list(phrases.equal(QUESTION)) == []
+    for text, number in (("what is ai", [0]), ("What is AI good for?", []), ("!", []), (QUESTION, [1])):
+        found = phrases.in_sample(Sample((Turn("user", text),)))
+        assert sorted({one.question for one, kind, _ in found if kind == "words"}) == number
 
 
 def test_eight_words_are_enough_and_seven_are_not():

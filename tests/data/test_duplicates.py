@@ -7,6 +7,7 @@ from diverseevol.base.progress import SILENT
 from diverseevol.data import duplicates as module
 from diverseevol.data.duplicates import (
     N_HASHES,
+    WIDTH,
     Duplicate,
     band_keys,
     compared_parts,
@@ -14,8 +15,8 @@ from diverseevol.data.duplicates import (
     least_jaccard,
     near_duplicates,
     rows_per_band,
+    shingles,
 )
-from diverseevol.data.normal import WIDTH, shingles
 
 LONG = "The quick brown fox jumps over the lazy dog while seven wizards quietly mix some very odd potions in the old cellar"
 
@@ -92,7 +93,7 @@ def brute_force(records, threshold):
     def sets(position):
         return [
             {text.ljust(WIDTH)[at : at + WIDTH] for at in range(max(1, len(text) - WIDTH + 1))} if text else set()
-            for text in compared_parts(records.sample(position))
+            for text in compared_parts(records.samples(position, position + 1)[0])
         ]
 
     def similarity(one, other):
@@ -138,7 +139,7 @@ def test_dolly_as_brute_force_on_a_sample_and_its_exact_ones(shared_data):
     assert len(exact) == 15
     assert sum(records.id(one.position).startswith(records.id(one.kept)[:16]) for one in exact) == 8
     part = np.arange(len(records)) < 400
-    longest = max(range(len(records)), key=lambda position: len(records.record_text(position)))
+    longest = max(range(len(records)), key=lambda position: len(records.value("record", position)))
     part[[longest, *(at for one in exact for at in (one.position, one.kept))]] = True
     near = find_duplicates(records, part, 0.7, SILENT)
     assert {one.position for one in exact} <= {one.position for one in near}

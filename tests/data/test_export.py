@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from diverseevol.data import Pool
-from diverseevol.data.export import EXPORT_FORMATS, export_rows
-from diverseevol.data.forms import said
+from diverseevol.data.export import EXPORT_FORMATS, export_rows, said
 from diverseevol.errors import ConfigError, PoolError
 
 CALL = {"type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}

@@ -7,8 +7,7 @@ import pytest
 from diverseevol.config import SourceConfig
 from diverseevol.data.formats import Reader
 from diverseevol.data.layouts import PAIRS
-from diverseevol.data.row import RowError
-from diverseevol.data.sample import Sample, Turn
+from diverseevol.data.sample import RowError, Sample, Turn
 from diverseevol.errors import ConfigError
 
 CALL = {"type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}

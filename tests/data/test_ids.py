@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diverseevol.data.ids import content_hash, counters, draw, priorities, weighted_sizes
+from diverseevol.data.ids import content_hash, counters, draw, priorities
 
 RECORD = {"instruction": "Grüße", "input": "", "output": "x", "n": [1, 2.5, {"b": True, "a": None}]}
 
@@ -62,7 +62,9 @@ def test_a_draw_does_not_depend_on_the_order_but_on_the_seed():
     ],
 )
 def test_sizes_by_weight(n_rows, weights, expected):
-    assert weighted_sizes(n_rows, weights) == expected
+    group = np.repeat(np.arange(len(n_rows), dtype=np.int32), n_rows)
+    is_kept = draw(group, np.arange(len(group), dtype=np.uint64), [None] * len(n_rows), weights, None)
+    assert np.bincount(group[is_kept], minlength=len(n_rows)).tolist() == expected
 
 
 def test_caps_then_weights_then_the_total():

@@ -41,7 +41,7 @@ def pool(write, tmp_path):
 def why_dropped(pool_dir, sample_id):
     made = Pool.open(pool_dir)
     position = made.records.position_of(sample_id)
-    return why_left_out(pool_dir, made.records, made.status_of(position), position) if made.status[position] else None
+    return why_left_out(pool_dir, made, position) if made.status[position] else None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,6 @@ def why_dropped(pool_dir, sample_id):
 )
 def test_what_stays(pool, options, rows):
     everything, made = pool(), pool(**options)
-    assert made.source_rows.tolist() == rows
     assert made.positions.tolist() == rows
     assert made.ids.tolist() == everything.ids[rows].tolist()
     assert [made.record(row) for row in range(len(made))] == [ROWS[row] for row in rows]

@@ -52,7 +52,6 @@ def test_rows_read_back_as_they_were_written(tmp_path):
     assert pool.sample(0).turns[0].text == "ü"
     assert pool.format(0) == "alpaca"
     assert pool.place(2) == {"source": str(tmp_path / "a.jsonl"), "source_row": 2}
-    assert pool.source_rows.tolist() == [0, 1, 2]
     assert pool.rows_of([pool.id(2), pool.id(0)]).tolist() == [2, 0]
     with pytest.raises(PoolError, match=r"id ffff and 1 more of 3 not found in the pool of 3 rows"):
         pool.rows_of([pool.id(1), "ffff", "eeee"])
@@ -83,7 +82,8 @@ def test_max_rows_keeps_the_same_rows_of_a_reordered_file_in_file_order(tmp_path
 
     pool = kept(records, 0)
     assert len(pool) == 50
-    assert pool.source_rows.tolist() == sorted(pool.source_rows.tolist())
+    rows = [pool.place(row)["source_row"] for row in range(50)]
+    assert rows == sorted(rows)
     assert set(kept(shuffled, 0).ids.tolist()) == set(pool.ids.tolist())
     assert set(kept(records, 1).ids.tolist()) != set(pool.ids.tolist())
 
@@ -196,7 +196,7 @@ def test_some_records_in_order(tmp_path, monkeypatch, at_once):
     monkeypatch.setattr(pool_module, "READ_AT_ONCE", at_once)
     records = read(tmp_path, PoolConfig(path=str(write_lines(tmp_path / "a.jsonl", [record(number) for number in range(50)]))))
     for is_in in (np.ones(50, dtype=bool), np.zeros(50, dtype=bool), np.random.default_rng(0).random(50) < 0.3):
-        assert list(records.some(is_in)) == [(position, records.sample(position)) for position in np.flatnonzero(is_in).tolist()]
+        assert list(records.some(is_in)) == [(at, records.samples(at, at + 1)[0]) for at in np.flatnonzero(is_in).tolist()]
 
 
 def test_small_batches_change_nothing(tmp_path, monkeypatch):
@@ -224,7 +224,7 @@ def test_records_without_a_trained_token_are_put_aside(tmp_path):
     assert (pool.n_tokens.dtype, pool.n_trained.dtype, pool.positions.dtype) == (np.int32, np.int32, np.int64)
     assert pool.record(3) == record(4)
     assert pool.id(3) == records.table["id"][4].as_py()
-    assert pool.source_rows[3] == 4
+    assert pool.place(3)["source_row"] == 4
     expected = {
         "source": str(file),
         "row": 3,
@@ -319,4 +319,4 @@ def test_real_pools_need_no_mapping(shared_data, tmp_path, name):
     records = json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
     for row in (0, 1, n_rows // 2, n_rows - 1):
         assert pool.record_text(row) in text
-        assert pool.record(row) == records[pool.source_rows[row]]
+        assert pool.record(row) == records[pool.place(row)["source_row"]]

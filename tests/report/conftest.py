@@ -98,7 +98,7 @@ def make_run(root, rows=None, rounds=((0, 1, 2, 3, 4, 5), (10, 11, 12, 13), (20,
     add_lines(root / "rows.jsonl", records(60) if rows is None else rows)
     pool_config = PoolConfig(path=str(root / "rows.jsonl"), max_bad=0.5)
     found = read_pool(pool_config, run.pool_dir, 0, SILENT)
-    n_tokens = np.array([len(found.record_text(at)) for at in range(len(found))], dtype=np.int32)
+    n_tokens = np.array([len(found.value("record", at)) for at in range(len(found))], dtype=np.int32)
     finish_pool(run.pool_dir, pool_config, n_tokens, n_tokens)
     pool, strategy = Pool.open(run.pool_dir), more.get("strategy", "k_center")
     config = {**CONFIG, "seed": more.get("seed", 0), "selection": {"strategy": strategy}, **more.get("config", {})}

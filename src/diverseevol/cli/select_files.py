@@ -16,7 +16,7 @@ import numpy as np
 
 from ..data import Pool
 from ..data.columns import as_column
-from ..data.files_in import kind_of, open_text
+from ..data.json_files import kind_of, open_text
 from ..errors import SelectionError
 from ..run import RunFolder
 from ..selection import Signal

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -26,17 +26,21 @@ from ..base.progress import SILENT, Watch
 from ..base.text import nearest
 from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError
+from .contamination import find_contamination, read_benchmarks
+from .duplicates import find_duplicates
 from .formats import Reader, looks_like_other
 from .ids import content_hash, counters, dialogue_hash, draw, id_texts, priorities
-from .left_out import QUARANTINE, Overlap, add_to_quarantine, bad_line, left_out
+from .left_out import CONTAMINATION, DUPLICATES, QUARANTINE, bad_line, save_contamination, save_duplicates
 from .pool import INDEX, META, RECORDS, Records, Status, numbers, open_table
-from .row import Row, RowError, UnknownRowError
+from .sample import Row, RowError, UnknownRowError
 from .sources import fingerprint, read_source
 from .unread import notes, undeclared_tools, unread_keys
 
 BATCH_ROWS, BATCH_CHARACTERS = 4096, 1 << 23
 N_TRIED = 1000
 N_SHOWN = 5
+# Of the first pass; sources and formats by their numbers. A source of the configuration is a group, also a
+# folder of many files.
 READ_COLUMNS = {
     "record": pa.large_string(),
     "source": pa.int32(),
@@ -46,8 +50,6 @@ READ_COLUMNS = {
     "hash": pa.uint64(),
     "dialogue": pa.uint64(),
 }
-"""Of the first pass; sources and formats by their numbers. A source of the configuration is a group, also a
-folder of many files."""
 NAMES = pa.dictionary(pa.int32(), pa.string())
 RECORDS_COLUMNS = {
     "record": pa.large_string(),
@@ -59,7 +61,6 @@ RECORDS_COLUMNS = {
 }
 VERSION = 3
 """Of the records' file; another one is read anew."""
-TOO_LONG = "no token left to train on at max_length"
 MAX_TOO_LONG = 0.5
 """Rows that are too long are nobody's mistake and no sign of a misread file, until they are most of them."""
 KNOWN = (
@@ -106,8 +107,7 @@ def read_pool(config: PoolConfig, pool_dir: Path, seed: int, watch: Watch, is_ke
         if not first.n_read:
             paths = ", ".join(source.path for source in sources)
             raise PoolError(f"the pool is empty: no row in {paths}. Correct pool.path.")
-        bad_file = pool_dir / QUARANTINE if is_kept else None
-        share = first.n_bad / first.n_read
+        bad_file, share = pool_dir / QUARANTINE if is_kept else None, first.n_bad / first.n_read
         _check_share(first.n_bad, first.n_read, share, config.max_bad, first.first_bad, bad_file)
         _second_pass(first_file, pool_dir / RECORDS, first, config, seed, made_of)
     finally:
@@ -122,11 +122,12 @@ def finish_pool(
     n_trained: NDArray[np.int32],
     refused: Mapping[int, str] | None = None,
     watch: Watch = SILENT,
-) -> Overlap:
+) -> list[tuple[str, str]]:
     """Decide what becomes of each record, and write the pool's index and the lists of what is left out.
 
     Records without a trained token go first, then those that hold questions of benchmarks, so that none of
-    them is kept in the place of its clean copies, then duplicates.
+    them is kept in the place of its clean copies, then duplicates. Exact ones are found and named in any
+    case.
 
     Args:
         pool_dir: Where `read_pool` wrote.
@@ -136,6 +137,10 @@ def finish_pool(
         n_trained: Trained tokens of each record; int32[R].
         refused: Why the template refuses a record, by its position.
         watch: Sees the progress.
+
+    Returns:
+        What was found of duplicates and benchmarks, in a few words each, and the name of the file that lists
+        it.
 
     Raises:
         PoolError: more rows are bad than allowed, most records are too long, the numbers are not this pool's,
@@ -149,18 +154,31 @@ def finish_pool(
     status[n_trained == 0] = Status.TOO_LONG
     status[n_tokens == 0] = Status.REFUSED
     _put_aside(records, status, config.max_bad, refused or {}, pool_dir)
-    overlap = left_out(records, status == Status.KEPT, config, pool_dir, watch)
-    status[[match.position for match in overlap.matches]] = Status.CONTAMINATED
-    if config.dedup:
-        status[[duplicate.position for duplicate in overlap.duplicates]] = Status.DUPLICATE
-    if not (status == Status.KEPT).any():
+    said = []
+    remove(pool_dir / CONTAMINATION)
+    if benchmarks := read_benchmarks(config.decontaminate):
+        matches = find_contamination(records, status == Status.KEPT, benchmarks, watch)
+        save_contamination(records, matches, pool_dir / CONTAMINATION, is_dropped=True)
+        status[[match.position for match in matches]] = Status.CONTAMINATED
         n = int((status == Status.CONTAMINATED).sum())
-        found = f"{n:,} of {len(records):,} hold questions of benchmarks"
-        raise PoolError(f"no row is left: {found}. Correct pool.decontaminate.")
+        if not (status == Status.KEPT).any():
+            found = f"{n:,} of {len(records):,} hold questions of benchmarks"
+            raise PoolError(f"no row is left: {found}. Correct pool.decontaminate.")
+        said.append((f"{n:,} left out, which hold questions of benchmarks", CONTAMINATION))
+    threshold = config.dedup_similarity if config.dedup == "near" else None
+    duplicates = find_duplicates(records, status == Status.KEPT, threshold, watch)
+    save_duplicates(records, duplicates, pool_dir / DUPLICATES, is_dropped=bool(config.dedup))
+    n_exact = sum(one.kind == "exact" for one in duplicates)
+    if config.dedup:
+        status[[duplicate.position for duplicate in duplicates]] = Status.DUPLICATE
+        near = f" and {len(duplicates) - n_exact:,} near ones" if config.dedup == "near" else ""
+        said.append((f"{n_exact:,} exact duplicates{near} left out", DUPLICATES))
+    elif n_exact:
+        said.append((f"{n_exact:,} of them exact duplicates of others (pool.dedup drops them)", DUPLICATES))
     index = pa.table({"status": status, "n_tokens": n_tokens, "n_trained": n_trained})
     with replacing(pool_dir / INDEX) as file, pa.ipc.new_file(str(file), index.schema) as writer:
         writer.write_table(index)
-    return overlap
+    return said
 
 
 def _put_aside(
@@ -171,25 +189,29 @@ def _put_aside(
     Raises:
         PoolError: they are too many.
     """
-
-    def bad_rows(of: Status, why: str) -> list[Row]:
-        rows = []
+    rows: dict[Status, list[Row]] = {}
+    for of, why in (
+        (Status.REFUSED, "it has no token"),
+        (Status.TOO_LONG, "no token left to train on at max_length"),
+    ):
+        rows[of] = []
         for position in np.flatnonzero(status == of).tolist():
-            place = records.place(position)
-            problem = reasons.get(position, why)
-            text = records.record_text(position)
-            rows.append(Row(text, None, place["source"], place["source_row"], problem=problem))
-        return rows
-
-    refused, too_long = bad_rows(Status.REFUSED, "it has no token"), bad_rows(Status.TOO_LONG, TOO_LONG)
-    add_to_quarantine(pool_dir / QUARANTINE, records.n_bad, [*refused, *too_long])
+            text, place = records.value("record", position), records.place(position)
+            row = Row(text, None, place["source"], place["source_row"], problem=reasons.get(position, why))
+            rows[of].append(row)
+    refused, too_long = rows.values()
+    file = pool_dir / QUARANTINE
+    with file.open(encoding="utf-8") as old:
+        # In place of what an earlier call may have added.
+        lines = [line for _, line in zip(range(records.n_bad), old, strict=False)]
+    with replacing(file) as partial, partial.open("w", encoding="utf-8") as out:
+        out.writelines([*lines, *map(bad_line, [*refused, *too_long])])
     if refused:
         # Where rows were drawn, the tokenised ones stand for all.
         share_read = records.n_bad / records.n_read
         share = share_read + (1 - share_read) * len(refused) / len(records)
         first = [f"{row.place()}: {row.problem}" for row in refused]
-        n_bad = len(refused) + records.n_bad
-        _check_share(n_bad, records.n_read, share, max_bad, first, pool_dir / QUARANTINE)
+        _check_share(len(refused) + records.n_bad, records.n_read, share, max_bad, first, file)
     if len(too_long) > MAX_TOO_LONG * len(records):
         raise PoolError(
             f"{len(too_long):,} of {len(records):,} rows have no token left to train on: their prompts fill "
@@ -200,23 +222,19 @@ def _put_aside(
 def _check_share(
     n_bad: int, n_read: int, share: float, max_bad: float, first: Sequence[str], file: Path | None
 ) -> None:
-    """Stop where the share of bad rows is larger than allowed, or all are bad.
-
-    Raises:
-        PoolError: with the count, the share, the first five and what to do; `file` lists all, if it stays.
-    """
+    """Stop where more rows are bad than allowed, or all are; `file` lists them, if it stays."""
     are_all_bad = share > 1 - 1e-9
     if n_bad == 0 or (share <= max_bad and not are_all_bad):
         return
     lines = "".join(f"\n  {line}" for line in first[:N_SHOWN])
-    shown = "The first five" if n_bad > N_SHOWN else "They are"
+    shown = f"{'The first five' if n_bad > N_SHOWN else 'They are'}:{lines}"
     if are_all_bad:
         repair = "Repair them, or set pool.format or pool.columns."
-        raise PoolError(f"not one of {n_read:,} rows is good. {shown}:{lines}\n{repair}")
+        raise PoolError(f"not one of {n_read:,} rows is good. {shown}\n{repair}")
     see = f"; all of them are in {file}" if file else ""
     raise PoolError(
         f"{n_bad:,} of {n_read:,} rows are bad ({share:.1%}); pool.max_bad allows {max_bad:.1%}. "
-        f"{shown}:{lines}\nRepair or remove them, or raise pool.max_bad{see}."
+        f"{shown}\nRepair or remove them, or raise pool.max_bad{see}."
     )
 
 
@@ -268,7 +286,7 @@ class _FirstPass:
                     seen.n_objects += 1
                     seen.keys.update(dict.fromkeys(record))
                 format_name, sample = reader.read(record)
-                hashed, dialogue = _hash(record), dialogue_hash(sample)
+                hashed, dialogue = content_hash(record), dialogue_hash(sample)
                 if layout := reader.layout(record):
                     self.unread.update(unread_keys(record, layout))
                 self.undeclared.update(undeclared_tools(sample))
@@ -295,21 +313,11 @@ class _FirstPass:
         """Write what is at hand; return how many rows that are."""
         n, columns = len(self._batch), zip(*self._batch, strict=True)
         if n:
-            arrays = [
-                pa.array(column, kind) for column, kind in zip(columns, READ_COLUMNS.values(), strict=True)
-            ]
+            pairs = zip(columns, READ_COLUMNS.values(), strict=True)
+            arrays = [pa.array(column, kind) for column, kind in pairs]
             self.writer.write_batch(pa.record_batch(arrays, schema=pa.schema(READ_COLUMNS)))
         self._batch, self._n_characters = [], 0
         return n
-
-
-def _hash(record: dict[str, Any]) -> int:
-    try:
-        return content_hash(record)
-    except UnicodeEncodeError:
-        raise RowError("half of a surrogate pair, which is no character") from None
-    except ValueError as error:
-        raise RowError(f"a number that JSON cannot write: {error}") from None
 
 
 @dataclass
@@ -322,11 +330,7 @@ class _Seen:
     looks: str = ""
 
     def check(self, source: SourceConfig, columns: Iterable[str], which: str) -> None:
-        """Give up where nothing fits.
-
-        Raises:
-            PoolError: no record is of a known format, or has one of the columns.
-        """
+        """Give up where no record is of a known format, or has one of the columns."""
         if not self.n_objects:
             return
         found = ", ".join(list(self.keys)[:12]) or "none"
@@ -364,10 +368,8 @@ def _second_pass(
         "notes": notes(first.unread, first.undeclared),
     }
     schema = pa.schema(RECORDS_COLUMNS, metadata={META: json.dumps(meta).encode()})
-    names = {
-        "source": pa.array(list(first.sources), pa.string()),
-        "format": pa.array(list(first.formats), pa.string()),
-    }
+    codes = {"source": first.sources, "format": first.formats}
+    names = {name: pa.array(list(of), pa.string()) for name, of in codes.items()}
     start = 0
     with replacing(file) as partial, pa.ipc.new_file(str(partial), schema) as writer:
         for batch in table.to_batches():

@@ -42,9 +42,7 @@ def group_names(pool: Pool, column: str, asked_by: str | None = None) -> list[st
 
 def as_column(values: list[Any]) -> NDArray[Any]:
     """Values of records as float64[N] where every one is a number (None: NaN), else as text."""
-    if all(
-        value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values
-    ):
+    if all(value is None or type(value) in (int, float) for value in values):
         return np.array([np.nan if value is None else float(value) for value in values])
     return np.array(["" if value is None else str(value) for value in values])
 

@@ -6,16 +6,15 @@ Few-Shot Learners", 2020, appendix C) take any 13 words in a row, which on quest
 finds `for int i 0 i n i …` and proverbs, and not a question with one word changed. A question of fewer than 8
 words is common speech, so a user's turn must consist of it.
 
-Nearly: the same up to a word or two, by the Jaccard similarity of their shingles. It is what the embedding of
-a model would be
-asked for, without a model: the raw embeddings of a base model lie so close together that no threshold tells a
-rewording from another question. Exact, by counting a text's shingles in all questions at once.
+Nearly: the same up to a word or two, by the Jaccard similarity of their shingles, counted exactly. The raw
+embeddings of a base model lie so close together that no threshold tells a rewording from another question.
 Cost: one look-up a word and a shingle, whatever the number of questions. Shape letters: R records.
 """
 
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from ..base.files import hash_sampled
 from ..base.progress import Watch
 from ..errors import PoolError
 from .benchmarks import find_file, parse_benchmark, questions_in
-from .normal import plain, shingles, words
+from .duplicates import folded, plain, shingles
 from .pool import Records
 from .sample import Sample
 
@@ -40,6 +39,15 @@ N_START = 4
 """Words by which phrases are looked up: rare enough to have few phrases each."""
 THRESHOLD = 0.7
 """The least similarity of a question that is nearly what a user asks."""
+# Thai and Lao, Burmese, Khmer, kana, Han: scripts that set no blanks between words.
+UNSPACED = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x3040, 0x30FF),
+    (0x3400, 0x9FFF),
+    (0x20000, 0x3FFFF),
+)
 
 Words = tuple[str, ...]
 
@@ -91,28 +99,48 @@ def read_benchmarks(names: Sequence[str]) -> list[Benchmark]:
             here.
         PoolError: a file is not there or cannot be read, or two benchmarks have the same name.
     """
-    benchmarks = [_read(name) for name in names]
-    for one in benchmarks:
-        if sum(other.name == one.name for other in benchmarks) > 1:
+    read: dict[str, Benchmark] = {}
+    for word in names:
+        asked = parse_benchmark(word)
+        file, name = asked.file or find_file(asked.name, None), asked.name
+        if not file.is_file():
             raise PoolError(
-                f"pool.decontaminate names two benchmarks {one.name!r}. Tell them apart: NAME=FILE."
+                f"no benchmark file {str(file)!r} (pool.decontaminate: {word!r}). "
+                "Give NAME=FILE, or NAME=FILE:FIELD for a column of another name."
             )
-    return benchmarks
+        if name in read:
+            twice = f"pool.decontaminate names two benchmarks {name!r}"
+            raise PoolError(f"{twice}. Tell them apart: NAME=FILE.")
+        items = questions_in(file, asked)
+        questions = tuple(Question(name, str(one.id), text) for one in items for text in one.turns)
+        hashed = hashlib.blake2b(f"{asked.field}\0".encode(), digest_size=8)
+        hash_sampled(hashed, file)
+        read[name] = Benchmark(name, questions, hashed.hexdigest())
+    return list(read.values())
 
 
-def _read(word: str) -> Benchmark:
-    asked = parse_benchmark(word)
-    file = asked.file or find_file(asked.name, None)
-    if not file.is_file():
-        raise PoolError(
-            f"no benchmark file {str(file)!r} (pool.decontaminate: {word!r}). "
-            "Give NAME=FILE, or NAME=FILE:FIELD for a column of another name."
-        )
-    read = questions_in(file, asked)
-    questions = tuple(Question(asked.name, str(one.id), text) for one in read for text in one.turns)
-    hashed = hashlib.blake2b(f"{asked.field}\0".encode(), digest_size=8)
-    hash_sampled(hashed, file)
-    return Benchmark(asked.name, questions, hashed.hexdigest())
+class _Letters(dict[int, str]):
+    """What each character becomes in `words`, found out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        if unicodedata.category(letter)[0] not in "LMN":
+            letter = " "
+        elif any(low <= code <= high for low, high in UNSPACED):
+            letter = f" {letter} "
+        self[code] = letter
+        return letter
+
+
+_LETTERS = _Letters()
+
+
+def words(text: str) -> list[str]:
+    """A text's words, letters and digits alone, in lower case, so that no sign between them hides a phrase.
+
+    Scripts that set no blanks between words give a word a character.
+    """
+    return folded(text).translate(_LETTERS).split()
 
 
 def find_contamination(
@@ -133,9 +161,8 @@ def find_contamination(
         for position, sample in records.some(is_in):
             best: dict[int, Match] = {}
             # Word for word before similar, then the highest score, then the first.
-            matches = sorted(
-                wanted.in_sample(sample), key=lambda it: (it[1] == "words", it[0].score), reverse=True
-            )
+            matches = list(wanted.in_sample(sample))
+            matches.sort(key=lambda match: (match[1] == "words", match[0].score), reverse=True)
             for one, kind, role in matches:
                 match = Match(position, questions[one.question], kind, one.score, one.matched, role)
                 best.setdefault(one.question, match)
@@ -145,13 +172,7 @@ def find_contamination(
 
 
 class Found(NamedTuple):
-    """A question found in a text.
-
-    Attributes:
-        question: Its number.
-        score: The share of its words that lie in phrases that were found, or the similarity.
-        matched: The first of those words in a row, or the text.
-    """
+    """A question found in a text: its number, the score and what was matched, as in `Match`."""
 
     question: int
     score: float
@@ -165,15 +186,14 @@ class Questions:
         self.words = [tuple(words(question)) for question in questions]
         self._phrases: dict[Words, list[tuple[Words, int, int]]] = defaultdict(list)
         self._whole: dict[Words, list[int]] = defaultdict(list)
-        for number, own in enumerate(self.words):
+        self._sizes: list[int] = []
+        self._having: dict[str, list[int]] = defaultdict(list)
+        for number, (question, own) in enumerate(zip(questions, self.words, strict=True)):
             if 0 < len(own) < N_WORDS:
                 self._whole[own].append(number)
             for start in range(len(own) - N_WORDS + 1):
                 phrase = own[start : start + N_WORDS]
                 self._phrases[phrase[:N_START]].append((phrase, number, start))
-        self._sizes: list[int] = []
-        self._having: dict[str, list[int]] = defaultdict(list)
-        for number, question in enumerate(questions):
             own_shingles = shingles(plain(question))
             self._sizes.append(len(own_shingles))
             for shingle in own_shingles:
@@ -186,7 +206,9 @@ class Questions:
                 yield from ((found, "words", turn.role) for found in self.inside(text))
             if turn.role == "user":
                 for text in [turn.text, f"{turn.text}\n{turn.input}"] if turn.input else [turn.text]:
-                    yield from ((found, "words", turn.role) for found in self.equal(text))
+                    own = tuple(words(text))
+                    for number in self._whole.get(own, ()):
+                        yield Found(number, 1.0, " ".join(own)), "words", turn.role
                     yield from ((found, "similar", turn.role) for found in self.similar(text))
 
     def inside(self, text: str) -> list[Found]:
@@ -197,18 +219,14 @@ class Questions:
             for phrase, number, place in self._phrases.get(start, ()):
                 if tuple(own[at : at + N_WORDS]) == phrase:
                     covered[number].update(range(place, place + N_WORDS))
-        found = (self._found(number, places) for number, places in sorted(covered.items()))
-        return [one for one in found if one.score >= MIN_SHARE]
-
-    def _found(self, number: int, places: set[int]) -> Found:
-        own, first = self.words[number], min(places)
-        last = next(place for place in range(first, len(own) + 1) if place not in places)
-        return Found(number, len(places) / len(own), " ".join(own[first:last]))
-
-    def equal(self, text: str) -> list[Found]:
-        """The short questions of which a text consists."""
-        own = tuple(words(text))
-        return [Found(number, 1.0, " ".join(own)) for number in self._whole.get(own, ())]
+        found = []
+        for number, places in sorted(covered.items()):
+            asked, first = self.words[number], min(places)
+            last = next(place for place in range(first, len(asked) + 1) if place not in places)
+            score = len(places) / len(asked)
+            if score >= MIN_SHARE:
+                found.append(Found(number, score, " ".join(asked[first:last])))
+        return found
 
     def similar(self, text: str) -> list[Found]:
         """The questions that are nearly a text, ascending."""

@@ -19,9 +19,8 @@ from pathlib import Path
 
 from ..base.progress import SILENT, Watch
 from ..errors import PoolError
-from .files_in import open_text
-from .json_files import checked_row
-from .row import Row
+from .json_files import checked_row, open_text
+from .sample import Row
 from .tables import made_row
 
 QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -54,10 +53,7 @@ def csv_rows(path: Path, name: str, watch: Watch = SILENT) -> Iterator[Row]:
 
 
 class _Table:
-    """Reads rows by their quotes, and looks at their lines by themselves.
-
-    `swallowed` are suspicious places.
-    """
+    """Reads rows by their quotes, and looks at their lines, too; `swallowed` are suspicious places."""
 
     def __init__(self, lines: Iterator[str], delimiter: str, name: str) -> None:
         self._lines, self._given_back, self._row, self._n = lines, deque[str](), list[str](), 0
@@ -98,7 +94,8 @@ class _Table:
             if is_tsv and is_row[0] and (problem or are_rows):
                 texts = self._row[0].rstrip("\r\n").split(self.delimiter)
                 self._give_back(1)
-                yield first, [_unquoted(text) for text in texts], "", ""
+                quoted = [(text, QUOTED.fullmatch(text)) for text in texts]
+                yield first, [one[1].replace('""', '"') if one else text for text, one in quoted], "", ""
             elif not problem:
                 self.swallowed += [f"lines {first} to {self._n}"] if are_rows else []
                 yield first, cells, "", ""
@@ -108,27 +105,20 @@ class _Table:
                 self._give_back(end)
                 yield first, [], text, problem
             else:
-                yield from self._broken(first, problem, is_row)
+                # The lines of a broken row of a CSV that would be rows are bad ones.
+                where = self._where(first, problem)
+                for at, is_own in enumerate(is_row):
+                    if is_own or at == 0:
+                        yield first + at, [], self._row[at].rstrip("\r\n"), where
 
-    def _broken(
-        self, first: int, problem: str, is_row: list[bool]
-    ) -> Iterator[tuple[int, list[str], str, str]]:
-        """The lines of a broken row of a CSV that would be rows, as bad ones."""
+    def _where(self, first: int, problem: str) -> str:
         last = self._n
         if "unexpected end" in problem or "field limit" in problem:
             behind = f", which swallows lines {first + 1} to {last}" if last > first else ""
-            raise PoolError(
-                f"{self.name} ends inside quotes: nothing closes what the row at line {first} opens{behind}. "
-                "Repair it there."
-            )
-        where = (
-            f"{problem}, with quotes that open in line {first} and close in line {last}"
-            if last > first
-            else problem
-        )
-        for at, is_own in enumerate(is_row):
-            if is_own or at == 0:
-                yield first + at, [], self._row[at].rstrip("\r\n"), where
+            opens = f"nothing closes what the row at line {first} opens{behind}"
+            raise PoolError(f"{self.name} ends inside quotes: {opens}. Repair it there.")
+        quotes = f", with quotes that open in line {first} and close in line {last}" if last > first else ""
+        return f"{problem}{quotes}"
 
     def _next_line(self) -> str | None:
         line = self._given_back.popleft() if self._given_back else next(self._lines, None)
@@ -141,8 +131,3 @@ class _Table:
         """Have the row's lines from its `start`-th on read again."""
         self._given_back.extendleft(reversed(self._row[start:]))
         self._n -= len(self._row) - start
-
-
-def _unquoted(cell: str) -> str:
-    quoted = QUOTED.fullmatch(cell)
-    return quoted[1].replace('""', '"') if quoted else cell

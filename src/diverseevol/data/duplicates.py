@@ -2,7 +2,7 @@
 
 Exact: the same turns, inputs, thinking and tools to the character; columns beside them (an id, a category) do
 not count. Near: the Jaccard similarity of what is asked, of the inputs and of the answers, each as a set of
-shingles, is at least the threshold.
+shingles (runs of characters, which suit every script), is at least the threshold.
 
 Source of near: Broder, "On the resemblance and containment of documents" (1997); bands as in Leskovec,
 Rajaraman and Ullman, "Mining of Massive Datasets", chapter 3; datasketch makes the MinHash signatures. Texts
@@ -19,6 +19,8 @@ Shape letters: R records, T texts, B bands, F functions a band.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -29,10 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.progress import SILENT, Watch
-from .normal import plain, shingles
 from .pool import Records
 from .sample import Sample
 
+WIDTH = 5
+"""Characters of a shingle."""
+# Sentences' signs, not those of formulas. Chinese and Japanese stops, between letters, always go.
+SIGNS = r"""[.,;:!?"'`…‘’“”«»„¿¡]"""
+EDGES = re.compile(rf"(?<!\w){SIGNS}+|{SIGNS}+(?!\w)|[。、「」『』・]")
 N_HASHES = 128
 MISSED = 0.01
 """Share of the pairs exactly at the threshold that may never meet; above it far fewer are missed."""
@@ -60,6 +66,27 @@ class Duplicate(NamedTuple):
     similarity: float
 
 
+def folded(text: str) -> str:
+    """A text without case, in Unicode's compatibility form (NFKC)."""
+    # The compatibility form may bring capitals back (㎏ is not kg before it); ASCII is its own.
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
+def plain(text: str) -> str:
+    """A text as it is compared, without what two people write differently who mean the same.
+
+    Case, superfluous blanks and the punctuation at the edges of words go; "5-3" and "5+3", "3.5" and "35"
+    stay different.
+    """
+    return " ".join(EDGES.sub(" ", folded(text)).split())
+
+
+def shingles(text: str) -> set[str]:
+    """A text's runs of `WIDTH` characters; a shorter text is filled up with blanks, an empty one has none."""
+    filled = text.ljust(WIDTH) if text else ""
+    return {filled[at : at + WIDTH] for at in range(len(filled) - WIDTH + 1)}
+
+
 def find_duplicates(
     records: Records, is_in: NDArray[np.bool_], threshold: float | None, watch: Watch
 ) -> list[Duplicate]:
@@ -71,36 +98,32 @@ def find_duplicates(
         threshold: The least similarity of near-duplicates; None: exact ones only.
         watch: Sees the progress of near-duplicates.
     """
-    positions = np.flatnonzero(is_in)
-    _, first, group_of = np.unique(records.dialogues[positions], return_index=True, return_inverse=True)
+    positions, dialogues = np.flatnonzero(is_in), records.table["dialogue"].to_numpy()
+    _, first, group_of = np.unique(dialogues[positions], return_index=True, return_inverse=True)
     kept = positions[first[group_of]]
     is_first = kept == positions
     pairs = zip(positions[~is_first].tolist(), kept[~is_first].tolist(), strict=True)
     exact = [Duplicate(position, of, "exact", 1.0) for position, of in pairs]
     if threshold is None:
         return exact
-    near = {one.position: one for one in _find_near(records, positions[is_first], threshold, watch)}
-    # Copies of a record that is dropped itself are near-duplicates of what stays.
-    moved = [near[one.kept]._replace(position=one.position) if one.kept in near else one for one in exact]
-    return sorted([*moved, *near.values()])
-
-
-def _find_near(
-    records: Records, positions: NDArray[np.int64], threshold: float, watch: Watch
-) -> list[Duplicate]:
+    positions = positions[is_first]
     is_asked = np.zeros(len(records), dtype=bool)
     is_asked[positions] = True
     texts = (_shingles(sample) for _, sample in records.some(is_asked))
     keys_TB = band_keys(texts, len(positions), threshold, watch)
-    shingles_of = lru_cache(HELD_TEXTS)(lambda text: _shingles(records.sample(int(positions[text]))))
-    found = near_duplicates(keys_TB, shingles_of, threshold, watch)
-    return [
-        one._replace(position=int(positions[one.position]), kept=int(positions[one.kept])) for one in found
-    ]
 
+    @lru_cache(HELD_TEXTS)
+    def shingles_of(text: int) -> Shingles:
+        at = int(positions[text])
+        return _shingles(records.samples(at, at + 1)[0])
 
-def _shingles(sample: Sample) -> Shingles:
-    return tuple(shingles(part) for part in compared_parts(sample))
+    near = {}
+    for one in near_duplicates(keys_TB, shingles_of, threshold, watch):
+        at, of = int(positions[one.position]), int(positions[one.kept])
+        near[at] = one._replace(position=at, kept=of)
+    # Copies of a record that is dropped itself are near-duplicates of what stays.
+    moved = [near[one.kept]._replace(position=one.position) if one.kept in near else one for one in exact]
+    return sorted([*moved, *near.values()])
 
 
 def compared_parts(sample: Sample) -> tuple[str, str, str]:
@@ -115,15 +138,18 @@ def compared_parts(sample: Sample) -> tuple[str, str, str]:
     return plain("\n".join(asked)), plain("\n".join(inputs)), plain("\n".join(answered))
 
 
-def jaccard(one: set[str], other: set[str]) -> float:
-    """The Jaccard similarity of two sets, 1 of two empty ones."""
-    n_both = len(one & other)
-    return n_both / (len(one) + len(other) - n_both) if one or other else 1.0
+def _shingles(sample: Sample) -> Shingles:
+    return tuple(map(shingles, compared_parts(sample)))
 
 
 def least_jaccard(one: Shingles, other: Shingles) -> float:
-    """The Jaccard similarity of the part in which two texts differ most."""
-    return min(map(jaccard, one, other))
+    """The Jaccard similarity of the part in which two texts differ most; 1 of two empty ones."""
+    least = 1.0
+    for mine, yours in zip(one, other, strict=True):
+        n_both = len(mine & yours)
+        n_any = len(mine) + len(yours) - n_both
+        least = min(least, n_both / n_any if n_any else 1.0)
+    return least
 
 
 def rows_per_band(threshold: float) -> int:
@@ -176,16 +202,26 @@ def near_duplicates(
         threshold: The least similarity of near-duplicates.
         watch: Sees the progress.
     """
+    # Only texts that share a band's key with another can have a near one.
+    is_meeting = np.zeros(len(keys_TB), dtype=bool)
+    for keys in keys_TB.T:
+        _, group_of, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+        is_meeting |= sizes[group_of] > 1
+    meeting = np.flatnonzero(is_meeting).tolist()
     found: list[Duplicate] = []
     buckets: dict[int, list[int]] = {}
-    meeting = _meeting(keys_TB).tolist()
     with watch.task("compare similar texts", len(meeting), "rows") as task:
         for text in meeting:
             task.advance()
-            met = [
-                buckets.setdefault(band << 32 | key, []) for band, key in enumerate(keys_TB[text].tolist())
+            bands = enumerate(keys_TB[text].tolist())
+            met = [buckets.setdefault(band << 32 | key, []) for band, key in bands]
+            own = shingles_of(text)
+            others = Counter(other for bucket in met for other in bucket) if any(own) else Counter[int]()
+            near = [
+                Duplicate(text, other, "near", least_jaccard(own, shingles_of(other)))
+                for other, _ in others.most_common(MAX_MET)
             ]
-            best = _most_similar(text, met, shingles_of)
+            best = max(near, key=lambda near: (near.similarity, -near.kept), default=None)
             if best and best.similarity >= threshold:
                 found.append(best)
                 continue
@@ -193,25 +229,3 @@ def near_duplicates(
                 if len(bucket) < MAX_MET:
                     bucket.append(text)
     return found
-
-
-def _most_similar(
-    text: int, met: list[list[int]], shingles_of: Callable[[int], Shingles]
-) -> Duplicate | None:
-    """The text in some buckets that is most like `text`, of equals the first; None where there is none."""
-    own = shingles_of(text)
-    others = Counter(other for bucket in met for other in bucket) if any(own) else Counter[int]()
-    found = [
-        Duplicate(text, other, "near", least_jaccard(own, shingles_of(other)))
-        for other, _ in others.most_common(MAX_MET)
-    ]
-    return max(found, key=lambda near: (near.similarity, -near.kept), default=None)
-
-
-def _meeting(keys_TB: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """The texts that share a band's key with another, ascending."""
-    is_meeting = np.zeros(len(keys_TB), dtype=bool)
-    for keys in keys_TB.T:
-        _, group_of, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-        is_meeting |= sizes[group_of] > 1
-    return np.flatnonzero(is_meeting)

@@ -1,10 +1,8 @@
 """From a record to a `Sample`: alpaca, dolly, sharegpt, messages, prompt/completion and what is like them.
 
 How a record is read is decided by its keys alone (layouts.py). Every assistant turn is trained on, unless the
-record says
-otherwise: a switch of its message (switches.py), or the prompt side of prompt/completion. A null column is as
-good as none.
-Nothing is repaired on the way: what cannot be taken as it is raises `RowError` with the reason.
+record says otherwise (train_flags.py), or it is on the prompt side of prompt/completion. A null column is as
+good as none. Nothing is repaired: what cannot be taken as it is raises `RowError` with the reason.
 
 A dialogue can be trained on when it goes: an optional system turn, then a user's, then the assistant's; from
 there on each user's and each tool's turn is answered by the assistant, tools (one or several) answer only the
@@ -21,11 +19,9 @@ from typing import Any
 from ..config import SourceConfig
 from .layouts import OLDER_OFFER, Layout, fixed_layout, recognise
 from .messages import are_tools, check_has_text_only, read_history, read_messages, read_tools
-from .preference import SEVERAL, check_is_chosen, check_is_wanted, describe
-from .row import RowError, UnknownRowError
-from .sample import Sample, Turn
-from .switches import check_row_is_on
+from .sample import RowError, Sample, Turn, UnknownRowError
 from .tool_calls import in_call_order
+from .train_flags import SEVERAL, check_is_chosen, check_is_wanted, check_row_is_on, describe_preferences
 
 AFTER: dict[str, tuple[str, ...]] = {
     "": ("system", "user"),
@@ -70,18 +66,19 @@ class Reader:
         """
         if not isinstance(record, dict):
             raise RowError(f"not an object but {_kind(record)}")
-        layout = self.layout(record)
+        keys, layout = tuple(record), self.layout(record)
         if layout is None:
-            raise UnknownRowError(_unknown_format(record))
-        keys = tuple(record)
+            shown = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")
+            raise UnknownRowError(f"unknown format{looks_like_other(record)}: keys {shown or 'none'}")
         check_row_is_on(record, keys)
         check_is_wanted(record, keys)
         if not self.is_mapped:
             check_has_text_only(record, "it")
-        sample = _dialogue(record, layout) if layout.messages else _single(record, layout)
+        turns = _dialogue(record, layout) if layout.messages else _single(record, layout)
+        sample = Sample(tuple(in_call_order(turns)), read_tools(record, layout))
         if not self.is_mapped:
             check_is_chosen(record, keys, sample)
-        check_sample(sample)
+        _check_turns(sample.turns)
         return layout.format, sample
 
     def layout(self, record: dict[str, Any]) -> Layout | None:
@@ -96,58 +93,43 @@ class Reader:
 
 def looks_like_other(record: dict[str, Any]) -> str:
     """What a record seems to be instead of instruction data, in brackets; empty where nothing is known."""
-    if said := describe(record):
+    if said := describe_preferences(record):
         return f" ({said})"
     return " (plain text does not tell the prompt from the response)" if "text" in record else ""
 
 
-def _unknown_format(record: dict[str, Any]) -> str:
-    keys = tuple(record)
-    shown = ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "")
-    return f"unknown format{looks_like_other(record)}: keys {shown or 'none'}"
-
-
-def check_sample(sample: Sample) -> None:
-    """Check that a sample can be trained on.
-
-    Raises:
-        RowError: it cannot, with the reason.
-    """
+def _check_turns(turns: tuple[Turn, ...]) -> None:
+    """Check that a dialogue can be trained on."""
     before = ""
-    is_answered = is_trained = False
-    for number, turn in enumerate(sample.turns):
+    for number, turn in enumerate(turns):
         if turn.role not in AFTER[before]:
-            raise RowError(_order(turn, number, before))
-        text = turn.text
-        if "\0" in text or "\0" in turn.input or "\0" in turn.thinking or "\0" in turn.call_id + turn.name:
+            raise RowError(f"role order: {_order(turn, number, before)}")
+        if "\0" in turn.text or "\0" in f"{turn.input}{turn.thinking}{turn.call_id}{turn.name}":
             raise RowError(f"a NUL character in the {turn.role}'s turn")
-        before = turn.role
-        if before == "assistant":
-            if turn.tool_calls:
-                before = "call"
-            elif not text or text.isspace():
-                is_last = number == len(sample.turns) - 1
-                raise RowError("no response" if is_last else f"empty: turn {number}, the assistant's")
-            is_answered, is_trained = True, is_trained or turn.is_trained
-        elif before == "user" and (not text or text.isspace()):
+        before, is_empty = turn.role, not turn.text or turn.text.isspace()
+        if before == "assistant" and turn.tool_calls:
+            before = "call"
+        elif before == "assistant" and is_empty:
+            is_last = number == len(turns) - 1
+            raise RowError("no response" if is_last else f"empty: turn {number}, the assistant's")
+        elif before == "user" and is_empty:
             raise RowError(f"empty: turn {number}, the user's")
-    if not is_answered:
+    if not any(turn.role == "assistant" for turn in turns):
         raise RowError("no response: the assistant never speaks")
-    if not is_trained:
+    if not any(turn.is_trained for turn in turns):
         raise RowError("nothing to train on: the loss of every assistant turn is switched off")
 
 
 def _order(turn: Turn, number: int, before: str) -> str:
     if turn.role == "system":
-        return f"role order: turn {number} is a system turn, but not the first"
+        return f"turn {number} is a system turn, but not the first"
     if before in ("", "system"):
-        advice = "take that turn out, or put a user's before it"
-        return f"role order: the {turn.role} speaks before the user; {advice}"
+        return f"the {turn.role} speaks before the user; take that turn out, or put a user's before it"
     last = "a call of tools" if before == "call" else f"the {before}'s"
-    return f"role order: turn {number} is the {turn.role}'s behind {last}"
+    return f"turn {number} is the {turn.role}'s behind {last}"
 
 
-def _single(record: dict[str, Any], layout: Layout) -> Sample:
+def _single(record: dict[str, Any], layout: Layout) -> list[Turn]:
     """One question and its answer, with what may stand before them."""
     prompt, response = record.get(layout.prompt), record.get(layout.response)
     if response is None:
@@ -164,43 +146,38 @@ def _single(record: dict[str, Any], layout: Layout) -> Sample:
         turns = [Turn("user", instruction, query), answer]
     before = [Turn("system", system)] if (system := _text(record, layout.system)) else []
     history = read_history(record.get(layout.history)) if layout.history else []
-    return Sample(tuple(in_call_order([*before, *history, *turns])), read_tools(record, layout))
+    return [*before, *history, *turns]
 
 
 def _both_sides(record: dict[str, Any], layout: Layout) -> list[Turn]:
     """Prompt and completion, at least one of them as messages; only the completion's turns are trained on."""
     response, query = record[layout.response], _text(record, layout.query)
-    if (
-        isinstance(response, list)
-        and len(response) > 1
-        and all(isinstance(answer, str) for answer in response)
-    ):
+    if isinstance(response, list) and len(response) > 1 and all(isinstance(one, str) for one in response):
         raise RowError(f"wrong type: {layout.response!r} holds {SEVERAL}")
     if query and not isinstance(record[layout.prompt], str):
         no_place = f"so {layout.query!r} has no place: put {query[:40]!r} into one of them"
         raise RowError(f"{layout.prompt!r} holds messages, {no_place}")
-    asked = _side(record, layout.prompt, layout, Turn("user", "", query))
-    answered = _side(record, layout.response, layout, Turn("assistant", "", is_trained=True))
+    sides = []
+    for column in (layout.prompt, layout.response):
+        value, is_response = record[column], column == layout.response
+        if isinstance(value, str):
+            said = Turn("assistant", value, is_trained=True) if is_response else Turn("user", value, query)
+            sides.append([said])
+        elif isinstance(value, (list, dict)):
+            sides.append(read_messages(value if isinstance(value, list) else [value], layout))
+        else:
+            raise RowError(f"wrong type: {column!r} is {_kind(value)}; expected text or messages")
+    asked, answered = sides
     return [*(replace(turn, is_trained=False) for turn in asked), *answered]
 
 
-def _side(record: dict[str, Any], column: str, layout: Layout, of_text: Turn) -> list[Turn]:
-    """The messages of one side; where it is a text, the one turn with that text."""
-    value = record[column]
-    if isinstance(value, str):
-        return [replace(of_text, text=value)]
-    if not isinstance(value, (list, dict)):
-        raise RowError(f"wrong type: {column!r} is {_kind(value)}; expected text or messages")
-    return read_messages(value if isinstance(value, list) else [value], layout)
-
-
-def _dialogue(record: dict[str, Any], layout: Layout) -> Sample:
+def _dialogue(record: dict[str, Any], layout: Layout) -> list[Turn]:
     turns, system = read_messages(record.get(layout.messages), layout), _text(record, layout.system)
     if system and turns[0].role != "system":
         turns = [Turn("system", system), *turns]
     if system and turns[0].text != system:
         raise RowError(f"two system prompts: the column {layout.system!r} and the first turn")
-    return Sample(tuple(in_call_order(turns)), read_tools(record, layout))
+    return turns
 
 
 def _text(record: dict[str, Any], column: str) -> str:

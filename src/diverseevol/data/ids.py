@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sample import Sample, Turn
+from .sample import RowError, Sample, Turn
 
 OWN_ID = "_id"
 N_HASH = 16
@@ -36,14 +36,19 @@ def content_hash(record: dict[str, Any]) -> int:
     """The 64-bit hash of a record's content.
 
     Raises:
-        UnicodeEncodeError: a text in it holds a lone surrogate.
+        RowError: it holds what no JSON file in UTF-8 can hold.
     """
     if OWN_ID in record:
         record = {key: value for key, value in record.items() if key != OWN_ID}
-    text = _encode(record)
-    if ":null" in text:
-        text = _encode(_without_nulls(record))
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big")
+    try:
+        text = _encode(record)
+        if ":null" in text:
+            text = _encode(_without_nulls(record))
+        return _hash(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise RowError("half of a surrogate pair, which is no character") from None
+    except ValueError as error:
+        raise RowError(f"a number that JSON cannot write: {error}") from None
 
 
 def dialogue_hash(sample: Sample) -> int:
@@ -53,10 +58,11 @@ def dialogue_hash(sample: Sample) -> int:
     """
     # NUL is no character of a good row's texts, so it separates them.
     said = [_HASHED % _values(turn) for turn in sample.turns]
-    text = "\0".join([*said, sample.tools])
-    return int.from_bytes(
-        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
-    )
+    return _hash("\0".join([*said, sample.tools]).encode("utf-8", "surrogatepass"))
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -67,15 +73,12 @@ def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def counters(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """How many equal hashes stand before each one."""
-    if not len(hashes):
-        return np.empty(0, dtype=np.int64)
     order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    positions = np.arange(len(hashes))
-    is_first = np.r_[True, ordered[1:] != ordered[:-1]]
-    first = np.maximum.accumulate(np.where(is_first, positions, 0))
+    ordered, positions = hashes[order], np.arange(len(hashes))
+    is_first = np.ones(len(hashes), dtype=bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
     counts = np.empty(len(hashes), dtype=np.int64)
-    counts[order] = positions - first
+    counts[order] = positions - np.maximum.accumulate(np.where(is_first, positions, 0))
     return counts
 
 
@@ -102,20 +105,6 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def weighted_sizes(n_rows: Sequence[int], weights: Sequence[float | None]) -> list[int]:
-    """The largest sizes in proportion to the weights that the rows allow; a source without weight keeps all.
-
-    Sizes are rounded down, but no source that has rows is rounded away.
-    """
-    exact = [None if weight is None else Fraction(str(weight)) for weight in weights]
-    scales = [n / weight for n, weight in zip(n_rows, exact, strict=True) if weight is not None and n]
-    scale = min(scales, default=Fraction(0))
-    return [
-        n if weight is None else min(n, max(1, int(scale * weight)))
-        for n, weight in zip(n_rows, exact, strict=True)
-    ]
-
-
 def draw(
     group: NDArray[np.int32],
     rank: NDArray[np.uint64],
@@ -125,6 +114,9 @@ def draw(
 ) -> NDArray[np.bool_]:
     """Which rows stay: of each group at most its cap, then by the weights, then at most `total` of all.
 
+    The groups' sizes are the largest in proportion to the weights that the rows allow, rounded down, though
+    no group that has rows is rounded away; a group without a weight keeps all.
+
     Args:
         group: The group of each row.
         rank: The priority of each row; the smallest stay, equal ones in order.
@@ -133,14 +125,19 @@ def draw(
         total: At most so many rows in all.
     """
     is_kept = np.ones(len(group), dtype=bool)
-    if any(cap is not None for cap in caps) or any(weight is not None for weight in weights):
+
+    def keep_first(rows: NDArray[np.int64], n: int) -> None:
+        is_kept[rows[np.argsort(rank[rows], kind="stable")[n:]]] = False
+
+    if any(value is not None for value in (*caps, *weights)):
         rows_of = [np.flatnonzero(group == index) for index in range(len(caps))]
-        capped = [
+        sizes = [
             len(rows) if cap is None else min(cap, len(rows)) for rows, cap in zip(rows_of, caps, strict=True)
         ]
-        for rows, size in zip(rows_of, weighted_sizes(capped, weights), strict=True):
-            is_kept[rows[np.argsort(rank[rows], kind="stable")[size:]]] = False
+        exact = [None if weight is None else Fraction(str(weight)) for weight in weights]
+        scales = [n / weight for n, weight in zip(sizes, exact, strict=True) if weight is not None and n]
+        for rows, n, weight in zip(rows_of, sizes, exact, strict=True):
+            keep_first(rows, n if weight is None or not n else min(n, max(1, int(min(scales) * weight))))
     if total is not None:
-        rows = np.flatnonzero(is_kept)
-        is_kept[rows[np.argsort(rank[rows], kind="stable")[total:]]] = False
+        keep_first(np.flatnonzero(is_kept), total)
     return is_kept

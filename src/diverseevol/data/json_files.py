@@ -1,29 +1,141 @@
-"""Records of a file that holds JSON: one a line, the items of an array, or a list of them inside one object.
+"""Files that hold records: opened plain, .gz or .zst, and read as JSON of any arrangement.
 
-The content decides, not the name: many files called .json hold a record a line. In a file of lines a bad line
-costs that line and no more; in an array nothing behind a break can be trusted, so that is an error.
+JSON is one record a line, the items of an array, or a list of them inside one object. The content decides,
+not the name: many files called .json hold a record a line. In a file of lines a bad line costs that line and
+no more; in an array nothing behind a break can be trusted, so that is an error.
 Memory: the longest record of a file of lines; an array or an object is whole in memory.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
+
+import pyarrow as pa
 
 from ..errors import DiverseEvolError, PoolError
-from .files_in import first_character, open_bytes, open_text
 from .layouts import recognise
-from .row import RecordDecoder, Row
-from .splits import TRAIN, check_split
+from .sample import Row
 
+CHUNK = 1 << 20
+PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 BOM = b"\xef\xbb\xbf"
 BLANKS = re.compile(r"[ \t\r\n]*")
 BROKEN_UTF8 = "broken UTF-8"
 LARGEST = 1 << 34
 """Bytes of a file that is one JSON value; a larger one is to be written a record a line."""
+TRAIN = "train"
+
+
+def kind_of(path: Path) -> str:
+    """A file's kind by its name, less the packing: `.jsonl` for a.jsonl.gz; empty where it has none."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, unpacked.
+
+    Raises:
+        PoolError: it may not be read, is cut off or damaged, or is UTF-16; also while the caller reads from
+            it.
+    """
+    try:
+        with path.open("rb", buffering=CHUNK) as raw:
+            file: Any = raw
+            if packing := PACKED.get(path.suffix.lower()):
+                # pyarrow checks to the last byte; zstandard takes a file that was cut off for a shorter one.
+                file = io.BufferedReader(pa.CompressedInputStream(raw, packing), CHUNK)
+            start = file.peek(4)[:4]
+            # Without a mark, the first characters, of ASCII in JSON and in most tables, have a zero each.
+            zeros = [byte == 0 for byte in start]
+            if start[:2] in (b"\xff\xfe", b"\xfe\xff") or zeros in ([True, False] * 2, [False, True] * 2):
+                raise PoolError(f"{path} is UTF-16 text. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.")
+            yield file
+    except OSError as error:
+        if error.errno is not None:
+            raise PoolError(f"cannot read {path}: {error.strerror or error}.") from None
+        if "Truncated" in str(error):
+            why = "is cut off: its compressed data ends in the middle. Copy or download it again."
+        else:
+            why = f"cannot be unpacked: {error}. Copy or download it again, or correct its name's ending."
+        raise PoolError(f"{path} {why}") from None
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    r"""Open a file as UTF-8 text whose lines end at \n alone, without a byte order mark.
+
+    Bytes that are not UTF-8 become lone surrogates. Errors are those of `open_bytes`.
+    """
+    with (
+        open_bytes(path) as file,
+        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="\n") as text,
+    ):
+        yield text
+
+
+def first_character(path: Path) -> str:
+    """A file's first character that is no blank; empty where there is none. Errors: as `open_bytes`."""
+    with open_text(path) as file:
+        parts = iter(lambda: file.read(4096), "")
+        return next((part.lstrip()[0] for part in parts if part.strip()), "")
+
+
+def check_split(name: str, split: str | None, known: Sequence[str]) -> None:
+    """Refuse a split that is not there, and name those that are; what has no splits is train."""
+    if split not in (None, TRAIN, *known):
+        has = ", ".join(filter(None, known)) or TRAIN
+        raise PoolError(f"{name} has no split {split!r}. It has: {has}. Correct pool.split.")
+
+
+class RecordDecoder:
+    """Reads JSON strictly: `problem` says what of the last record other readers would see differently.
+
+    The standard library's decoder keeps the last of two equal keys and takes NaN and Infinity for numbers.
+    """
+
+    def __init__(self) -> None:
+        self.problem = ""
+        self._json = json.JSONDecoder(
+            object_pairs_hook=self._object, parse_constant=self._constant, parse_int=self._integer
+        )
+
+    def decode(self, text: str, start: int | None = None) -> tuple[Any, int]:
+        """The value of a whole text, or the one that begins at `start`, and where it ends.
+
+        Raises:
+            json.JSONDecodeError: the text is not JSON.
+            RecursionError: it is nested too deeply.
+        """
+        self.problem = ""
+        return (self._json.decode(text), len(text)) if start is None else self._json.raw_decode(text, start)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            self.problem = self.problem or f"the key {twice!r} is given twice"
+        return record
+
+    def _constant(self, name: str) -> None:
+        self.problem = self.problem or f"{name} is not JSON"
+
+    def _integer(self, digits: str) -> int:
+        try:
+            return int(digits)
+        except ValueError:  # Python refuses thousands of digits
+            self.problem = self.problem or f"a number of {len(digits)} digits"
+            return 0
 
 
 def json_rows(
@@ -83,28 +195,22 @@ def checked_row(row: Row) -> Row:
 def _is_one_object(path: Path) -> bool:
     """Whether a file is not a record a line: its first line is all there is, or goes on in the next one."""
     with open_bytes(path) as file:
-        first, second = _next_line(file), _next_line(file)
+        lines = (line.removeprefix(BOM).strip() for line in file)
+        filled = (line.decode("utf-8", "surrogateescape") for line in lines if line)
+        first, second = next(filled, ""), next(filled, "")
     try:
         json.loads(first)
+        return not second
     except json.JSONDecodeError as error:
-        # A record that goes on in the next line stops at the end of its first; the next is none by itself.
-        return second != "" and error.pos >= len(first) and not _is_object(second)
+        if not second or error.pos < len(first):
+            return False
     except (ValueError, RecursionError):
         return False
-    return not second
-
-
-def _next_line(file: BinaryIO) -> str:
-    """The next line that is not blank; empty at the end."""
-    lines = (line.removeprefix(BOM).strip() for line in file)
-    return next(filter(None, lines), b"").decode("utf-8", "surrogateescape")
-
-
-def _is_object(text: str) -> bool:
+    # A record that goes on in the next line stops at the end of its first; the next is none by itself.
     try:
-        return isinstance(json.loads(text), dict)
+        return not isinstance(json.loads(second), dict)
     except (ValueError, RecursionError):
-        return False
+        return True
 
 
 def _line_rows(path: Path, name: str) -> Iterator[Row]:
@@ -112,22 +218,23 @@ def _line_rows(path: Path, name: str) -> Iterator[Row]:
     with open_bytes(path) as file:
         for line, raw in enumerate(file, 1):
             content = raw.removeprefix(BOM) if line == 1 else raw
-            if content.strip():
-                yield _row(content, name, number, line, decoder)
-                number += 1
+            if not content.strip():
+                continue
+            try:
+                text = content.decode("utf-8").strip(" \t\r\n")
+                yield Row(text, decoder.decode(text)[0], name, number, line, decoder.problem)
+            except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+                text = content.decode("utf-8", "replace").strip()
+                yield Row(text, None, name, number, line, _why(error))
+            number += 1
 
 
-def _row(content: bytes, name: str, number: int, line: int, decoder: RecordDecoder) -> Row:
-    try:
-        text = content.decode("utf-8").strip(" \t\r\n")
-        return Row(text, decoder.decode(text), name, number, line, decoder.problem)
-    except UnicodeDecodeError as error:
-        problem = f"{BROKEN_UTF8}: {error.reason} at byte {error.start}"
-    except json.JSONDecodeError as error:
-        problem = f"not JSON: {error.msg} at column {error.colno}"
-    except RecursionError:
-        problem = "nested too deeply"
-    return Row(content.decode("utf-8", "replace").strip(), None, name, number, line, problem)
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"{BROKEN_UTF8}: {error.reason} at byte {error.start}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg} at column {error.colno}"
+    return "nested too deeply"
 
 
 def _whole(path: Path, name: str) -> str:
@@ -142,14 +249,19 @@ def _whole(path: Path, name: str) -> str:
 
 def _array_rows(text: str, name: str) -> Iterator[Row]:
     """The items of an array, with their own characters; before a break all of them come."""
+
+    def behind_blanks(start: int) -> int:
+        match = BLANKS.match(text, start)
+        return match.end() if match else start
+
     decoder, number, line, begin = RecordDecoder(), 0, 1, 0
-    at = _behind_blanks(text, text.index("[") + 1)
+    at = behind_blanks(text.index("[") + 1)
     closed = text.startswith("]", at)
     while not closed:
         line, begin = line + text.count("\n", begin, at), at
         try:
-            record, end = decoder.decode_at(text, at)
-            at = _behind_blanks(text, end)
+            record, end = decoder.decode(text, at)
+            at = behind_blanks(end)
             if not text.startswith((",", "]"), at):
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
         except (json.JSONDecodeError, RecursionError) as error:
@@ -160,16 +272,10 @@ def _array_rows(text: str, name: str) -> Iterator[Row]:
             ) from None
         yield checked_row(Row(text[begin:end], record, name, number, line, decoder.problem))
         number, closed = number + 1, text[at] == "]"
-        at = at if closed else _behind_blanks(text, at + 1)
+        at = at if closed else behind_blanks(at + 1)
     if text[at + 1 :].strip():
-        raise PoolError(
-            f"{name} has more text behind the end of its array of {number:,} records. Remove it there."
-        )
-
-
-def _behind_blanks(text: str, start: int) -> int:
-    match = BLANKS.match(text, start)
-    return match.end() if match else start
+        behind = f"has more text behind the end of its array of {number:,} records"
+        raise PoolError(f"{name} {behind}. Remove it there.")
 
 
 def _rows_in_object(
@@ -178,20 +284,18 @@ def _rows_in_object(
     """The records of a list in the file's one object, or that object as the only record."""
     decoder = RecordDecoder()
     try:
-        record = decoder.decode(text.rstrip())
-    except RecursionError:
+        record, _ = decoder.decode(text.rstrip())
+    except (json.JSONDecodeError, RecursionError) as error:
+        why = error if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
         raise PoolError(
-            f"{name} is one object that is nested too deeply. Write each record on a line of its own."
-        ) from None
-    except json.JSONDecodeError as error:
-        raise PoolError(
-            f"{name} is neither a record a line nor one JSON value: {error}. "
+            f"{name} is neither a record a line nor one JSON value: {why}. "
             "Write each record on a line of its own (jq -c . does), or all of them in an array."
         ) from None
     is_record = record.keys() >= set(needed) if needed else recognise(tuple(record)) is not None
     lists = {}
     if split is not None and not is_record:
-        lists = {key: value for key, value in record.items() if _is_list_of_objects(value)}
+        filled = {key: value for key, value in record.items() if isinstance(value, list) and value}
+        lists = {key: value for key, value in filled.items() if isinstance(value[0], dict)}
     if len(lists) > 1 and split not in lists:
         known = ", ".join(lists)
         raise PoolError(f"{name} holds several lists of records: {known}. Set split to one of them.")
@@ -204,7 +308,3 @@ def _rows_in_object(
         raise PoolError(f"{name}: {decoder.problem}. {advice}.")
     for number, item in enumerate(lists.get(str(split), next(iter(lists.values())))):
         yield checked_row(Row(json.dumps(item, ensure_ascii=False), item, name, number))
-
-
-def _is_list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)

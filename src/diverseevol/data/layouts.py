@@ -14,7 +14,6 @@ from ..base.text import nearest
 from ..config import SourceConfig
 from ..errors import ConfigError
 
-FORMATS = ("alpaca", "dolly", "sharegpt", "messages", "prompt_completion")
 COLUMNS = ("prompt", "query", "response", "system", "history", "messages", "tools")
 PAIRS = (
     ("instruction", "output"),
@@ -35,8 +34,7 @@ PAIRS = (
 )
 OLDER_OFFER = "functions"
 """OpenAI's older name of the tools on offer."""
-SYSTEMS, OFFERS = ("system", "system_prompt"), ("tools", OLDER_OFFER)
-"""Columns of the system prompt and of the tools on offer."""
+OFFERS = ("tools", OLDER_OFFER)
 FUNCTION = "function_call"
 """The role of a ShareGPT turn whose text is the call of a tool, as JSON."""
 _NAMES = {
@@ -54,7 +52,6 @@ TAGGED = {
     "function_tag": FUNCTION,
     "system_tag": "system",
 }
-TAGS = ("role_tag", "content_tag", *TAGGED)
 
 
 @dataclass(frozen=True)
@@ -85,29 +82,34 @@ STANDARD = {
     "messages": Layout("messages", messages="messages", tools="tools"),
     "prompt_completion": Layout("prompt_completion", "prompt", response="completion", tools="tools"),
 }
+OF_DIALOGUES = {
+    "messages": "messages",
+    "conversations": "sharegpt",
+    "conversation": "sharegpt (conversation)",
+}
 
 
 @lru_cache(maxsize=4096)
 def recognise(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...] = ()) -> Layout | None:
     """The layout of records with these keys, whose dialogues name things as the tags say."""
-    names = set(keys)
 
-    def first(known: tuple[str, ...], without: str = "") -> str:
-        return next((name for name in known if name in names and name != without), "")
+    def first(*known: str) -> str:
+        return next((name for name in known if name in keys), "")
 
-    system, tools = first(SYSTEMS), first(OFFERS)
-    for column, name in (
-        ("messages", "messages"),
-        ("conversations", "sharegpt"),
-        ("conversation", "sharegpt (conversation)"),
-    ):
-        if column in names:
-            return _tagged(Layout(name, messages=column, system=system, tools=tools), dict(tags))
+    system, tools = first("system", "system_prompt"), first(*OFFERS)
+    if messages := first(*OF_DIALOGUES):
+        layout = Layout(OF_DIALOGUES[messages], messages=messages, system=system, tools=tools)
+        return _tagged(layout, dict(tags))
     for prompt, response in PAIRS:
-        if prompt in names and response in names:
-            query, history = first(("input", "context"), without=prompt), first(("history",))
-            layout = Layout("", prompt, query, response, system, history, tools=tools)
-            return _tagged(replace(layout, format=_name(layout)), dict(tags))
+        if prompt in keys and response in keys:
+            query = first(*(name for name in ("input", "context") if name != prompt))
+            layout = Layout("", prompt, query, response, system, first("history"), tools=tools)
+            for name in ("alpaca", "dolly", "prompt_completion"):
+                if all(getattr(layout, part) in ("", getattr(STANDARD[name], part)) for part in COLUMNS):
+                    break
+            else:
+                name = f"{prompt}/{response}"
+            return _tagged(replace(layout, format=name), dict(tags))
     return None
 
 
@@ -117,34 +119,35 @@ def fixed_layout(source: SourceConfig) -> Layout | None:
     Raises:
         ConfigError: an unknown word, two parts in one column, or words that do not go together.
     """
-    _check_words(source)
-    format_name = source.format
-    if format_name == "auto" and source.columns:
-        format_name = "sharegpt" if "messages" in source.columns else "alpaca"
-    if format_name == "auto":
+    for words, known, what in (
+        ([source.format], ("auto", *STANDARD), "pool.format is"),
+        (source.columns, COLUMNS, "pool.columns maps"),
+        (source.tags, ("role_tag", "content_tag", *TAGGED), "pool.tags sets"),
+    ):
+        for word in words:
+            if word not in known:
+                near = nearest(word, known)
+                raise ConfigError(f"{what} {word!r}, which is unknown. {near}Known: {', '.join(known)}.")
+    names = [source.tags[tag] for tag in TAGGED if tag in source.tags]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"pool.tags gives two roles the name {twice[0]!r}. Give each a name of its own.")
+    columns, name = source.columns, source.format
+    if name == "auto" and not columns:
         return None
-    return _tagged(_with_columns(STANDARD[format_name], source.columns), source.tags)
-
-
-def _name(layout: Layout) -> str:
-    """The name of the format that has a layout's columns, else those of its prompt and response."""
-    for name in ("alpaca", "dolly", "prompt_completion"):
-        if all(getattr(layout, part) in ("", getattr(STANDARD[name], part)) for part in COLUMNS):
-            return name
-    return f"{layout.prompt}/{layout.response}"
-
-
-def _with_columns(standard: Layout, columns: dict[str, str]) -> Layout:
-    """The standard layout, or with columns: only the parts they name, and what cannot be done without."""
+    if name == "auto":
+        name = "sharegpt" if "messages" in columns else "alpaca"
+    standard = STANDARD[name]
     if not columns:
-        return standard
-    of_dialogues = ("messages", "system", "tools")
-    parts_known = of_dialogues if standard.messages else tuple(part for part in COLUMNS if part != "messages")
-    if wrong := sorted(set(columns) - set(parts_known)):
-        raise ConfigError(
-            f"pool.columns names {', '.join(wrong)}, which format {standard.format!r} does not have. "
-            f"It has {', '.join(parts_known)}."
-        )
+        return _tagged(standard, source.tags)
+    has = (
+        ["messages", "system", "tools"]
+        if standard.messages
+        else [one for one in COLUMNS if one != "messages"]
+    )
+    if wrong := sorted(set(columns) - set(has)):
+        lacks = f"pool.columns names {', '.join(wrong)}, which format {name!r} does not have"
+        raise ConfigError(f"{lacks}. It has {', '.join(has)}.")
+    # Only the parts that the mapping names, and what cannot be done without.
     needed = ("messages",) if standard.messages else ("prompt", "response")
     parts = {part: getattr(standard, part) for part in needed} | columns
     seen: dict[str, str] = {}
@@ -155,7 +158,7 @@ def _with_columns(standard: Layout, columns: dict[str, str]) -> Layout:
                 "Give each a column of its own."
             )
     is_standard = all(getattr(standard, part) == column for part, column in parts.items())
-    return Layout(standard.format if is_standard else f"{standard.format} (columns)", **parts)
+    return _tagged(Layout(name if is_standard else f"{name} (columns)", **parts), source.tags)
 
 
 def _tagged(layout: Layout, tags: dict[str, str]) -> Layout:
@@ -166,25 +169,7 @@ def _tagged(layout: Layout, tags: dict[str, str]) -> Layout:
             f"pool.tags describes dialogues, but the rows are read as {layout.format!r}. "
             "Set pool.columns.messages, or drop pool.tags."
         )
-    return replace(
-        layout,
-        format=f"{layout.format} (tags)",
-        role_tag=tags.get("role_tag", ""),
-        content_tag=tags.get("content_tag", ""),
-        roles={**ROLES, **{tags[tag]: role for tag, role in TAGGED.items() if tag in tags}},
-    )
-
-
-def _check_words(source: SourceConfig) -> None:
-    for words, known, what in (
-        ([source.format], ("auto", *FORMATS), "pool.format is"),
-        (source.columns, COLUMNS, "pool.columns maps"),
-        (source.tags, TAGS, "pool.tags sets"),
-    ):
-        for word in words:
-            if word not in known:
-                near = nearest(word, known)
-                raise ConfigError(f"{what} {word!r}, which is unknown. {near}Known: {', '.join(known)}.")
-    names = [source.tags[tag] for tag in TAGGED if tag in source.tags]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"pool.tags gives two roles the name {twice[0]!r}. Give each a name of its own.")
+    roles = ROLES | {tags[tag]: role for tag, role in TAGGED.items() if tag in tags}
+    role_tag, content_tag = tags.get("role_tag", ""), tags.get("content_tag", "")
+    name = f"{layout.format} (tags)"
+    return replace(layout, format=name, role_tag=role_tag, content_tag=content_tag, roles=roles)

@@ -14,11 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 from .layouts import FUNCTION, OFFERS, Layout
-from .preference import SEVERAL, check_is_wanted
-from .row import RowError, as_list, parsed
-from .sample import Turn
-from .switches import is_switched_on
+from .sample import RowError, Turn, as_list, parsed
 from .tool_calls import CALL_IDS, TOOL_NAMES, calls_in, calls_of, first_text, joined_calls, with_ids
+from .train_flags import SEVERAL, check_is_wanted, is_switched_on
 
 # As apply_chat_template has them: a template finds the first of these under the name that it knows.
 THINKING = ("reasoning_content", "reasoning", "thinking")
@@ -37,14 +35,11 @@ def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - a
         raise RowError("no turns")
     turns = [_turn(message, number, layout) for number, message in enumerate(messages)]
     if any(turn.role == "tool" and not turn.call_id for turn in turns):
+        # A message's own id is a call's where a call has it; many number all of their messages.
         made = {call.id for turn in turns for call in calls_of(turn) if call.id}
         for number, turn in enumerate(turns):
-            # A message's own id is a call's where a call has it; many number all of their messages.
-            if (
-                turn.role == "tool"
-                and not turn.call_id
-                and (own := first_text(messages[number], ("id",))) in made
-            ):
+            own = first_text(messages[number], ("id",))
+            if turn.role == "tool" and not turn.call_id and own in made:
                 turns[number] = replace(turn, call_id=own)
     return joined_calls(turns)
 
@@ -54,16 +49,16 @@ def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - 
         raise RowError(f"turn {number} is not an object")
     role = role_of(message, layout)
     if role is None:
-        name = message.get(layout.role_tag) if layout.role_tag else message.get("role", message.get("from"))
-        raise RowError(f"turn {number} has the role {name!r}, which is unknown")
+        raise RowError(f"turn {number} has the role {_said_role(message, layout)!r}, which is unknown")
     check_has_text_only(message, f"turn {number}")
+    is_answer = role in ("assistant", FUNCTION)
     texts = (layout.content_tag,) if layout.content_tag else TEXTS
     content = next((message[key] for key in texts if message.get(key) is not None), None)
     calls = calls_in(message, number) if role == "assistant" else ""
-    text, thoughts = _content(content, number, role in ("assistant", FUNCTION), may_be_missing=bool(calls))
+    text, thoughts = ("", "") if content is None and calls else _content(content, number, is_answer)
     if role == "tool":
         return Turn("tool", text, call_id=first_text(message, CALL_IDS), name=first_text(message, TOOL_NAMES))
-    if role not in ("assistant", FUNCTION):
+    if not is_answer:
         return Turn(role, text)  # type: ignore[arg-type]
     if role == FUNCTION:
         text, calls = "", with_ids(parsed(text, f"the call in turn {number}"), number)
@@ -75,21 +70,15 @@ def _turn(message: Any, number: int, layout: Layout) -> Turn:  # noqa: ANN401 - 
     return Turn("assistant", text, is_trained=is_trained, tool_calls=calls, thinking=thinking)
 
 
-def _content(
-    content: Any,  # noqa: ANN401 - any JSON value
-    number: int,
-    is_answer: bool,
-    may_be_missing: bool,
-) -> tuple[str, str]:
+def _content(content: Any, number: int, is_answer: bool) -> tuple[str, str]:  # noqa: ANN401 - any JSON value
     """The text of a turn's content, and what its blocks of thinking hold."""
     if isinstance(content, str):
         return content, ""
-    if content is None and may_be_missing:
-        return "", ""
-    if content is None:
-        raise RowError(f"wrong type: turn {number} has no text")
     if not isinstance(content, list):
-        raise RowError(f"wrong type: the content of turn {number} is not text")
+        what = (
+            f"turn {number} has no text" if content is None else f"the content of turn {number} is not text"
+        )
+        raise RowError(f"wrong type: {what}")
     if is_answer and len(content) > 1 and all(isinstance(block, str) for block in content):
         raise RowError(f"turn {number} holds {SEVERAL}")
     said: list[str] = []
@@ -124,28 +113,25 @@ def _block(block: dict[str, Any], number: int, keys: Sequence[str]) -> str:
 
 def _thinking(message: dict[str, Any], thoughts: str, text: str, number: int) -> str:
     """What a turn thinks: under a key, or in blocks before the text; the same under two names is one."""
-    kept = {key: message[key] for key in THINKING if message.get(key)} | (
-        {"a block": thoughts} if thoughts else {}
-    )
+    kept = {key: message[key] for key in THINKING if message.get(key)}
+    if thoughts:
+        kept["a block"] = thoughts
+    if not kept:
+        return ""
     if not all(isinstance(thinking, str) for thinking in kept.values()):
-        raise RowError(
-            f"wrong type: turn {number} must keep its thinking as one text; found {', '.join(kept)}"
-        )
+        found = f"turn {number} must keep its thinking as one text; found {', '.join(kept)}"
+        raise RowError(f"wrong type: {found}")
     if len(set(kept.values())) > 1:
         raise RowError(f"turn {number} thinks differently under {' and '.join(kept)}; keep one of them")
-    thinking = next(iter(kept.values()), "")
+    place, thinking = next(iter(kept.items()))
     if thinking.strip() and ("<think>" in text or "</think>" in text) and thinking.strip() in text:
-        where = f"under {next(iter(kept))} and in its text"
+        where = f"under {place} and in its text"
         raise RowError(f"turn {number} has its thinking twice: {where}; keep one of them")
-    return thinking
+    return str(thinking)
 
 
 def check_has_text_only(holder: dict[str, Any], what: str) -> None:
-    """Check that a row or a message has no pictures, sounds or films beside its text.
-
-    Raises:
-        RowError: it has, so a part of its prompt cannot be read.
-    """
+    """Refuse a row or a message with pictures, sounds or films: a part of its prompt cannot be read."""
     for key in () if MEDIA.isdisjoint(holder) else sorted(MEDIA):
         if holder.get(key):
             raise RowError(f"{what} has {key}; only text can be used")
@@ -159,9 +145,7 @@ def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
     """
     turns = []
     for pair in _list(value, "history") if value else []:
-        if not (
-            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
-        ):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise RowError("wrong type: history is not a list of [user, assistant] pairs of text")
         turns += [Turn("user", pair[0]), Turn("assistant", pair[1], is_trained=True)]
     return turns
@@ -173,22 +157,18 @@ def read_tools(record: dict[str, Any], layout: Layout) -> str:
     Raises:
         RowError: they are not JSON, or stand in two places and differ.
     """
-    found = [_tools(record.get(layout.tools))] if layout.tools else []
-    if not isinstance(record.get(layout.messages or layout.prompt), str) or layout.messages:
+    values = [record.get(layout.tools)] if layout.tools else []
+    if layout.messages or not isinstance(record.get(layout.prompt), str):
         first = next(iter(messages_in(record, layout)), {})
-        found += [
-            _tools(first[key]) for key in OFFERS if first.get(key) and role_of(first, layout) == "system"
-        ]
-    found = list(dict.fromkeys(filter(None, found)))
-    if len(found) > 1 and len({json.dumps(json.loads(tools), sort_keys=True) for tools in found}) > 1:
+        values += [first.get(key) for key in OFFERS if role_of(first, layout) == "system"]
+    said: dict[str, Any] = {}
+    for value in filter(None, values):
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if tools := parsed(text, "tools"):
+            said[text] = tools
+    if len({json.dumps(tools, sort_keys=True) for tools in said.values()}) > 1:
         raise RowError(f"two lists of tools: the column {layout.tools!r} and the system's turn")
-    return next(iter(found), "")
-
-
-def _tools(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if value else ""
-    return value if value and parsed(value, "tools") else ""
+    return next(iter(said), "")
 
 
 def are_tools(value: Any) -> bool:  # noqa: ANN401 - any JSON value
@@ -204,18 +184,22 @@ def are_tools(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 def messages_in(record: dict[str, Any], layout: Layout) -> list[dict[str, Any]]:
     """The messages of a record as they stand in it: of a dialogue, or of both prompt and completion."""
-    values = [record.get(column) for column in (layout.messages, layout.prompt, layout.response) if column]
-    texts = [value for value in values if isinstance(value, str) and layout.messages]
-    lists = [value for value in values if isinstance(value, list)] + [
-        _list(text, layout.messages) for text in texts
-    ]
+    lists = []
+    for column in filter(None, (layout.messages, layout.prompt, layout.response)):
+        value = record.get(column)
+        if isinstance(value, list) or (isinstance(value, str) and layout.messages):
+            lists.append(_list(value, column))
     return [message for messages in lists for message in messages if isinstance(message, dict)]
 
 
 def role_of(message: dict[str, Any], layout: Layout) -> str | None:
     """Who speaks in a message; None where its word for that is unknown."""
-    name = message.get(layout.role_tag) if layout.role_tag else message.get("role", message.get("from"))
+    name = _said_role(message, layout)
     return layout.roles.get(name) if isinstance(name, str) else None
+
+
+def _said_role(message: dict[str, Any], layout: Layout) -> Any:  # noqa: ANN401 - any JSON value
+    return message.get(layout.role_tag) if layout.role_tag else message.get("role", message.get("from"))
 
 
 def _list(value: Any, column: str) -> list[Any]:  # noqa: ANN401 - any JSON value

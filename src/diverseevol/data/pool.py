@@ -32,8 +32,7 @@ from ..config import PoolConfig, SourceConfig
 from ..errors import PoolError
 from .formats import Reader
 from .ids import N_HASH, OWN_ID
-from .row import RowError
-from .sample import Sample
+from .sample import RowError, Sample
 
 RECORDS, INDEX = "records.arrow", "index.arrow"
 META = b"diverseevol"
@@ -91,35 +90,26 @@ class Records:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    @property
-    def dialogues(self) -> NDArray[np.uint64]:
-        """The hash of each record's dialogue; uint64[R]."""
-        return numbers(self.table["dialogue"], np.uint64)
+    def value(self, column: str, position: int) -> Any:  # noqa: ANN401 - a text or a number
+        """A record's value in a column of the table."""
+        return self.table[column][position].as_py()
 
     def id(self, position: int) -> str:
         """A record's id."""
-        return str(self.table["id"][position].as_py())
+        return str(self.value("id", position))
 
     def place(self, position: int) -> dict[str, Any]:
-        """Where a record comes from: source and source_row."""
-        return {name: self.table[name][position].as_py() for name in ("source", "source_row")}
+        """Where a record comes from: source (file, folder or Hub id) and source_row, its number there."""
+        return {name: self.value(name, position) for name in ("source", "source_row")}
 
     def position_of(self, sample_id: str) -> int | None:
         """The position of the record of an id; None where there is none."""
         found = pc.index(self.table["id"], sample_id).as_py()
         return found if found >= 0 else None
 
-    def record_text(self, position: int) -> str:
-        """A record's JSON text, as its source had it."""
-        return str(self.table["record"][position].as_py())
-
     def record(self, position: int) -> dict[str, Any]:
         """A record's value."""
-        return dict(json.loads(self.record_text(position)))
-
-    def sample(self, position: int) -> Sample:
-        """A record as a sample."""
-        return self.samples(position, position + 1)[0]
+        return dict(json.loads(self.value("record", position)))
 
     def samples(self, start: int, stop: int) -> list[Sample]:
         """The samples of the positions from `start` up to `stop`."""
@@ -134,11 +124,7 @@ class Records:
             ) from None
 
     def some(self, is_in: NDArray[np.bool_]) -> Iterator[tuple[int, Sample]]:
-        """The positions and samples of the records that count, in order, read few at a time.
-
-        Args:
-            is_in: Which of them count; bool[R].
-        """
+        """The positions and samples of the records that count (bool[R]), in order, read few at a time."""
         for start in range(0, len(self), READ_AT_ONCE):
             if is_in[start : start + READ_AT_ONCE].any():
                 samples = enumerate(self.samples(start, start + READ_AT_ONCE), start)
@@ -151,7 +137,7 @@ class Pool:
 
     Attributes:
         records: The records, of which the rows are some.
-        status: What became of each record; uint8[R].
+        status: What became of each record, a `Status`; uint8[R].
         positions: Each row's position among the records, ascending; int64[N].
         n_tokens: Each row's tokens; int32[N].
         n_trained: Each row's trained tokens; int32[N].
@@ -173,12 +159,10 @@ class Pool:
         records, index = Records.open(pool_dir), open_table(pool_dir / INDEX)
         try:
             status, *counts = (numbers(index[name], np.int32) for name in ("status", "n_tokens", "n_trained"))
-            positions = np.flatnonzero(status == Status.KEPT)
-            return cls(
-                records, status.astype(np.uint8), positions, counts[0][positions], counts[1][positions]
-            )
         except LookupError as error:
             raise _damaged(pool_dir / INDEX, error) from None
+        rows = np.flatnonzero(status == Status.KEPT)
+        return cls(records, status.astype(np.uint8), rows, counts[0][rows], counts[1][rows])
 
     @classmethod
     def read(
@@ -219,17 +203,12 @@ class Pool:
     @cached_property
     def ids(self) -> NDArray[np.str_]:
         """The ids of all rows."""
-        return np.array(self._column("id").to_pylist(), dtype=np.str_)
+        return np.array(self._ids().to_pylist(), dtype=np.str_)
 
     @cached_property
     def n_characters(self) -> NDArray[np.int64]:
         """Each row's characters of JSON text; int64[N]."""
         return numbers(pc.utf8_length(self.records.table["record"]), np.int64)[self.positions]
-
-    @cached_property
-    def source_rows(self) -> NDArray[np.int64]:
-        """Each row's record number in its source; int64[N]."""
-        return numbers(self._column("source_row"), np.int64)
 
     def id(self, row: int) -> str:
         """A row's id."""
@@ -241,11 +220,11 @@ class Pool:
 
     def format(self, row: int) -> str:
         """The name of the format that a row was read as."""
-        return str(self.records.table["format"][self._position(row)].as_py())
+        return str(self.records.value("format", self._position(row)))
 
     def record_text(self, row: int) -> str:
         """A row's JSON text, as its source had it."""
-        return self.records.record_text(self._position(row))
+        return str(self.records.value("record", self._position(row)))
 
     def record(self, row: int) -> dict[str, Any]:
         """A row's value."""
@@ -253,7 +232,8 @@ class Pool:
 
     def sample(self, row: int) -> Sample:
         """A row as a sample."""
-        return self.records.sample(self._position(row))
+        position = self._position(row)
+        return self.records.samples(position, position + 1)[0]
 
     def line(self, row: int) -> str:
         """A row's JSON text on one line, without its end; nothing but blanks between tokens is changed."""
@@ -275,38 +255,31 @@ class Pool:
         asked = [str(name) for name in ids]
         found = pc.index_in(pa.array(asked, pa.string()), value_set=self.records.table["id"])
         positions = numbers(pc.fill_null(found, -1), np.int64)
-        rows = np.searchsorted(self.positions, positions)
         is_missing = ~np.isin(positions, self.positions)
         if is_missing.any():
             first, n = int(is_missing.argmax()), int(is_missing.sum())
             at = f" ({places[first]})" if places else ""
             more = f" and {n - 1:,} more" if n > 1 else ""
-            fate = self.status_of(positions[first]) if positions[first] >= 0 else Status.KEPT
+            fate = Status(self.status[positions[first]] if positions[first] >= 0 else Status.KEPT)
             why = f"; it was left out: {fate.name.lower().replace('_', ' ')}" if fate else ""
             raise PoolError(
                 f"id {asked[first]}{at}{more} of {len(asked):,} not found in the pool of {len(self):,} rows"
                 f"{why}. Take the list from a run on the same data."
             )
-        return rows
-
-    def status_of(self, position: int) -> Status:
-        """What became of a record."""
-        return Status(self.status[position])
+        return np.searchsorted(self.positions, positions)
 
     def take(self, rows: NDArray[np.int64]) -> Pool:
         """Some of the rows, ascending, as a pool of their own: its row i is rows[i]."""
-        return Pool(
-            self.records, self.status, self.positions[rows], self.n_tokens[rows], self.n_trained[rows]
-        )
+        counts = self.n_tokens[rows], self.n_trained[rows]
+        return Pool(self.records, self.status, self.positions[rows], *counts)
 
     def rows_also_in(self, other: Pool) -> NDArray[np.int64]:
         """The rows whose content is also a row of `other`."""
-        own, others = (pc.utf8_slice_codeunits(pool._column("id"), 0, N_HASH) for pool in (self, other))
-        is_shared = pc.is_in(own, value_set=others.combine_chunks())
-        return np.flatnonzero(is_shared.to_numpy())
+        own, others = (pc.utf8_slice_codeunits(pool._ids(), 0, N_HASH) for pool in (self, other))
+        return np.flatnonzero(pc.is_in(own, value_set=others.combine_chunks()).to_numpy())
 
-    def _column(self, name: str) -> pa.ChunkedArray:
-        return self.records.table[name].take(pa.array(self.positions))
+    def _ids(self) -> pa.ChunkedArray:
+        return self.records.table["id"].take(pa.array(self.positions))
 
     def _position(self, row: int) -> int:
         if not 0 <= row < len(self):
@@ -323,9 +296,8 @@ def open_table(file: Path) -> pa.Table:
     try:
         return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
     except FileNotFoundError:
-        raise PoolError(
-            f"no pool in {file.parent}: there is no {file.name}. Give a folder that a run made."
-        ) from None
+        missing = f"no pool in {file.parent}: there is no {file.name}"
+        raise PoolError(f"{missing}. Give a folder that a run made.") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(file, error) from None
 

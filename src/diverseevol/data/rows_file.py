@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PoolError
-from .files_in import first_character, open_text
 from .ids import OWN_ID, content_hash
-from .json_files import json_rows
+from .json_files import first_character, json_rows, open_text
 from .layouts import recognise
 from .pool import Pool
-from .row import Row
+from .sample import Row, RowError
 
 ID = re.compile(r"[0-9a-f]{16}(-[0-9]+)?")
 
@@ -99,6 +98,6 @@ def _is_id(value: Any) -> bool:  # noqa: ANN401 - any JSON value
 def _content(row: Row) -> str:
     try:
         return f"{content_hash(row.record):016x}"
-    except (ValueError, RecursionError):
+    except (RowError, RecursionError):
         why = "the record cannot be a row of the pool, for it is no valid JSON"
         raise PoolError(f"{row.place()}: {why}. Repair the list.") from None

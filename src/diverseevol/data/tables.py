@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import PoolError
-from .row import Row
-from .splits import check_split
+from .json_files import check_split
+from .sample import Row
 
 BATCH = 1024
 LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
@@ -119,17 +119,15 @@ def made_row(record: dict[str, Any], name: str, number: int, line: int | None = 
 
 
 def _records(table: pa.RecordBatch | pa.Table) -> Iterator[dict[str, Any]]:
-    columns = [_values(column) for column in table.columns]
+    columns = []
+    for column in table.columns:
+        try:
+            values = column.to_pylist(maps_as_pydicts="lossy")
+        except UNREADABLE:
+            values = [_value(scalar) for scalar in column]
+        read = _reader(column.type)
+        columns.append(values if read is None else [read(value) for value in values])
     return (dict(zip(table.schema.names, values, strict=True)) for values in zip(*columns, strict=True))
-
-
-def _values(column: pa.Array | pa.ChunkedArray) -> Iterable[Any]:
-    read = _reader(column.type)
-    try:
-        values = column.to_pylist(maps_as_pydicts="lossy")
-    except UNREADABLE:
-        values = [_value(scalar) for scalar in column]
-    return values if read is None else [read(value) for value in values]
 
 
 def _value(scalar: pa.Scalar) -> Any:  # noqa: ANN401 - any value of a table
@@ -144,21 +142,23 @@ def _reader(kind: pa.DataType) -> Callable[[Any], Any] | None:
     if isinstance(kind, pa.JsonType):
         return _from_json_text
     if pa.types.is_struct(kind):
-        readers = {field.name: _reader(field.type) or _same for field in kind}
-        return lambda value: (
-            value and {key: readers.get(key, _same)(item) for key, item in value.items() if item is not None}
-        )
+        # A field that no value of has to be changed stays as it is.
+        readers = {field.name: read for field in kind if (read := _reader(field.type))}
+
+        def without_nulls(value: Any) -> Any:  # noqa: ANN401 - a struct or null
+            filled = {key: item for key, item in (value or {}).items() if item is not None}
+            return value and {
+                key: readers[key](item) if key in readers else item for key, item in filled.items()
+            }
+
+        return without_nulls
     if pa.types.is_map(kind):
-        read_item = _reader(kind.item_type)
-        return read_item and (lambda value: value and {key: read_item(item) for key, item in value.items()})
+        of_item = _reader(kind.item_type)
+        return of_item and (lambda value: value and {key: of_item(item) for key, item in value.items()})
     if isinstance(kind, LISTS):
         read = _reader(kind.value_type)
         return read and (lambda value: value and [read(item) for item in value])
     return _reader(kind.value_type) if pa.types.is_dictionary(kind) else None
-
-
-def _same(value: Any) -> Any:  # noqa: ANN401 - any value of a table
-    return value
 
 
 def _from_json_text(text: str | None) -> Any:  # noqa: ANN401 - any JSON value

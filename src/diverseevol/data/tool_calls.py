@@ -16,9 +16,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from .row import RowError, as_list, parsed
-from .sample import Turn
-from .switches import switch_kind
+from .sample import RowError, Turn, as_list, parsed
+from .train_flags import switch_kind
 
 CALL_IDS = ("tool_call_id", "call_id", "tool_use_id", "toolCallId")
 TOOL_NAMES = ("name", "tool_name", "function_name", "tool", "toolName")
@@ -45,26 +44,23 @@ def calls_in(message: dict[str, Any], number: int) -> str:
     Raises:
         RowError: they are no JSON, stand under another key, or under both and differ.
     """
-    calls, older = (_call_value(message.get(key), key, number) for key in ("tool_calls", "function_call"))
+    found = []
+    for key in ("tool_calls", "function_call"):
+        value = message.get(key)
+        value = parsed(value, f"{key} of turn {number}") if value and isinstance(value, str) else value
+        if value and not isinstance(value, (list, dict)):
+            raise RowError(f"wrong type: {key} of turn {number} is no list")
+        found.append(value)
     for key in message:
         if message[key] and key not in ("tool_calls", "function_call") and _is_call(key):
             raise RowError(f"turn {number} calls tools under {key!r}, which is not read; write tool_calls")
-    if (
-        calls
-        and older
-        and older not in [call.get("function") for call in as_list(calls) if isinstance(call, dict)]
-    ):
-        raise RowError(
-            f"turn {number} calls tools under tool_calls and, another, under function_call; keep one of them"
-        )
+    calls, older = found
+    if calls and older:
+        functions = [call.get("function") for call in as_list(calls) if isinstance(call, dict)]
+        if older not in functions:
+            found_both = f"turn {number} calls tools under tool_calls and, another, under function_call"
+            raise RowError(f"{found_both}; keep one of them")
     return with_ids(calls or [older], number) if calls or older else ""
-
-
-def _call_value(value: Any, key: str, number: int) -> Any:  # noqa: ANN401 - any JSON value
-    value = parsed(value, f"{key} of turn {number}") if value and isinstance(value, str) else value
-    if value and not isinstance(value, (list, dict)):
-        raise RowError(f"wrong type: {key} of turn {number} is no list")
-    return value
 
 
 @lru_cache(maxsize=1024)
@@ -87,9 +83,8 @@ def with_ids(calls: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
         if isinstance(function, dict) and not {"arguments", "parameters"} & function.keys():
             for key, value in {**call, **function}.items():
                 if value and key not in IN_CALLS and not switch_kind(key):
-                    raise RowError(
-                        f"turn {number} calls a tool with {key!r}, which is not read; write arguments"
-                    )
+                    found = f"turn {number} calls a tool with {key!r}, which is not read"
+                    raise RowError(f"{found}; write arguments")
         if call_id := first_text(call, ("id", *CALL_IDS)):
             made[place] = {**call, "id": call_id}
     return json.dumps(made if isinstance(calls, list) else made[0], ensure_ascii=False)
@@ -99,12 +94,11 @@ def joined_calls(turns: list[Turn]) -> list[Turn]:
     """Calls in turns of their own, as one turn that makes them all: ms-swift's parallel calls."""
     joined: list[Turn] = []
     for turn in turns:
-        before = joined[-1] if joined else None
+        before = joined[-1] if joined else turn
         is_bare = bool(turn.tool_calls) and not turn.text and not turn.thinking
-        if before and is_bare and before.tool_calls and before.is_trained == turn.is_trained:
-            calls = [
-                call for text in (before.tool_calls, turn.tool_calls) for call in as_list(json.loads(text))
-            ]
+        if joined and is_bare and before.tool_calls and before.is_trained == turn.is_trained:
+            texts = (before.tool_calls, turn.tool_calls)
+            calls = [call for text in texts for call in as_list(json.loads(text))]
             joined[-1] = replace(before, tool_calls=json.dumps(calls, ensure_ascii=False))
         else:
             joined.append(turn)
@@ -113,16 +107,13 @@ def joined_calls(turns: list[Turn]) -> list[Turn]:
 
 def calls_of(turn: Turn, number: int = 0) -> list[Call]:
     """The calls that a turn makes; `number` is the turn's."""
-    calls = as_list(json.loads(turn.tool_calls)) if turn.tool_calls else []
-    return [Call(number, place, *_id_and_name(call)) for place, call in enumerate(calls)]
-
-
-def _id_and_name(call: Any) -> tuple[str, str]:  # noqa: ANN401 - any JSON value
-    if not isinstance(call, dict):
-        return "", ""
-    function = call.get("function", call)
-    name = function.get("name") if isinstance(function, dict) else None
-    return str(call.get("id") or ""), str(name or "")
+    made = []
+    for place, call in enumerate(as_list(json.loads(turn.tool_calls)) if turn.tool_calls else []):
+        own = call if isinstance(call, dict) else {}
+        function = own.get("function", own)
+        name = function.get("name") if isinstance(function, dict) else None
+        made.append(Call(number, place, str(own.get("id") or ""), str(name or "")))
+    return made
 
 
 def answered_calls(turns: Sequence[Turn]) -> dict[int, Call]:
@@ -134,10 +125,27 @@ def answered_calls(turns: Sequence[Turn]) -> dict[int, Call]:
     found: dict[int, Call] = {}
     made: list[Call] = []
     for is_tool, numbers in _groups(turns):
-        if is_tool:
-            found |= _answered(turns, numbers, made)
-        else:
+        if not is_tool:
             made += [call for number in numbers for call in calls_of(turns[number], number)]
+            continue
+        # By id among all calls so far, else by name, else by place, among those of the turn before.
+        free = [call for call in made if call.turn == numbers[0] - 1]
+        for way in ("id", "name", "place"):
+            for number in [number for number in numbers if number not in found]:
+                asked, name = turns[number].call_id, turns[number].name
+                if way == "id":
+                    fitting = [call for call in [*free, *reversed(made)] if asked and call.id == asked]
+                    is_unknown = bool(asked) and any(call.id for call in made) and not fitting
+                elif way == "name":
+                    fitting, is_unknown = [call for call in free if name and call.name == name], False
+                else:
+                    fitting, is_unknown = free, bool(asked) and len(free) > 1
+                if is_unknown:
+                    answers = f"turn {number} answers the call {asked!r}"
+                    raise RowError(f"{answers}, and no call before it has that id")
+                if fitting:
+                    found[number] = fitting[0]
+                    free = [call for call in free if call is not fitting[0]]
     return found
 
 
@@ -151,11 +159,8 @@ def in_call_order(turns: list[Turn]) -> list[Turn]:
         return turns
     ordered, calls = list(turns), answered_calls(turns)
     for is_tool, numbers in _groups(turns):
-        own = [
-            number
-            for number in numbers
-            if is_tool and number in calls and calls[number].turn == numbers[0] - 1
-        ]
+        before = numbers[0] - 1
+        own = [one for one in numbers if is_tool and one in calls and calls[one].turn == before]
         for place, number in zip(own, sorted(own, key=lambda number: calls[number].place), strict=True):
             ordered[place] = turns[number]
     return ordered
@@ -165,34 +170,3 @@ def _groups(turns: Sequence[Turn]) -> list[tuple[bool, list[int]]]:
     """The numbers of turns that stand together and are all of tools, or none of them."""
     groups = groupby(range(len(turns)), key=lambda number: turns[number].role == "tool")
     return [(is_tool, list(numbers)) for is_tool, numbers in groups]
-
-
-def _answered(turns: Sequence[Turn], numbers: list[int], made: list[Call]) -> dict[int, Call]:
-    """The calls that tools' turns which stand together answer; `made` are all calls before them."""
-    found: dict[int, Call] = {}
-    free = [call for call in made if call.turn == numbers[0] - 1]
-
-    def take(number: int, calls: list[Call]) -> None:
-        if calls:
-            found[number] = calls[0]
-            free[:] = [call for call in free if call is not calls[0]]
-
-    def no_such_call(number: int) -> RowError:
-        asked = turns[number].call_id
-        return RowError(f"turn {number} answers the call {asked!r}, and no call before it has that id")
-
-    for number in numbers:
-        asked = turns[number].call_id
-        if asked and any(call.id for call in made):
-            take(number, [call for call in [*free, *reversed(made)] if call.id == asked])
-            if number not in found:
-                raise no_such_call(number)
-    for number in numbers:
-        if number not in found and turns[number].name:
-            take(number, [call for call in free if call.name == turns[number].name])
-    for number in numbers:
-        if number not in found:
-            if turns[number].call_id and len(free) > 1:
-                raise no_such_call(number)
-            take(number, free)
-    return found

@@ -27,7 +27,7 @@ from ..base.files import write_json
 from ..base.progress import SILENT, Watch
 from ..data import Pool
 from ..data.columns import pool_columns
-from ..data.files_in import open_text
+from ..data.json_files import open_text
 from ..errors import EmbedError, PoolExhaustedError, RunFolderError, SelectionError
 from ..run import RunFolder
 from ..selection.vectors import FileVectors, open_vectors

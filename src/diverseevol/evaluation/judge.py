@@ -16,7 +16,7 @@ from typing import Any
 
 from ..base.progress import SILENT, Watch
 from ..base.text import some_of
-from ..data.files_in import PACKED
+from ..data.json_files import PACKED
 from ..errors import ConfigError, EvaluationError
 from ..run import RunFolder
 from .api import ApiClient

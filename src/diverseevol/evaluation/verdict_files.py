@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.files_in import kind_of
-from ..data.json_files import json_rows
+from ..data.json_files import json_rows, kind_of
 from ..errors import EvaluationError, PoolError
 from ..run import RunFolder
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.left_out import BadLine, ContaminationLine, DuplicateLine, left_out_lines
+from ..data.left_out import left_out_lines
 from ..errors import DiverseEvolError
 from ..evaluation.scoring import FileScore, QuestionScore, score_file
 from ..evaluation.verdict_files import Verdicts, read_verdicts
@@ -17,12 +17,12 @@ N_KINDS = 12
 CHANGING = re.compile(r"\d[\d,]*|'[^']*'|\"[^\"]*\"")
 """What differs between two reasons of one kind: numbers and quoted values."""
 MATCH = "{id}, like question {question_id}: {matched}"
-LISTS: dict[str, tuple[Any, str, str]] = {
-    "quarantine": (BadLine, "{reason}", "row {row}: {text}"),
-    "duplicates": (DuplicateLine, "{kind}, {fate}", "{id}, like {kept_id} ({similarity})"),
-    "contamination": (ContaminationLine, "a question of {benchmark}", MATCH),
+LISTS = {
+    "quarantine": ("{reason}", "row {row}: {text}"),
+    "duplicates": ("{kind}, {fate}", "{id}, like {kept_id} ({similarity})"),
+    "contamination": ("a question of {benchmark}", MATCH),
 }
-"""The pool folder's lists: the shape of a line, its kind, and what is shown of the first of a kind."""
+"""The pool folder's lists: the kind of a line, and what is shown of the first of a kind."""
 VERDICTS = re.compile(r"round-(?P<round>\d+)(?:-vs-(?P<opponent>[\w.-]+?))?\.jsonl")
 N_EACH = 2
 Example = tuple[QuestionScore, Mapping[str, Any]]
@@ -40,10 +40,10 @@ class Problem:
 
 def problems_of(run: RunData) -> Iterator[Problem]:
     """Everything that the run's pool folder says was wrong, also that nothing was."""
-    for name, (shape, kind, example) in LISTS.items():
+    for name, (kind, example) in LISTS.items():
         file = run.folder.pool_dir / f"{name}.jsonl"
         first: dict[str, dict[str, Any]] = {}
-        for line in left_out_lines(file, shape):
+        for line in left_out_lines(file):
             line["fate"] = "left out" if line.get("is_dropped") else "kept (pool.dedup drops them)"
             text = kind.format_map(line)
             first.setdefault(CHANGING.sub("…", text), line | {"what": text, "n": 0})["n"] += 1

@@ -216,7 +216,7 @@ def _left_out(run: RunFolder, pool: Pool, name: str) -> dict[str, Any]:
             "source and row."
         )
     record = {**records.place(position), "record": records.record(position)}
-    why = why_left_out(run.pool_dir, records, pool.status_of(position), position)
+    why = why_left_out(run.pool_dir, pool, position)
     return {"id": records.id(position), "row": None, **record, "why": why}
 
 

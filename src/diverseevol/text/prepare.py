@@ -53,7 +53,8 @@ def prepare(
             pool_dir
         )
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
-        overlap = dist.on_main(lambda: _finish(pool_dir, tokens, config, watch))
+        counts = tokens.n_tokens, tokens.n_trained, tokens.refused
+        overlap = dist.on_main(lambda: finish_pool(pool_dir, config, *counts, watch))
         watch.note(
             f"{what}: "
             f"{_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}"
@@ -62,12 +63,6 @@ def prepare(
             watch.note(f"of the {what}, {note}")
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
-
-
-def _finish(pool_dir: Path, tokens: Tokens, config: PoolConfig, watch: Watch) -> list[tuple[str, str]]:
-    """Write the pool's index; return what became of duplicates and contaminated rows, in words."""
-    overlap = finish_pool(pool_dir, config, tokens.n_tokens, tokens.n_trained, tokens.refused, watch)
-    return overlap.summary()
 
 
 def _summary(
