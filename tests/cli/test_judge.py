@@ -217,11 +217,11 @@ def test_on_a_terminal_it_takes_a_yes(files, monkeypatch, typed, n_asked):
 
 JUDGED = "RUN --benchmark vicuna --model m "
 WRONG = [
-    ("--answers a --opponent b --model m", ConfigError, "--answers needs --out"),
-    ("--model m --opponent base", ConfigError, "nothing to judge: give a run folder and --benchmark, or --answers and --out"),
-    ("RUN --model m --opponent base", ConfigError, "nothing to judge"),
+    ("--answers a --opponent b --model m", ConfigError, "or --answers and --out, the file for the verdicts"),
+    ("--model m --opponent base", ConfigError, "judging needs either a run folder and --benchmark"),
+    ("RUN --model m --opponent base", ConfigError, "judging needs either"),
     ("RUN --answers a --out v --model m --opponent base", ConfigError, "Give one of the two"),
-    ("RUN --benchmark vicuna --out v --model m --opponent base", ConfigError, "--out is for --answers"),
+    ("RUN --benchmark vicuna --out v --model m --opponent base", ConfigError, "Give one of the two"),
     (
         "RUN --benchmark koala --model m --opponent base",
         ConfigError,
@@ -235,8 +235,12 @@ WRONG = [
     (JUDGED + "--opponent base --template single", ConfigError, "no judge's template 'single'"),
     (JUDGED + "--opponent base --budget 1", ConfigError, "money needs both prices"),
     (JUDGED + "--opponent base --price-in 1", ConfigError, "money needs both prices"),
-    (JUDGED + "--opponent base --budget inf --price-in 1 --price-out 1", ConfigError, "--budget is inf"),
-    (JUDGED + "--opponent base --price-in 1 --price-out inf", ConfigError, "--price-out is inf"),
+    (
+        JUDGED + "--opponent base --budget inf --price-in 1 --price-out 1",
+        ConfigError,
+        "budget is 'inf': it should be a finite number",
+    ),
+    (JUDGED + "--opponent base --price-in 1 --price-out inf", ConfigError, "price_out is 'inf'"),
     (
         JUDGED + "--opponent base --budget 1 --price-in 1 --price-out 1 max_tokens=null",
         ConfigError,

@@ -7,7 +7,7 @@ import api_server as server
 import pytest
 
 from diverseevol.errors import ConfigError
-from diverseevol.evaluation.api import ApiClient, Failure, Reply, checked_key, checked_url
+from diverseevol.evaluation.api import ApiClient, Failure, Reply
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
 KEY = "sk-very-secret-0123456789"
@@ -180,20 +180,20 @@ def test_a_short_key_is_a_word_and_stays():
 
 
 def test_keys_and_addresses_are_checked_without_being_shown():
+    def of(url, key=None):
+        return ApiClient(url, key, 1.0, 0)
+
     for key in (f"{KEY}\n", f" {KEY}", "sk-schlüssel", "a\x00b"):
         with pytest.raises(ConfigError, match="the key in the environment holds spaces, line breaks") as error:
-            checked_key(key)
+            of("http://localhost:1/v1", key)
         assert key.strip() not in str(error.value)
-    assert (checked_key(KEY), checked_key("EMPTY"), checked_key(None), checked_key("")) == (KEY, "", "", "")
-    for url in ("http://user:secret@host/v1", "https://secret@host", "http://host/v1?key=secret"):
-        with pytest.raises(ConfigError, match="holds a password or a query") as error:
-            checked_url(url)
+    wrong = ["http://user:secret@host/v1", "https://secret@host", "http://host/v1?key=secret", "localhost:8000"]
+    for url in (*wrong, "ftp://host", "http://", "http://host:99999", "file:///etc/passwd"):
+        with pytest.raises(ConfigError, match="--base-url is no http address, or holds a password or a query") as error:
+            of(url)
         assert "secret" not in str(error.value)
-    for url in ("localhost:8000", "ftp://host", "http://", "http://host:99999", "file:///etc/passwd"):
-        with pytest.raises(ConfigError, match="--base-url .* is no"):
-            checked_url(url)
-    assert checked_url("http://localhost:8000/v1/") == "http://localhost:8000/v1"
-    assert checked_url(None) == "https://api.openai.com/v1"
+    assert of("http://localhost:8000/v1/").url == "http://localhost:8000/v1"
+    assert of(None, KEY).url == "https://api.openai.com/v1"
 
 
 def test_openai_itself_needs_a_key():

@@ -6,28 +6,26 @@ import pytest
 from diverseevol.errors import EvaluationError, PoolError
 from diverseevol.evaluation.judge_pairs import Answer, Judgement, pair_judgements, read_answers
 
-
-def written(path, *records):
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
-
-
-def test_every_layout(tmp_path):
-    ours = written(tmp_path / "a", {"question_id": "k_1", "question": "Q", "category": None, "answer": "A", "n_tokens": 1})
-    assert read_answers(ours) == [Answer("k_1", "Q", None, "A")]
-    published = written(tmp_path / "c", {"question_id": 1, "text": "Q", "category": "c", "answer": ""})
-    assert read_answers(published) == [Answer(1, "Q", "c", "")]
-    fastchat = written(tmp_path / "d", {"question_id": 81, "choices": [{"index": 0, "turns": ["A", "B"]}, {"turns": ["C"]}]})
-    assert read_answers(fastchat) == [Answer(81, None, None, "A")]
-    alpaca = tmp_path / "e"
-    alpaca.write_text(json.dumps([{"instruction": "Q", "output": "A", "generator": "g"}, {"instruction": "Q", "output": "B"}]))
-    assert read_answers(alpaca) == [Answer(None, "Q", None, "A"), Answer(None, "Q", None, "B")]
+LAYOUTS = [
+    ({"question_id": "k_1", "question": "Q", "category": None, "answer": "A", "n_tokens": 1}, Answer("k_1", "Q", None, "A")),
+    ({"question_id": 1, "text": "Q", "category": "c", "answer": ""}, Answer(1, "Q", "c", "")),
+    ({"question_id": 81, "choices": [{"index": 0, "turns": ["A", "B"]}, {"turns": ["C"]}]}, Answer(81, None, None, "A")),
+    ({"instruction": "Q", "output": "A", "generator": "g"}, Answer(None, "Q", None, "A")),
+    ({"question_id": 1, "question": "Q\u2028", "answer": "A\u2028B\x85C"}, Answer(1, "Q\u2028", None, "A\u2028B\x85C")),
+]
 
 
-def test_packed_files_and_line_separators_inside_texts(tmp_path):
-    line = json.dumps({"question_id": 1, "question": "Q\u2028", "answer": "A\u2028B\x85C"}, ensure_ascii=False)
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(f"\ufeff{line}\n\n".encode()))
-    assert read_answers(tmp_path / "a.jsonl.gz") == [Answer(1, "Q\u2028", None, "A\u2028B\x85C")]
+@pytest.mark.parametrize(("record", "expected"), LAYOUTS)
+def test_every_layout(tmp_path, record, expected):
+    line = json.dumps(record, ensure_ascii=False)
+    contents = {
+        "a.jsonl": line.encode(),
+        "b.json": f"[{line}]".encode(),
+        "c.jsonl.gz": gzip.compress(f"\ufeff{line}\n\n".encode()),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        assert read_answers(tmp_path / name) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -38,9 +36,8 @@ def test_packed_files_and_line_separators_inside_texts(tmp_path):
         ('{"question_id": 1, "answer": "A"}\n{"question_id": 2, "ans', "line 2 .*: not JSON: .* at column"),
         ('{"question_id": 1, "text": "Q"}', "holds no answer; its keys are question_id, text. Expected question_id with"),
         ('{"question_id": 1, "answer": 7}', "holds no answer"),
-        ('{"question_id": 1, "choices": []}', "holds no answer"),
         ('{"question_id": 1, "choices": [{"turns": [7]}]}', "holds no answer"),
-        ('{"answer": "A"}', "says neither question_id nor the question"),
+        ('{"answer": "A"}', "question_id is None; it must be a number or a text, or be left out where the question is there"),
         ('{"question_id": [1], "answer": "A"}', r"question_id is \[1\]"),
         ('{"question_id": true, "answer": "A"}', "question_id is True"),
         ("[1]", "is no object"),
@@ -71,30 +68,18 @@ def answer(name, text, question="Q", category=None):
     return Answer(name, question, category, text)
 
 
-def test_both_orders_in_our_order_by_id():
-    pairing = pair_judgements(
-        [answer(2, "a2", "Q2", "c"), answer(1, "a1", "Q1")], [answer("1", "b1", "Q1", "d"), answer("2", "b2", "Q2")]
-    )
+def test_both_orders_in_our_order_by_id_and_what_only_one_side_answered_is_named():
+    ours = [answer(2, "a2", "Q2", "c"), answer(4, "a4"), answer(1, "a1", "Q1")]
+    pairing = pair_judgements(ours, [answer("1", "b1", "Q1", "d"), answer(3, "b3"), answer("2", "b2", "Q2")])
     assert pairing.judgements == [
         Judgement(2, 0, "Q2", "c", "a2", "b2"),
         Judgement(2, 1, "Q2", "c", "a2", "b2"),
         Judgement(1, 0, "Q1", "d", "a1", "b1"),
         Judgement(1, 1, "Q1", "d", "a1", "b1"),
     ]
-    assert (pairing.without_opponent, pairing.without_ours) == ((), ())
-
-
-def test_shown_and_ours_first_undo_each_other():
-    for order in (0, 1):
-        judgement = Judgement(1, order, "Q", None, "ours", "theirs")
-        assert judgement.ours_first(judgement.shown) == ("ours", "theirs")
-    assert Judgement(1, 1, "Q", None, "ours", "theirs").shown == ("theirs", "ours")
-
-
-def test_what_only_one_side_answered_is_named():
-    pairing = pair_judgements([answer(1, "a"), answer(2, "a", "R")], [answer(2, "b", "R"), answer(3, "b", "S")])
-    assert [judgement.question_id for judgement in pairing.judgements] == [2, 2]
-    assert (pairing.without_opponent, pairing.without_ours) == (("1",), ("3",))
+    assert (pairing.without_opponent, pairing.without_ours) == (("4",), ("3",))
+    assert [judgement.shown for judgement in pairing.judgements[:2]] == [("a2", "b2"), ("b2", "a2")]
+    assert [judgement.ours_first((8, 9)) for judgement in pairing.judgements[:2]] == [(8, 9), (9, 8)]
 
 
 def test_by_the_question_where_a_file_has_no_ids_and_equal_questions_one_by_one():
@@ -104,15 +89,12 @@ def test_by_the_question_where_a_file_has_no_ids_and_equal_questions_one_by_one(
     found = [(judgement.question_id, judgement.answer, judgement.opponent_answer) for judgement in pairing.judgements[::2]]
     assert found == [(20, "a20", "b1"), (27, "a27", "b3"), (28, "a28", "b2")]
     assert pairing.without_ours == ("'same'",)
-    no_ids = pair_judgements(theirs, theirs)
-    assert [judgement.question_id for judgement in no_ids.judgements] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert [judgement.question_id for judgement in pair_judgements(theirs, theirs).judgements] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
-def test_a_question_text_from_either_side_and_spaces_do_not_matter():
-    (judgement, _) = pair_judgements([answer(1, "a", None)], [answer(1, "b", "Q")]).judgements
-    assert judgement.question == "Q"
-    (judgement, _) = pair_judgements([answer(1, "a", "Q  1\n")], [answer(1, "b", "Q 1")]).judgements
-    assert judgement.question == "Q  1\n"
+@pytest.mark.parametrize(("ours", "theirs", "asked"), [(None, "Q", "Q"), ("Q", None, "Q"), ("Q  1\n", "Q 1", "Q  1\n")])
+def test_a_question_text_from_either_side_and_spaces_do_not_matter(ours, theirs, asked):
+    assert {one.question for one in pair_judgements([answer(1, "a", ours)], [answer(1, "b", theirs)]).judgements} == {asked}
 
 
 @pytest.mark.parametrize(

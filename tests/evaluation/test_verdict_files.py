@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import verdicts_made as made
 
+from diverseevol.base.files import write_jsonl
 from diverseevol.errors import EvaluationError, PoolError
-from diverseevol.evaluation.api import Reply
-from diverseevol.evaluation.judge_ask import Judge
+from diverseevol.evaluation.journal import open_journal
+from diverseevol.evaluation.judge_ask import Asking, Budget, Judge
 from diverseevol.evaluation.judge_pairs import Judgement
 from diverseevol.evaluation.judge_template import load_template
-from diverseevol.evaluation.judge_verdicts import verdicts_of, write_verdicts
 from diverseevol.evaluation.verdict_files import find_verdict_files, read_verdicts
 
 
@@ -210,8 +210,11 @@ def test_a_run_without_verdicts_is_told_how_to_get_them(tmp_path):
 def test_what_judge_writes_is_what_score_reads(tmp_path):
     judge, file = Judge("m", load_template("pairwise")), tmp_path / "v.jsonl"
     judgements = [Judgement(q, order, f"Q{q}", "c", "ours", "theirs") for q, order in ((7, 0), (7, 1), (8, 0))]
-    kept = {judge.key(one): Reply(text, "stop", "m", 1, 1) for one, text in zip(judgements, ("3 8", "6 4", "hm"), strict=True)}
-    write_verdicts(file, verdicts_of(judge, judgements, kept), judge, "round-03", "base")
+    known = {"finish": "stop", "answered_by": "m", "tokens_in": 1, "tokens_out": 1, "is_counted": True}
+    with open_journal(tmp_path / "replies.ndjson", is_synced=False) as journal:
+        for one, text in zip(judgements, ("3 8", "6 4", "hm"), strict=True):
+            journal.add({"key": judge.key(one), "reply": text, **known})
+        write_jsonl(file, Asking(judge, judgements, journal, Budget(None, None)).verdicts(judgements, "round-03", "base"))
     found = read_verdicts(file)
     assert (found.ours, found.opponent) == ("round-03", "base")
     assert found.scores_QOS[0].tolist() == [[3, 8], [4, 6]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +48,6 @@ def judge(
     """
     from ..config.verbs import JudgeConfig
     from ..evaluation.judge import judge as judge_answers
-    from ..evaluation.judge_ask import Limits
     from .watch import open_watch
 
     given, others = read_settings(JudgeConfig, words)
@@ -62,15 +60,8 @@ def judge(
         round_name=round_name,
         answers=answers,
         out=out,
-        template=given.template,
         sampling=sampling,
-        base_url=given.base_url,
-        key=os.environ.get(given.key_variable),
-        opponent_name=given.opponent_name,
-        limits=Limits(given.concurrency, given.retries, given.timeout),
-        budget=given.budget,
-        price_in=given.price_in,
-        price_out=given.price_out,
+        settings=given,
         agree=lambda: _agree(given.yes),
         watch=open_watch(),
     )

@@ -83,13 +83,13 @@ class JudgeConfig(Section):
     """Requests under way at once."""
     retries: int = Field(default=6, ge=0)
     """Further tries after 429, 5xx, a time-out or a cut connection."""
-    timeout: float = Field(default=120.0, ge=0.1)
+    timeout: float = Field(default=120.0, ge=0.1, allow_inf_nan=False)
     """Seconds to wait for a reply."""
-    budget: float | None = Field(default=None, ge=0)
+    budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Money that all this may cost; needs both prices."""
-    price_in: float | None = Field(default=None, ge=0)
+    price_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Money per million tokens sent."""
-    price_out: float | None = Field(default=None, ge=0)
+    price_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Money per million tokens received."""
     yes: bool = False
     """Spend without asking."""

@@ -12,15 +12,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
 
 OPENAI_URL = "https://api.openai.com/v1"
-NO_KEY = "none"
-"""Sent to servers that want no key; the client insists on one."""
 SHORTEST_SECRET = 8
 """Shorter keys are words like EMPTY for local servers, and striking them out would spoil replies."""
 N_SHOWN = 200
@@ -33,7 +30,6 @@ MODERATED = re.compile(
 )
 """How servers say that they refuse one prompt for what it says (400, 403 or 451), which is no wrong key."""
 FILTERED = "content_filter"
-Route = Literal["/chat/completions", "/completions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,6 @@ class Failure:
     """Why there is no reply.
 
     Attributes:
-        text: For people.
         status: The HTTP status, where there is one.
         is_hopeless: No other request will fare better: a wrong key, address or model, an empty account.
         n_charged: Tries that the server may have worked on all the same.
@@ -84,17 +79,32 @@ class ApiClient:
         key: Sent to it; None: none.
         timeout: Seconds to wait for a reply.
         retries: Further tries after a failure that may pass.
+
+    Raises:
+        ConfigError: the address or the key cannot be used (neither is shown), or the client is not installed.
     """
 
     def __init__(self, base_url: str | None, key: str | None, timeout: float, retries: int) -> None:
-        self.url = checked_url(base_url)
+        self.url = (base_url or OPENAI_URL).rstrip("/")
+        try:
+            parts = urlsplit(self.url)
+            is_plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            parts, is_plain = urlsplit(""), False
+        if not is_plain or parts.username or parts.password or parts.query:
+            raise ConfigError(
+                "--base-url is no http address, or holds a password or a query. Give one such as "
+                "http://localhost:8000/v1, and put the key into the environment."
+            )
         if not key and self.url == OPENAI_URL:
             raise ConfigError(
                 "no key for api.openai.com. Export it, as OPENAI_API_KEY or under the name in --key-variable."
             )
-        self._secret = checked_key(key)
-        self._timeout = timeout
-        self._n_tries = retries + 1
+        if key and not all("!" <= character <= "~" for character in key):
+            raise ConfigError(
+                "the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it "
+                "anew."
+            )
         try:
             import openai
         except ModuleNotFoundError:
@@ -102,20 +112,25 @@ class ApiClient:
                 "asking a server needs the package openai, which is not installed: pip install "
                 "'diverseevol[judge]'"
             ) from None
+        self._secret = key if key and len(key) >= SHORTEST_SECRET else ""
+        self._timeout, self._n_tries, self._errors = timeout, retries + 1, openai
+        # The client insists on a key, also for servers that want none.
         self._api = openai.AsyncOpenAI(
-            base_url=self.url, api_key=key or NO_KEY, max_retries=retries, timeout=timeout
+            base_url=self.url, api_key=key or "none", max_retries=retries, timeout=timeout
         )
-        self._errors = openai
 
     async def __aenter__(self) -> ApiClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._api.close()
 
-    async def ask(self, route: Route, body: Mapping[str, Any], name: str | None = None) -> Reply | Failure:
+    async def ask(
+        self,
+        route: Literal["/chat/completions", "/completions"],
+        body: Mapping[str, Any],
+        name: str | None = None,
+    ) -> Reply | Failure:
         """Send one request and wait for its reply.
 
         Args:
@@ -136,123 +151,69 @@ class ApiClient:
             # The library under the client is httpx or httpx2, by its version; their classes are told by their
             # names.
             never_arrived = type(cause).__name__ in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
-            is_late = isinstance(error, self._errors.APITimeoutError) and not never_arrived
-            text = (
-                f"no reply within {self._timeout:g} s"
-                if is_late
-                else f"{type(cause).__name__}: {cause} ({self.url})"
-            )
-            return Failure(self._struck(text), n_charged=0 if never_arrived else self._n_tries)
+            text = f"{type(cause).__name__}: {cause} ({self.url})"
+            if isinstance(error, self._errors.APITimeoutError) and not never_arrived:
+                text = f"no reply within {self._timeout:g} s"
+            return Failure(self._shown(text), n_charged=0 if never_arrived else self._n_tries)
 
     def _refusal(self, said: str, status: int, code: str | None) -> Reply | Failure:
-        text = self._struck(f"Error code: {status} - {said}")
+        text, is_empty = self._shown(f"Error code: {status} - {said}"), code == "insufficient_quota"
         if status in (400, 403, 451) and MODERATED.search(said):
             return Reply("", FILTERED, None, 0, 0)
-        if status == NO_CREDIT or code == "insufficient_quota":
+        if status == NO_CREDIT or is_empty:
             text = f"no credit is left: {text}"
-        return Failure(text, status, is_hopeless=code == "insufficient_quota" or status in HOPELESS)
+        return Failure(text, status, is_hopeless=is_empty or status in HOPELESS)
 
     def _reply(self, body: str) -> Reply | Failure:
         """Read a response's body; nothing in it is taken for granted."""
         try:
             value = json.loads(body)
-            if (
-                isinstance(value, dict)
-                and isinstance(error := value.get("error"), dict)
-                and not value.get("choices")
-            ):
+            error = value.get("error") if isinstance(value, dict) else None
+            if isinstance(error, dict) and not value.get("choices"):
                 status = error.get("code")  # some gateways answer 200 and say inside what went wrong
                 return self._refusal(body, status if isinstance(status, int) else 500, None)
             choice = value["choices"][0]
             said, thinking = (choice["text"], "") if "text" in choice else _said(choice["message"])
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return Failure(f"not a completion: {self._struck(body)!r}", n_charged=1)
-        usage = value.get("usage")
-        n_in, n_out = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+            return Failure(f"not a completion: {self._shown(body)!r}", n_charged=1)
+        usage = value.get("usage") if isinstance(value.get("usage"), dict) else {}
+        counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        n_in, n_out = (n if isinstance(n, int) and n >= 0 else None for n in counts)
+        names = choice.get("finish_reason"), value.get("model")
+        finish, answered_by = (self._shown(name) if isinstance(name, str) else None for name in names)
         return Reply(
-            text=self._struck(said, None) if isinstance(said, str) else "",
-            finish=self._struck_or_none(choice.get("finish_reason")),
-            answered_by=self._struck_or_none(value.get("model")),
-            tokens_in=n_in or 0,
-            tokens_out=n_out or 0,
+            self._struck(said) if isinstance(said, str) else "",
+            finish,
+            answered_by,
+            n_in or 0,
+            n_out or 0,
             is_counted=n_in is not None and n_out is not None,
-            thinking=self._struck(thinking, None),
+            thinking=self._struck(thinking),
         )
 
-    def _struck(self, text: str, longest: int | None = N_SHOWN) -> str:
-        """A text without the key, on one line and not too long where it is for people."""
+    def _struck(self, text: str) -> str:
+        """A text without the key, and without half surrogate pairs, which cannot be stored or printed."""
         text = text.replace(self._secret, "[key]") if self._secret else text
-        # Half a surrogate pair, which JSON can hold, could neither be stored nor printed.
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-        if longest is None:
-            return text
-        # A server must not write on the terminal of whoever reads its errors.
-        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:longest]
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
-    def _struck_or_none(self, value: Any) -> str | None:  # noqa: ANN401 - any JSON value
-        return self._struck(value) if isinstance(value, str) else None
-
-
-def checked_url(base_url: str | None) -> str:
-    """The address to ask, without a slash at its end; OpenAI's own where none is given.
-
-    Raises:
-        ConfigError: it is no http address, or holds a user's name or password, which would be shown in
-            errors.
-    """
-    url = (base_url or OPENAI_URL).rstrip("/")
-    try:
-        parts = urlsplit(url)
-        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        raise ConfigError(
-            f"--base-url {url!r} is no address. Give one such as http://localhost:8000/v1."
-        ) from None
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(
-            "--base-url holds a password or a query. Put the key into the environment and leave the address "
-            "plain."
-        )
-    if not is_fine:
-        raise ConfigError(
-            f"--base-url {url!r} is no http address. Give one such as http://localhost:8000/v1."
-        )
-    return url
-
-
-def checked_key(key: str | None) -> str:
-    """What must be struck out; empty where there is nothing secret.
-
-    Raises:
-        ConfigError: the key cannot be sent in a header; it is not shown.
-    """
-    if key and not all("!" <= character <= "~" for character in key):
-        raise ConfigError(
-            "the key in the environment holds spaces, line breaks or characters beyond ASCII. Export it anew."
-        )
-    return key if key and len(key) >= SHORTEST_SECRET else ""
+    def _shown(self, text: str) -> str:
+        """The same for people, on a line: a server must not write on the terminal of whoever reads it."""
+        printable = "".join(letter if letter.isprintable() else " " for letter in self._struck(text))
+        return " ".join(printable.split())[:N_SHOWN]
 
 
 def _said(message: Mapping[str, Any]) -> tuple[str, str]:
     """What a message says (a text, parts, or a refusal), and what was thought before."""
-    content = message.get("content")
-    parts = content if isinstance(content, list) else [content]
-    said: list[str] = []
-    thought: list[str] = []
-    for part in (part if isinstance(part, dict) else {"text": part} for part in parts):
+    content, said, thought = message.get("content"), list[str](), list[str]()
+    for part in content if isinstance(content, list) else [content]:
+        part = part if isinstance(part, dict) else {"text": part}
         is_thought = any(word in str(part.get("type")) for word in ("think", "reason"))
         for value in (part.get(key) for key in ("text", "thinking", "reasoning", "refusal")):
-            text = "\n".join(_said({"content": value})) if isinstance(value, list) else value
+            text = "\n".join(_said({"content": value})).strip() if isinstance(value, list) else value
             if isinstance(text, str) and text.strip():
-                (thought if is_thought else said).append(text.strip() if isinstance(value, list) else text)
-    thought += [
-        message[key] for key in ("reasoning_content", "reasoning") if isinstance(message.get(key), str)
-    ][:1]
+                (thought if is_thought else said).append(text)
+    apart = (message.get(key) for key in ("reasoning_content", "reasoning"))
+    thought += [text for text in apart if isinstance(text, str)][:1]
     if not said and isinstance(message.get("refusal"), str):
         said = [message["refusal"]]
     return "\n".join(said), "\n".join(thought)
-
-
-def _count(usage: Any, name: str) -> int | None:  # noqa: ANN401 - any JSON value
-    value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value >= 0 else None

@@ -18,15 +18,15 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ..base.progress import Task, Watch
 from ..errors import ConfigError, EvaluationError
-from .api import ApiClient, Reply
-from .journal import Journal
+from .api import ApiClient, Failure, Reply
+from .journal import Journal, Line
 from .judge_pairs import Judgement
 from .judge_parse import Unreadable, read_scores
 from .judge_template import Template
@@ -42,6 +42,20 @@ FRAME = 200
 """Tokens that a server may put around the messages: its chat template, a system message of its own."""
 POLL = 0.02
 """Seconds between two looks at what requests under way have really cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of requests and replies."""
+
+    n_in: int = 0
+    n_out: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(self.n_in + other.n_in, self.n_out + other.n_out)
+
+    def __mul__(self, n: int) -> Tokens:
+        return Tokens(self.n_in * n, self.n_out * n)
 
 
 @dataclass(frozen=True)
@@ -65,9 +79,8 @@ class Judge:
     @property
     def longest_reply(self) -> int | None:
         """Tokens of a reply at most, where a setting says so."""
-        return next(
-            (int(self.sampling[key]) for key in LENGTH_KEYS if isinstance(self.sampling.get(key), int)), None
-        )
+        given = (self.sampling.get(key) for key in LENGTH_KEYS)
+        return next((int(length) for length in given if isinstance(length, int)), None)
 
     def key(self, judgement: Judgement) -> str:
         """The same for every request that is the same to the judge, whatever it is called and whoever asks.
@@ -76,89 +89,23 @@ class Judge:
         3 share their replies.
         """
         asked = [self.model, self.template.text, dict(self.sampling), judgement.question, *judgement.shown]
-        return hashlib.sha256(
-            json.dumps(asked, sort_keys=True, ensure_ascii=False).encode("utf-8")
-        ).hexdigest()
+        said = json.dumps(asked, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(said.encode("utf-8")).hexdigest()
 
-    def n_bytes(self, judgement: Judgement) -> int:
-        """How long the messages are."""
+    def most_tokens(self, judgement: Judgement) -> Tokens:
+        """The most that one request can take; a reply without a set length counts as none."""
+        return Tokens(self._n_bytes(judgement) + FRAME, self.longest_reply or 0)
+
+    def expected_tokens(self, judgements: Iterable[Judgement], known: Iterable[Reply]) -> Tokens:
+        """About what the replies to these will take."""
+        n_bytes = [self._n_bytes(judgement) for judgement in judgements]
+        counted = [reply.tokens_out for reply in known if reply.is_counted]
+        reply = sum(counted) / len(counted) if counted else TYPICAL_REPLY
+        n_out = round(min(reply, self.longest_reply or reply) * len(n_bytes))
+        return Tokens(sum(n_bytes) // BYTES_A_TOKEN, n_out)
+
+    def _n_bytes(self, judgement: Judgement) -> int:
         return sum(len(message["content"].encode("utf-8")) for message in self.template.fill(judgement))
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens of requests and replies."""
-
-    n_in: int = 0
-    n_out: int = 0
-
-    def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(self.n_in + other.n_in, self.n_out + other.n_out)
-
-    def __sub__(self, other: Tokens) -> Tokens:
-        return Tokens(self.n_in - other.n_in, self.n_out - other.n_out)
-
-    def __mul__(self, n: int) -> Tokens:
-        return Tokens(self.n_in * n, self.n_out * n)
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """Money per million tokens, in whatever currency."""
-
-    per_million_in: float
-    per_million_out: float
-
-    def of(self, tokens: Tokens) -> float:
-        """What these tokens cost."""
-        return (tokens.n_in * self.per_million_in + tokens.n_out * self.per_million_out) / 1e6
-
-
-def most_tokens(judge: Judge, judgement: Judgement) -> Tokens:
-    """The most that one request can take; a reply without a set length counts as none."""
-    return Tokens(judge.n_bytes(judgement) + FRAME, judge.longest_reply or 0)
-
-
-def expected_tokens(judge: Judge, judgements: Sequence[Judgement], known: Sequence[Reply]) -> Tokens:
-    """About what the replies to these will take."""
-    counted = [reply.tokens_out for reply in known if reply.is_counted]
-    reply = sum(counted) / len(counted) if counted else TYPICAL_REPLY
-    n_in = sum(judge.n_bytes(judgement) for judgement in judgements) // BYTES_A_TOKEN
-    return Tokens(n_in, round(min(reply, judge.longest_reply or reply) * len(judgements)))
-
-
-class Replies:
-    """Every reply of a judge, in a journal, as it arrives; scores follow from the reply (judge_parse.py)."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-
-    def add(self, key: str, reply: Reply, judge: Judge) -> None:
-        """Keep a reply for good."""
-        kept = {
-            "reply": reply.text,
-            "finish": reply.finish,
-            "answered_by": reply.answered_by,
-            "tokens_in": reply.tokens_in,
-        }
-        kept |= {"tokens_out": reply.tokens_out, "is_counted": reply.is_counted, "judge": judge.model}
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._journal.add({"key": key, **kept, "template": judge.template.name, "at": at})
-
-    def add_failed(self, key: str, most: Tokens) -> None:
-        """Note a request that got no reply but may have been charged, with the most that it can have cost."""
-        self._journal.add({"key": key, "tokens_in": most.n_in, "tokens_out": most.n_out})
-
-    def of(self, keys: Collection[str]) -> dict[str, Reply]:
-        """The replies to these requests that there are."""
-        names = ("reply", "finish", "answered_by", "tokens_in", "tokens_out", "is_counted")
-        lines = (line for line in self._journal.lines if line["key"] in keys and "reply" in line)
-        return {line["key"]: Reply(*(line[name] for name in names)) for line in lines}
-
-    def spent(self, keys: Collection[str]) -> Tokens:
-        """What these requests took, those that failed included."""
-        lines = [line for line in self._journal.lines if line["key"] in keys]
-        return sum((Tokens(line["tokens_in"], line["tokens_out"]) for line in lines), Tokens())
 
 
 class Budget:
@@ -167,9 +114,20 @@ class Budget:
     Where only requests under way stand in the way, the next one waits for what they really cost.
     """
 
-    def __init__(self, limit: float | None, prices: Prices | None, spent: Tokens) -> None:
-        self.spent = spent
-        self._limit, self._prices, self._reserved = limit, prices, Tokens()
+    def __init__(self, limit: float | None, prices: tuple[float, float] | None) -> None:
+        """Take the prices per million tokens (sent, received), in whatever currency."""
+        self.spent, self._reserved = Tokens(), Tokens()
+        self._limit, self._prices = limit, prices
+
+    def money(self, tokens: Tokens) -> float:
+        """What these tokens cost; nothing where no price is known."""
+        price_in, price_out = self._prices or (0.0, 0.0)
+        return (tokens.n_in * price_in + tokens.n_out * price_out) / 1e6
+
+    def words(self, tokens: Tokens) -> str:
+        """So many tokens, and what they cost, for people."""
+        money = f" = {self.money(tokens):,.4f}" if self._prices else ""
+        return f"{tokens.n_in:,} tokens in and {tokens.n_out:,} out{money}"
 
     async def reserve(self, most: Tokens) -> None:
         """Set the highest cost of a request aside.
@@ -177,135 +135,138 @@ class Budget:
         Raises:
             EvaluationError: it is more than what is left.
         """
-        while self._limit is not None and self._money(self.spent + self._reserved + most) > self._limit:
+        while self._limit is not None and self.money(self.spent + self._reserved + most) > self._limit:
             if self._reserved == Tokens():
                 raise EvaluationError(
-                    f"the budget of {self._limit:g} is used up: {self._money(self.spent):.4f} spent, and "
-                    f"the next request may cost "
-                    f"{self._money(most):.4f}. Give the same command with a higher --budget to go on."
+                    f"the budget of {self._limit:g} is used up: {self.money(self.spent):.4f} spent, and the "
+                    f"next request may cost {self.money(most):.4f}. Give the same command with a higher "
+                    f"--budget to go on."
                 )
             await asyncio.sleep(POLL)
         self._reserved += most
 
     def settle(self, most: Tokens, used: Tokens) -> None:
         """Give back what was set aside, and count what was used."""
-        self._reserved -= most
+        self._reserved += most * -1
         self.spent += used
 
-    def _money(self, tokens: Tokens) -> float:
-        return self._prices.of(tokens) if self._prices else 0.0
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How hard to try.
-
-    Attributes:
-        concurrency: Requests under way at once.
-        retries: Further tries after a passing failure.
-        timeout: Seconds to wait for a reply.
-    """
-
-    concurrency: int = 8
-    retries: int = 6
-    timeout: float = 120.0
-
-
-@dataclass
 class Asking:
-    """Judgements to be asked, and what came of it.
+    """Judgements, each asked once: what a journal keeps of them, and what is still to be asked.
 
     Attributes:
-        queue: Each judgement with its key before it.
-        n_replies: Replies received.
+        different: One judgement a key: those that show the judge the same are asked once.
+        kept: The replies that there are, by their keys.
+        n_replies: Replies received in this session.
         failed: Why a judgement is left over, by its key.
         stopped_by: Why all the rest are.
     """
 
-    judge: Judge
-    client: ApiClient
-    queue: deque[tuple[str, Judgement]]
-    replies: Replies
-    budget: Budget
-    n_replies: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    stopped_by: EvaluationError | None = None
-    _n_in_vain: int = 0
+    def __init__(
+        self, judge: Judge, judgements: Iterable[Judgement], journal: Journal, budget: Budget
+    ) -> None:
+        self.judge, self.budget, self._journal = judge, budget, journal
+        self.different: dict[str, Judgement] = {}
+        for judgement in judgements:
+            self.different.setdefault(judge.key(judgement), judgement)
+        names = ("reply", "finish", "answered_by", "tokens_in", "tokens_out", "is_counted")
+        lines = [line for line in journal.lines if line["key"] in self.different]
+        self.kept = {line["key"]: Reply(*(line[name] for name in names)) for line in lines if "reply" in line}
+        budget.spent = sum((Tokens(line["tokens_in"], line["tokens_out"]) for line in lines), Tokens())
+        self.n_replies, self.failed = 0, dict[str, str]()
+        self.stopped_by: EvaluationError | None = None
 
-    def run(self, n_at_once: int, watch: Watch) -> None:
-        """Ask, so many at once, and keep what comes back."""
+    @property
+    def open(self) -> dict[str, Judgement]:
+        """The judgements without a reply, by their keys."""
+        return {key: judgement for key, judgement in self.different.items() if key not in self.kept}
 
-        async def ask_all(task: Task) -> None:
-            async with self.client:
-                await asyncio.gather(*(self._work(task) for _ in range(min(n_at_once, len(self.queue)))))
+    def run(self, client: ApiClient, n_at_once: int, watch: Watch) -> None:
+        """Ask for what is open, so many at once, and keep what comes back."""
+        queue, n_in_vain = deque(self.open.items()), 0
 
-        with watch.task("judging", len(self.queue), "judgements") as task:
-            asyncio.run(ask_all(task))
+        async def work(task: Task) -> None:
+            nonlocal n_in_vain
+            while queue and self.stopped_by is None:
+                key, judgement = queue.popleft()
+                try:
+                    why = await self._ask(client, key, judgement)
+                    task.advance(key in self.kept)
+                    n_in_vain = n_in_vain + 1 if why else 0
+                    if n_in_vain >= MOST_IN_A_ROW:
+                        raise EvaluationError(
+                            f"{MOST_IN_A_ROW} requests in a row brought no scores from {client.url}, the "
+                            f"last: {why}"
+                        )
+                except EvaluationError as error:
+                    self.stopped_by = self.stopped_by or error
 
-    async def _work(self, task: Task) -> None:
-        """Take judgements until none is left or something stops the work."""
-        while self.queue and self.stopped_by is None:
-            key, judgement = self.queue.popleft()
-            try:
-                reply = await self._reply(key, judgement)
-                if reply is None:
-                    self._in_vain(self.failed[key])
-                    continue
-                self.replies.add(key, reply, self.judge)
-                self.n_replies += 1
-                task.advance()
-                found = read_scores(reply.text)
-                if isinstance(found, Unreadable):
-                    self._in_vain(f"unreadable: {found.because(reply.finish).reason}")
-                else:
-                    self._n_in_vain = 0
-            except EvaluationError as error:
-                self.stopped_by = self.stopped_by or error
+        async def work_at_once(task: Task) -> None:
+            async with client:
+                await asyncio.gather(*(work(task) for _ in range(min(n_at_once, len(queue)))))
 
-    def _in_vain(self, why: str) -> None:
-        self._n_in_vain += 1
-        if self._n_in_vain >= MOST_IN_A_ROW:
-            raise EvaluationError(
-                f"{MOST_IN_A_ROW} requests in a row brought no scores from {self.client.url}, the last: {why}"
-            )
+        with watch.task("judging", len(queue), "judgements") as task:
+            asyncio.run(work_at_once(task))
 
-    async def _reply(self, key: str, judgement: Judgement) -> Reply | None:
-        """The reply about one judgement, counted; None where it failed for good.
+    async def _ask(self, client: ApiClient, key: str, judgement: Judgement) -> str | None:
+        """Ask for one judgement and keep the reply; where this brought no scores, say why.
 
         Raises:
             EvaluationError: nothing more can be asked, or its highest cost is not left.
         """
-        body = {
-            "model": self.judge.model,
-            "messages": self.judge.template.fill(judgement),
-            **self.judge.sampling,
-        }
-        most, used = most_tokens(self.judge, judgement), Tokens()
+        judge, messages = self.judge, self.judge.template.fill(judgement)
+        most, used = judge.most_tokens(judgement), Tokens()
         await self.budget.reserve(most)
         try:
-            outcome = await self.client.ask("/chat/completions", body, key)
-            if isinstance(outcome, Reply):
-                if not outcome.is_counted:
-                    outcome = replace(outcome, tokens_in=most.n_in, tokens_out=most.n_out)
-                used = Tokens(outcome.tokens_in, outcome.tokens_out)
-                # Thinking that never came to a verdict was paid for, too, and tells why there is none.
-                is_thought = not outcome.text and outcome.thinking
-                return replace(outcome, text=f"<think>{outcome.thinking}") if is_thought else outcome
-            if outcome.n_charged:
-                used = most * outcome.n_charged
-                self.replies.add_failed(key, used)
+            found = await client.ask(
+                "/chat/completions", {"model": judge.model, "messages": messages, **judge.sampling}, key
+            )
+            if isinstance(found, Failure):
+                used = most * found.n_charged
+            elif found.is_counted:
+                used = Tokens(found.tokens_in, found.tokens_out)
+            else:
+                used = most
         finally:
             self.budget.settle(most, used)
-        # A server that has answered before knows the key: its 403 is about this request.
-        if outcome.is_hopeless and not (outcome.status == 403 and self.n_replies):
-            raise EvaluationError(f"the judge at {self.client.url} refuses: {outcome.text}")
-        self.failed[key] = outcome.text
-        return None
+        kept: Line = {"key": key}
+        if isinstance(found, Failure):
+            if found.n_charged:
+                self._journal.add({**kept, "tokens_in": used.n_in, "tokens_out": used.n_out})
+            # A server that has answered before knows the key: its 403 is about this request.
+            if found.is_hopeless and not (found.status == 403 and self.n_replies):
+                raise EvaluationError(f"the judge at {client.url} refuses: {found.text}")
+            self.failed[key] = found.text
+            return found.text
+        # Thinking that never came to a verdict was paid for, too, and tells why there is none.
+        text = f"<think>{found.thinking}" if found.thinking and not found.text else found.text
+        kept |= {"reply": text, "finish": found.finish, "answered_by": found.answered_by}
+        kept |= {"tokens_in": used.n_in, "tokens_out": used.n_out, "is_counted": found.is_counted}
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._journal.add({**kept, "judge": judge.model, "template": judge.template.name, "at": at})
+        self.kept[key] = replace(found, text=text, tokens_in=used.n_in, tokens_out=used.n_out)
+        self.n_replies += 1
+        scores = read_scores(text, found.finish)
+        return f"unreadable: {scores}" if isinstance(scores, Unreadable) else None
 
+    def verdicts(self, judgements: Iterable[Judgement], ours: str, opponent: str) -> list[Line]:
+        """The lines of the judgements that have a reply, in the order given.
 
-def by_key(judge: Judge, judgements: Iterable[Judgement]) -> dict[str, Judgement]:
-    """One judgement a key: those that show the judge the same are asked once."""
-    found: dict[str, Judgement] = {}
-    for judgement in judgements:
-        found.setdefault(judge.key(judgement), judgement)
-    return found
+        Scores are ours first, whatever the order shown; null with "problem" where the reply is unreadable.
+        """
+        lines = []
+        for judgement in judgements:
+            reply = self.kept.get(self.judge.key(judgement))
+            if reply is None:
+                continue
+            found = read_scores(reply.text, reply.finish)
+            problem = {"problem": str(found)} if isinstance(found, Unreadable) else {}
+            scores = (None, None) if isinstance(found, Unreadable) else judgement.ours_first(found)
+            line: Line = {"question_id": judgement.question_id, "order": judgement.order}
+            line |= {"score": scores[0], "opponent_score": scores[1], **problem}
+            line |= {"reply": reply.text, "question": judgement.question, "category": judgement.category}
+            line |= {"answer": judgement.answer, "opponent_answer": judgement.opponent_answer}
+            line |= {"judge": self.judge.model, "answered_by": reply.answered_by}
+            line |= {"template": self.judge.template.name, "ours": ours, "opponent": opponent}
+            lines.append(line)
+        return lines

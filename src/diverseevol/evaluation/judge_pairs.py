@@ -10,6 +10,7 @@ text, the k-th of equal questions with the k-th. What has no counterpart is retu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +27,17 @@ N_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer; what the file does not say is None.
-
-    Attributes:
-        question_id: As the file has it, a number or a text.
-    """
+    """One answer; what the file does not say is None."""
 
     question_id: int | str | None
     question: str | None
     category: str | None
     text: str
+
+    @property
+    def shown(self) -> str:
+        """Its question, for people."""
+        return repr((self.question or "")[:N_SHOWN]) if self.question_id is None else str(self.question_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Judgements in our file's order, order 0 before order 1, and what is left over.
-
-    Attributes:
-        judgements: What can be asked.
-        without_opponent: Names of the questions that only we answered; `without_ours`: that only the opponent
-            did.
-    """
+    """Judgements in our file's order, order 0 before order 1, and questions that only one side answered."""
 
     judgements: list[Judgement]
     without_opponent: tuple[str, ...]
@@ -91,12 +87,13 @@ def read_answers(file: Path) -> list[Answer]:
     seen: set[str] = set()
     for place, record in records_in(file, EvaluationError):
         answer = _answer(record, place)
+        name = str(answer.question_id)
+        if answer.question_id is not None and name in seen:
+            raise EvaluationError(
+                f"{place}: a second answer to question {answer.question_id!r}. Leave one of them out."
+            )
         if answer.question_id is not None:
-            if str(answer.question_id) in seen:
-                raise EvaluationError(
-                    f"{place}: a second answer to question {answer.question_id!r}. Leave one of them out."
-                )
-            seen.add(str(answer.question_id))
+            seen.add(name)
         answers.append(answer)
     if not answers:
         raise EvaluationError(f"{file} holds no answers.")
@@ -104,26 +101,25 @@ def read_answers(file: Path) -> list[Answer]:
 
 
 def _answer(record: dict[str, Any], place: str) -> Answer:
-    name, question, category = record.get("question_id"), _text(record, QUESTION_KEYS), record.get("category")
-    if name is not None and (isinstance(name, bool) or not isinstance(name, int | str)):
-        raise EvaluationError(f"{place}: question_id is {name!r}; it must be a number or a text.")
-    text = _text(record, ANSWER_KEYS)
+    name, category = record.get("question_id"), record.get("category")
+    question, text = (
+        next((record[key] for key in keys if isinstance(record.get(key), str)), None)
+        for keys in (QUESTION_KEYS, ANSWER_KEYS)
+    )
     match record.get("choices"):
         case [{"turns": [str() as first, *_]}, *_]:
             text = first
     if text is None:
         raise EvaluationError(
             f"{place} holds no answer; its keys are {', '.join(record) or 'none'}. Expected question_id "
-            f"with answer, question_id with "
-            "choices, or instruction with output."
+            f"with answer, question_id with choices, or instruction with output."
         )
-    if name is None and question is None:
-        raise EvaluationError(f"{place} says neither question_id nor the question. Add one of them.")
+    if isinstance(name, bool) or not (isinstance(name, int | str) or (name is None and question is not None)):
+        raise EvaluationError(
+            f"{place}: question_id is {name!r}; it must be a number or a text, or be left out where the "
+            f"question is there."
+        )
     return Answer(name, question, category if isinstance(category, str) else None, text)
-
-
-def _text(record: dict[str, Any], keys: tuple[str, ...]) -> str | None:
-    return next((record[key] for key in keys if isinstance(record.get(key), str)), None)
 
 
 def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pairing:
@@ -132,14 +128,23 @@ def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pair
     Raises:
         EvaluationError: nothing meets, a question differs between the files, or is not known.
     """
-    key = _key_for(ours, opponents)
+    everybody = (*ours, *opponents)
+    key: Callable[[Answer], Hashable] = lambda answer: str(answer.question_id)  # noqa: E731
+    if any(answer.question_id is None for answer in everybody):
+        key = lambda answer: answer.question  # noqa: E731
+        unknown = next((answer for answer in everybody if answer.question is None), None)
+        if unknown:
+            raise EvaluationError(
+                f"one file has no question ids and the other no text of question {unknown.question_id!r}: "
+                f"nothing to match them by. Add question_id to the one or the question to the other."
+            )
     theirs = _by_key(opponents, key)
     judgements: list[Judgement] = []
     alone: list[str] = []
     for position, (name, answer) in enumerate(_by_key(ours, key).items(), 1):
         opponent = theirs.pop(name, None)
         if opponent is None:
-            alone.append(_shown(answer))
+            alone.append(answer.shown)
             continue
         question, category = _question(answer, opponent), answer.category or opponent.category
         number = position if answer.question_id is None else answer.question_id
@@ -149,55 +154,34 @@ def pair_judgements(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Pair
     if not judgements:
         raise EvaluationError(
             f"none of our {len(ours)} questions is among the opponent's {len(opponents)}: ours begin with "
-            f"{_shown(ours[0])}, "
-            f"theirs with {_shown(opponents[0])}. Give answers to the same questions."
+            f"{ours[0].shown}, theirs with {opponents[0].shown}. Give answers to the same questions."
         )
-    return Pairing(judgements, tuple(alone), tuple(map(_shown, theirs.values())))
-
-
-def _key_for(ours: Sequence[Answer], opponents: Sequence[Answer]) -> Callable[[Answer], Hashable]:
-    if all(answer.question_id is not None for answer in (*ours, *opponents)):
-        return lambda answer: str(answer.question_id)
-    unknown = next((answer for answer in (*ours, *opponents) if answer.question is None), None)
-    if unknown is not None:
-        raise EvaluationError(
-            f"one file has no question ids and the other no text of question {unknown.question_id!r}: "
-            f"nothing to match them by. "
-            "Add question_id to the one or the question to the other."
-        )
-    return lambda answer: answer.question
+    return Pairing(judgements, tuple(alone), tuple(answer.shown for answer in theirs.values()))
 
 
 def _by_key(
     answers: Sequence[Answer], key: Callable[[Answer], Hashable]
 ) -> dict[tuple[Hashable, int], Answer]:
-    found: dict[tuple[Hashable, int], Answer] = {}
-    n_seen: dict[Hashable, int] = {}
+    found, n_seen = dict[tuple[Hashable, int], Answer](), Counter[Hashable]()
     for answer in answers:
-        name = key(answer)
-        found[name, n_seen.get(name, 0)] = answer
-        n_seen[name] = n_seen.get(name, 0) + 1
+        found[key(answer), n_seen[key(answer)]] = answer
+        n_seen[key(answer)] += 1
     return found
 
 
 def _question(answer: Answer, opponent: Answer) -> str:
     ours, theirs = answer.question, opponent.question
-    # An opponent's file may have been cleaned of the spaces around a question; another question is another
-    # matter.
-    if ours is not None and theirs is not None and ours.split() != theirs.split():
-        raise EvaluationError(
-            f"question {answer.question_id!r} is {ours[:N_SHOWN]!r} in our file and {theirs[:N_SHOWN]!r} in "
-            f"the opponent's. "
-            "Give answers to the same questions."
-        )
     question = theirs if ours is None else ours
     if question is None:
         raise EvaluationError(
             f"the text of question {answer.question_id!r} is in neither file. Add it as 'question' to one "
             f"of them."
         )
+    # An opponent's file may have been cleaned of the spaces around a question; another question is another
+    # matter.
+    if theirs is not None and question.split() != theirs.split():
+        raise EvaluationError(
+            f"question {answer.question_id!r} is {question[:N_SHOWN]!r} in our file and "
+            f"{theirs[:N_SHOWN]!r} in the opponent's. Give answers to the same questions."
+        )
     return question
-
-
-def _shown(answer: Answer) -> str:
-    return repr((answer.question or "")[:N_SHOWN]) if answer.question_id is None else str(answer.question_id)

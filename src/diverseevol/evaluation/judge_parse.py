@@ -23,7 +23,6 @@ Nothing else may stand on these lines but a final point. So these are unreadable
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from .api import FILTERED
 
@@ -67,86 +66,72 @@ ONE_LABELLED = _pattern(LABELLED.format("n1", "first") + r"\s*[,;]?" + END)
 ONE = _pattern(rf"{TITLE}(?P<open>\[*)\s*{NUMBER.format('first')}\s*(?P<close>\]*){END}")
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(str):
     """Why a reply is no verdict."""
 
-    reason: str
-
-    def because(self, finish: str | None) -> Unreadable:
-        """The same with how the reply ended, where that explains it."""
-        if finish == FILTERED:
-            return Unreadable("the server's content filter refused it")
-        # Above all models that think until no token is left for the verdict.
-        return Unreadable(f"{self.reason}; it was cut at the longest reply") if finish == "length" else self
+    __slots__ = ()
 
 
-def read_scores(reply: str) -> tuple[float, float] | Unreadable:
-    """The scores of the answers in the order in which they were shown, or why there are none."""
+def read_scores(reply: str, finish: str | None = None) -> tuple[float, float] | Unreadable:
+    """The scores of the answers in the order in which they were shown, or why there are none.
+
+    Args:
+        finish: How the reply ended, where it is known: it may be the reason.
+    """
     before, *behind = THOUGHT.split(reply)
-    if THINKS.match(reply) and not behind:
-        return Unreadable("the reply is thinking alone, or breaks off inside it")
-    if len(behind) > 1:
-        return Unreadable("the reply ends its thinking more than once")
+    is_opened = bool(THINKS.match(reply))
     found = _first_scores(behind[0] if behind else reply)
-    if behind and not THINKS.match(reply):
-        other = _first_scores(before)
-        if not isinstance(other, Unreadable) and found != other:
-            return (
-                other
-                if isinstance(found, Unreadable)
-                else Unreadable("the reply has scores before and behind </think>")
-            )
+    if is_opened and not behind:
+        found = Unreadable("the reply is thinking alone, or breaks off inside it")
+    elif len(behind) > 1:
+        found = Unreadable("the reply ends its thinking more than once")
+    elif behind and not is_opened and not isinstance(other := _first_scores(before), Unreadable):
+        is_other = not isinstance(found, Unreadable) and found != other
+        found = Unreadable("the reply has scores before and behind </think>") if is_other else other
+    if isinstance(found, Unreadable) and finish == FILTERED:
+        return Unreadable("the server's content filter refused it")
+    if isinstance(found, Unreadable) and finish == "length":
+        # Above all models that think until no token is left for the verdict.
+        return Unreadable(f"{found}; it was cut at the longest reply")
     return found
 
 
 def _first_scores(text: str) -> tuple[float, float] | Unreadable:
-    lines = [
-        line for line in (_bare(line) for line in text.splitlines()) if line and not FENCE_LINE.match(line)
-    ]
+    lines = [line.strip().lstrip("\ufeff") for line in text.splitlines()]
+    lines = [line if FENCE_LINE.match(line) else DECORATION.sub("", line).strip() for line in lines]
+    lines = [line for line in lines if line and not FENCE_LINE.match(line)]
     lines = lines[1:] if lines and TITLE_LINE.fullmatch(lines[0]) else lines
     if not lines:
         return Unreadable("the reply is empty")
+    shown = repr(lines[0] if len(lines[0]) <= N_SHOWN else lines[0][:N_SHOWN] + "…")
     if len(lines[0]) > LONGEST_LINE:
-        return Unreadable(f"the first line is prose: {_short(lines[0])}")
+        return Unreadable(f"the first line is prose: {shown}")
     found = _pair(lines[0], lines[1] if len(lines) > 1 else "")
+    if found is None:
+        return Unreadable(f"the first line is not two scores: {shown}")
     if isinstance(found, Unreadable):
         return found
-    scores = float(found[0]), float(found[1])
-    off = [score for score in scores if not LOWEST <= score <= HIGHEST]
-    return Unreadable(f"{off[0]:g} is off the scale of 1 to {HIGHEST:g}") if off else scores
+    off = [score for score in found if not LOWEST <= score <= HIGHEST]
+    return Unreadable(f"{off[0]:g} is off the scale of 1 to {HIGHEST:g}") if off else found
 
 
-def _bare(line: str) -> str:
-    """A line without what Markdown puts around words; a line that fences code stays."""
-    line = line.strip().lstrip("\ufeff")
-    return line if FENCE_LINE.match(line) else DECORATION.sub("", line).strip()
-
-
-def _pair(first: str, second: str) -> tuple[str, str] | Unreadable:
+def _pair(first: str, second: str) -> tuple[float, float] | Unreadable | None:
+    labelled = []
     if found := PAIR.fullmatch(first):
-        if (found["open"], found["close"]) in {("", ""), ("(", ")"), ("[", "]")}:
-            return found["first"], found["second"]
-    elif found := BOTH.fullmatch(first):
-        return _by_label((_label(found, "n1"), found["first"]), (_label(found, "n2"), found["second"]))
+        is_closed = (found["open"], found["close"]) in {("", ""), ("(", ")"), ("[", "]")}
+        return (float(found["first"]), float(found["second"])) if is_closed else None
+    if found := BOTH.fullmatch(first):
+        labelled = [
+            (found["n1"] or found["n1_bare"], found["first"]),
+            (found["n2"] or found["n2_bare"], found["second"]),
+        ]
     elif (one := ONE_LABELLED.fullmatch(first)) and (two := ONE_LABELLED.fullmatch(second)):
-        return _by_label((_label(one, "n1"), one["first"]), (_label(two, "n1"), two["first"]))
+        labelled = [(line["n1"] or line["n1_bare"], line["first"]) for line in (one, two)]
     elif FRACTION.fullmatch(first):
         return Unreadable(f"{first!r} may be one fraction or two scores")
     elif (one := ONE.fullmatch(first)) and (two := ONE.fullmatch(second)) and not FRACTION.fullmatch(second):
-        return one["first"], two["first"]
-    return Unreadable(f"the first line is not two scores: {_short(first)}")
-
-
-def _label(found: re.Match[str], name: str) -> int:
-    return 1 if (found[name] or found[f"{name}_bare"]).lower() in {"1", "a"} else 2
-
-
-def _by_label(one: tuple[int, str], two: tuple[int, str]) -> tuple[str, str] | Unreadable:
-    if one[0] == two[0]:
-        return Unreadable(f"answer {one[0]} is scored twice")
-    return (one[1], two[1]) if one[0] == 1 else (two[1], one[1])
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= N_SHOWN else text[:N_SHOWN] + "…")
+        return float(one["first"]), float(two["first"])
+    scores = {1 if label in "1aA" else 2: float(score) for label, score in labelled}
+    if len(scores) == 1:
+        return Unreadable(f"answer {next(iter(scores))} is scored twice")
+    return (scores[1], scores[2]) if scores else None

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -27,20 +27,15 @@ from .judge_pairs import Judgement
 
 BUILT_IN = "pairwise"
 ROLE = re.compile(r"^=== *(system|user) *===[ \t]*$", re.MULTILINE)
+# What follows NAME{ in JSON or code is no place; only words in braces are looked at.
 PLACE = re.compile(r"\{([a-z][a-z_0-9]*)\}")
-PLACES = {"question", "answer_1", "answer_2", "mark"}
 NAMES = {"question": "question", "answer_1": "answer 1", "answer_2": "answer 2"}
 MARK_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A judge's instruction.
-
-    Attributes:
-        name: The built-in's name, or the file's.
-        messages: (role, text with places) in order.
-    """
+    """A judge's instruction; its messages are (role, text with places), in order."""
 
     name: str
     text: str
@@ -48,17 +43,15 @@ class Template:
 
     def fill(self, judgement: Judgement) -> list[dict[str, str]]:
         """The messages for one judgement, in the chat API's form."""
-        texts = {
-            "question": judgement.question,
-            "answer_1": judgement.shown[0],
-            "answer_2": judgement.shown[1],
-        }
-        mark = _mark(tuple(texts.values()))
-        fenced = {
-            place: f"[{mark}: {NAMES[place]}]\n{text}\n[{mark}: end of {NAMES[place]}]"
-            for place, text in texts.items()
-        }
-        values = {**fenced, "mark": mark}
+        texts = (judgement.question, *judgement.shown)
+        marks = (
+            hashlib.sha256("\0".join((str(number), *texts)).encode("utf-8")).hexdigest()[:MARK_LENGTH]
+            for number in count()
+        )
+        mark = next(mark for mark in marks if not any(mark in text for text in texts))
+        values = {"mark": mark}
+        for (place, name), text in zip(NAMES.items(), texts, strict=True):
+            values[place] = f"[{mark}: {name}]\n{text}\n[{mark}: end of {name}]"
         return [
             {"role": role, "content": PLACE.sub(lambda found: values[found[1]], text)}
             for role, text in self.messages
@@ -71,48 +64,26 @@ def load_template(name: str | Path) -> Template:
     Raises:
         ConfigError: there is none, it is not UTF-8, lacks a place that it needs or has one that is not known.
     """
-    if str(name) == BUILT_IN:
-        return _parsed(str(name), files(__package__).joinpath("templates", f"{name}.txt").read_text("utf-8"))
-    path = Path(name)
-    if not path.is_file():
-        raise ConfigError(f"no judge's template {str(name)!r}: neither a file nor {BUILT_IN}.")
-    try:
-        return _parsed(path.name, path.read_text("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise ConfigError(f"the judge's template {path} is not UTF-8. Save it as UTF-8.") from None
-
-
-def _parsed(name: str, text: str) -> Template:
-    text = text.replace("\r\n", "\n")
-    # What follows NAME{ in JSON or code is no place; only words in braces are looked at.
-    found = set(PLACE.findall(text))
-    for place in sorted(found - PLACES):
-        raise ConfigError(
-            f"the judge's template {name} has a place {{{place}}}. Known: {', '.join(sorted(PLACES))}."
-        )
-    for place in ("question", "answer_1", "answer_2"):
-        if place not in found:
-            raise ConfigError(
-                f"the judge's template {name} has no place {{{place}}}. Put it where the judge shall see it."
-            )
+    path, name = Path(name), str(name)
+    if name == BUILT_IN:
+        text = files(__package__).joinpath("templates", f"{name}.txt").read_text("utf-8")
+    elif path.is_file():
+        try:
+            name, text = path.name, path.read_text("utf-8-sig")
+        except UnicodeDecodeError:
+            raise ConfigError(f"the judge's template {path} is not UTF-8. Save it as UTF-8.") from None
+    else:
+        raise ConfigError(f"no judge's template {name!r}: neither a file nor {BUILT_IN}.")
+    text, said = text.replace("\r\n", "\n"), f"the judge's template {name}"
+    found, known = set(PLACE.findall(text)), {*NAMES, "mark"}
+    for place in sorted(found - known):
+        raise ConfigError(f"{said} has a place {{{place}}}. Known: {', '.join(sorted(known))}.")
+    for place in (place for place in NAMES if place not in found):
+        raise ConfigError(f"{said} has no place {{{place}}}. Put it where the judge shall see it.")
     first, *parts = ROLE.split(text)
-    if not parts:
-        return Template(name, text, (("user", text.strip()),))
-    if first.strip():
+    if parts and first.strip():
         raise ConfigError(
-            f"the judge's template {name} has text before its first role. Begin it with === system === or "
-            f"=== user ===."
+            f"{said} has text before its first role. Begin it with === system === or === user ===."
         )
-    messages = tuple((role, content.strip()) for role, content in zip(parts[::2], parts[1::2], strict=True))
-    return Template(name, text, messages)
-
-
-def _mark(texts: Sequence[str]) -> str:
-    """A short hash of the texts that none of them contains."""
-    number = 0
-    while True:
-        content = "\0".join((str(number), *texts))
-        mark = hashlib.sha256(content.encode("utf-8")).hexdigest()[:MARK_LENGTH]
-        if not any(mark in text for text in texts):
-            return mark
-        number += 1
+    messages = zip(parts[::2], parts[1::2], strict=True) if parts else [("user", text)]
+    return Template(name, text, tuple((role, content.strip()) for role, content in messages))
