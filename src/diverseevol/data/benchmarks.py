@@ -9,8 +9,7 @@
 DiverseEvol used the first three. Any other file is a benchmark of its user's own: JSON lines or an array,
 also packed (.gz, .zst). A question is a text, or a list of texts where it has several turns. Nothing is
 mended or left out: a record without a question stops everything, for scores over fewer questions would not
-compare with others'. A file that differs
-from the known one is used all the same: the difference is said, for somebody may have mended a question.
+compare with others'. A file that differs from the known one is used, and the difference is said.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..base.files import expanded
 from ..errors import ConfigError, EvaluationError
@@ -33,27 +31,19 @@ FIELDS = ("text", "prompt", "Instruction", "instruction", "question", "turns")
 
 @dataclass(frozen=True, slots=True)
 class KnownBenchmark:
-    """A benchmark known by name.
-
-    Attributes:
-        fields: Names that the question's field goes by in the files that are about.
-        n_questions: How many questions it has.
-        address: Where the file can be read on the web.
-        hub_id: The repository on the Hugging Face Hub, where there is one.
-        hub_file: The file in it.
-        hub_type: The kind of repository: dataset or space.
-        sha256: Of the file as DiverseEvol used it; None: not known, so not checked.
-        category: The field that sorts questions into kinds, where there is one.
-    """
+    """A benchmark known by name: where its file lies on the web, and on the Hub where it does."""
 
     fields: tuple[str, ...]
+    """Names that the question's field goes by in the files that are about."""
     n_questions: int
     address: str
     hub_id: str | None = None
     hub_file: str = ""
     hub_type: str = "dataset"
     sha256: str | None = None
+    """Of the file as DiverseEvol used it; None: not known, so not checked."""
     category: str = "category"
+    """The field that sorts questions into kinds."""
 
 
 RAW = "https://raw.githubusercontent.com"
@@ -164,12 +154,12 @@ def find_file(name: str, folder: Path | None) -> Path:
     Raises:
         EvaluationError: it is in neither.
     """
-    known = KNOWN[name]
-    names = [pattern.format(name=name) for pattern in FILE_NAMES]
-    for candidate in names if folder else []:
-        if folder and (folder / candidate).is_file():
-            return folder / candidate
-    looked = f"{folder} holds none of {', '.join(names)}, and " if folder else ""
+    known, looked = KNOWN[name], ""
+    if folder is not None:
+        names = [pattern.format(name=name) for pattern in FILE_NAMES]
+        if found := next(filter(Path.is_file, map(folder.joinpath, names)), None):
+            return found
+        looked = f"{folder} holds none of {', '.join(names)}, and "
     if known.hub_id is None:
         raise EvaluationError(
             f"no questions for {name}: {looked}they are not on the Hub. "
@@ -198,67 +188,48 @@ def questions_in(file: Path, asked: Asked) -> tuple[Question, ...]:
     known = KNOWN.get(asked.name)
     fields = (asked.field,) if asked.field else known.fields if known else FIELDS
     category = known.category if known else "category"
-    records = enumerate(records_in(file, EvaluationError), 1)
-    items = tuple(_question(record, place, number, fields, category) for number, (place, record) in records)
+    items = []
+    for number, (place, record) in enumerate(records_in(file, EvaluationError), 1):
+        there = [name for name in fields if name in record]
+        if not there:
+            keys = ", ".join(list(record)[:12]) or "none"
+            found = f"{place} has no field {' or '.join(fields)}; it has {keys}"
+            raise EvaluationError(f"{found}. Name one: NAME=FILE:FIELD.")
+        field = next((name for name in there if record[name] is not None), there[0])
+        value, kind, given = record[field], record.get(category), record.get("input")
+        turns = tuple(value) if isinstance(value, list) else (value,)
+        if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
+            found = f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question"
+            raise EvaluationError(f"{found}. Repair the file.")
+        own = next((record[key] for key in ID_FIELDS if isinstance(record.get(key), int | str)), number)
+        text = given if isinstance(given, str) and field == "instruction" else ""
+        items.append(Question(own, turns, text, kind if isinstance(kind, str) else None))
     if not items:
         raise EvaluationError(f"{file} holds no questions.")
-    return items
-
-
-def _question(
-    record: dict[str, Any], place: str, number: int, fields: tuple[str, ...], category: str
-) -> Question:
-    there = [name for name in fields if name in record]
-    if not there:
-        keys = ", ".join(list(record)[:12]) or "none"
-        found = f"{place} has no field {' or '.join(fields)}; it has {keys}"
-        raise EvaluationError(f"{found}. Name one: NAME=FILE:FIELD.")
-    field = next((name for name in there if record[name] is not None), there[0])
-    value = record[field]
-    turns = tuple(value) if isinstance(value, list) else (value,)
-    if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
-        found = f"{place}: {field!r} is {json.dumps(value)[:80]}, not a question"
-        raise EvaluationError(f"{found}. Repair the file.")
-    name = next((record[key] for key in ID_FIELDS if isinstance(record.get(key), int | str)), number)
-    kind, given = record.get(category), record.get("input")
-    return Question(
-        id=name,
-        turns=turns,
-        input=given if isinstance(given, str) and field == "instruction" else "",
-        category=kind if isinstance(kind, str) else None,
-    )
+    return tuple(items)
 
 
 def differences(name: str, file: Path, n_questions: int, texts: Sequence[str]) -> list[str]:
     """How a file differs from the known benchmark's, and which questions are asked twice; a sentence each."""
     said = []
-    known = KNOWN.get(name)
-    if known:
+    if known := KNOWN.get(name):
         if n_questions != known.n_questions:
-            said.append(
-                f"{name}: {file} holds {n_questions} questions, the benchmark has {known.n_questions}"
-            )
+            count = f"{n_questions} questions, the benchmark has {known.n_questions}"
+            said.append(f"{name}: {file} holds {count}")
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if known.sha256 is None:
             said.append(f"{name}: the file's hash is not checked, for none is known (sha256 {digest[:12]}…)")
         elif digest != known.sha256:
-            said.append(
-                f"{name}: {file} is not the file that DiverseEvol used "
-                f"(sha256 {digest[:12]}… instead of {known.sha256[:12]}…)"
-            )
-    return said + _repeats(name, texts)
-
-
-def _repeats(name: str, texts: Sequence[str]) -> list[str]:
+            hashes = f"sha256 {digest[:12]}… instead of {known.sha256[:12]}…"
+            said.append(f"{name}: {file} is not the file that DiverseEvol used ({hashes})")
     first: dict[str, int] = {}
     pairs = [
         f"{number} repeats {first[text]}"
         for number, text in enumerate(texts, 1)
         if first.setdefault(text, number) != number
     ]
-    more = f", and {len(pairs) - 5} more" if len(pairs) > 5 else ""
-    return (
-        [f"{name}: {len(pairs)} question(s) asked twice: {', '.join(pairs[:5])}{more} (counted from 1)"]
-        if pairs
-        else []
-    )
+    if pairs:
+        more = f", and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+        twice = f"{len(pairs)} question(s) asked twice: {', '.join(pairs[:5])}{more} (counted from 1)"
+        said.append(f"{name}: {twice}")
+    return said

@@ -131,8 +131,7 @@ def finish_pool(
 
     Args:
         pool_dir: Where `read_pool` wrote.
-        config: What to leave out, and the largest share of bad rows: those of `read_pool`, and those without
-            any token, which the template refuses.
+        config: What to leave out, and the largest share of bad rows, with those that the template refuses.
         n_tokens: Tokens of each record; int32[R].
         n_trained: Trained tokens of each record; int32[R].
         refused: Why the template refuses a record, by its position.
@@ -184,11 +183,7 @@ def finish_pool(
 def _put_aside(
     records: Records, status: NDArray[np.uint8], max_bad: float, reasons: Mapping[int, str], pool_dir: Path
 ) -> None:
-    """Write the records that are too long, or that the template refuses, into the quarantine.
-
-    Raises:
-        PoolError: they are too many.
-    """
+    """Write the records that are too long, or that the template refuses, into the quarantine."""
     rows: dict[Status, list[Row]] = {}
     for of, why in (
         (Status.REFUSED, "it has no token"),
@@ -260,12 +255,7 @@ class _FirstPass:
     _n_characters: int = 0
 
     def read(self, source: SourceConfig, reader: Reader, group: int, watch: Watch) -> None:
-        """Stream one source.
-
-        Raises:
-            PoolError: it cannot be read, a mapped column is in none of its rows, or none is of a known
-                format.
-        """
+        """Stream one source."""
         seen, needed = _Seen(), reader.fixed.needed() if reader.fixed else ()
         with watch.task("reading the pool", None, "rows") as task:
             for n, row in enumerate(read_source(source, watch), 1):

@@ -24,19 +24,12 @@ def pool_columns(pool: Pool, names: Sequence[str], asked_by: str = "the strategy
         pool: The rows.
         names: The columns.
         asked_by: Who needs them, for the error.
-
-    Raises:
-        ConfigError: no record has such a column.
     """
     return {name: as_column(values) for name, values in _values(pool, names, asked_by).items()}
 
 
 def group_names(pool: Pool, column: str, asked_by: str | None = None) -> list[str]:
-    """The value of a column for each row, as text.
-
-    Raises:
-        ConfigError: no record has such a column, and `asked_by` says who needs it.
-    """
+    """The value of a column for each row, as text."""
     return [NO_GROUP if value is None else str(value) for value in _values(pool, [column], asked_by)[column]]
 
 

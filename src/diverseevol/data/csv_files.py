@@ -29,11 +29,7 @@ LONGEST = 1 << 28
 
 
 def csv_rows(path: Path, name: str, watch: Watch = SILENT) -> Iterator[Row]:
-    """Rows of a CSV or TSV with a header; a row that does not fit the header is a bad one.
-
-    Raises:
-        PoolError: the file cannot be read, has no usable header, or ends inside quotes.
-    """
+    """Rows of a CSV or TSV with a header; a row that does not fit the header is a bad one."""
     csv.field_size_limit(LONGEST)
     with open_text(path) as file:
         first = file.readline()
@@ -71,11 +67,7 @@ class _Table:
         self._between = re.compile(delimiter if has_blanks else f"{delimiter}(?! )")
 
     def rows(self) -> Iterator[tuple[int, list[str], str, str]]:
-        """Each row's first line, its cells, and where it is a bad one its text and what is wrong with it.
-
-        Raises:
-            PoolError: a CSV ends inside quotes.
-        """
+        """Each row's first line, its cells, and where it is a bad one its text and what is wrong with it."""
         n, is_tsv = len(self.header), self.delimiter == "\t"
         while True:
             self._row, first, cells, problem = [], self._n + 1, [], ""

@@ -51,13 +51,9 @@ Shingles = tuple[set[str], ...]
 
 
 class Duplicate(NamedTuple):
-    """A record, the one that stays in its place, both as positions among the records, and how alike they are.
+    """A record and the earlier one that stays in its place, as positions among the records.
 
-    Attributes:
-        position: The later record.
-        kept: The earlier one.
-        kind: exact or near.
-        similarity: 1 for exact; else the Jaccard similarity of the part in which they differ most.
+    `kind` is exact or near; `similarity` the Jaccard similarity of the part in which they differ most.
     """
 
     position: int

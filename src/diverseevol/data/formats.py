@@ -50,11 +50,7 @@ class Reader:
 
     @classmethod
     def of(cls, source: SourceConfig) -> Reader:
-        """The reader that a source's `format`, `columns` and `tags` ask for.
-
-        Raises:
-            ConfigError: an unknown word, two parts in one column, or words that do not go together.
-        """
+        """The reader that a source's `format`, `columns` and `tags` ask for."""
         return cls(fixed_layout(source), tuple(source.tags.items()), bool(source.columns))
 
     def read(self, record: Any) -> tuple[str, Sample]:  # noqa: ANN401 - any JSON value

@@ -62,9 +62,8 @@ def save_holdout(
     write_text(records_file, "".join(pool.line_with_id(row) for row in rows.tolist()))
     if len(copies):
         write_text(copies_file, "".join(f"{pool.id(row)}\n" for row in copies.tolist()))
-    write_text(
-        ids_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist())
-    )  # last: it says that all is there
+    # Last: it says that all is there.
+    write_text(ids_file, "".join(f"{pool.id(row)}\n" for row in rows.tolist()))
     copied = f", and {len(copies):,} copies of them left out of every choice" if len(copies) else ""
     watch.note(f"held out: {len(rows):,} rows{copied}; see {ids_file}")
 
@@ -84,26 +83,17 @@ def draw_holdout(
         seed: Decides, with each row's id, which ones.
         groups: Each row's group, [N]; none: all are one.
         listed_rows: Rows that may not be drawn, nor their copies.
-
-    Raises:
-        ConfigError: fewer rows can be held out.
     """
     contents = ids.astype(f"U{N_HASH}")
-    names = (
-        np.zeros(len(ids), dtype=np.int64)
-        if groups is None
-        else np.unique(np.asarray(groups), return_inverse=True)[1]
-    )
-    order = np.lexsort(
-        (names, contents)
-    )  # equal contents side by side; of equal ones the first row stands for them
+    names = np.zeros(len(ids), dtype=np.int64)
+    if groups is not None:
+        names = np.unique(np.asarray(groups), return_inverse=True)[1]
+    # Equal contents side by side; of equal ones the first row stands for them.
+    order = np.lexsort((names, contents))
     first_C = order[np.r_[True, contents[order][1:] != contents[order][:-1]]]
-    group_C = names[first_C]
-    may_C = (
-        np.ones(len(first_C), dtype=bool)
-        if listed_rows is None
-        else ~np.isin(contents[first_C], contents[listed_rows])
-    )
+    group_C, may_C = names[first_C], np.ones(len(first_C), dtype=bool)
+    if listed_rows is not None:
+        may_C = ~np.isin(contents[first_C], contents[listed_rows])
     n = size if isinstance(size, int) else max(1, round(size * len(ids)))
     n_G, may_G = np.bincount(group_C), np.bincount(group_C, may_C).astype(np.int64)
     room_G = np.minimum(n_G - 1, may_G)  # one of each group stays in the pool

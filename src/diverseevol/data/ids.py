@@ -33,11 +33,7 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", 
 
 
 def content_hash(record: dict[str, Any]) -> int:
-    """The 64-bit hash of a record's content.
-
-    Raises:
-        RowError: it holds what no JSON file in UTF-8 can hold.
-    """
+    """The 64-bit hash of a record's content."""
     if OWN_ID in record:
         record = {key: value for key, value in record.items() if key != OWN_ID}
     try:

@@ -42,12 +42,7 @@ def kind_of(path: Path) -> str:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, unpacked.
-
-    Raises:
-        PoolError: it may not be read, is cut off or damaged, or is UTF-16; also while the caller reads from
-            it.
-    """
+    """Open a file for reading, unpacked."""
     try:
         with path.open("rb", buffering=CHUNK) as raw:
             file: Any = raw
@@ -110,12 +105,7 @@ class RecordDecoder:
         )
 
     def decode(self, text: str, start: int | None = None) -> tuple[Any, int]:
-        """The value of a whole text, or the one that begins at `start`, and where it ends.
-
-        Raises:
-            json.JSONDecodeError: the text is not JSON.
-            RecursionError: it is nested too deeply.
-        """
+        """The value of a whole text, or the one that begins at `start`, and where it ends."""
         self.problem = ""
         return (self._json.decode(text), len(text)) if start is None else self._json.raw_decode(text, start)
 

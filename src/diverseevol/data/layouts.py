@@ -114,11 +114,7 @@ def recognise(keys: tuple[str, ...], tags: tuple[tuple[str, str], ...] = ()) -> 
 
 
 def fixed_layout(source: SourceConfig) -> Layout | None:
-    """The layout that a source's format, columns and tags ask for; None where each record's keys decide.
-
-    Raises:
-        ConfigError: an unknown word, two parts in one column, or words that do not go together.
-    """
+    """The layout that a source's format, columns and tags ask for; None where each record's keys decide."""
     for words, known, what in (
         ([source.format], ("auto", *STANDARD), "pool.format is"),
         (source.columns, COLUMNS, "pool.columns maps"),

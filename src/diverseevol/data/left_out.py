@@ -100,21 +100,13 @@ def bad_line(row: Row) -> str:
 
 
 def left_out_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The lines of one of the files; none where nothing was left out and it is not there.
-
-    Raises:
-        RunFolderError: a line is damaged.
-    """
+    """The lines of one of the files; none where nothing was left out and it is not there."""
     if file.exists():
         yield from read_jsonl(file, SHAPES[file.name], remedy=f"Delete {file.parent} and run again.")
 
 
 def why_left_out(pool_dir: Path, pool: Pool, position: int) -> str:
-    """Why a record is not in the pool, in a sentence.
-
-    Raises:
-        RunFolderError: a line of the file that says it is damaged.
-    """
+    """Why a record is not in the pool, in a sentence."""
     status, place = pool.status[position], pool.records.place(position)
     file = {Status.CONTAMINATED: CONTAMINATION, Status.DUPLICATE: DUPLICATES}.get(status, QUARANTINE)
     for line in left_out_lines(pool_dir / file):

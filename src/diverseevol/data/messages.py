@@ -3,7 +3,7 @@
 Content is text or a list of text blocks, {type: text, text} or {type: text, value}, which are joined as they
 are. A ShareGPT function_call is an assistant's turn that calls tools, an observation a tool's answer.
 Thinking under a key of its own, or in blocks of type thinking or reasoning, is kept for the chat template.
-What would be lost on the way (an image, half a loss weight) makes the row a bad one.
+What would be lost on the way (an image, half a loss weight), or cannot be read, raises `RowError`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,7 @@ MEDIA = frozenset(("images", "image", "videos", "video", "audios", "audio"))
 
 
 def read_messages(value: Any, layout: Layout) -> list[Turn]:  # noqa: ANN401 - any JSON value
-    """The turns of a list of messages.
-
-    Raises:
-        RowError: it is no such list, or a message has no known role or no usable content.
-    """
+    """The turns of a list of messages."""
     messages = _list(value, layout.messages or layout.prompt)
     if not messages:
         raise RowError("no turns")
@@ -138,11 +134,7 @@ def check_has_text_only(holder: dict[str, Any], what: str) -> None:
 
 
 def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
-    """The turns of Alpaca's history, a list of [user, assistant] pairs; every answer is trained on.
-
-    Raises:
-        RowError: it is no such list.
-    """
+    """The turns of Alpaca's history, a list of [user, assistant] pairs; every answer is trained on."""
     turns = []
     for pair in _list(value, "history") if value else []:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
@@ -152,11 +144,7 @@ def read_history(value: Any) -> list[Turn]:  # noqa: ANN401 - any JSON value
 
 
 def read_tools(record: dict[str, Any], layout: Layout) -> str:
-    """The tools on offer as JSON text, from their column or a key of the system's turn; empty where none are.
-
-    Raises:
-        RowError: they are not JSON, or stand in two places and differ.
-    """
+    """The tools on offer as JSON text, from their column or the system's turn; empty where none are."""
     values = [record.get(layout.tools)] if layout.tools else []
     if layout.messages or not isinstance(record.get(layout.prompt), str):
         first = next(iter(messages_in(record, layout)), {})

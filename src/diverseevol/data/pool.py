@@ -73,11 +73,7 @@ class Records:
 
     @classmethod
     def open(cls, pool_dir: Path) -> Records:
-        """Open what `read_pool` wrote.
-
-        Raises:
-            PoolError: it is not there, or not whole.
-        """
+        """Open what `read_pool` wrote."""
         table = open_table(pool_dir / RECORDS)
         try:
             meta = json.loads(table.schema.metadata[META])
@@ -151,11 +147,7 @@ class Pool:
 
     @classmethod
     def open(cls, pool_dir: Path) -> Pool:
-        """Open what `finish_pool` wrote.
-
-        Raises:
-            PoolError: it is not there, or not whole.
-        """
+        """Open what `finish_pool` wrote."""
         records, index = Records.open(pool_dir), open_table(pool_dir / INDEX)
         try:
             status, *counts = (numbers(index[name], np.int32) for name in ("status", "n_tokens", "n_trained"))
@@ -288,11 +280,7 @@ class Pool:
 
 
 def open_table(file: Path) -> pa.Table:
-    """Map an Arrow file of ours.
-
-    Raises:
-        PoolError: it is not there, or not whole.
-    """
+    """Map an Arrow file of ours."""
     try:
         return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
     except FileNotFoundError:

@@ -70,11 +70,7 @@ def read_source(source: SourceConfig, watch: Watch = SILENT) -> Iterator[Row]:
 
 
 def check_source(source: SourceConfig) -> None:
-    """Check, without opening anything, that the source is there or may be a Hub id.
-
-    Raises:
-        PoolError: it is neither.
-    """
+    """Check, without opening anything, that the source is there or may be a Hub id."""
     path, _ = _place(source)
     if path.exists() or (HUB_ID.match(source.path) and kind_of(path) not in KINDS):
         return
@@ -161,11 +157,7 @@ def _split_named(file: Path) -> str:
 
 
 def _splits_of(folder: Path, config: str, files: Sequence[Path]) -> Splits:
-    """The files of each split of a folder, of all its data files; under the empty name those of none.
-
-    Raises:
-        PoolError: the folder's card has no such configuration, or several and no default.
-    """
+    """The files of each split of a folder, of all its data files; under the empty name those of none."""
     said = _said_by_card(folder, config)
     data_dir = folder / posixpath.normpath(str(said.get("data_dir") or "."))
     # One pattern or a list of them (train), [{split, path}], or {split: path}.

@@ -32,11 +32,7 @@ UNREADABLE = (ValueError, ArithmeticError, LookupError)
 
 
 def parquet_rows(path: Path, name: str) -> Iterator[Row]:
-    """Rows of a Parquet file, in batches.
-
-    Raises:
-        PoolError: it is damaged or may not be read.
-    """
+    """Rows of a Parquet file, in batches."""
     try:
         with pq.ParquetFile(path) as file:
             yield from table_rows(file.iter_batches(BATCH), name)
@@ -47,11 +43,7 @@ def parquet_rows(path: Path, name: str) -> Iterator[Row]:
 
 
 def saved_rows(folder: Path, name: str, split: str) -> Iterator[Row]:
-    """Rows of a folder that `datasets` saved with save_to_disk: a data set, or one split of several.
-
-    Raises:
-        PoolError: there is no such split, or a file is missing or damaged.
-    """
+    """Rows of a folder that `datasets` saved with save_to_disk: a data set, or one split of several."""
     import datasets
 
     try:
@@ -73,10 +65,6 @@ def hub_rows(name: str, split: str) -> Iterator[Row]:
     """Stream one split of a data set on the Hub; `owner/name:config` names one of its configurations.
 
     HF_HOME, HF_TOKEN and HF_HUB_OFFLINE count as everywhere.
-
-    Raises:
-        PoolError: no such path here, and no such data set, split or configuration there, or no way to reach
-            it.
     """
     import datasets
     from huggingface_hub.errors import HfHubHTTPError

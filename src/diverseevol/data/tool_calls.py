@@ -3,7 +3,7 @@
 A result belongs to the call of its id, else to the first of its tool's name, else to the first that is left:
 calls and results name each other by `tool_call_id` (OpenAI, transformers), or by nothing but their places.
 Behind a turn that calls several tools the results are put into the order of its calls, so that they are told
-apart where no id is written.
+apart where no id is written. What cannot be brought together raises `RowError`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ def first_text(message: dict[str, Any], keys: Iterable[str]) -> str:
 
 
 def calls_in(message: dict[str, Any], number: int) -> str:
-    """The calls of an assistant's message, under tool_calls or OpenAI's older function_call, as JSON text.
-
-    Raises:
-        RowError: they are no JSON, stand under another key, or under both and differ.
-    """
+    """The calls of an assistant's message, under tool_calls or OpenAI's older function_call, as JSON text."""
     found = []
     for key in ("tool_calls", "function_call"):
         value = message.get(key)
@@ -70,11 +66,7 @@ def _is_call(key: str) -> bool:
 
 
 def with_ids(calls: Any, number: int) -> str:  # noqa: ANN401 - any JSON value
-    """Calls as JSON text, the id of each under `id`, as text.
-
-    Raises:
-        RowError: the arguments of one stand under a key that is not read.
-    """
+    """Calls as JSON text, the id of each under `id`, as text."""
     made = list(as_list(calls))
     for place, call in enumerate(made):
         if not isinstance(call, dict):
@@ -117,11 +109,7 @@ def calls_of(turn: Turn, number: int = 0) -> list[Call]:
 
 
 def answered_calls(turns: Sequence[Turn]) -> dict[int, Call]:
-    """The call that each tool's turn answers, by the turn's number; no entry where it could be none.
-
-    Raises:
-        RowError: a result's id is no call's, and there is more than one call that it could answer.
-    """
+    """The call that each tool's turn answers, by the turn's number; no entry where it could be none."""
     found: dict[int, Call] = {}
     made: list[Call] = []
     for is_tool, numbers in _groups(turns):
@@ -150,11 +138,7 @@ def answered_calls(turns: Sequence[Turn]) -> dict[int, Call]:
 
 
 def in_call_order(turns: list[Turn]) -> list[Turn]:
-    """The turns, with the results behind each turn that calls tools in the order of its calls.
-
-    Raises:
-        RowError: as in `answered_calls`.
-    """
+    """The turns, with the results behind each turn that calls tools in the order of its calls."""
     if not any(turn.role == "tool" for turn in turns):
         return turns
     ordered, calls = list(turns), answered_calls(turns)

@@ -9,7 +9,7 @@ training, a loss, a weight or a mask is a reason to put the row aside.
 Preference data (DPO, KTO and their like): rows that also hold, or are, an answer that is not to be learnt.
 Such a row is used where it says which answer is the chosen one and that answer is what would be trained on;
 anything else is put aside, with the mapping that trains on the chosen answers.
-Functions that take a record take its keys, too, as a tuple: what is found among them is remembered.
+The checks raise `RowError`. They take a record's keys, too: what is found among them is remembered.
 """
 
 from __future__ import annotations
@@ -62,9 +62,6 @@ def is_switched_on(message: dict[str, Any], parts: list[Any], number: int) -> bo
         message: The message.
         parts: What it consists of: blocks of text, calls.
         number: Its number among the turns.
-
-    Raises:
-        RowError: a switch says neither yes nor no, two contradict each other, or only a part is switched off.
     """
     of_turn = _switches(message, number)
     of_parts = [_switches(part, number) if isinstance(part, dict) else [] for part in parts if part]
@@ -104,11 +101,7 @@ def _columns(keys: tuple[str, ...]) -> tuple[tuple[tuple[str, str], ...], tuple[
 
 
 def check_row_is_on(record: dict[str, Any], keys: tuple[str, ...]) -> None:
-    """Check that no key of a record switches off the row, or parts of it by a list.
-
-    Raises:
-        RowError: one does.
-    """
+    """Check that no key of a record switches off the row, or parts of it by a list."""
     for key, kind in _columns(keys)[0]:
         value, off = record[key], kind == "reversed"
         if isinstance(value, list):
@@ -121,11 +114,7 @@ def check_row_is_on(record: dict[str, Any], keys: tuple[str, ...]) -> None:
 
 
 def check_is_wanted(record: dict[str, Any], keys: tuple[str, ...]) -> None:
-    """Check that a record, or a message, does not itself call its answer a bad one.
-
-    Raises:
-        RowError: it does.
-    """
+    """Check that a record, or a message, does not itself call its answer a bad one."""
     for key, is_yes in _columns(keys)[1]:
         value = record[key]
         said = value.strip().lower() if isinstance(value, str) else value
@@ -149,11 +138,7 @@ def answer_columns(keys: tuple[str, ...]) -> tuple[str, str]:
 
 
 def check_is_chosen(record: dict[str, Any], keys: tuple[str, ...], sample: Sample) -> None:
-    """Check that the last answer of a sample is the one that its record chooses, if it chooses.
-
-    Raises:
-        RowError: it is not, or which one is chosen cannot be told.
-    """
+    """Check that the last answer of a sample is the one that its record chooses, if it chooses."""
     if not answer_columns(keys)[1]:
         return
     filled = tuple(key for key in keys if isinstance(record[key], (str, list, dict)) and record[key])
