@@ -59,8 +59,8 @@ def radius(file: Path, n: int) -> list[float]:
     from diverseevol.evaluation.diversity import draw_random_sets
 
     vectors = open_vectors(file)
-    largest, means = distances_to_prefixes(vectors, draw_random_sets(len(vectors), n, 1, 0), [n])
-    return [float(largest[0, 0]), float(means[0, 0])]
+    largest, means = distances_to_prefixes(vectors, draw_random_sets(len(vectors), n, 1, 0)[0], [n])
+    return [float(largest[0]), float(means[0])]
 
 
 PARTS = {"ours": ours, "package, D × D": package_dual, "ours, few": ours_few, "package, n × n": package_rows, "distances": radius}

@@ -9,8 +9,14 @@ import pytest
 import diverseevol
 from diverseevol.errors import EmbedError, NonFiniteError, PoolExhaustedError, SelectionError
 from diverseevol.evaluation import diversity as module
-from diverseevol.evaluation.cells import cell_entropy, cells_of_labels, share_hit
-from diverseevol.evaluation.coverage import covering_radius, distances_to_prefixes, mean_nearest_within
+from diverseevol.evaluation.coverage import (
+    cell_entropy,
+    cells_of_labels,
+    covering_radius,
+    distances_to_prefixes,
+    mean_nearest_within,
+    share_hit,
+)
 from diverseevol.evaluation.diversity import diversity, draw_random_sets
 from diverseevol.selection import vendi
 
@@ -27,7 +33,7 @@ def by_hand(rows):
     rows = np.array(rows)
     found = {f"vendi_{q:g}": vendi.vendi_score(POINTS[rows], q) for q in (0.5, 1, 2, math.inf)}
     found["covering_radius"] = covering_radius(POINTS, rows)
-    found["mean_nearest_to_subset"] = distances_to_prefixes(POINTS, [rows], [len(rows)])[1][0, 0]
+    found["mean_nearest_to_subset"] = distances_to_prefixes(POINTS, rows, [len(rows)])[1][0]
     found["mean_nearest_within"] = mean_nearest_within(POINTS, rows) if len(rows) > 1 else math.nan
     return found | {"cells_hit": share_hit(CELLS, rows), "cell_entropy": cell_entropy(CELLS, rows)}
 

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from ..base import dist
 from ..base.progress import Watch
-from ..config import RunConfig
-from ..config.load import validate
+from ..config import validate
 from ..data import Pool
 from ..errors import RunFolderError
 from ..models import sharding
@@ -45,17 +44,15 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
         watch: sees the progress.
 
     Raises:
-        RunFolderError: this is no run folder, or another process makes the same vectors.
+        RunFolderError: this is no run folder, another process makes the same vectors, or the base model is
+            not the one that the run was started with.
         PoolError: its pool is not ready.
-        RunFolderError: the base model is not the one that the run was started with.
         ModelError, EmbedError: the model cannot be loaded or embedded with.
     """
     stored = run.config()
     pool = Pool.open(run.pool_dir)
-    config = validate(
-        {key: value for key, value in stored.items() if key not in ("versions", "fingerprint")}
-        | {"out": str(run.root)}
-    ).for_rounds()
+    settings = {key: value for key, value in stored.items() if key not in ("versions", "fingerprint")}
+    config = validate(settings | {"out": str(run.root)}).for_rounds()
     base = str(stored["fingerprint"]["model"])
     asked = base if model is None else fingerprint(model)
     is_base = asked == base
@@ -66,36 +63,23 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
     if not dist.on_main(lambda: is_embedded(folder, mark)):
         if fingerprint(name) != asked:
             raise RunFolderError(
-                f"{name} is not, or no longer, the model that {run.root} was started with. Put that back, "
-                f"or name its new place (or another "
-                "model) with --model."
+                f"{name} is not, or no longer, the model that {run.root} was started with. Put that back, or "
+                "name its new place (or another model) with --model."
             )
+        # The user's leave to run a model's own code was given for the run's model in its place: a fingerprint
+        # does not read code.
+        is_trusted = config.trust_remote_code and name == config.model
         with locked(folder):
             tokens_dir = run.tokens_dir if is_base else run.fixed_tokens_dir(slug)
-            _embed(pool, config, name, is_base, tokens_dir, folder, mark, watch)
+            if not is_base:
+                tokenizer = load_tokenizer(name, is_trusted)
+                check_fits(name, tokenizer, config.prompt.max_length, is_trusted)
+                samples, n_samples = pool.records.samples, len(pool.records)
+                build_tokens(samples, n_samples, tokenizer, config.prompt, tokens_dir, watch)
+            tokens = Tokens.open(tokens_dir, pool.positions)
+            loaded = load_model(name, "auto", is_trusted, is_sharded=sharding.shards_models())
+            embed_tokens(loaded, tokens, folder, config.embed, pool.ids, mark, watch)
     return FixedEmbedding(run.fixed_file(slug), name)
-
-
-def _embed(
-    pool: Pool,
-    config: RunConfig,
-    name: str,
-    is_base: bool,
-    tokens_dir: Path,
-    folder: Path,
-    mark: str,
-    watch: Watch,
-) -> None:
-    # The user's leave to run a model's own code was given for the run's model in its place: a fingerprint
-    # does not read code.
-    is_trusted = config.trust_remote_code and name == config.model
-    if not is_base:
-        tokenizer = load_tokenizer(name, is_trusted)
-        check_fits(name, tokenizer, config.prompt.max_length, is_trusted)
-        build_tokens(pool.records.samples, len(pool.records), tokenizer, config.prompt, tokens_dir, watch)
-    tokens = Tokens.open(tokens_dir, pool.positions)
-    model = load_model(name, "auto", is_trusted, is_sharded=sharding.shards_models())
-    embed_tokens(model, tokens, folder, config.embed, pool.ids, mark, watch)
 
 
 def _slug(model: str, fingerprint_: str) -> str:

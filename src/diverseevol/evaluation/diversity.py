@@ -1,18 +1,18 @@
 """How diverse a growing subset is, against random sets of the same sizes, and the whole pool.
 
 Sources: Vendi score, Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410 (selection/vendi.py), as in
-DiverseEvol's analysis (Wu et al., 2023, https://arxiv.org/abs/2311.08182); distances in coverage.py, cells in
-cells.py. The Vendi score looks at directions (rows of unit length); distances and cells take the vectors as
-they are.
+DiverseEvol's analysis (Wu et al., 2023, https://arxiv.org/abs/2311.08182); the rest in coverage.py. The
+Vendi score looks at directions (rows of unit length); distances and cells take the vectors as they are.
 The measures say how a subset lies in the pool, not whether a model tuned on it is better.
 Cost: of each set an eigenvalue problem a size, of min(n, D); one product N × C × D of all sets' C rows with
-the pool's N, which is read in blocks. One set's rows are held at a time, beside what coverage.py holds.
+the pool's N, which is read once a set, in blocks. One set's rows are held at a time.
 Shape letters: N pool rows, D embedding width, R random sets, T sizes.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -32,8 +32,17 @@ from ..errors import EmbedError, PoolExhaustedError, RunFolderError, SelectionEr
 from ..run import RunFolder
 from ..selection.vectors import FileVectors, open_vectors
 from ..selection.vendi import ORDERS, vendi_score, vendi_scores
-from .cells import NO_CELL, cell_entropy, cells_of_labels, k_means_cells, share_hit
-from .coverage import Vectors, check_rows, distances_to_prefixes, mean_nearest_within
+from .coverage import (
+    NO_CELL,
+    Vectors,
+    cell_entropy,
+    cells_of_labels,
+    check_rows,
+    distances_to_prefixes,
+    k_means_cells,
+    mean_nearest_within,
+    share_hit,
+)
 
 __all__ = ["DiversityReport", "diversity", "vendi_score"]
 
@@ -239,11 +248,10 @@ def _measured(
                 f"sizes must ascend from 1 to at most {len(chosen_rows)}, the rows chosen; found {sizes}."
             )
     n_rows = int(vectors.shape[0])
-    everything = np.arange(n_rows)
+    everything = asked = np.arange(n_rows)
     if len(cells) != n_rows:
         raise SelectionError(f"{len(cells):,} labels for {n_rows:,} rows. Give one a row.")
     # The pool first: it finds unusable rows by their numbers.
-    asked = everything
     if n_rows > POOL_ROWS_ASKED:
         asked = np.sort(np.random.default_rng(seed).choice(everything, POOL_ROWS_ASKED, replace=False))
     with watch.task("whole pool", 2.0, "measures") as task:
@@ -258,24 +266,21 @@ def _measured(
         return {}, pool
     drawn_from = n_rows if choosable_rows is None else choosable_rows
     orders = [chosen_rows[: sizes[-1]], *draw_random_sets(drawn_from, sizes[-1], n_random, seed)]
-    parts: list[dict[str, Any]] = []
+    found: dict[str, list[Any]] = defaultdict(list)
     with watch.task("sets", float(len(orders)), "sets") as task:
         for order in orders:
             held = vectors[order]
-            part = dict(zip(VENDI_NAMES, vendi_scores(held, sizes=sizes).T, strict=True))
-            part["covering_radius"] = part["mean_nearest_to_subset"] = sizes  # their place in the report
-            part["mean_nearest_within"] = [
-                mean_nearest_within(held, np.arange(n)) if n > 1 else math.nan for n in sizes
-            ]
-            part["cells_hit"] = [share_hit(cells, order[:n]) for n in sizes]
-            part["cell_entropy"] = [cell_entropy(cells, order[:n]) for n in sizes]
-            parts.append(part)
+            for name, scores_T in zip(VENDI_NAMES, vendi_scores(held, sizes=sizes).T, strict=True):
+                found[name].append(scores_T)
+            largest_T, means_T = distances_to_prefixes(vectors, order, sizes)
+            within = [mean_nearest_within(held, np.arange(n)) if n > 1 else math.nan for n in sizes]
+            found["covering_radius"].append(largest_T)
+            found["mean_nearest_to_subset"].append(means_T)
+            found["mean_nearest_within"].append(within)
+            found["cells_hit"].append([share_hit(cells, order[:n]) for n in sizes])
+            found["cell_entropy"].append([cell_entropy(cells, order[:n]) for n in sizes])
             task.advance()
-    found = {name: np.array([part[name] for part in parts], dtype=np.float64) for name in parts[0]}
-    found["covering_radius"], found["mean_nearest_to_subset"] = distances_to_prefixes(
-        vectors, orders, sizes, watch
-    )
-    return found, pool
+    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}, pool
 
 
 def draw_random_sets(

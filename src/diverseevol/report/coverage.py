@@ -1,7 +1,7 @@
 """How the picks spread against the pool itself: over labels or clusters, and over the samples' lengths.
 
-Clusters are k-means cells of the vectors (evaluation/cells.py), each called by the words that its rows hold
-more often than the rest of the pool.
+Clusters are k-means cells of the vectors (evaluation/coverage.py), each called by the words that its rows
+hold more often than the rest of the pool.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data.columns import group_names
 from ..errors import ConfigError
-from ..evaluation.cells import k_means_cells
+from ..evaluation.coverage import k_means_cells
 from .figure import Figure, Line, Trace, hover, line_layout, line_traces, looks_of
 from .runs import RunData, Subject
 from .samples import PoolVectors, texts_of
