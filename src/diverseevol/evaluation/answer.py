@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..base import dist
 from ..base.files import read_json, remove, write_json, write_jsonl
-from ..base.progress import SILENT, Task, Watch
+from ..base.progress import SILENT, Watch
 from ..base.text import duration
 from ..config import PromptConfig
 from ..config.verbs import AnswerConfig
@@ -30,31 +30,21 @@ from ..errors import ConfigError, EvaluationError, RunFolderError
 from ..run import BASE, RunFolder, flat, locked, round_name
 from ..run.status import round_named
 from .journal import Line, open_journal, read_lines
-from .questions import Question, Questions, read_questions
+from .questions import Questions, read_questions
 
-
-class Answerer(Protocol):
-    """A model that can be asked."""
-
-    def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:
-        """Answer this rank's part of the questions, and hand on each as it is done."""
+if TYPE_CHECKING:
+    from .answer_local import LocalModel
+    from .answer_served import ServedModel
 
 
 @dataclass(frozen=True)
 class Target:
-    """One model.
+    """One model: folders or Hub ids, which are None for a server's, of which nothing else is known."""
 
-    Attributes:
-        name: Its file's name: round-03, base.
-        title: Its name for people.
-        model: Folder or Hub id of its weights; None: a server's, of which nothing else is known.
-        tokenizer: Folder or Hub id of the tokenizer that it was trained with.
-    """
-
-    name: str
-    title: str
+    name: str  # its file's: round-03, base
+    title: str  # for people
     model: str | None
-    tokenizer: str | None
+    tokenizer: str | None  # the one that it was trained with
     prompt: PromptConfig
     trust_remote_code: bool
 
@@ -116,7 +106,7 @@ def answer(
     dist.start()
     files = []
     for target in _of_run(run, round_name, is_served, watch) if run else [_alone(model, given)]:
-        answerer: Answerer | None = None
+        answerer = None
         for one in questions:
             file = AnswerFile(out or RunFolder(run or Path()).answers_file(one.name, target.name))
             files.append(file.file)
@@ -178,7 +168,7 @@ def _of_run(root: Path, rounds: str, is_served: bool, watch: Watch) -> list[Targ
     return [base_model, *(tuned(index) for index in run.rounds_done() if index not in gone)]
 
 
-def answerer_of(target: Target, given: AnswerConfig) -> Answerer:
+def answerer_of(target: Target, given: AnswerConfig) -> LocalModel | ServedModel:
     """Load the model into this process, or turn to the server that has it."""
     from ..models.load import load_model, load_tokenizer, n_positions
     from ..text.prompt import resolve_template
@@ -200,7 +190,9 @@ def answerer_of(target: Target, given: AnswerConfig) -> Answerer:
     return LocalModel(model, prompts, sampling, given.seed, target.title, given.batch_size)
 
 
-def _answer(title: str, questions: Questions, file: AnswerFile, answerer: Answerer, watch: Watch) -> None:
+def _answer(
+    title: str, questions: Questions, file: AnswerFile, answerer: LocalModel | ServedModel, watch: Watch
+) -> None:
     """Answer what is left of one benchmark with one model."""
     started, name = time.perf_counter(), f"{questions.name}, {title}"
     with file.writing() as add:

@@ -4,9 +4,8 @@
     greedy   the best token; of equals the lowest id
     model    the model's own generation_config, through the library's own processors
 
-A row that ends leaves the batch, so nothing is computed for it any more. It is a loop of our own over the
-model's plain forward pass and the library's cache, because the library's loop keeps finished rows, and gives
-all rows the same longest answer.
+A loop of our own over the model's forward pass and the library's cache: the library's keeps rows that have
+ended, and gives all rows the same longest answer.
 Drawing is by inversion: the candidates' probabilities are summed up in the order of their ids, and the first
 sum that exceeds the question's next uniform number decides. So what a question is answered does not depend on
 which others are in its batch, beyond the rounding of the scores.
@@ -162,7 +161,12 @@ def decode(
         found = model(
             input_ids=ids_BT, attention_mask=mask_BT, past_key_values=cache, use_cache=True, **options
         )
-        cache = found.past_key_values if step else with_room(found.past_key_values)
+        cache = found.past_key_values
+        if step == 0 and isinstance(cache, Cache):
+            cache.layers = [
+                RoomyLayer(layer) if type(layer) is DynamicLayer and layer.is_initialized else layer
+                for layer in cache.layers
+            ]
         tokens_B = chooser.next_tokens(found.logits[:, -1].float(), rows, step)
         del found  # a long prompt's logits are large
         on_step(len(rows))
@@ -186,16 +190,6 @@ def decode(
             rows = [rows[at] for at in kept]
         ids_BT, positions_BT = tokens_B[:, None], positions_BT[:, -1:] + 1
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=1)
-
-
-def with_room(cache: Any) -> Any:  # noqa: ANN401 - whatever a model keeps
-    """The same cache, whose plain layers have room; those of other kinds stay as they are."""
-    if isinstance(cache, Cache):
-        cache.layers = [
-            RoomyLayer(layer) if type(layer) is DynamicLayer and layer.is_initialized else layer
-            for layer in cache.layers
-        ]
-    return cache
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]

@@ -1,12 +1,8 @@
 """A loaded model that answers by the prompt of training, on all ranks: batches of like length, longest first.
 
-The room: a model reads `context` tokens, prompt and answer together. An answer gets as many of them as it may
-have (`max_new_tokens`), but never more than half of them are kept free for it; the prompt gets the rest. A
-prompt that is longer is cut from the left of the question's input or, if it has none, of the question itself;
-the template stays whole. An answer stops where the context ends.
-Each rank has the whole model and every ranks-th prompt of the order by length. A batch that does not fit in
-memory is asked again in halves. One prompt at a time reads all weights for each token; a batch reads them
-once for all its rows (benchmarks/answer.py).
+A model reads `context` tokens, prompt and answer together: `max_new_tokens`, but half at most, are kept free
+for the answer. A longer prompt is cut from the left of the question's input or, if it has none, of the question
+itself; the template stays whole. Each rank has the whole model and every ranks-th prompt.
 """
 
 from __future__ import annotations
@@ -14,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,13 +44,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Makes prompts for one model.
-
-    Attributes:
-        encoder: The template and tokenizer of training.
-        context: Tokens that the model reads, prompt and answer together; None: no known end.
-        max_new: Tokens that an answer may have at most.
-    """
+    """Makes prompts for one model by the template of its training; `context` is None where it has no end."""
 
     encoder: Encoder
     tokenizer: PreTrainedTokenizerBase
@@ -103,10 +93,7 @@ def asked(question: Question) -> Sample:
 
 @dataclass
 class LocalModel:
-    """A model that answers; `name` is what the lines call it, `n_rows` the prompts a batch at most.
-
-    Without `n_rows` a batch has as many as the memory at hand allows.
-    """
+    """A model that answers, `n_rows` prompts at once, or as many as memory allows."""
 
     model: PreTrainedModel
     prompts: Prompts
@@ -114,8 +101,6 @@ class LocalModel:
     seed: int
     name: str
     n_rows: int | None = None
-    _n_tokens: int = field(default=0, init=False)
-    _started: float = field(default=0.0, init=False)
 
     def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:
         """Answer this rank's part of the questions, which are the same on every rank.
@@ -130,11 +115,17 @@ class LocalModel:
         order = sorted(range(len(questions)), key=lambda number: (-lengths[number], number))
         waiting = [questions[number] for number in order[dist.rank() :: dist.world_size()]]
         size = self.n_rows or self._rows_that_fit(max(lengths, default=1) + self.prompts.max_new)
-        self._n_tokens, self._started = 0, time.perf_counter()
+        started, n_tokens = time.perf_counter(), 0
+
+        def count(n_rows: int) -> None:
+            nonlocal n_tokens
+            n_tokens += n_rows * dist.world_size()
+            task.about = f"{n_tokens / max(time.perf_counter() - started, 1e-9):,.0f} tokens/s"
+
         while waiting:
             answered: set[int | str] = set()
             try:
-                for line in self._batch(waiting[:size], task):
+                for line in self._batch(waiting[:size], count):
                     write(line)
                     answered.add(line["question_id"])
                     task.advance(dist.world_size())
@@ -147,7 +138,7 @@ class LocalModel:
                 size = max(1, size // 2)
             waiting = [question for question in waiting if question.id not in answered]
 
-    def _batch(self, questions: Sequence[Question], task: Task) -> Iterator[Line]:
+    def _batch(self, questions: Sequence[Question], count: Callable[[int], None]) -> Iterator[Line]:
         """Answer some questions at once, giving the line of each as it ends."""
         prompts = [self.prompts.make(question) for question in questions]
         texts, max_new = [prompt.ids for prompt in prompts], [prompt.max_new for prompt in prompts]
@@ -156,12 +147,6 @@ class LocalModel:
         encoder, decoded = self.prompts.encoder, self.prompts.tokenizer.decode
         own = self.model.generation_config.eos_token_id if self.model.generation_config else None
         stops = encoder.stops.union([] if own is None else own if isinstance(own, list) else [own])
-
-        def count(n_rows: int) -> None:
-            self._n_tokens += n_rows
-            seconds = time.perf_counter() - self._started
-            task.about = f"{self._n_tokens * dist.world_size() / max(seconds, 1e-9):,.0f} tokens/s"
-
         for ended in decode(self.model, texts, max_new, stops, chooser, count):
             # Not the library's skip_special_tokens: thinking's and tools' tokens, and a user's own, are part
             # of what is said.

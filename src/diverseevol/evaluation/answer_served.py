@@ -2,9 +2,8 @@
 
 With the Alpaca template the prompt goes to the completions API as text, which the server's tokenizer reads as
 training did (it adds BOS by itself); with a chat template the turns go to the chat API and the server renders
-them. Sampling: `top_k` is a field of vLLM's; a server that refuses it gets `generation_config`, as
-`transformers serve` wants it. Each question has a seed of its own; whether answers repeat is the server's
-affair.
+them. `top_k` is a field of vLLM's; a server that refuses it gets `generation_config`, as `transformers serve`
+wants it. Each question has a seed of its own; whether answers repeat is the server's affair.
 """
 
 from __future__ import annotations
@@ -36,17 +35,14 @@ TIMEOUT = 600.0
 class ServedModel:
     """A server's model that answers.
 
-    Attributes:
-        given: The server's address, the model's name there, and how it answers.
-        key: The key, if the server wants one; it is sent there and appears nowhere else.
-        prompts: Renders and cuts the questions; None: the server's template does, and nothing is cut.
-        is_chat: Whether turns are sent, not text.
+    Without `prompts` the server's own template is used, and nothing is cut. The key is sent there and appears
+    nowhere else.
     """
 
     given: AnswerConfig
     key: str | None
     prompts: Prompts | None
-    is_chat: bool
+    is_chat: bool  # turns are sent, not text
     _takes_top_k: bool = field(default=True, init=False)
 
     def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:

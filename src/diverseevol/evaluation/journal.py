@@ -1,7 +1,7 @@
 """A file of JSON lines that grows: answers and replies, which have cost something and must survive a kill.
 
-A line that a kill cut off is taken away when the file is opened, and what it was about is asked again. One
-process at a time writes a file: the lock is the operating system's, and goes with the process.
+A line that a kill cut off is taken away when the file is opened. One process at a time writes a file: the
+lock is the operating system's, and goes with the process.
 """
 
 from __future__ import annotations

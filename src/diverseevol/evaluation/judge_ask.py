@@ -1,15 +1,12 @@
 """Asking a judge about many judgements at once: the key of each, the budget, every reply kept as it comes.
 
-What is kept is never asked, and so never paid for, again, be it readable or not. A judgement that fails for
-good is left over for the next start. After several failures or unreadable verdicts in a row the rest are left
-over: a judge that never says scores is not paid for all of them. Whatever stops the work, requests under way
-are waited for, for they are paid for. What is lost is only what a kill or Ctrl-C finds under way: as many
-requests as are sent at once.
-
-Money is tokens times the prices that the user gives; there is no table of prices, for it would soon be wrong.
-The estimate takes four bytes of UTF-8 a token, which is near enough for English, and 200 tokens a reply
-(GPT-4's published verdicts of DiverseEvol average 822 characters) until replies of the same judge are kept.
-The bound takes a token a byte, which no tokenizer exceeds, and the longest reply.
+What is kept is never asked, and so never paid for, again, be it readable or not. What fails for good is left
+over for the next start, and after several failures or unreadable verdicts in a row so are the rest. Whatever
+stops the work, requests under way are waited for, for they are paid for; only a kill or Ctrl-C loses them.
+Money is tokens times the prices that the user gives; a table of prices would soon be wrong. The estimate
+takes four bytes of UTF-8 a token, which is near enough for English, and 200 tokens a reply (GPT-4's published
+verdicts of DiverseEvol average 822 characters) until replies of the same judge are kept. The bound takes a
+token a byte, which no tokenizer exceeds, and the longest reply.
 """
 
 from __future__ import annotations

@@ -1,14 +1,10 @@
 """What the judge is told: text files with named places, and the fence around what others wrote.
 
-A template is a text file. Lines `=== system ===` and `=== user ===` begin a message of that role; without one
-the whole is the user's message. Places in braces are filled in once, so that braces inside an answer stay
-what they are:
-    {question}  {answer_1}  {answer_2}   the texts, each inside its fence
-    {mark}                               what the fence's lines carry, so that the instruction can name it
+Lines `=== system ===` and `=== user ===` begin a message of that role; without one the whole is the user's.
+{question}, {answer_1} and {answer_2} are filled in once, so that braces inside an answer stay what they are.
 Answers are untrusted: one may say that the answer ends here, or what its score is. Each text therefore stands
-between two lines with a mark that occurs in none of the texts. The mark follows from the texts (the same
-request is the same bytes, so a stored verdict is found again); an answer that contained its own mark would
-have to know a hash of itself, and even then another mark is taken.
+between two lines with a mark ({mark} in the instruction) that occurs in none of them. It follows from the
+texts, so the same request is the same bytes, and a stored verdict is found again.
 The form (two scores of 1 to 10 on the first line) is that of DiverseEvol's GPT-4 judge (Wu et al., 2023,
 https://arxiv.org/abs/2311.08182); the words are ours.
 """

@@ -19,10 +19,7 @@ __all__ = ["Question", "Questions", "answer_line", "read_questions"]
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """A benchmark's questions, in its order.
-
-    `notes` say what differs from the known file, and which questions are asked twice; a sentence each.
-    """
+    """A benchmark's questions in its order; `notes` say how its file differs, and which are asked twice."""
 
     name: str
     items: tuple[Question, ...]
