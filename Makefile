@@ -20,7 +20,7 @@ demo: $(READY)  ## Run the whole loop on built-in data, offline (under four minu
 	$(BIN)/diverseevol demo --out runs/demo
 
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## Format check, lint, types
 	$(BIN)/ruff format --check .

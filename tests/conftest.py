@@ -18,11 +18,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import pytest
 
+TESTS = Path(__file__).parent
+LONGEST_FIRST = (
+    "acceptance/test_resume", "docs/test_fences", "distributed/", "models/test_embed_on_ranks", "acceptance/test_runs", "acceptance/",
+    "loop/", "compare/", "report/test_browser", "models/", "cli/", "evaluation/", "plan/", "demo/", "test_",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Files that start processes or tune models come first; the short ones then fill what the workers have left at the end."""
+
+    def place(item):
+        name = item.path.relative_to(TESTS).as_posix()
+        return next((at for at, start in enumerate(LONGEST_FIRST) if name.startswith(start)), len(LONGEST_FIRST))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real pools and models, read in place; they are not part of the repository."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
+    folder = TESTS.parents[1] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"needs the real data at {folder}, which is not part of the repository")
     return folder

@@ -32,7 +32,7 @@ def test_losses_and_relative_scores_by_round(whole_run, opened):
     assert [figure.key for figure in (loss, balanced, verdicts)] == ["heldout-loss", "heldout-balanced-loss", "verdicts-0"]
     assert columns(loss) == {"k_center": ([6, 10, 14], [3.0, 2.5, 2.25])}
     assert columns(balanced) == {"k_center": ([6, 10, 14], [3.5, 3.0, 2.75])}
-    assert (loss.tile.value, loss.tile.label, loss.tile.detail) == ("2.25", "Held-out loss", "3 at 6 samples")
+    assert loss.tile == ("2.25", "Held-out loss", "3 at 6 samples")
     assert loss.says == "Held-out loss at 14 samples: k_center 2.25."
     assert loss.layout["xaxis"]["title"]["text"] == "samples chosen"
     assert (verdicts.title, verdicts.layout["yaxis"]["title"]["text"]) == ("Verdicts: vicuna against base", "Relative Score")
@@ -114,7 +114,7 @@ def test_differences_by_round_with_the_line_that_they_are_held_against(made, ope
         "random": ([10, 14], [0.0, 0.0]),
     }
     assert "below the line of random is better" in first.note and "97.5% intervals" in first.note
-    assert (first.tile.value, first.tile.detail) == ("-0.300", "better")
+    assert first.tile == ("-0.300", first.title, "better")
     assert first.says == "Held-out loss, to random: -0.300 for k_center at 14 samples, better."
     assert second.says.endswith("-0.100 for k_center at 14 samples, no difference shown.")
     assert [trace["mode"] for trace in second.traces[:2]] == ["markers"] * 2  # the edges of a single point are seen
@@ -128,7 +128,7 @@ def test_measured_beside_predicted_and_one_full_tuning_the_final_one_included(ma
     for name, expected in (("predicted", PLANNED), ("measured", MEASURED)):
         assert columns(figure)[name] == (["0", "1", "2"], pytest.approx([n / 48_000 for n in expected]))
     assert figure.says == "Cost: 1.12 of one full fine-tuning on the pool (54 kFLOPs, 12 s); 1.09 were predicted."
-    assert (figure.tile.value, figure.tile.detail) == ("1.12", "1.09 predicted")
+    assert figure.tile == ("1.12", "Of one full fine-tuning", "1.09 predicted")
     choosing = ["0", "choosing", "–", "–", "0.1 s", "0.00 GB"]
     assert list(costs.rows())[:2] == [choosing, ["0", "tuning", "600", "3.6 kFLOPs", "2.0 s", "0.01 GB"]]
     run = made.make_run(tmp_path / "a")
@@ -152,7 +152,7 @@ def test_costs_of_rounds_to_come_of_silent_trainers_and_without_a_plan(made, who
     write_json(run.metrics_file(1), metrics)
     costs = costs_of(opened(run.root).main)
     (figure,) = cost_figure(costs)
-    assert columns(figure)["measured"][1][1] is None and figure.tile.value == "–" and costs.predicted == PLANNED
+    assert columns(figure)["measured"][1][1] is None and figure.tile[0] == "–" and costs.predicted == PLANNED
     assert side_by_side(opened(run.root, whole_run))[0][3:6] == ["–", "–", "–"]
     run.plan_file.unlink()
     assert list(cost_figure(costs_of(opened(run.root).main))) == []

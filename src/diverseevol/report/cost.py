@@ -13,7 +13,7 @@ from statistics import fmean
 
 from ..base.text import duration, si
 from ..run.metrics import STAGES, Bill, totals
-from .figure import Figure, Tile, hover, looks_of, shown
+from .figure import Figure, hover, looks_of, shown
 from .runs import RunData, Subject
 
 STAGE_NAMES = {
@@ -32,20 +32,13 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run cost, the final tuning with it where there was one.
+    """What a run cost, the final tuning with it where there was one."""
 
-    Attributes:
-        bills: By round, and `final`, each stage's bill.
-        flops: Of each's tuning and pass, and `predicted` by the plan.
-        full: FLOPs of one full fine-tuning; 0 without a plan.
-        seconds: Wall-clock seconds of all stages.
-    """
-
-    bills: dict[str, dict[str, Bill]]
-    flops: list[float]
-    predicted: list[float]
-    full: float
-    seconds: float
+    bills: dict[str, dict[str, Bill]]  # by round, and `final`, each stage's
+    flops: list[float]  # of each's tuning and pass
+    predicted: list[float]  # the same by the plan
+    full: float  # FLOPs of one full fine-tuning; 0 without a plan
+    seconds: float  # wall-clock, of all stages
 
     @property
     def ratio(self) -> float:
@@ -93,7 +86,7 @@ def cost_figure(costs: Costs) -> Iterator[Figure]:
     planned, measured = f"{sum(costs.predicted) / costs.full:.2f}", ratio_shown(costs.ratio)
     spent = f"{flops_shown(sum(costs.flops))}, {duration(costs.seconds)}"
     says = f"Cost: {measured} of one full fine-tuning on the pool ({spent}); {planned} were predicted."
-    tile = Tile(measured, "Of one full fine-tuning", f"{planned} predicted")
+    tile = (measured, "Of one full fine-tuning", f"{planned} predicted")
     yield Figure("cost", "Cost by round", traces, layout, says, NOTE, tile)
 
 

@@ -38,11 +38,8 @@ def coverage_figure(
 ) -> Iterator[Figure]:
     """Shares of groups in the pool and in each run's picks; none where it has neither labels nor vectors.
 
-    Args:
-        subject: Whose runs they are.
-        runs: Runs over one pool.
-        vectors: Of that pool.
-        column: The labels' column; None: what the first run's configuration treats as a label, else clusters.
+    The groups are the values of `column`, else of what the first run's configuration treats as a label, else
+    clusters of the vectors.
 
     Raises:
         ConfigError: no record has the column that was asked for.

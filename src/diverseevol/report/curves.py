@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from .figure import Figure, Line, Tile, line_layout, line_traces, shown
+from .figure import Figure, Line, line_layout, line_traces, shown
 from .findings import Judged, judged_rounds
 from .runs import RunData, Subject
 
@@ -112,7 +112,7 @@ def difference_figures(subject: Subject) -> Iterator[Figure]:
             f"{title}: {size} for {last['arm']} at {last['n_samples']:,} samples, {last['verdict']}.",
             f"Paired by seed; {better} the line of {reference} is better. A band that leaves it out is a "
             f"difference that is shown ({confidence:.1%} intervals).",
-            Tile(size, title, last["verdict"]),
+            (size, title, last["verdict"]),
         )
 
 
@@ -159,5 +159,5 @@ def _figure(key: str, title: str, unit: str, lines: Sequence[Line], note: str) -
             there.append(text)
     says = f"{title} at {shown(main.x[-1])} samples: {'; '.join(there)}."
     start = f"{shown(main.y[0])} at {shown(main.x[0])} samples" if len(main.x) > 1 else ""
-    tile = Tile(shown(main.y[-1]), title, start)
+    tile = (shown(main.y[-1]), title, start)
     return Figure(key, title, line_traces(lines), line_layout(SAMPLES, unit, lines), says, note, tile)

@@ -28,32 +28,16 @@ MOST_MARKERS = 15
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One number of the summary, that stands for itself."""
-
-    value: str
-    label: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
 class Figure:
-    """Traces and a layout for `Plotly.newPlot`, with words.
+    """Traces and a layout for `Plotly.newPlot`, with words."""
 
-    Attributes:
-        key: Its name in the page and of its files: small letters, digits and hyphens.
-        says: What a reader should take from it, a sentence or two.
-        note: How it was made, and what must be known to read it rightly.
-        tile: Its number in the summary.
-    """
-
-    key: str
+    key: str  # its name in the page and of its files: small letters, digits and hyphens
     title: str
     traces: list[Trace]
     layout: dict[str, Any]
-    says: str = ""
-    note: str = ""
-    tile: Tile | None = None
+    says: str  # what a reader should take from it, a sentence or two
+    note: str  # how it was made, and what must be known to read it rightly
+    tile: tuple[str, str, str] | None = None  # its number in the summary: value, label, detail
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,34 +22,22 @@ RANDOM, FULL = "random", "full"
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """One run as its folder tells it.
-
-    Attributes:
-        name: What the page calls it, unlike every other run's name.
-        arm: What runs with several seeds have in common: the strategy, mostly.
-        strategy: What chooses; `full` where everything is chosen.
-        config: The stored configuration with versions and fingerprint.
-        rounds: Finished rounds, in order.
-        metrics, picks, n_chosen: Each of these rounds' figures, its picks in pick order, samples after it.
-        chosen_rows: Pool rows of all picks, in pick order.
-        unchoosable_rows: Pool rows that are held out, or copies of such rows.
-        diversity: What `diverseevol diversity` measured, if it did.
-    """
+    """One run as its folder tells it; `rounds` are the finished ones, in order."""
 
     folder: RunFolder
-    name: str
-    arm: str
-    strategy: str
-    config: dict[str, Any]
+    name: str  # what the page calls it, unlike every other run's name
+    arm: str  # what runs with several seeds have in common: the strategy, mostly
+    strategy: str  # what chooses; `full` where everything is chosen
+    config: dict[str, Any]  # as stored, with versions and fingerprint
     seed: int
     rounds: tuple[int, ...]
     metrics: tuple[Metrics, ...]
-    picks: tuple[list[dict[str, Any]], ...]
-    n_chosen: tuple[int, ...]
+    picks: tuple[list[dict[str, Any]], ...]  # each round's, in pick order
+    n_chosen: tuple[int, ...]  # samples after each round
     pool: Pool
-    chosen_rows: NDArray[np.int64]
-    unchoosable_rows: NDArray[np.int64]
-    diversity: dict[str, Any] | None
+    chosen_rows: NDArray[np.int64]  # pool rows of all picks, in pick order
+    unchoosable_rows: NDArray[np.int64]  # pool rows that are held out, or copies of such rows
+    diversity: dict[str, Any] | None  # what `diverseevol diversity` measured, if it did
 
     @property
     def is_full(self) -> bool:
@@ -103,7 +91,15 @@ def open_subject(paths: Sequence[Path]) -> Subject:
     if root is None:
         names = [path.name for path in paths]
         runs = [_open(path, path.name if names.count(path.name) == 1 else str(path), "") for path in paths]
-        return Subject(tuple(_with_arms(runs)))
+        named = []
+        for (
+            run
+        ) in runs:  # of one strategy, that differ by their seeds alone, are one arm; any other is its own
+            peers = [each for each in runs if each.strategy == run.strategy]
+            n_schedules, n_seeds = len({each.n_chosen for each in peers}), len({each.seed for each in peers})
+            is_one_arm = n_schedules == 1 and n_seeds == len(peers)
+            named.append(replace(run, arm=run.strategy if is_one_arm else run.name))
+        return Subject(tuple(named))
     if len(paths) > 1:
         raise RunFolderError(f"{root} is a comparison. Give it alone, or run folders below {root / 'runs'}.")
     comparison = dict(read_json(root / COMPARISON))
@@ -147,12 +143,3 @@ def _open(root: Path, name: str, arm: str) -> RunData:
         unchoosable_rows=unchoosable,
         diversity=dict(read_json(folder.diversity_file)) if folder.diversity_file.exists() else None,
     )
-
-
-def _with_arms(runs: Sequence[RunData]) -> Iterator[RunData]:
-    """Runs of one strategy that differ by their seeds alone are one arm; any other run is one of its own."""
-    for run in runs:
-        peers = [each for each in runs if each.strategy == run.strategy]
-        n_schedules, n_seeds = len({peer.n_chosen for peer in peers}), len({peer.seed for peer in peers})
-        is_one_arm = n_schedules == 1 and n_seeds == len(peers)
-        yield replace(run, arm=run.strategy if is_one_arm else run.name)

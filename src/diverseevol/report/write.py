@@ -57,7 +57,8 @@ def write_report(
     options = [*(["--map", method] if method != "pca" else []), *(["--labels", labels] if labels else [])]
     run, found_here = subject.main, ("versions", "fingerprint")
     config = {key: value for key, value in run.config.items() if key not in found_here}
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_visible_text)
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page.finalize = lambda value: visible(value) if type(value) is str else value
     page.filters |= {"shortened": shortened, "shown": shown}
     scripts = "\n".join(_part(f"page/{part}.js") for part in ("charts", "map", "table"))
     script, plotly = f"(() => {{\n'use strict';\n{scripts}\n}})();\n", _part("vendor/plotly-basic.min.js")
@@ -135,11 +136,6 @@ def _data(content: dict[str, Any]) -> dict[str, Any]:
         "picks": content["picks"],
         "runs": runs,
     }
-
-
-def _visible_text(value: object) -> object:
-    """What stands in the page in place of a value, before it is escaped."""
-    return visible(value) if type(value) is str else value
 
 
 def _part(name: str) -> str:
