@@ -3,10 +3,8 @@ import json
 
 import pytest
 
-from diverseevol.data.benchmarks import parse_benchmark
 from diverseevol.data.contamination import read_benchmarks
 from diverseevol.errors import ConfigError, EvaluationError, PoolError
-from diverseevol.evaluation.questions import read_questions
 
 
 @pytest.mark.parametrize("field", ["text", "prompt", "Instruction", "instruction", "question"])
@@ -61,14 +59,6 @@ def test_the_fingerprint_follows_content_and_field(write):
 def test_what_cannot_be_read_is_said(write, records, word, message):
     with pytest.raises(EvaluationError, match=message):
         read_benchmarks([word.format(write(records))])
-
-
-def test_contamination_and_answers_read_the_same_questions(write):
-    word = f"mine={write([{'text': None, 'prompt': 'Why?'}, {'prompt': 'How?', 'prompt_id': 'p'}, {'prompt': ['A?', 'B?']}])}"
-    read = read_questions(parse_benchmark(word)).items
-    named = [("mine", str(one.id), turn) for one in read for turn in one.turns]
-    assert named == [("mine", "1", "Why?"), ("mine", "p", "How?"), ("mine", "3", "A?"), ("mine", "3", "B?")]
-    assert list(read_benchmarks([word])[0].questions) == named
 
 
 def test_broken_lines_missing_files_and_names_given_twice(write, tmp_path):

@@ -1,4 +1,3 @@
-import json
 import random
 
 import numpy as np
@@ -79,36 +78,12 @@ def test_a_question_that_is_nearly_what_a_user_asks(found, row):
     assert found([alpaca("Say it.", row["instruction"])], [{"text": "How can I improve my time management skills?"}]) == []
 
 
-def test_every_row_with_every_question_and_only_rows_that_count(found):
-    records = [alpaca(LONG, output=f"{LONG} twice"), alpaca(f"{LONG} {LONG}"), alpaca("x"), alpaca(LONG, input=SHORT)]
-    questions = [{"id": "a", "text": LONG}, {"id": "b", "text": SHORT}, {"id": "c", "text": LONG}]
-    assert found(records, questions, [True, False, True, True]) == [
-        (0, "a", "words", "user", 1.0),
-        (0, "c", "words", "user", 1.0),
-        (3, "a", "words", "user", 1.0),
-        (3, "c", "words", "user", 1.0),
-    ]
-
-
 def test_non_english_and_signs(found):
     russian = "Объясните основы квантовых вычислений простыми словами для ребёнка десяти лет"
     chinese = "请解释量子计算的基本原理"
     records = [alpaca(f"«{russian.upper()}»"), alpaca("?"), alpaca(f"请问：{chinese}。"), alpaca("ok", "!")]
     questions = [{"text": russian}, {"text": chinese}, {"text": "???"}]
     assert [(row, number) for row, number, *_ in found(records, questions)] == [(0, "1"), (2, "2")]
-
-
-def test_what_alpaca_shares_with_the_benchmarks(shared_data, read):
-    """Looked at by eye: one task on binary search that was reworded at its end, and nothing that merely quotes or loops."""
-    names = ("vicuna", "koala", "wizardlm")
-    benchmarks = read_benchmarks([f"{name}={shared_data / 'benchmarks' / f'{name}_test_set.jsonl'}" for name in names])
-    assert [len(benchmark.questions) for benchmark in benchmarks] == [80, 180, 218]
-    rows = json.loads((shared_data / "pools" / "alpaca_data.json").read_text("utf-8"))
-    # Around the only match, and around two that any 13 words in a row would bring.
-    records = read([row for start in (38_500, 11_500, 35_900) for row in rows[start : start + 500] if row["output"]])
-    matches = find_contamination(records, np.ones(len(records), dtype=bool), benchmarks, SILENT)
-    assert [(match.question.benchmark, match.question.id, match.kind) for match in matches] == [("vicuna", "65", "words")]
-    assert records.record(matches[0].position)["instruction"].startswith("Implement a binary search algorithm")
 
 
 QUESTION = "Implement a binary search algorithm to find a specific element in a sorted array of whole numbers."
@@ -132,12 +107,6 @@ def test_short_questions_are_whole_texts_only():
     for text, number in (("what is ai", [0]), ("What is AI good for?", []), ("!", []), (QUESTION, [1])):
         found = phrases.in_sample(Sample((Turn("user", text),)))
         assert sorted({one.question for one, kind, _ in found if kind == "words"}) == number
-
-
-def test_eight_words_are_enough_and_seven_are_not():
-    eight = "one two three four five six seven eight"
-    assert inside(eight, f"zero {eight} nine") == [(0, 1.0)]
-    assert inside("one two three four five six seven", f"zero {eight}") == []
 
 
 def test_as_the_definition_on_random_texts():
@@ -188,12 +157,6 @@ def test_as_the_definition():
     assert [(t, *found[:2]) for t, text in enumerate(texts) for found in similar.similar(text)] == expected
 
 
-def test_nothing_to_compare():
-    assert Questions([]).similar("a text") == []
-    assert Questions(["a question"]).similar("") == []
-    assert Questions(["?"]).similar("!") == Questions(["?"]).similar("abc") == []
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -209,11 +172,6 @@ def test_nothing_to_compare():
 )
 def test_plain_forgets_what_does_not_matter(one, other):
     assert plain(one) == plain(other)
-
-
-@pytest.mark.parametrize(("one", "other"), [("5-3", "5+3"), ("3.5", "35"), ("a*b", "a/b"), ("f(x)", "fx"), ("he's", "hes")])
-def test_plain_keeps_what_does(one, other):
-    assert plain(one) != plain(other)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from diverseevol.data import duplicates as module
 from diverseevol.data.duplicates import (
     N_HASHES,
     WIDTH,
-    Duplicate,
     band_keys,
     compared_parts,
     find_duplicates,
@@ -48,12 +47,6 @@ def test_exact_is_the_dialogue_whatever_else_the_record_holds(read):
         ]
     )
     assert found(records) == [(2, 1, "exact"), (4, 0, "exact"), (7, 0, "exact")]
-
-
-def test_only_rows_that_count_are_kept_or_named(read):
-    records = read([alpaca("first"), alpaca("second"), alpaca("first"), alpaca("first")])
-    assert found(records, is_in=[False, True, True, True]) == [(3, 2, "exact")]
-    assert found(records, is_in=[True, True, True, False]) == [(2, 0, "exact")]
 
 
 @pytest.mark.parametrize(
@@ -129,72 +122,12 @@ def test_as_brute_force_with_planted_copies(read, monkeypatch):
     assert [(one.position, one.kept, one.similarity) for one in result] == expected
 
 
-def test_dolly_as_brute_force_on_a_sample_and_its_exact_ones(shared_data):
-    from diverseevol.data import Pool
-
-    records = Pool.read(shared_data / "pools" / "dolly_15k.jsonl").records
-    everything = np.ones(len(records), dtype=bool)
-    exact = find_duplicates(records, everything, None, SILENT)
-    # 8 whole records are there twice; 7 more differ in their category alone.
-    assert len(exact) == 15
-    assert sum(records.id(one.position).startswith(records.id(one.kept)[:16]) for one in exact) == 8
-    part = np.arange(len(records)) < 400
-    longest = max(range(len(records)), key=lambda position: len(records.value("record", position)))
-    part[[longest, *(at for one in exact for at in (one.position, one.kept))]] = True
-    near = find_duplicates(records, part, 0.7, SILENT)
-    assert {one.position for one in exact} <= {one.position for one in near}
-    assert all(isinstance(one, Duplicate) and one.similarity >= 0.7 for one in near)
-
-
 def sets_of(texts):
     return [(shingles(text),) for text in texts]
 
 
 def keys_of(texts, threshold):
     return band_keys(sets_of(texts), len(texts), threshold)
-
-
-def definition(texts, threshold):
-    """The definition: each text against every earlier one that stays."""
-    sets, kept, found = sets_of(texts), [], []
-    for text, own in enumerate(sets):
-        alike = [(least_jaccard(own, sets[other]), -other) for other in kept] if any(own) else []
-        best = max(alike, default=(-1, 0))
-        if best[0] >= threshold:
-            found.append(Duplicate(text, -best[1], "near", best[0]))
-        else:
-            kept.append(text)
-    return found
-
-
-def families(seed, n=90):
-    """Random texts, with chains of more and more changed copies among them in random order."""
-    rng = np.random.default_rng(seed)
-    texts = []
-    while len(texts) < n:
-        text = rng.choice(list("abcdefghij "), rng.integers(3, 200))
-        texts.append("".join(text))
-        for _ in range(rng.integers(0, 5)):
-            text = np.where(rng.random(len(text)) < rng.choice([0, 0.01, 0.05]), "z", text)
-            texts.append("".join(text))
-    return [texts[at] for at in rng.permutation(len(texts))] + ["", ""]
-
-
-@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9])
-def test_as_definition(threshold):
-    n_expected = n_same = 0
-    for seed in range(4):
-        texts = families(seed)
-        sets, expected = sets_of(texts), definition(texts, threshold)
-        found = near_duplicates(keys_of(texts, threshold), sets.__getitem__, threshold)
-        n_expected, n_same = n_expected + len(expected), n_same + len(set(found) & set(expected))
-        dropped = {one.position for one in found}
-        for one in found:
-            assert one.similarity == least_jaccard(sets[one.position], sets[one.kept]) >= threshold
-            assert one.kept < one.position
-            assert one.kept not in dropped
-    assert n_expected > 60
-    assert n_same >= 0.98 * n_expected
 
 
 def test_a_shingle_counts_for_its_part_alone():
@@ -211,16 +144,6 @@ def test_bands_find_pairs_at_the_threshold_with_the_fewest_false_alarms(threshol
     assert missed[rows - 1] <= 0.01
     assert all(share > 0.01 for share in missed[rows:])
     assert band_keys([({"abcde"},)], 1, threshold).shape == (1, N_HASHES // rows)
-
-
-def test_no_chain_ties_unlike_texts_together():
-    words = [f"word{number:02d}" for number in range(20)]
-    chain = [" ".join(words[:at] + [f"new{n:03d}" for n in range(at)] + words[at:]) for at in (0, 2, 4)]
-    sets = sets_of(chain)
-    step, far = least_jaccard(sets[0], sets[1]), least_jaccard(sets[0], sets[2])
-    threshold = (max(step, far) + far) / 2
-    assert least_jaccard(sets[1], sets[2]) > threshold
-    assert near_duplicates(keys_of(chain, 0.5), sets.__getitem__, threshold) == [Duplicate(1, 0, "near", step)]
 
 
 def test_equally_similar_the_first_and_else_the_most_similar():

@@ -6,8 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from diverseevol.config import PoolConfig
 from diverseevol.data import Pool
-from diverseevol.data.export import EXPORT_FORMATS, export_rows, said
+from diverseevol.data.export import export_rows, said
+from diverseevol.data.sample import as_list
 from diverseevol.errors import ConfigError, PoolError
 
 CALL = {"type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
@@ -15,58 +17,38 @@ PLAIN = [
     {"instruction": "q", "input": "i", "output": "a", "skill": "x"},
     {"instruction": "r", "input": "", "output": "b", "skill": "y"},
 ]
-CHAT = [
-    {
-        "messages": [
-            {"role": "system", "content": "s"},
-            {"role": "user", "content": "q"},
-            {"role": "assistant", "content": "a"},
-            {"role": "user", "content": "r"},
-            {"role": "assistant", "content": "b"},
-        ]
-    }
-]
-TOOLS = [
-    {
-        "messages": [
-            {"role": "user", "content": "q"},
-            {"role": "assistant", "content": "", "tool_calls": [CALL]},
-            {"role": "tool", "content": "1"},
-            {"role": "assistant", "content": "a"},
-        ],
-        "tools": [{"type": "function", "function": {"name": "add"}}],
-    }
-]
-THOUGHT = [{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "reasoning": "hm"}]}]
-HALF = [
-    {
-        "messages": [
-            {"role": "user", "content": "q"},
-            {"role": "assistant", "content": "a", "weight": 0},
-            {"role": "user", "content": "r"},
-            {"role": "assistant", "content": "b"},
-        ]
-    }
-]
+
+
+def chat(*turns, **more):
+    """A record of turns, each its role and its text, perhaps with keys of its own."""
+    return {"messages": [{"role": role, "content": text, **dict(*own)} for role, text, *own in turns], **more}
+
+
+Q, R, A, B = ("user", "q"), ("user", "r"), ("assistant", "a"), ("assistant", "b")
+CHAT = [chat(("system", "s"), Q, A, R, B)]
+CALLS = ("assistant", "", {"tool_calls": [CALL]})
+TOOLS = [chat(Q, CALLS, ("tool", "1"), A, tools=[{"type": "function", "function": {"name": "add"}}])]
+THOUGHT = [chat(Q, ("assistant", "a", {"reasoning": "hm"}))]
+HALF = [chat(Q, ("assistant", "a", {"weight": 0}), R, B)]
+
+
+def meaning(sample):
+    """What a sample says, with the input joined to its turn as every export has to, and calls as values."""
+    turns = []
+    for turn in sample.turns:
+        calls = [call.get("function", call)["name"] for call in as_list(json.loads(turn.tool_calls or "[]"))]
+        turns.append((turn.role, said(turn), turn.thinking, turn.is_trained, calls))
+    return turns, bool(sample.tools)
+
+
+def meanings(pool):
+    return [meaning(pool.sample(row)) for row in range(len(pool))]
 
 
 def pool_of(tmp_path, records, name="pool.jsonl"):
     file = tmp_path / name
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
     return Pool.read(file)
-
-
-def meaning(sample, has_calls=True):
-    """What a sample says, with the input joined to its turn as every export has to, and calls as values."""
-    calls = [[call.get("function", call)["name"] for call in _list(turn.tool_calls)] for turn in sample.turns]
-    return [
-        (turn.role, said(turn), turn.thinking, turn.is_trained, names) for turn, names in zip(sample.turns, calls, strict=True)
-    ], bool(sample.tools)
-
-
-def _list(text):
-    value = json.loads(text or "[]")
-    return value if isinstance(value, list) else [value]
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
@@ -90,7 +72,7 @@ def test_what_is_exported_says_the_same(tmp_path, records, formats, suffix):
         back = Pool.read(out)
         assert len(back) == len(pool)
         assert {back.format(row) for row in range(len(back))} == {form}
-        assert [meaning(back.sample(row)) for row in range(len(back))] == [meaning(pool.sample(row)) for row in range(len(pool))]
+        assert meanings(back) == meanings(pool)
 
 
 @pytest.mark.parametrize(
@@ -98,15 +80,11 @@ def test_what_is_exported_says_the_same(tmp_path, records, formats, suffix):
     [
         (TOOLS, "alpaca", "it uses tools"),
         (HALF, "alpaca", "one of its answers is not trained on"),
-        ([{"messages": CHAT[0]["messages"][:4]}], "alpaca", "its last turn is not answered"),
+        ([chat(Q, A, R)], "alpaca", "its last turn is not answered"),
         (CHAT, "prompt_completion", "an answer before the last is trained on too"),
         (HALF, "llamafactory", "LLaMA-Factory has no switch"),
-        ([{"messages": CHAT[0]["messages"][:4]}], "llamafactory", "strictly in turn, the last one answered"),
-        (
-            [{"messages": [{"role": "user", "content": "q"}, {**TOOLS[0]["messages"][1], "content": "so"}]}],
-            "sharegpt",
-            "speaks and calls",
-        ),
+        ([chat(Q, A, R)], "llamafactory", "strictly in turn, the last one answered"),
+        ([chat(Q, ("assistant", "so", {"tool_calls": [CALL]}))], "sharegpt", "speaks and calls"),
         (HALF + CHAT, "trl", "TRL trains on every answer"),
         *((THOUGHT, form, "keeps its thinking apart") for form in ("alpaca", "sharegpt", "llamafactory", "axolotl")),
     ],
@@ -144,10 +122,9 @@ def test_parquet_has_the_columns_of_all_records(tmp_path):
 def read_like_llamafactory(folder):
     """As LLaMA-Factory does: by dataset_info.json's words, which are our own."""
     ((name, info),) = json.loads((folder / "dataset_info.json").read_text()).items()
-    from diverseevol.config import PoolConfig
-
-    form = {"alpaca": "alpaca", "sharegpt": "sharegpt"}[info["formatting"]]
-    config = PoolConfig(path=str(folder / info["file_name"]), format=form, columns=info["columns"], tags=info.get("tags", {}))
+    config = PoolConfig(
+        path=str(folder / info["file_name"]), format=info["formatting"], columns=info["columns"], tags=info.get("tags", {})
+    )
     return name, info, Pool.read(config)
 
 
@@ -160,7 +137,7 @@ def test_a_folder_for_llamafactory(tmp_path, records):
     name, info, back = read_like_llamafactory(tmp_path / "lf")
     assert name == "diverseevol"
     assert info["formatting"] == ("sharegpt" if TOOLS[0] in records else "alpaca")
-    assert [meaning(back.sample(row)) for row in range(len(back))] == [meaning(pool.sample(row)) for row in range(len(pool))]
+    assert meanings(back) == meanings(pool)
     assert (tmp_path / "lf" / "mine.json").read_text() == "kept"
 
 
@@ -173,7 +150,7 @@ def test_a_folder_for_axolotl(tmp_path, records, kind):
     (entry,) = yaml.safe_load((tmp_path / "ax" / "axolotl.yaml").read_text())["datasets"]
     assert entry["type"] == kind
     back = Pool.read(entry["path"])
-    assert [meaning(back.sample(row)) for row in range(len(back))] == [meaning(pool.sample(row)) for row in range(len(pool))]
+    assert meanings(back) == meanings(pool)
     if kind == "chat_template":
         assert entry["roles_to_train"] == []
         messages = back.record(0)[entry["field_messages"]]
@@ -198,7 +175,7 @@ def test_a_folder_for_trl(tmp_path, records, loss):
     assert settings[loss] is True
     (data,) = settings["datasets"]
     back = Pool.read(data["data_files"])
-    assert [meaning(back.sample(row)) for row in range(len(back))] == [meaning(pool.sample(row)) for row in range(len(pool))]
+    assert meanings(back) == meanings(pool)
 
 
 @pytest.mark.parametrize(
@@ -213,17 +190,3 @@ def test_a_folder_for_trl(tmp_path, records, loss):
 def test_an_export_that_cannot_be(tmp_path, form, out, message):
     with pytest.raises(ConfigError, match=message):
         export_rows(pool_of(tmp_path, PLAIN), [0], form, tmp_path / out)
-
-
-def test_every_format_of_the_real_dolly_pool(tmp_path, shared_data):
-    pool = Pool.read(shared_data / "pools" / "dolly_15k.jsonl")
-    rows = range(0, 15_000, 500)
-    for form in EXPORT_FORMATS:
-        out = tmp_path / {"parquet": "out.parquet"}.get(form, "out.jsonl" if form in EXPORT_FORMATS[:5] else form)
-        export_rows(pool, rows, form, out)
-        files = (
-            [out]
-            if out.is_file()
-            else [file for file in out.iterdir() if file.suffix in (".json", ".jsonl") and "info" not in file.name]
-        )
-        assert [len(Pool.read(file)) for file in files] == [30], form

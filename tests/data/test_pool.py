@@ -109,21 +109,15 @@ def test_bad_rows_go_to_the_quarantine_with_place_and_reason(tmp_path):
     records = read(tmp_path, PoolConfig(path=str(file), max_bad=0.9))
     assert (len(records), records.n_read, records.n_bad) == (1, 4, 3)
     assert quarantine(tmp_path / "pool") == [
-        {
-            "source": str(file),
-            "row": 1,
-            "line": 3,
-            "reason": "not JSON: Expecting value at column 1",
-            "text": ("oops " + "x" * 500)[:200],
-        },
-        {"source": str(file), "row": 2, "line": 4, "reason": "no response", "text": json.dumps(record(1, output=""))},
-        {
-            "source": str(file),
-            "row": 3,
-            "line": 5,
-            "reason": "half of a surrogate pair, which is no character",
-            "text": '{"instruction": "\\ud800", "output": "x"}',
-        },
+        {"source": str(file), "row": row, "line": row + 2, "reason": reason, "text": text}
+        for row, (reason, text) in enumerate(
+            [
+                ("not JSON: Expecting value at column 1", ("oops " + "x" * 500)[:200]),
+                ("no response", json.dumps(record(1, output=""))),
+                ("half of a surrogate pair, which is no character", '{"instruction": "\\ud800", "output": "x"}'),
+            ],
+            1,
+        )
     ]
 
 
@@ -296,27 +290,3 @@ def test_a_folder_without_a_pool_or_with_a_damaged_one(tmp_path):
     (tmp_path / "records.arrow").write_bytes(b"ARROW1 and then nothing")
     with pytest.raises(PoolError, match=r"records.arrow is damaged"):
         Records.open(tmp_path)
-
-
-REAL = {
-    "alpaca_data.json": ("alpaca", 51_974, 28),
-    "dolly_15k.jsonl": ("dolly", 15_011, 0),
-    "lima_1029.json": ("alpaca", 1_029, 0),
-    "sharegpt_500.json": ("sharegpt", 500, 0),
-    "messages_content_blocks_500.jsonl": ("messages", 500, 0),
-}
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_real_pools_need_no_mapping(shared_data, tmp_path, name):
-    file = shared_data / "pools" / name
-    format_name, n_rows, n_bad = REAL[name]
-    pool = Pool.read(file, pool_dir=tmp_path)
-    assert (len(pool), pool.records.n_bad) == (n_rows, n_bad)
-    assert set(pool.records.table["format"].unique().to_pylist()) == {format_name}
-    assert {line["reason"] for line in quarantine(tmp_path)} == ({"no response"} if n_bad else set())
-    text = file.read_text("utf-8")
-    records = json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
-    for row in (0, 1, n_rows // 2, n_rows - 1):
-        assert pool.record_text(row) in text
-        assert pool.record(row) == records[pool.place(row)["source_row"]]
