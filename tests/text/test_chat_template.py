@@ -172,14 +172,6 @@ def test_only_the_turns_that_are_to_be_trained_are(name, turn):
     assert runs(prompter(name).segments(dialogue(trained="12"[turn]))) == [TRAINED[name][turn]]
 
 
-@pytest.mark.parametrize("name", SPECIAL)
-def test_text_is_the_templates_own_rendering(name):
-    chat = prompter(name)
-    messages = [{"role": turn.role, "content": turn.text} for turn in dialogue().turns]
-    expected = chat.tokenizer.apply_chat_template(messages, tokenize=False)
-    assert "".join(segment.text for segment in chat.segments(dialogue())) == expected
-
-
 @pytest.mark.parametrize("name", sorted(set(SPECIAL) - {"generation"}))
 def test_generation_prompt_is_the_beginning_of_the_training_text(name):
     chat = prompter(name)
@@ -219,16 +211,6 @@ def test_system_turn_is_there_and_not_trained(name):
     assert "Be brief." in "".join(segment.text for segment in segments)
 
 
-def test_separate_input_follows_on_a_new_line():
-    segments = prompter("chatml").segments(Sample((Turn("user", "Sum up.", "A text"), said("Done"))))
-    assert segments[0].text == "<|im_start|>user\nSum up.\nA text<|im_end|>\n<|im_start|>assistant\n"
-
-
-def test_earlier_thinking_may_be_dropped_and_the_last_is_trained():
-    sample = dialogue("<think>\nhm\n</think>\n\nAone", "<think>\nso\n</think>\n\nAtwo")
-    assert runs(prompter("qwen_3").segments(sample)) == ["Aone<|im_end|>", "<think>\nso\n</think>\n\nAtwo<|im_end|>"]
-
-
 def test_thinking_under_a_key_of_its_own_is_trained_where_the_template_writes_it():
     one, two = (Turn("assistant", f"A{n}", is_trained=True, thinking=f"hm {n}") for n in ("one", "two"))
     sample = Sample((Turn("user", "Q1"), one, Turn("user", "Q2"), two))
@@ -249,28 +231,11 @@ def test_thinking_dropped_behind_a_prompt_that_begins_it():
     assert runs(prompter("deepseek").segments(sample)) == ["\n\nAone<｜end▁of▁sentence｜>", "Atwo<｜end▁of▁sentence｜>"]
 
 
-def test_thinking_dropped_from_the_last_answer_is_refused():
-    with pytest.raises(PromptError, match="leaves out the thinking of the last answer"):
-        prompter("deepseek").segments(dialogue(two="<think>\nso\n</think>\n\nAtwo"))
-
-
 def test_calls_are_trained_and_their_results_are_not():
     segments = prompter("qwen_3").segments(Sample((*CALLED, said("It is 2")), TOOLS))
     call = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call><|im_end|>'
     assert runs(segments) == [call, THINK + "It is 2<|im_end|>"]
     assert '"description": "Adds."' in segments[0].text
-
-
-def test_call_that_ends_in_a_token_of_its_own():
-    assert runs(prompter("gpt_oss").segments(Sample((*CALLED, said("It is 2"))))) == [
-        ' to=add<|message|>{"a": 1}<|call|>',
-        "<|channel|>final<|message|>It is 2<|return|>",
-    ]
-
-
-def test_call_at_the_end_of_a_sample():
-    segments = prompter("qwen_3").segments(Sample(CALLED[:2], TOOLS))
-    assert runs(segments) == [THINK + '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call><|im_end|>']
 
 
 def test_arguments_are_given_as_text_to_templates_that_add_them_up():

@@ -59,12 +59,6 @@ def test_dialogue_has_the_preamble_once_and_eos_behind_every_answer():
     assert [segment.text for segment in segments if segment.ends_turn] == ["First", "Second", ""]
 
 
-def test_the_first_user_turn_decides_the_preamble():
-    assert joined(user("One"), answer("1"), user("Two", "input"), answer("2")).startswith(
-        "Below is an instruction that describes a task. "
-    )
-
-
 def test_system_turn_replaces_the_preamble_and_a_later_one_is_a_section():
     text = joined(Turn("system", "Be brief."), user("One"), answer("1"), Turn("system", "Be long."), user("Two"), answer("2"))
     assert text == (

@@ -6,7 +6,6 @@ tokenising every rank's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,44 +48,33 @@ def prepare(
     """
     tokens_dir = pool_dir / "tokens"
     if not dist.on_main((pool_dir / "index.arrow").exists):
-        records = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None) or Records.open(
-            pool_dir
-        )
+        read = dist.on_main(lambda: read_pool(config, pool_dir, seed, watch) and None)
+        records = read or Records.open(pool_dir)
         tokens = build_tokens(records.samples, len(records), tokenizer, prompt, tokens_dir, watch)
         counts = tokens.n_tokens, tokens.n_trained, tokens.refused
         overlap = dist.on_main(lambda: finish_pool(pool_dir, config, *counts, watch))
-        watch.note(
-            f"{what}: "
-            f"{_summary(records, tokens, prompt.max_length, len(Pool.open(pool_dir)), overlap, pool_dir)}"
-        )
+        told = [*_left_out(records, tokens, prompt.max_length), *overlap]
+        line = "; ".join([f"{len(Pool.open(pool_dir)):,} rows", *(text for text, _ in told)])
+        if files := list(dict.fromkeys(file for _, file in told)):
+            line += f"; see {', '.join([str(pool_dir / files[0]), *files[1:]])}"
+        watch.note(f"{what}: {line}")
         for note in records.notes:
             watch.note(f"of the {what}, {note}")
     pool = Pool.open(pool_dir)
     return Prepared(pool, Tokens.open(tokens_dir, pool.positions))
 
 
-def _summary(
-    records: Records,
-    tokens: Tokens,
-    max_length: int,
-    n_left: int,
-    overlap: Sequence[tuple[str, str]],
-    pool_dir: Path,
-) -> str:
-    """What became of the rows that were read, in a line."""
+def _left_out(records: Records, tokens: Tokens, max_length: int) -> list[tuple[str, str]]:
+    """What cannot be trained on, in words, and the file that says why."""
     n_refused = int((tokens.n_tokens == 0).sum())
     n_too_long = int((tokens.n_trained == 0).sum()) - n_refused
     parts = []
     if records.n_bad + n_refused:
         parts.append((f"{records.n_bad + n_refused:,} bad ones put aside", QUARANTINE))
     if n_too_long:
-        share = n_too_long / len(records)
         text = (
-            f"{n_too_long:,} ({share:.1%}) left out, whose prompts fill prompt.max_length={max_length} "
-            "(raise it if the model reads more)"
+            f"{n_too_long:,} ({n_too_long / len(records):.1%}) left out, whose prompts fill "
+            f"prompt.max_length={max_length} (raise it if the model reads more)"
         )
         parts.append((text, QUARANTINE))
-    parts += overlap
-    files = list(dict.fromkeys(file for _, file in parts))
-    see = [f"see {', '.join([str(pool_dir / files[0]), *files[1:]])}"] if files else []
-    return "; ".join([f"{n_left:,} rows", *(text for text, _ in parts), *see])
+    return parts

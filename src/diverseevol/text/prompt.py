@@ -1,6 +1,4 @@
-"""From a sample to segments of text, each trained on or not.
-
-The Alpaca template, or the model's own chat template.
+"""From a sample to segments of text, each trained on or not: the Alpaca template, and what a template is.
 
 Source: Stanford Alpaca (https://github.com/tatsu-lab/stanford_alpaca), its two templates to the character;
 they end in `### Response:` with nothing behind it, and the target is the output and EOS, directly behind.
@@ -13,7 +11,7 @@ What Alpaca does not define follows LLaMA-Factory's `alpaca` template where that
   turn (behind what it says, on a new line), a tool's answer a `### Observation:` section, which is never
   trained on.
 
-The chat template's side is in `chat_template.py`. Which of the tokenizer's added tokens a text may name is
+The model's own chat template is in chat_template.py. Which of the tokenizer's added tokens a text may name is
 one rule for both: an assistant's text may name all but those that frame turns, a prompt none of those that
 are special or that the tokenizer's template writes; what may not stays text. Cost: a few string operations a
 sample; no torch, no transformers.
@@ -42,6 +40,7 @@ WITHOUT_INPUT = f"{PREAMBLE}. Write a response that appropriately completes the 
 RESPONSE = "\n\n### Response:"
 HEADINGS = {"system": "System", "tool": "Observation"}
 NO_TOKEN = re.compile(r"(?!)")
+NOTHING_TRAINED = "no assistant turn of the sample is trained on, so its loss mask would be all zero"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +62,23 @@ class Segment:
 
 
 class Prompter(Protocol):
-    """A template: what a sample reads like in training, and up to where a model is asked to go on."""
+    """A template: what a sample reads like in training, and up to where a model is asked to go on.
+
+    Attributes:
+        border: Matches the tokens that frame turns: no text of a record becomes one of them, and they are no
+            part of an answer.
+        stops: The tokens beside EOS that the template ends an assistant's turn with.
+        writes_bos: Whether the segments hold all that stands in front of a text, as the text of tokens.
+    """
 
     @property
-    def border(self) -> re.Pattern[str]:
-        """Matches the tokens that frame turns.
-
-        No text of a record becomes one of them, and they are no part of an answer.
-        """
+    def border(self) -> re.Pattern[str]: ...  # noqa: D102
 
     @property
-    def stops(self) -> tuple[str, ...]:
-        """The tokens beside EOS that the template ends an assistant's turn with."""
+    def stops(self) -> tuple[str, ...]: ...  # noqa: D102
 
     @property
-    def writes_bos(self) -> bool:
-        """Whether the segments hold all that stands in front of a text, as the text of tokens."""
+    def writes_bos(self) -> bool: ...  # noqa: D102
 
     def segments(self, sample: Sample) -> tuple[Segment, ...]:
         """Render a whole sample.
@@ -101,13 +101,11 @@ class Prompter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlpacaPrompter:
-    """The Alpaca templates.
+    """The Alpaca templates; EOS follows every answer, and the tokenizer's own front is put before the text.
 
     Attributes:
         control: Matches the tokens that stay text in prompts.
         border: Matches the tokens that stay text in answers, too.
-        stops: None; EOS follows every answer.
-        writes_bos: False; the tokenizer's own front is put before the text.
     """
 
     control: re.Pattern[str] = NO_TOKEN
@@ -126,23 +124,29 @@ class AlpacaPrompter:
         for number, turn in enumerate(sample.turns):
             if turn.thinking:
                 raise PromptError(
-                    f"turn {number} keeps its thinking under a key of its own, for which the Alpaca "
-                    "template has no place: "
-                    "put it into the content, or set prompt.template=chat"
+                    f"turn {number} keeps its thinking under a key of its own, for which the Alpaca template "
+                    "has no place: put it into the content, or set prompt.template=chat"
                 )
-        return self._segments(*_opening(sample))
+        return self._rendered(sample)
 
     def generation_segments(self, sample: Sample) -> tuple[Segment, ...]:
         """Render everything before the last assistant turn, and `### Response:`."""
-        text, turns = _opening(Sample(before_answer(sample), sample.tools))
-        return self._segments(text, (*turns, Turn("assistant", "")))[:-1]
+        turns = (*before_answer(sample), Turn("assistant", ""))
+        return self._rendered(Sample(turns, sample.tools))[:-1]
 
-    def _segments(self, text: str, turns: tuple[Turn, ...]) -> tuple[Segment, ...]:
+    def _rendered(self, sample: Sample) -> tuple[Segment, ...]:
         """Text up to each assistant turn and what it says; `text` collects what is not yet in a segment."""
+        turns = sample.turns
+        first_user = next((turn for turn in turns if turn.role == "user"), None)
+        text = WITH_INPUT if first_user and first_user.input else WITHOUT_INPUT
+        if turns and turns[0].role == "system":
+            text, turns = turns[0].text or text, turns[1:]
+        text += f"\n\n### Tools:\n{sample.tools}" if sample.tools else ""
         segments: list[Segment] = []
         for turn in turns:
             if turn.role == "assistant":
-                *parts, last = _apart(_said(turn), self.border, turn.is_trained)
+                said = "\n".join(filter(None, (turn.text, turn.tool_calls)))
+                *parts, last = _apart(said, self.border, turn.is_trained)
                 segments += [*_apart(text + RESPONSE, self.control), *parts, replace(last, ends_turn=True)]
                 text = ""
             elif turn.role == "user":
@@ -151,9 +155,6 @@ class AlpacaPrompter:
             else:
                 text += f"\n\n### {HEADINGS[turn.role]}:\n{turn.text}"
         return (*segments, *(_apart(text, self.control) if text else ()))
-
-
-NOTHING_TRAINED = "no assistant turn of the sample is trained on, so its loss mask would be all zero"
 
 
 def resolve_template(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> Literal["alpaca", "chat"]:
@@ -165,8 +166,7 @@ def resolve_template(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -
     if prompt.template == "chat" and not tokenizer.chat_template:
         raise PromptError(
             f"prompt.template is 'chat', but the tokenizer of {tokenizer.name_or_path!r} has no chat "
-            "template. "
-            "Set prompt.template=alpaca, or give the tokenizer a chat template."
+            "template. Set prompt.template=alpaca, or give the tokenizer a chat template."
         )
     return "chat" if prompt.template != "alpaca" and tokenizer.chat_template else "alpaca"
 
@@ -177,21 +177,7 @@ def before_answer(sample: Sample) -> tuple[Turn, ...]:
     return sample.turns[:-1] if is_answered else sample.turns
 
 
-def _opening(sample: Sample) -> tuple[str, tuple[Turn, ...]]:
-    """What stands before the first section, and the turns that are left to render."""
-    turns = sample.turns
-    first_user = next((turn for turn in turns if turn.role == "user"), None)
-    text = WITH_INPUT if first_user and first_user.input else WITHOUT_INPUT
-    if turns and turns[0].role == "system":
-        text, turns = turns[0].text or text, turns[1:]
-    return (f"{text}\n\n### Tools:\n{sample.tools}" if sample.tools else text), turns
-
-
 def _apart(text: str, tokens: re.Pattern[str], is_trained: bool = False) -> list[Segment]:
     """A text, cut behind the first character of every token that it must not name."""
     cuts = [0, *(token.start() + 1 for token in tokens.finditer(text)), len(text)]
     return [Segment(text[start:end], is_trained, is_apart=start > 0) for start, end in pairwise(cuts)]
-
-
-def _said(turn: Turn) -> str:
-    return "\n".join(part for part in (turn.text, turn.tool_calls) if part)

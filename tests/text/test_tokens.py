@@ -9,7 +9,7 @@ import pytest
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PromptConfig
 from diverseevol.data.sample import Sample, Turn
-from diverseevol.errors import PromptError, RunFolderError
+from diverseevol.errors import RunFolderError
 from diverseevol.text.tokens import BORDER, Encoder, Tokens, build_tokens, describe
 
 PROMPT = PromptConfig(max_length=160)
@@ -43,7 +43,7 @@ def stamps(tokens_dir) -> dict[str, int]:
     return {file.name: file.stat().st_ino for file in sorted(tokens_dir.iterdir())}
 
 
-@pytest.mark.parametrize("rows_per_block", [1, 5, N_ROWS, 100])
+@pytest.mark.parametrize("rows_per_block", [1, 5, 100])
 def test_every_row_is_what_the_encoder_gives(tmp_path, tokenizer, rows_per_block):
     tokens = build(tmp_path, tokenizer, rows_per_block=rows_per_block)
     expected = Encoder(tokenizer, PROMPT).encode(ROWS)
@@ -59,15 +59,11 @@ def test_every_row_is_what_the_encoder_gives(tmp_path, tokenizer, rows_per_block
     assert len(list(tmp_path.iterdir())) == -(-N_ROWS // rows_per_block)
 
 
-def test_refused_and_cut_rows_have_nothing_trained(tmp_path, tokenizer):
-    tokens = build(tmp_path, tokenizer)
+def test_refused_and_cut_rows_have_nothing_trained_and_positions_choose_and_order_the_rows(tmp_path, tokenizer):
+    tokens = everything = build(tmp_path, tokenizer)
     assert tokens.refused == {7: "no assistant turn of the sample is trained on, so its loss mask would be all zero"}
     assert tokens.n_tokens[7] == 0 and tokens.n_trained[7] == 0
     assert tokens.n_tokens[11] == PROMPT.max_length and tokens.n_trained[11] == 0 and not tokens.mask(11).any()
-
-
-def test_positions_choose_and_order_the_rows(tmp_path, tokenizer):
-    everything = build(tmp_path, tokenizer)
     positions = np.array([20, 3, 9])
     some = Tokens.open(tmp_path, positions)
     assert len(some) == 3
@@ -160,40 +156,11 @@ def test_ranks_share_the_blocks(tmp_path, tokenizer, monkeypatch):
     ]
 
 
-def test_progress_counts_the_rows_that_are_left(tmp_path, tokenizer):
-    class Counter:
-        def __init__(self):
-            self.tasks = []
-
-        def task(self, name, total, unit):
-            from contextlib import nullcontext
-
-            self.tasks.append([name, total, unit, 0])
-            return nullcontext(self)
-
-        def advance(self, n=1):
-            self.tasks[-1][3] += n
-
-    watch = Counter()
-    build_tokens(samples, N_ROWS, tokenizer, PROMPT, tmp_path, watch, rows_per_block=5)
-    (tmp_path / "block-00004.arrow").unlink()
-    build_tokens(samples, N_ROWS, tokenizer, PROMPT, tmp_path, watch, rows_per_block=5)
-    assert watch.tasks == [["tokenise", 23, "rows", 23], ["tokenise", 3, "rows", 3]]
-
-
-def test_no_rows_at_all(tmp_path, tokenizer):
+def test_no_rows_at_all_and_no_tokens_at_all(tmp_path, tokenizer):
     tokens = build(tmp_path, tokenizer, n_rows=0)
     assert len(tokens) == 0 and tokens.n_tokens.tolist() == [] and tokens.refused == {}
-
-
-def test_folder_without_tokens_says_so(tmp_path):
     with pytest.raises(RunFolderError, match="block-00000.arrow is missing or damaged. Delete .* and run again"):
         Tokens.open(tmp_path / "nowhere")
-
-
-def test_tokenizer_that_cannot_be_used_stops_at_once(tmp_path, tokenizer):
-    with pytest.raises(PromptError, match="no chat template"):
-        build(tmp_path, tokenizer, prompt=PromptConfig(template="chat"))
 
 
 def test_ids_take_two_bytes_where_they_fit_and_four_elsewhere(tmp_path, tokenizers_by_kind):

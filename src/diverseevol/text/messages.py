@@ -17,15 +17,14 @@ import re
 from typing import Any
 
 from ..data.messages import THINKING
-from ..data.sample import Sample, Turn
+from ..data.sample import Sample
 from ..data.tool_calls import answered_calls
 from ..errors import PromptError
 
 # Unicode noncharacters: for a program's internal use, never in interchanged text.
-EDGE, CUT = "\ufdd3", "\ufdd2"
+FIRST, LAST, CUT, EDGE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 RESERVED = re.compile("[\ufdd0-\ufdd3]")
 Message = dict[str, Any]
-Names = list[tuple[str, str]]
 
 
 def messages_of(sample: Sample, border: re.Pattern[str], control: re.Pattern[str]) -> list[Message]:
@@ -38,27 +37,22 @@ def messages_of(sample: Sample, border: re.Pattern[str], control: re.Pattern[str
     answered = answered_calls(sample.turns) if any(turn.role == "tool" for turn in sample.turns) else {}
     n_calls = 0
     for number, turn in enumerate(sample.turns):
-        message: Message = {
-            "role": turn.role,
-            "content": _cut(_content(turn), border if turn.role == "assistant" else control),
-        }
+        content = "\n".join(filter(None, (turn.text, turn.input)))
+        own = border if turn.role == "assistant" else control
+        message: Message = {"role": turn.role, "content": _cut(content, own)}
         if turn.thinking:
             message |= dict.fromkeys(THINKING, _cut(turn.thinking, border))
         if turn.tool_calls:
-            calls = [
-                _call(call, n_calls + index, border)
-                for index, call in enumerate(_read(turn.tool_calls, "tool_calls"))
-            ]
-            message["tool_calls"], n_calls = calls, n_calls + len(calls)
+            read = _read(turn.tool_calls, "tool_calls")
+            message["tool_calls"] = [_call(call, n_calls + n, border) for n, call in enumerate(read)]
+            n_calls += len(read)
         elif number in answered:
             call = messages[answered[number].turn]["tool_calls"][answered[number].place]
-            message |= {
-                "tool_call_id": call["id"],
-                "name": _cut(turn.name, control) or call["function"]["name"],
-            }
+            message["tool_call_id"] = call["id"]
+            message["name"] = _cut(turn.name, control) or call["function"]["name"]
         elif turn.role == "tool":
-            own = {"tool_call_id": turn.call_id, "name": turn.name}
-            message |= {key: _cut(value, control) for key, value in own.items() if value}
+            known = {"tool_call_id": turn.call_id, "name": turn.name}
+            message |= {key: _cut(value, control) for key, value in known.items() if value}
         messages.append(message)
     return messages
 
@@ -69,45 +63,25 @@ def tools_of(text: str, control: re.Pattern[str]) -> list[Message] | None:
     Raises:
         PromptError: the text is not JSON that describes tools.
     """
-    if not text:
-        return None
     tools = [
         tool if "function" in tool else {"type": "function", "function": tool}
-        for tool in _read(text, "tools")
+        for tool in (_read(text, "tools") if text else [])
     ]
     for tool in tools:
         if not isinstance(tool["function"], dict) or not isinstance(tool["function"].get("name"), str):
             raise PromptError(f"tools: a tool has no name: {json.dumps(tool, ensure_ascii=False)[:80]}")
-    return [_cut(tool, control) for tool in tools]
+    return [_cut(tool, control) for tool in tools] if text else None
 
 
-def names_of(messages: list[Message], tools: list[Message] | None) -> Names:
-    """List what a rendering must mention beside the contents: each tool and each call, by name."""
-    names = [("tool", tool["function"]["name"]) for tool in tools or []]
-    calls = [call for message in messages for call in message.get("tool_calls", [])]
-    return names + [("call of", call["function"]["name"]) for call in calls]
-
-
-def with_text_arguments(messages: list[Message]) -> list[Message]:
-    """The same messages with every call's arguments as JSON text."""
-    return [
-        {**message, "tool_calls": [_with_text(call) for call in message["tool_calls"]]}
-        if "tool_calls" in message
-        else message
-        for message in messages
-    ]
-
-
-def _with_text(call: Message) -> Message:
-    function = call["function"]
-    return {
-        **call,
-        "function": {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)},
-    }
-
-
-def _content(turn: Turn) -> str:
-    return "\n".join(part for part in (turn.text, turn.input) if part)
+def with_text_arguments(message: Message) -> Message:
+    """The same message with every call's arguments as JSON text."""
+    if "tool_calls" not in message:
+        return message
+    calls = []
+    for call in message["tool_calls"]:
+        arguments = json.dumps(call["function"]["arguments"], ensure_ascii=False)
+        calls.append({**call, "function": {**call["function"], "arguments": arguments}})
+    return {**message, "tool_calls": calls}
 
 
 def _call(call: Message, number: int, border: re.Pattern[str]) -> Message:
@@ -122,12 +96,8 @@ def _call(call: Message, number: int, border: re.Pattern[str]) -> Message:
             raise PromptError(
                 f"tool_calls: the arguments of {function['name']!r} are not JSON: {arguments[:80]!r}"
             ) from None
-    inner = {"name": function["name"], "arguments": arguments}
-    return {
-        "type": "function",
-        "id": str(call.get("id") or f"call{number:05d}"),
-        "function": _cut(inner, border),
-    }
+    inner = _cut({"name": function["name"], "arguments": arguments}, border)
+    return {"type": "function", "id": str(call.get("id") or f"call{number:05d}"), "function": inner}
 
 
 def _read(text: str, what: str) -> list[Message]:

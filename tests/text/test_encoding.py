@@ -199,15 +199,6 @@ def test_control_tokens_of_a_chat_are_the_templates_alone(tokenizers_by_kind, ki
         assert tokenizer.decode(trained).endswith(f"{answer}<|im_end|>")
 
 
-@pytest.mark.parametrize("kind", ["plain", "first", "prepend"])
-def test_text_behind_a_cut_gets_no_blank_in_front(tokenizers_by_kind, kind):
-    tokenizer = with_chat(tokenizers_by_kind[kind])
-    (row,) = Encoder(tokenizer, PromptConfig(template="chat")).encode([sample("the </s>cat", "a<|im_end|>b")])
-    assert "the </s>cat" in tokenizer.decode(row.ids) and "a<|im_end|>b<|im_end|>" in tokenizer.decode(row.ids)
-    trained = [value for value, is_trained in zip(row.ids, row.mask, strict=True) if is_trained]
-    assert tokenizer.decode(trained).strip() == "a<|im_end|>b<|im_end|>"
-
-
 @ANY_KIND
 @pytest.mark.parametrize("template", ["alpaca", "chat"])
 def test_generation_prompt_is_the_beginning_of_the_training_ids(tokenizers_by_kind, kind, template):
@@ -218,14 +209,6 @@ def test_generation_prompt_is_the_beginning_of_the_training_ids(tokenizers_by_ki
         start = [start for start, end in row.spans][-2 if template == "alpaca" else -1]
         assert prompt == row.ids[: len(prompt)] and len(prompt) == start
         assert encoder.encode_prompt(Sample(one.turns[:-1])) == prompt
-
-
-def test_eos_that_a_template_does_not_write_is_added_and_trained(tokenizers_by_kind):
-    tokenizer = with_chat(
-        tokenizers_by_kind["plain"], "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
-    )
-    (row,) = Encoder(tokenizer, PromptConfig(template="chat")).encode([sample("Hi", "hello")])
-    assert row.ids[-1] == tokenizer.eos_token_id and row.mask[-1]
 
 
 def test_half_a_surrogate_pair_is_refused(tokenizers_by_kind):
@@ -259,22 +242,6 @@ def test_the_tokenizer_is_not_changed(tokenizers_by_kind):
     assert (tokenizer.backend_tokenizer.to_str(), tokenizer.backend_tokenizer.encode_special_tokens) == before
     assert row.n_full > 20
     tokenizer.backend_tokenizer.no_truncation()
-
-
-def test_fingerprint_tells_settings_apart(tokenizers_by_kind):
-    plain, other = tokenizers_by_kind["plain"], tokenizers_by_kind["first"]
-    encoders = [
-        Encoder(tokenizer, PromptConfig(template=template, max_length=length))
-        for tokenizer, template, length in (
-            (plain, "alpaca", 512),
-            (plain, "alpaca", 513),
-            (other, "alpaca", 512),
-            (with_chat(plain), "chat", 512),
-            (with_chat(plain, CHATML + " "), "chat", 512),
-        )
-    ]
-    assert len({encoder.fingerprint for encoder in encoders}) == len(encoders)
-    assert Encoder(with_chat(plain), PromptConfig(template="alpaca")).fingerprint == encoders[0].fingerprint
 
 
 def test_tags_that_the_tokenizer_cannot_represent_are_named(tinystories):

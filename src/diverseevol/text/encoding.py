@@ -6,18 +6,9 @@ straddles the border is; an added token that takes in the blanks beside it (`lst
 its own text stands. EOS is an id, not text; a new chunk begins behind it and at the segments that are to be
 kept apart. Ids are cut at the right to `max_length`, BOS and EOS included; a response that is cut has no EOS.
 
-Traps that this module answers:
-
-* The tokenizer's backend is copied: truncation, padding and post-processor are taken off the copy (a
-  post-processor adds BOS, some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever
-  else the tokenizer puts in front, is added as ids under the Alpaca template; a chat template writes its own.
-* The text of tokens that a record may not name comes in two segments (prompt.py), so that it stays text.
-* BPE models without an unknown token drop characters *and shift every later offset*. Such characters are
-  taken out before, which gives the same ids and true offsets (where a pre-tokenizer makes words first, the
-  shift ends with the word; they stay).
-* SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of a text is tokenised
-  behind a newline (or another character, where the newline melts into what follows), whose ids are dropped
-  again, so it gets none.
+The tokenizer's backend is copied, and truncation, padding and post-processor are taken off the copy (a
+post-processor adds BOS, some add EOS, and byte-level ones shift offsets over blanks). BOS, and whatever else
+the tokenizer puts in front, is added as ids under the Alpaca template; a chat template writes its own.
 
 Cost: the tokenizer's own batch call (all cores), plus two look-ups a trained segment.
 """
@@ -26,9 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,11 +25,11 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from ...config import PromptConfig
-from ...data.sample import Sample
-from ...errors import PromptError
-from ..chat_template import ChatPrompter
-from ..prompt import AlpacaPrompter, Prompter, Segment, resolve_template
+from ..config import PromptConfig
+from ..data.sample import Sample
+from ..errors import PromptError
+from .chat_template import ChatPrompter
+from .prompt import AlpacaPrompter, Prompter, Segment, resolve_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -105,8 +94,7 @@ class Encoder:
         if tokenizer.eos_token_id is None:
             raise PromptError(
                 f"the tokenizer of {tokenizer.name_or_path!r} has no EOS token, so a model could not learn "
-                "to stop. "
-                "Set its eos_token."
+                "to stop. Set its eos_token."
             )
         self.prompter: Prompter = make_prompter(prompt, tokenizer)
         self._eos = int(tokenizer.eos_token_id)
@@ -120,68 +108,61 @@ class Encoder:
         self._backend.encode_special_tokens = False
         added = self._backend.get_added_tokens_decoder()
         self._added = frozenset(added)
-        self.frame = {
-            number for number, token in added.items() if self.prompter.border.fullmatch(token.content)
-        }
-        self.frame |= (
-            {self._eos} if tokenizer.pad_token_id is None else {self._eos, int(tokenizer.pad_token_id)}
-        )
-        self.stops = {
-            self._eos,
-            *(number for number, token in added.items() if token.content in self.prompter.stops),
-        }
+        border, stops = self.prompter.border, self.prompter.stops
+        padding = [] if tokenizer.pad_token_id is None else [int(tokenizer.pad_token_id)]
+        framing = [number for number, token in added.items() if border.fullmatch(token.content)]
+        self.frame = {self._eos, *padding, *framing}
+        self.stops = {self._eos, *(number for number, token in added.items() if token.content in stops)}
+        # SentencePiece puts a blank in front of a text. A chunk that goes on in the middle of one gets none:
+        # it is tokenised behind a newline, whose ids are dropped again.
         self._newline = self._ids("\n")
-        self._goes_on_behind_newline = self._ids("\na")[len(self._newline) :] != self._ids("a")
+        self._is_led = self._ids("\na")[len(self._newline) :] != self._ids("a")
+        # BPE models without an unknown token drop characters *and shift every later offset*. Such characters
+        # are taken out before, which gives the same ids and true offsets (where a pre-tokenizer makes words
+        # first, the shift ends with the word; they stay).
         splitter = self._backend.pre_tokenizer
         is_unsplit = splitter is None or len(splitter.pre_tokenize_str("One (1), two\n_2.")) == 1
         self._is_lossy = is_unsplit and self._is_dropped(PRIVATE_USE)
-        self._kept: set[str] = set()
-        self._dropped: set[str] = set()
+        self._dropped: dict[str, bool] = {}
         if self.prompter.writes_bos:
             self._check_tags(tokenizer)
         template = str(tokenizer.chat_template) if self.prompter.writes_bos else "alpaca"
-        self.fingerprint = json.dumps(
-            [written, template, tokenizer.special_tokens_map, prompt.max_length], default=str
-        )
+        told = [written, template, tokenizer.special_tokens_map, prompt.max_length]
+        self.fingerprint = json.dumps(told, default=str)
 
     def _check_tags(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Refuse a chat template whose control tokens this tokenizer cannot tell apart."""
         for tag in sorted(set(TAG.findall(str(tokenizer.chat_template)))):
-            read = self._backend.decode(self._ids(tag), skip_special_tokens=False)
-            if tokenizer.unk_token_id in self._ids(tag) or (
-                self._is_lossy and self._less_dropped(tag) != tag
-            ):
+            ids = self._ids(tag)
+            if tokenizer.unk_token_id in ids or (self._is_lossy and self._less_dropped(tag) != tag):
                 raise PromptError(
                     f"the tokenizer of {tokenizer.name_or_path!r} cannot represent {tag!r}, which its chat "
-                    f"template writes: it reads {read!r}. "
+                    f"template writes: it reads {self._backend.decode(ids, skip_special_tokens=False)!r}. "
                     "Add the token to the tokenizer and a row to the model's embedding, or set "
                     "prompt.template=alpaca."
                 )
 
     def encode(self, samples: Sequence[Sample]) -> list[Encoded]:
         """Encode samples, in order; a row that is refused has no ids and a reason."""
-        return next(self.encode_batches([samples]))
-
-    def encode_batches(self, batches: Iterable[Sequence[Sample]]) -> Iterator[list[Encoded]]:
-        """Encode batch after batch as `encode` does.
-
-        While the tokenizer is at one, the one before is made into rows.
-        """
-        with ThreadPoolExecutor(1) as thread:
-            ahead: deque[tuple[list[list[_Chunk] | str], Future[list[Encoding]]]] = deque()
-            for samples in batches:
-                rows = [self._chunks_or_reason(sample) for sample in samples]
-                chunks = [chunk for row in rows if not isinstance(row, str) for chunk in row]
-                ahead.append((rows, thread.submit(self._encodings, chunks)))
-                if len(ahead) > 1:
-                    yield self._rows(*ahead.popleft())
-            while ahead:
-                yield self._rows(*ahead.popleft())
+        rows: list[list[_Chunk] | str] = []
+        for sample in samples:
+            try:
+                rows.append(self._chunks(self.prompter.segments(sample)))
+            except PromptError as error:
+                rows.append(str(error))
+        encodings = self._encodings([chunk for row in rows if not isinstance(row, str) for chunk in row])
+        encoded, limit = [], self._max_length
+        for row in rows:
+            if isinstance(row, str):
+                encoded.append(Encoded([], (), 0, row))
+                continue
+            ids, spans = self._join(row, encodings)
+            kept = tuple((start, min(end, limit)) for start, end in spans if start < limit)
+            encoded.append(Encoded(ids[:limit], kept, len(ids)))
+        return encoded
 
     def encode_prompt(self, sample: Sample) -> list[int]:
-        """Encode what a model is asked to go on from, uncut.
-
-        The ids in front of the sample's last trained answer.
+        """Encode what a model is asked to go on from, uncut: the ids before the sample's last trained answer.
 
         They are the training ids up to the answer, except where one token holds the last character of the
         prompt and the first of the answer.
@@ -190,26 +171,11 @@ class Encoder:
             PromptError: the template or the tokenizer refuses the sample.
         """
         chunks = self._chunks(self.prompter.generation_segments(sample))
-        return self._join(chunks, iter(self._encodings(chunks)))[0]
+        return self._join(chunks, self._encodings(chunks))[0]
 
-    def _encodings(self, chunks: list[_Chunk]) -> list[Encoding]:
-        texts = [
-            "\n" + chunk.text if chunk.goes_on and self._goes_on_behind_newline else chunk.text
-            for chunk in chunks
-        ]
-        return list(self._backend.encode_batch(texts, add_special_tokens=False))
-
-    def _rows(self, rows: list[list[_Chunk] | str], running: Future[list[Encoding]]) -> list[Encoded]:
-        encodings = iter(running.result())
-        return [
-            Encoded([], (), 0, row) if isinstance(row, str) else self._joined(row, encodings) for row in rows
-        ]
-
-    def _chunks_or_reason(self, sample: Sample) -> list[_Chunk] | str:
-        try:
-            return self._chunks(self.prompter.segments(sample))
-        except PromptError as error:
-            return str(error)
+    def _encodings(self, chunks: list[_Chunk]) -> Iterator[Encoding]:
+        texts = ["\n" + chunk.text if chunk.goes_on and self._is_led else chunk.text for chunk in chunks]
+        return iter(self._backend.encode_batch(texts, add_special_tokens=False))
 
     def _chunks(self, segments: Sequence[Segment]) -> list[_Chunk]:
         """Join segments up to the next EOS or border."""
@@ -226,11 +192,9 @@ class Encoder:
             if segment.ends_turn:
                 chunk.has_eos, chunk.is_eos_trained = True, segment.is_trained
                 chunk = None
-        if self._is_lossy:
-            is_said = any(segment.is_trained and segment.text.strip() for segment in segments)
-            if is_said and not any(
-                chunk.text[start:end].strip() for chunk in chunks for start, end in chunk.spans
-            ):
+        if self._is_lossy and any(segment.is_trained and segment.text.strip() for segment in segments):
+            said = "".join(chunk.text[start:end] for chunk in chunks for start, end in chunk.spans)
+            if not said.strip():
                 raise PromptError("the tokenizer has no token for any character of the response")
         return chunks
 
@@ -244,20 +208,18 @@ class Encoder:
                     "the text holds half a surrogate pair, which no tokenizer takes. Repair its encoding"
                 ) from None
         less = self._less_dropped(text) if self._is_lossy else text
-        if len(less) < len(text):
-            for tag in USUAL_TAGS:
-                if less.count(tag) != text.count(tag):
-                    tag = next(tag for tag in USUAL_TAGS if tag in text and self._less_dropped(tag) != tag)
-                    raise PromptError(
-                        f"the tokenizer cannot represent {tag!r}: it would read {self._less_dropped(tag)!r}"
-                    )
+        if len(less) < len(text) and any(less.count(tag) != text.count(tag) for tag in USUAL_TAGS):
+            tag = next(tag for tag in USUAL_TAGS if tag in text and self._less_dropped(tag) != tag)
+            raise PromptError(
+                f"the tokenizer cannot represent {tag!r}: it would read {self._less_dropped(tag)!r}"
+            )
         return less
 
     def _less_dropped(self, text: str) -> str:
-        for character in set(text) - self._kept:
+        for character in set(text):
             if character not in self._dropped:
-                (self._dropped if self._is_dropped(character) else self._kept).add(character)
-            if character in self._dropped:
+                self._dropped[character] = self._is_dropped(character)
+            if self._dropped[character]:
                 text = text.replace(character, "")
         return text
 
@@ -267,15 +229,6 @@ class Encoder:
     def _ids(self, text: str) -> list[int]:
         return list(self._backend.encode(text, add_special_tokens=False).ids)
 
-    def _joined(self, chunks: list[_Chunk], encodings: Iterator[Encoding]) -> Encoded:
-        ids, spans = self._join(chunks, encodings)
-        limit = self._max_length
-        if len(ids) <= limit:
-            return Encoded(ids, tuple(spans), len(ids))
-        return Encoded(
-            ids[:limit], tuple((start, min(end, limit)) for start, end in spans if start < limit), len(ids)
-        )
-
     def _join(
         self, chunks: list[_Chunk], encodings: Iterator[Encoding]
     ) -> tuple[list[int], list[tuple[int, int]]]:
@@ -283,15 +236,14 @@ class Encoder:
         ids, spans = list(self._front), list[tuple[int, int]]()
         for chunk in chunks:
             encoding = next(encodings)
-            n_lead = len(self._newline) if chunk.goes_on and self._goes_on_behind_newline else 0
+            n_lead = len(self._newline) if chunk.goes_on and self._is_led else 0
             if n_lead and encoding.ids[:n_lead] != self._newline:
                 encoding, n_lead = self._gone_on(chunk.text)
             # The ids and the one character in front of a chunk that goes on shift its own.
             shift, n_before = len(ids) - n_lead, min(n_lead, 1)
             for start, end in chunk.spans:
-                first, last = token_range(
-                    encoding, n_before + start, n_before + end if end < len(chunk.text) else None
-                )
+                to = n_before + end if end < len(chunk.text) else None
+                first, last = token_range(encoding, n_before + start, to)
                 while first < last and self._is_beside(encoding, first, chunk.text, n_before, start, end):
                     first += 1
                 while first < last and self._is_beside(encoding, last - 1, chunk.text, n_before, start, end):
@@ -318,10 +270,7 @@ class Encoder:
         return not start <= max(first, 0) + len(held) - len(held.lstrip()) < end
 
     def _gone_on(self, text: str) -> tuple[Encoding, int]:
-        """Tokenise behind a character that does not melt into the text.
-
-        Its number of ids, 0 if there is no such character.
-        """
+        """Tokenise behind a character that does not melt into the text; how many ids it has, 0: none does."""
         for lead in ":~x":
             encoding, lead_ids = self._backend.encode(lead + text, add_special_tokens=False), self._ids(lead)
             if lead_ids and encoding.ids[: len(lead_ids)] == lead_ids:
@@ -335,8 +284,7 @@ def make_prompter(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> P
     Raises:
         PromptError: `chat` is asked for and the tokenizer has no chat template.
     """
-    template = resolve_template(prompt, tokenizer)
-    chat = ChatPrompter.of(tokenizer)
+    template, chat = resolve_template(prompt, tokenizer), ChatPrompter.of(tokenizer)
     return chat if template == "chat" else AlpacaPrompter(chat.control, chat.border)
 
 
@@ -367,9 +315,6 @@ def _first_token(encoding: Encoding, character: int, n_tokens: int) -> int:
 
 def _front(backend: Tokenizer) -> list[int]:
     """The ids that the tokenizer puts before any text: BOS, or nothing."""
-    probe = " the a"
-    text, whole = backend.encode(probe, add_special_tokens=False).ids, backend.encode(probe).ids
-    starts = (
-        number for number in range(len(whole) - len(text) + 1) if whole[number : number + len(text)] == text
-    )
-    return list(whole[: next(starts, 0)])
+    text, whole = backend.encode(" the a", add_special_tokens=False).ids, backend.encode(" the a").ids
+    places = range(len(whole) - len(text) + 1)
+    return list(whole[: next((place for place in places if whole[place : place + len(text)] == text), 0)])
