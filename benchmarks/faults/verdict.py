@@ -60,14 +60,14 @@ FAULTS = [
         "[(-1, part)",
         "tests/evaluation/test_verdict_files.py",
     ),
-    Fault("evaluation/scoring.py", "first.counts_QO[row].any() and ", "", "tests/evaluation/test_score_report.py"),
+    Fault("evaluation/scoring.py", "first.counts_QO[row].any() and ", "", "tests/evaluation/test_scoring.py"),
     Fault(
         "evaluation/scoring.py",
         "second.sums_QS[others_Q]",
         "second.sums_QS[ours_Q]",
-        "tests/evaluation/test_score_report.py",
+        "tests/evaluation/test_scoring.py",
     ),
-    Fault("evaluation/scoring.py", ' and ".." not in name.parts', "", "tests/evaluation/test_score_report.py"),
+    Fault("evaluation/scoring.py", ' and ".." not in name.parts', "", "tests/evaluation/test_scoring.py"),
     Fault(
         "evaluation/bootstrap.py", "high, low = value - error", "low, high = value + error", "tests/evaluation/test_bootstrap.py"
     ),
@@ -104,6 +104,6 @@ FAULTS = [
         "evaluation/paired.py",
         "(high < 0) == is_lower_better",
         "(low < 0) != is_lower_better",
-        "tests/evaluation/test_score_report.py",
+        "tests/evaluation/test_scoring.py",
     ),
 ]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from diverseevol.evaluation import bootstrap
-from diverseevol.evaluation.bootstrap import Interval, confidence_interval, difference, ratio_of_sums
+from diverseevol.evaluation.bootstrap import Interval, confidence_interval, ratio_of_sums
 
 
 def experiments(kind, n_experiments, n_questions, rng):
@@ -39,16 +39,6 @@ def test_a_ratio_and_its_influences():
         more = counts + nudge * np.eye(3)[question]
         slopes = (ratio_of_sums(above, below)(more)[0] - values) / nudge
         assert influences[:, question] == pytest.approx(slopes, abs=1e-5)
-
-
-def test_a_difference_is_of_the_same_draw():
-    rng = np.random.default_rng(0)
-    above, other, below = rng.integers(1, 10, (3, 20)).astype(float)
-    counts = rng.multinomial(20, [1 / 20] * 20, size=7).astype(float)
-    first, second = ratio_of_sums(above, below), ratio_of_sums(other, below)
-    values, influences = difference(first, second)(counts)
-    assert values == pytest.approx(first(counts)[0] - second(counts)[0])
-    assert influences == pytest.approx(first(counts)[1] - second(counts)[1])
 
 
 def test_equals_the_definition_drawn_one_by_one(monkeypatch):

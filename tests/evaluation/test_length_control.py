@@ -6,7 +6,6 @@ from diverseevol.evaluation import bootstrap
 from diverseevol.evaluation.length_control import (
     SLOPE,
     SLOPE_SD,
-    correlation,
     length_report,
     log_odds_at_equal_length,
 )
@@ -44,11 +43,6 @@ def test_a_length_bias_is_lessened_and_never_turned_round(gap, longer):
     raw, controlled = mean_scores(gap=gap, bias=1.5, longer=longer)
     assert abs(raw - truth) > 5
     assert 0.25 < (controlled - raw) / (truth - raw) < 1
-
-
-def test_without_a_bias_little_is_changed():
-    raw, controlled = mean_scores(gap=0, bias=0)
-    assert 0 < controlled - raw < 1.5  # ours are the shorter ones, and judges are known to like length
 
 
 def test_the_more_questions_the_less_the_prior_says():
@@ -89,12 +83,6 @@ def test_equals_the_posterior_mode_that_a_general_minimiser_finds():
     assert at_equal_length(ours, theirs, delta) == pytest.approx(100 * np.exp(found.x[0]), rel=1e-5)
 
 
-@pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_the_unit_of_the_points_does_not_matter(factor):
-    ours, theirs, delta = judged(0.5, 1.0, np.random.default_rng(0))
-    assert at_equal_length(factor * ours, factor * theirs, delta) == pytest.approx(at_equal_length(ours, theirs, delta))
-
-
 def test_influences_are_slopes():
     ours, theirs, delta = judged(0.5, 1.0, np.random.default_rng(0), n=12)
     estimate = log_odds_at_equal_length(ours, theirs, delta)
@@ -128,14 +116,6 @@ def test_a_report_on_pairs(monkeypatch):
     assert found.controlled_win_rate == pytest.approx(100 * odds / (1 + odds))
 
 
-def test_no_win_at_all_is_a_rate_of_nothing_and_no_overflow():
-    ours, theirs, delta = judged(-3, 0.0, np.random.default_rng(2))
-    found = report(ours, theirs, np.stack([9000 + delta, np.full(80, 9000.0)], axis=1), wins=np.zeros(80))
-    assert found.controlled_win_rate == pytest.approx(0, abs=1e-6)
-    found = report(np.zeros(80), theirs, np.stack([9000 + delta, np.full(80, 9000.0)], axis=1))
-    assert (found.controlled, found.controlled_win_rate) == (None, pytest.approx(0, abs=1e-6))
-
-
 def test_what_lengths_do_not_allow_is_none():
     ours, theirs = np.array([10.0, 12.0, 15.0]), np.array([16.0, 16.0, 18.0])
     unknown = np.full((3, 2), np.nan)
@@ -149,32 +129,3 @@ def test_what_lengths_do_not_allow_is_none():
     assert (constant.correlation, constant.controlled, constant.controlled_win_rate) == (None, None, None)
     equal = report(ours, theirs, np.full((3, 2), 100.0))
     assert equal.controlled == pytest.approx(100 * 37 / 50)
-
-
-@pytest.mark.parametrize(
-    ("n_shorter", "is_extrapolated"), [(0, True), (3, True), (4, False), (76, False), (77, True), (80, True)]
-)
-def test_lengths_that_lie_nearly_all_on_one_side_are_said(n_shorter, is_extrapolated, monkeypatch):
-    monkeypatch.setattr(bootstrap, "N_DRAWS", 50)
-    ours, theirs, _ = judged(0, 0, np.random.default_rng(0))
-    lengths = np.stack([np.arange(80.0) + 1000 - n_shorter + 0.5, np.full(80, 1000.0)], axis=1)
-    found = report(ours, theirs, lengths)
-    assert found.is_extrapolated == is_extrapolated
-    assert found.controlled is not None
-
-
-def test_a_score_too_far_out_is_no_finding(monkeypatch):
-    monkeypatch.setattr(bootstrap, "N_DRAWS", 100)
-    ours, theirs = np.full(400, 1.0), np.full(400, 0.0)
-    ours[0], theirs[0] = 0.0, 1.0
-    lengths = np.stack([np.arange(400.0), np.full(400, 500.0)], axis=1)
-    assert at_equal_length(ours, theirs, lengths[:, 0] - 500) > 100 * np.exp(5)
-    found = report(ours, theirs, lengths)
-    assert (found.controlled, found.controlled_interval, found.is_extrapolated) == (None, None, True)
-    assert found.controlled_win_rate > 99.3
-
-
-def test_correlation_needs_three_pairs_that_vary():
-    assert correlation(np.array([1.0, 2.0]), np.array([3.0, 4.0])) is None
-    assert correlation(np.array([1.0, 1.0, 1.0]), np.array([3.0, 4.0, 5.0])) is None
-    assert correlation(np.array([1.0, 2.0, 3.0]), np.array([6.0, 4.0, 2.0])) == pytest.approx(-1)
