@@ -13,7 +13,7 @@ KINDS = ["plain", "duplicates", "near_duplicates", "huge_offset", "huge_scale", 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(12))
 def test_equals_brute_force_pick_for_pick(kind, seed, oracle, make_points, as_triples):
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     n, width = int(rng.integers(8, 90)), int(rng.integers(1, 24))
@@ -66,7 +66,6 @@ def test_a_few_centres_among_many_are_as_near_as_float32_can_tell(n_centres, ora
 
     monkeypatch.setattr(distances, "KEPT_NUMBERS", 3000)
     monkeypatch.setattr(distances, "BLOCK_NUMBERS", 5000)
-    monkeypatch.setattr(distances, "SMALL_PRODUCT", 2000)
     rng = np.random.default_rng(2)
     points = make_points("near_duplicates", 400, 16, rng)
     chosen = rng.permutation(400)[:n_centres]
@@ -140,16 +139,6 @@ def test_blocks_and_threads_change_nothing(chosen, kind, make_points, as_triples
         torch.set_num_threads(n)
         assert all(as_triples(select(points, chosen, 60, block_rows=rows)) == expected for rows in (1, 7, 499))
     torch.set_num_threads(n_threads)
-
-
-def test_a_coarser_product_widens_the_bound(make_points, as_triples, oracle):
-    points = make_points("near_duplicates", 300, 30, np.random.default_rng(10))
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")  # as a training program may have done: the product may round to bfloat16
-    try:
-        assert as_triples(select(points, [1, 2], 100)) == oracle(points, [1, 2], 100)
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def test_cosine_is_euclidean_on_unit_rows(make_points):

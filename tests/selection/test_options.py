@@ -9,7 +9,7 @@ from diverseevol.errors import NonFiniteError, PoolExhaustedError, SelectionErro
 from diverseevol.selection import Signals, make_strategy, select
 from diverseevol.selection import options as unit
 from diverseevol.selection.options import isolation_of, whiten
-from diverseevol.selection.reader import RowReader
+from diverseevol.selection.rows import RowReader
 
 POINTS = np.random.default_rng(0).normal(size=(100, 6))
 COLUMNS = {

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from ..base import dist
 from .base import STRICT, Selection, Signal, Signals
-from .reader import RowReader, blocks
+from .rows import RowReader, blocks
 
 BLOCK_NUMBERS = 2**20  # products at once: small, so that they are still in the cache when they are summed
 BLOCK_ROWS = 4096  # represented rows at once

@@ -4,10 +4,7 @@ Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), section
 greedy rule is Gonzalez's farthest-first traversal (1985). Differs from the published code in that distances
 cannot become NaN, near-ties are decided by direct differences in float64 and then by the lowest row, and no N
 × N matrix is built. The picks depend on the embeddings alone: not on the device, the blocks, the threads or
-the number of processes.
-Cost: one pass over the rows and, per pick, only the few rows whose bound is still in the lead; some 40 bytes
-a row beside the embeddings. Rows are shared out over the ranks, each of which reads what it needs from the
-whole array.
+the number of processes. How the farthest row is found, and at what cost: distances.py.
 Shape letters: N pool rows, C chosen rows, D embedding width.
 """
 
@@ -24,8 +21,8 @@ from pydantic.dataclasses import dataclass
 
 from ..errors import SelectionError
 from .base import STRICT, Selection, Signal, Signals
-from .reader import RowReader
-from .traversal import farthest_first
+from .distances import farthest_first
+from .rows import RowReader
 
 Pick = tuple[float, int, int]
 

@@ -1,8 +1,7 @@
 """K-means quotas: the pool in clusters, and from each its share of rows, those nearest to the middle first.
 
 Source: Lloyd's clustering in the mini-batch form of Sculley (2010, https://doi.org/10.1145/1772690.1772862),
-scikit-learn's MiniBatchKMeans. Rank 0 clusters, because scikit-learn's sums depend on its threads, and tells
-the others.
+scikit-learn's MiniBatchKMeans. Rank 0 clusters, because scikit-learn's sums depend on its threads.
 Cost: the fit on at most `FIT_NUMBERS` numbers, one product of (N, D, clusters) to assign the rows; O(N)
 memory beside that.
 Shape letters: M rows, D embedding width, G clusters, B rows of a block.
@@ -20,7 +19,7 @@ from sklearn.cluster import MiniBatchKMeans
 from ..base import dist
 from ..base.share_out import share_out
 from .base import STRICT, Selection, Signal, Signals
-from .reader import BLOCK_NUMBERS, RowReader, blocks
+from .rows import BLOCK_NUMBERS, RowReader, blocks
 
 FIT_NUMBERS = 2**27  # 512 MB of float32
 
@@ -43,10 +42,8 @@ class KMeans:
     ) -> Selection:
         """Pick `n_new` rows, every cluster's nearest first, then every cluster's second, and so on.
 
-        `rng` seeds the clustering.
-
-        The shares are of the training set: rows chosen earlier count as their cluster's. Of equal distances
-        the lowest row is first.
+        `rng` seeds the clustering. The shares are of the training set: rows chosen earlier count as their
+        cluster's. Of equal distances the lowest row is first.
 
         Returns:
             The picks with the columns `cluster` (int64) and `distance` (float64: Euclidean, to the cluster's
@@ -59,16 +56,13 @@ class KMeans:
         """
         reader = RowReader.of(signals, "k_means")
         chosen, free = signals.chosen(chosen_rows), signals.free(chosen_rows, n_new)
-        n_clusters = min(self.clusters or n_new, len(free))
-        seed = int(rng.integers(2**31))
+        n_clusters, seed = min(self.clusters or n_new, len(free)), int(rng.integers(2**31))
         clusters, distances, of_chosen = dist.on_main(
             lambda: _clustered(reader, free, chosen, n_clusters, seed)
         )
         room_G, have_G = (np.bincount(labels, minlength=n_clusters) for labels in (clusters, of_chosen))
-        shares_G = (
-            (room_G + have_G).astype(np.float64) if self.share == "proportional" else np.ones(n_clusters)
-        )
-        quota_G = share_out(n_new, shares_G, room_G, have_G)
+        shares_G = room_G + have_G if self.share == "proportional" else np.ones(n_clusters)
+        quota_G = share_out(n_new, shares_G.astype(np.float64), room_G, have_G)
         order = np.lexsort((free, distances, clusters))
         place = np.empty(len(free), dtype=np.int64)  # a row's place within its cluster
         place[order] = np.arange(len(order)) - np.searchsorted(clusters[order], clusters[order])
@@ -82,29 +76,24 @@ def _clustered(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cluster the free rows: (cluster of each, its distance to the centroid, cluster of each chosen row)."""
     reader.check(np.concatenate([free, chosen]))
-    n_fit = max(n_clusters, FIT_NUMBERS // reader.width)
-    fit_rows = free
+    fit_rows, n_fit = free, max(n_clusters, FIT_NUMBERS // reader.width)
     if n_fit < len(free):
         fit_rows = np.sort(np.random.default_rng(seed).choice(free, n_fit, replace=False))
     shift_D = reader.mean_of(fit_rows)  # float32 would lose small differences beside a large offset
 
-    def shifted(rows: np.ndarray) -> np.ndarray:
-        shifted_MD: np.ndarray = np.subtract(reader.exact(rows), shift_D).astype(np.float32)
-        return shifted_MD
+    def parts(rows: np.ndarray) -> list[np.ndarray]:
+        return [rows[block] for block in blocks(len(rows), BLOCK_NUMBERS // reader.width)]
 
-    def row_blocks(rows: np.ndarray) -> list[slice]:
-        return list(blocks(len(rows), BLOCK_NUMBERS // reader.width))
-
-    fit_MD = np.concatenate([shifted(fit_rows[block]) for block in row_blocks(fit_rows)])
+    fit_MD = np.concatenate([(reader.float64(part) - shift_D).astype(np.float32) for part in parts(fit_rows)])
     model = MiniBatchKMeans(n_clusters, random_state=seed).fit(fit_MD)
     centroids_GD = model.cluster_centers_.astype(np.float64) + shift_D
 
     def assigned(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        clusters, distances = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
-        for block in row_blocks(rows):
-            clusters[block] = model.predict(shifted(rows[block]))
-            to_centroid_BD = reader.float64(rows[block]) - centroids_GD[clusters[block]]
-            distances[block] = np.sqrt(np.square(to_centroid_BD).sum(axis=1))
-        return clusters, distances
+        clusters, distances = [np.zeros(0, np.int64)], [np.zeros(0)]
+        for part in parts(rows):
+            values_BD = reader.float64(part)
+            clusters.append(model.predict((values_BD - shift_D).astype(np.float32)).astype(np.int64))
+            distances.append(np.sqrt(np.square(values_BD - centroids_GD[clusters[-1]]).sum(axis=1)))
+        return np.concatenate(clusters), np.concatenate(distances)
 
     return *assigned(free), assigned(chosen)[0]

@@ -29,7 +29,7 @@ from ..base.share_out import share_out
 from ..base.text import some_of
 from ..errors import PoolExhaustedError, SelectionError
 from .base import STRICT, Embeddings, Selection, Signal, Signals, Strategy
-from .reader import BLOCK_NUMBERS, RowReader, blocks
+from .rows import BLOCK_NUMBERS, RowReader, blocks
 
 ISOLATION = "isolation"
 N_LANDMARKS = 1024

@@ -1,14 +1,11 @@
-"""Quality and diversity together.
-
-The best rows that are not near a chosen one, or the largest product of quality and distance.
+"""Quality and diversity: the best rows that are not near a chosen one, or the largest quality × distance.
 
 Source of the filter: DEITA (Liu et al., 2023, https://arxiv.org/abs/2312.15685), "score-first,
 diversity-aware" selection: rows in falling quality, each taken if its cosine distance to the nearest row
 taken so far exceeds 0.1. Differs in that a shortfall is filled with the best of the rest, and said so. Source
-of the product: greedy K-Center (Gonzalez, 1985) with distances weighted by quality. Distances that decide are
-direct differences in float64, so the picks are the same on any device and number of processes.
-Cost: filter: a product of the rows looked at with the chosen ones, on every rank; product: that of K-Center.
-Shape letters: N pool rows, M rows that may be picked, B rows of a block, D embedding width.
+of the product: greedy K-Center (Gonzalez, 1985) with distances weighted by quality.
+Cost: filter: a product of the rows looked at with the chosen ones, on rank 0; product: that of K-Center.
+Shape letters: N pool rows, B rows of a block, D embedding width, S picks.
 """
 
 from __future__ import annotations
@@ -20,12 +17,12 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 from pydantic.dataclasses import dataclass
 
+from ..base import dist
 from ..base.text import some_of
 from ..errors import NonFiniteError, SelectionError
 from .base import STRICT, Selection, Signal, Signals
-from .distances import NO_ROW, Centres
-from .reader import RowReader, blocks
-from .traversal import farthest_first
+from .distances import NO_ROW, Centres, farthest_first
+from .rows import RowReader, blocks
 
 BLOCK_ROWS = 256
 LARGEST = 2.0  # the largest cosine distance
@@ -72,89 +69,69 @@ class QualityDiversity:
         reader = RowReader.of(signals, "quality_diversity", is_unit=self.mode == "filter")
         quality_N = signals.numbers(self.quality, "quality_diversity")
         chosen, free = signals.chosen(chosen_rows), signals.free(chosen_rows, n_new)
-        _check_quality(self.quality, quality_N, free)
-        reader.check(np.concatenate([free, chosen]))
+        for is_bad_N, error, found in (
+            (~np.isfinite(quality_N), NonFiniteError, "NaN or infinite"),
+            (quality_N < 0, SelectionError, "negative"),
+        ):
+            bad = free[is_bad_N[free]]
+            if bad.size:
+                raise error(
+                    f"the quality {self.quality!r} of {len(bad)} rows is {found}: {some_of(bad)}. Exclude "
+                    "them, or give numbers of at least 0."
+                )
+        columns: dict[str, np.ndarray] = {}
         if self.mode == "filter":
-            picks = self._filtered(reader, free[np.argsort(-quality_N[free], kind="stable")], chosen, n_new)
+            ranked = free[np.argsort(-quality_N[free], kind="stable")]
+            picks = dist.on_main(lambda: self._filtered(reader, ranked, chosen, n_new))
+            squared_S, rows_S, nearest_S, is_fill_S = map(np.array, zip(*picks, strict=True))
+            columns = {"distance": squared_S / 2, "is_fill": is_fill_S}
         else:
-            picks = self._largest_products(reader, quality_N, free, chosen, n_new, signals)
-        picks.columns["quality"] = quality_N[picks.rows]
-        return picks
+            reader.check(np.concatenate([free, chosen]))
+            # A power of two rounds nothing: equal products stay equal, and powers within float64.
+            scale = np.ldexp(1.0, int(np.frexp(quality_N[free].max())[1]))
+            weights = (quality_N[free] / scale) ** (2 * self.power)  # on squared distances
+            found_S = farthest_first(
+                reader, chosen, free, n_new, reader.device, weights=weights, watch=signals.watch
+            )
+            squared_S, rows_S, nearest_S = map(np.array, zip(*found_S, strict=True))
+            columns = {"distance": np.sqrt(squared_S)}
+        return Selection(rows_S, {**columns, "nearest_row": nearest_S, "quality": quality_N[rows_S]})
 
-    def _filtered(self, reader: RowReader, ranked: np.ndarray, chosen: np.ndarray, n_new: int) -> Selection:
-        """Go through the rows, ranked by quality, and take those far enough from all taken.
-
-        Then fill up from the top.
-        """
-        picks: list[tuple[int, float, int, bool]] = []
+    def _filtered(
+        self, reader: RowReader, ranked: np.ndarray, chosen: np.ndarray, n_new: int
+    ) -> list[tuple[float, int, int, bool]]:
+        """Take the rows in their order that are far enough from all taken; then fill up from the top."""
+        reader.check(np.concatenate([ranked, chosen]))
+        picks: list[tuple[float, int, int, bool]] = []
         if not chosen.size:
-            picks.append((int(ranked[0]), LARGEST, -1, False))
+            picks.append((2 * LARGEST, int(ranked[0]), -1, False))
             chosen, ranked = ranked[:1], ranked[1:]
         centres = Centres(reader, chosen, n_new)
         for limit, is_fill in ((2 * self.threshold, False), (-1.0, True)):
-            for row, squared, nearest in _taken(centres, ranked, limit, n_new - len(picks)):
-                picks.append((row, squared / 2, nearest, is_fill))
-            ranked = ranked[~np.isin(ranked, [row for row, *_ in picks])]
-        rows, distances, nearest_rows, is_fill_K = zip(*picks, strict=True)
-        columns = {"distance": distances, "nearest_row": nearest_rows, "is_fill": is_fill_K}
-        return Selection(
-            np.array(rows, dtype=np.int64), {name: np.array(column) for name, column in columns.items()}
-        )
-
-    def _largest_products(
-        self,
-        reader: RowReader,
-        quality_N: np.ndarray,
-        free: np.ndarray,
-        chosen: np.ndarray,
-        n_new: int,
-        signals: Signals,
-    ) -> Selection:
-        """Farthest-first traversal, weighted."""
-        # A power of two rounds nothing, so that equal products stay equal; it keeps powers within what
-        # float64 holds.
-        scale = np.ldexp(1.0, int(np.frexp(quality_N[free].max())[1]))
-        weights = (quality_N[free] / scale) ** (2 * self.power)  # on squared distances
-        picks = farthest_first(
-            reader, chosen, free, n_new, reader.device, weights=weights, watch=signals.watch
-        )
-        squared, rows, nearest = zip(*picks, strict=True)
-        return Selection(
-            np.array(rows, dtype=np.int64), {"distance": np.sqrt(squared), "nearest_row": np.array(nearest)}
-        )
-
-
-def _check_quality(name: str, quality_N: np.ndarray, free: np.ndarray) -> None:
-    for is_bad, error, found in (
-        (~np.isfinite(quality_N[free]), NonFiniteError, "NaN or infinite"),
-        (quality_N[free] < 0, SelectionError, "negative"),
-    ):
-        rows = free[is_bad]
-        if rows.size:
-            raise error(
-                f"the quality {name!r} of {len(rows)} rows is {found}: {some_of(rows)}. Exclude them, or "
-                "give numbers of at least 0."
-            )
+            for squared, row, nearest in _taken(centres, ranked, limit, n_new - len(picks)):
+                picks.append((squared, row, nearest, is_fill))
+            ranked = ranked[~np.isin(ranked, [row for _, row, *_ in picks])]
+        return picks
 
 
 def _taken(
     centres: Centres, ranked: np.ndarray, limit: float, n_most: int
-) -> Iterator[tuple[int, float, int]]:
+) -> Iterator[tuple[float, int, int]]:
     """Make each row a centre whose squared distance to every centre exceeds `limit`, up to `n_most`.
 
     Yields:
-        (row, squared distance, nearest centre's row; of equally near ones the lowest).
+        (squared distance, row, nearest centre's row; of equally near ones the lowest).
     """
     for block in blocks(len(ranked) if n_most else 0, BLOCK_ROWS):
-        x_BD, n_before = centres.reader.exact(ranked[block]), len(centres.rows)
+        x_BD, n_before = centres.reader.float64(ranked[block]), len(centres.rows)
         known, nearest = np.full(len(x_BD), np.inf), np.full(len(x_BD), NO_ROW)
         known, nearest = centres.lower(x_BD, 0, n_before, known, nearest)
         for pos in np.flatnonzero(known > limit):
             one = slice(pos, pos + 1)  # again, since rows of this very block may have become centres
             squared, row = centres.lower(x_BD[one], n_before, len(centres.rows), known[one], nearest[one])
-            if squared[0] > limit and n_most:
+            if squared[0] > limit:
                 centres.add(ranked[block][one])
                 n_most -= 1
-                yield int(ranked[block][pos]), float(squared[0]), int(row[0])
-        if not n_most:
-            return
+                yield float(squared[0]), int(ranked[block][pos]), int(row[0])
+                if not n_most:
+                    return

@@ -14,15 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..base.text import some_of
 from ..errors import ConfigError, EmbedError, NonFiniteError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 BLOCK_NUMBERS = 1 << 22  # numbers of a block of rows: 32 MB in float64
 ORDERS = (0.5, 1.0, 2.0, math.inf)
@@ -129,11 +126,6 @@ def check_order(q: float) -> None:
         raise ConfigError(f"the order q must be 0 or more, up to infinity; found {q!r}.")
 
 
-def vendi_of(kernel: np.ndarray, n: int, q: float) -> float:
-    """Score n rows of unit length by their kernel X Xᵀ or Xᵀ X, whose eigenvalues above zero are the same."""
-    return score_of(shares_of(kernel, n), q)
-
-
 def shares_of(kernel: np.ndarray, n: int) -> np.ndarray:
     """The kernel's eigenvalues over n, ascending, which sum to 1.
 
@@ -145,20 +137,19 @@ def shares_of(kernel: np.ndarray, n: int) -> np.ndarray:
 
 def score_of(shares: np.ndarray, q: float) -> float:
     """Exp of the Rényi entropy of order q: how many equal shares would be as even."""
-    return math.exp(_renyi_entropy(shares, q))
-
-
-def _renyi_entropy(shares: np.ndarray, q: float) -> float:
     if q == 1:
-        return float(-(shares * np.log(shares)).sum())
+        return math.exp(-(shares * np.log(shares)).sum())
     if q == math.inf:
-        return -math.log(shares.max())
-    return float(np.log((shares**q).sum()) / (1 - q))
+        return math.exp(-math.log(shares.max()))
+    return math.exp(np.log((shares**q).sum()) / (1 - q))
 
 
 def _unit_rows(embeddings: Rows, start: int, stop: int) -> np.ndarray:
     """Rows start..stop in float64, each scaled to length 1."""
-    rows_BD = _float64(embeddings[start:stop])
+    values = embeddings[start:stop]
+    rows_BD = np.asarray(
+        values if isinstance(values, np.ndarray) else values.detach().cpu().double().numpy(), np.float64
+    )
     bad = start + np.flatnonzero(~np.isfinite(rows_BD).all(axis=1))
     if bad.size:
         raise NonFiniteError(
@@ -171,9 +162,3 @@ def _unit_rows(embeddings: Rows, start: int, stop: int) -> np.ndarray:
         raise EmbedError(f"the rows {some_of(zero)} are all zeros and have no direction. Leave them out.")
     rows_BD = rows_BD / largest_B1
     return np.asarray(rows_BD / np.linalg.norm(rows_BD, axis=1, keepdims=True))
-
-
-def _float64(rows: np.ndarray[Any, Any] | Tensor) -> np.ndarray:
-    if isinstance(rows, np.ndarray):
-        return np.asarray(rows, dtype=np.float64)
-    return rows.detach().cpu().double().numpy()

@@ -1,12 +1,10 @@
 """Vendi sampling: of several random sets the one that, with the chosen rows, is the most diverse.
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182), its analysis of how a subset's
-diversity acts on the tuned model: random sets, ordered by the Vendi score of chosen rows and set. The score:
-Friedman and Dieng, 2022, https://arxiv.org/abs/2210.02410.
-Cost: `sets` times the smaller of an (P + S) × (P + S) and a D × D matrix and its eigenvalues, in float64, on
-rank 0. Scores that are equal in 10 digits, beyond which they hold the machine's rounding, go to the set drawn
-first.
-Shape letters: P chosen rows, S rows of a set, N of both, D embedding width.
+diversity acts on the tuned model: random sets, ordered by the Vendi score of chosen rows and set.
+Cost: `sets` scores (vendi.py) in float64 on rank 0. Scores that are equal in 10 digits, beyond which they
+hold the machine's rounding, go to the set drawn first.
+Shape letters: N rows, D embedding width.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ from pydantic.dataclasses import dataclass
 from ..base import dist
 from ..errors import SelectionError
 from .base import STRICT, Selection, Signal, Signals
-from .reader import RowReader
-from .vendi import check_order, vendi_of
+from .rows import RowReader
+from .vendi import check_order, score_of, shares_of
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -49,9 +47,7 @@ class VendiSampling:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Draw `sets` sets of `n_new` rows with `rng`, each without replacement.
-
-        Take the one of the given rank.
+        """Draw `sets` sets of `n_new` rows with `rng`, each without replacement; take the one of the rank.
 
         Returns:
             The set's rows in the order in which they were drawn, with the column `vendi` (float64: the same
@@ -68,14 +64,13 @@ class VendiSampling:
 
         def scores() -> list[float]:
             reader.check(np.concatenate([free, chosen]))
-            return [self._score(reader.float64(np.concatenate([chosen, rows]))) for rows in drawn]
+            units = (reader.float64(np.concatenate([chosen, rows])) for rows in drawn)
+            # Of the two kernels, whose eigenvalues above zero are the same, the smaller one.
+            kernels = (x_ND @ x_ND.T if len(x_ND) <= reader.width else x_ND.T @ x_ND for x_ND in units)
+            return [score_of(shares_of(kernel, len(chosen) + n_new), self.q) for kernel in kernels]
 
         found = dist.on_main(scores)
         order = sorted(range(self.sets), key=lambda number: (-float(f"{found[number]:.10g}"), number))
         places = {"best": 0, "median": (self.sets - 1) // 2, "worst": self.sets - 1}
         taken = order[places[self.rank] if isinstance(self.rank, str) else self.rank - 1]
         return Selection(drawn[taken], {"vendi": np.full(n_new, found[taken])})
-
-    def _score(self, units_ND: np.ndarray) -> float:
-        n, width = units_ND.shape  # the smaller kernel has the same eigenvalues above zero
-        return vendi_of(units_ND @ units_ND.T if n <= width else units_ND.T @ units_ND, n, self.q)
