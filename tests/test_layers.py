@@ -77,7 +77,7 @@ def users_of(*names: str) -> set[str]:
 
 
 def test_only_dist_calls_torch_distributed():
-    """The exchanges, that is: what a model shared out over ranks is made of, models/sharding.py knows."""
+    """The exchanges, that is: what a model shared out over ranks is made of, models/load.py knows."""
     assert users_of("torch.distributed") <= {"base", "models"}
 
 

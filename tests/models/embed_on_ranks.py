@@ -15,8 +15,9 @@ from diverseevol.config import EmbedConfig
 from diverseevol.errors import NonFiniteError
 from diverseevol.evaluation import loss as loss_module
 from diverseevol.evaluation.loss import heldout_losses
-from diverseevol.models import batches, sharding
+from diverseevol.models import batches
 from diverseevol.models.embed import embed_tokens
+from diverseevol.models.load import is_sharded
 from diverseevol.models.sentence import embed_texts, load_outer
 from diverseevol.selection import Signal
 
@@ -101,7 +102,7 @@ mesh = torch.distributed.init_device_mesh("cpu", (3,))
 for layer in sharded.model.layers:
     fully_shard(layer, mesh=mesh)
 fully_shard(sharded, mesh=mesh)
-assert sharding.is_sharded(sharded) and not sharding.is_sharded(model)
+assert is_sharded(sharded) and not is_sharded(model)
 run("fsdp", sharded)
 for name, one in (("plain", model), ("fsdp", sharded)):
     np.save(FOLDER / f"losses-{name}-{dist.rank()}.npy", heldout_losses(one, SavedTokens(), SILENT))

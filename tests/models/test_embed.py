@@ -1,6 +1,5 @@
 """The pass as a whole: any batch size, killed and resumed, out of memory, not finite."""
 
-import errno
 import json
 import threading
 from contextlib import contextmanager
@@ -151,7 +150,7 @@ def test_an_old_file_is_gone_while_another_pass_is_under_way(llama, tokens, embe
     embed(llama, tokens)
     with pytest.raises(Killed):
         embed(llama, tokens, fingerprint="another", watch=KillingWatch(0))
-    with pytest.raises(EmbedError, match="no finished embeddings in .*embeddings.npy is missing"):
+    with pytest.raises(EmbedError, match="has no finished embeddings.npy. Run the pass"):
         open_embeddings(tmp_path)
 
 
@@ -175,14 +174,14 @@ def test_batches_are_halved_when_memory_runs_out(error, llama, tokens, embed, on
 def test_a_row_that_does_not_fit_is_an_error(llama, tokens, embed):
     limit_memory(llama, 20)
     tokens.rows = [row[:30] for row in tokens.rows]
-    with pytest.raises(EmbedError, match=r"out of memory embedding a single row of up to 30 tokens. Lower prompt.max_length"):
+    with pytest.raises(EmbedError, match=r"out of memory embedding \d+ tokens at once; the longest row has 30\. Lower embed"):
         embed(llama, tokens, tokens_per_batch=400)
 
 
 def test_ranks_that_share_a_model_cannot_go_back(llama, tokens, embed, monkeypatch):
     monkeypatch.setattr("diverseevol.models.encoder.is_sharded", lambda model: True)
     limit_memory(llama, 60)
-    with pytest.raises(EmbedError, match=r"out of memory embedding \d+ tokens at once. Set embed.tokens_per_batch below"):
+    with pytest.raises(EmbedError, match=r"out of memory embedding \d+ tokens at once; "):
         embed(llama, tokens, tokens_per_batch=400)
     assert not llama.model._forward_hooks
 
@@ -225,22 +224,12 @@ def test_what_a_padded_position_holds_is_not_seen(llama, tokens, embed, one_row_
 
 
 def test_an_empty_pool_and_an_empty_row_are_errors(llama, make_tokens, embed):
-    with pytest.raises(EmbedError, match="cannot embed an empty pool: it has 0 rows"):
+    with pytest.raises(EmbedError, match="cannot embed: the pool has no row. Its quarantine.jsonl"):
         embed(llama, make_tokens(0))
     tokens = make_tokens(3)
     tokens.rows[1], tokens.n_tokens[1] = tokens.rows[1][:0], 0
-    with pytest.raises(EmbedError, match=r"cannot embed row 1 \(id id-1\): it has no token"):
+    with pytest.raises(EmbedError, match="cannot embed: row 1 of the pool has no token"):
         embed(llama, tokens)
-
-
-def test_a_full_disk_is_an_error_that_says_what_to_do(llama, tokens, embed, monkeypatch, tmp_path):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("numpy.savez", full)
-    with pytest.raises(EmbedError, match=r"cannot write a shard of .*: No space left on device. Make room and run again"):
-        embed(llama, tokens)
-    assert not list(tmp_path.rglob("*.npz*"))
 
 
 def test_report(llama, make_tokens, embed, tmp_path):

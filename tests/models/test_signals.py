@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from diverseevol.base.progress import SILENT
 from diverseevol.config import PoolConfig, PromptConfig
 from diverseevol.errors import EmbedError
+from diverseevol.models.embed import check_head
 from diverseevol.models.signals import PAPER, TRAINED, columns_of, position_signals
 from diverseevol.selection import Signal
 from diverseevol.text.prepare import prepare
@@ -103,9 +104,7 @@ def test_probabilities_that_underflow_count_as_zero(wide_llama, long_tokens, sig
 
 def test_a_row_without_a_token_to_predict_is_named(wide_llama, long_tokens, signals_of):
     long_tokens.mask = lambda row: np.arange(len(long_tokens.rows[row])) < (1 if row == 4 else 99)
-    with pytest.raises(
-        EmbedError, match=r"cannot compute signals of row 4 \(id id-4\): it has no trained token behind its first"
-    ):
+    with pytest.raises(EmbedError, match=r"what is asked of row 4 \(id id-4\): it has no trained token behind its first"):
         signals_of(wide_llama(), long_tokens, signals=frozenset({Signal.LOSS}))
     signals_of(wide_llama(), long_tokens, signals=frozenset({Signal.PAPER_ENTROPY}))
 
@@ -180,7 +179,7 @@ def test_a_head_that_does_more_is_the_models_own(wide_llama, long_tokens, signal
     assert_close(signals_of(model, long_tokens)[0], plain_signals(model, long_tokens, bos=1))
 
 
-def test_signals_of_a_sharded_model_are_refused(wide_llama, long_tokens, signals_of, monkeypatch):
-    monkeypatch.setattr("diverseevol.models.embed.is_sharded", lambda model: True)
+def test_signals_of_a_sharded_model_are_refused():
     with pytest.raises(EmbedError, match=r"cannot compute margin, loss with a model that is sharded over ranks \(FSDP\)"):
-        signals_of(wide_llama(), long_tokens, signals=frozenset({Signal.LOSS, Signal.MARGIN}))
+        check_head({Signal.LOSS, Signal.MARGIN}, is_sharded=True)
+    check_head({Signal.EMBEDDING}, is_sharded=True)

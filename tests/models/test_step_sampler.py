@@ -1,9 +1,8 @@
 from collections import Counter
 
-import numpy as np
 import pytest
 
-from diverseevol.models.step_sampler import StepSampler, steps_of
+from diverseevol.models.train import StepSampler
 
 
 @pytest.mark.parametrize("n_rows", [1, 15, 16, 17, 64, 100])
@@ -34,11 +33,3 @@ def test_epochs_and_seeds_differ_and_repeat():
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(0, 1) != order(1, 1)
     assert order(0, 0) != sorted(order(0, 0))
-
-
-def test_accumulation_covers_the_whole_step():
-    assert steps_of(64, 4, 1) == 16
-    assert steps_of(64, 4, 4) == 4
-    assert steps_of(64, 4, 3) == 6
-    assert steps_of(16, 32, 1) == 1
-    assert all(steps_of(t, p, n) * p * n >= t for t, p, n in np.ndindex(20, 5, 4) if t and p and n)

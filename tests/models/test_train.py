@@ -70,7 +70,7 @@ def plain_training(made_model, seed, epochs=3, step=8):
     from torch.nn.functional import cross_entropy
     from transformers import get_cosine_schedule_with_warmup
 
-    from diverseevol.models.step_sampler import StepSampler
+    from diverseevol.models.train import StepSampler
 
     model = AutoModelForCausalLM.from_pretrained(made_model, dtype=torch.float32)
     tokens, sampler = FakeTokens(), StepSampler(20, step, step, seed)
@@ -219,7 +219,7 @@ def test_the_watch_sees_steps_and_losses_of_this_process_alone(tmp_path):
     callback = train._Callback(sft_config(config, tmp_path, 5), config, task, lambda logs, step: said.append((logs, step)))
     state = SimpleNamespace(max_steps=9, global_step=4, is_world_process_zero=True)
     callback.on_train_begin(None, state, None)
-    callback.on_step_end(None, state, SimpleNamespace())
+    callback.on_step_end(None, state, SimpleNamespace(should_save=False))
     callback.on_log(None, state, None, logs={"loss": 1.25})
     assert (task.total, task.about) == (9, "loss 1.2500")
     assert said == [("skip", 4), 1, ({"loss": 1.25}, 4)]

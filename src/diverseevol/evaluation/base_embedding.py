@@ -19,9 +19,8 @@ from ..base.progress import Watch
 from ..config import validate
 from ..data import Pool
 from ..errors import RunFolderError
-from ..models import sharding
 from ..models.embed import embed_tokens, is_embedded
-from ..models.load import check_fits, fingerprint, load_model, load_tokenizer
+from ..models.load import check_fits, fingerprint, load_model, load_tokenizer, shards_models
 from ..run import RunFolder, locked
 from ..text.tokens import Tokens, build_tokens
 
@@ -77,7 +76,7 @@ def fixed_embedding(run: RunFolder, model: str | None, watch: Watch) -> FixedEmb
                 samples, n_samples = pool.records.samples, len(pool.records)
                 build_tokens(samples, n_samples, tokenizer, config.prompt, tokens_dir, watch)
             tokens = Tokens.open(tokens_dir, pool.positions)
-            loaded = load_model(name, "auto", is_trusted, is_sharded=sharding.shards_models())
+            loaded = load_model(name, "auto", is_trusted, is_sharded=shards_models())
             embed_tokens(loaded, tokens, folder, config.embed, pool.ids, mark, watch)
     return FixedEmbedding(run.fixed_file(slug), name)
 

@@ -21,7 +21,7 @@ from ..data import Pool
 from ..data import fingerprint as pool_fingerprint
 from ..data.columns import group_names
 from ..errors import ConfigError, RunFolderError
-from ..models import sharding
+from ..models.load import shards_models
 from ..run import BASE, OWN, RunFolder, locked, round_name
 from ..run.status import round_named
 from .lm_eval import TaskRequest, check_tasks, task_scores
@@ -175,7 +175,7 @@ def heldout_of_model(
     groups = group_names(data.pool, group, "--group") if group else None
     held = Held(data.pool, folder / "tokens", OWN, str(config.pool.path), groups)
     model = load_model(
-        config.model, "auto", config.trust_remote_code, is_sharded=sharding.shards_models() and not tasks
+        config.model, "auto", config.trust_remote_code, is_sharded=shards_models() and not tasks
     )
     losses = loss_per_token(heldout_losses(model, data.tokens, watch), data.pool.n_trained, groups)
     scores = task_scores(model, tokenizer, tasks) if tasks else {}
@@ -233,7 +233,7 @@ def _measure(
         raise RunFolderError(
             f"{config.model} is not, or no longer, the model that {run.root} was started with. Put that back."
         )
-    is_trusted, is_sharded = config.trust_remote_code, sharding.shards_models() and not tasks
+    is_trusted, is_sharded = config.trust_remote_code, shards_models() and not tasks
     with locked(run.heldout_dir):
         for name in names:
             watch.note(f"measuring {name}")

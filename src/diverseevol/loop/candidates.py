@@ -1,8 +1,8 @@
 """What a round's model is asked about: the pool, or a random part (`selection.candidates`).
 
 With a tenth of the pool a round, embedding costs a tenth; the best of a random tenth is nearly as far away as
-the best of all, and over the rounds every row gets its chance. A strategy sees positions in the part; this
-module is where they become pool rows again.
+the best of all, and over the rounds every row gets its chance. A strategy sees positions in the part; here
+they become pool rows again.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ class Candidates:
         if self.rows is None:
             return picks
         columns = dict(picks.columns)
-        if "nearest_row" in columns:
-            nearest = columns["nearest_row"]
+        if (nearest := columns.get("nearest_row")) is not None:
             columns["nearest_row"] = np.where(nearest < 0, nearest, self.rows[nearest])
         skipped = {guard: self.rows[positions] for guard, positions in picks.skipped.items()}
         return Selection(self.rows[picks.rows], columns, skipped)

@@ -12,10 +12,9 @@ from ..base.progress import SILENT, Watch
 from ..config import EmbedConfig, PoolConfig, PromptConfig, RunConfig
 from ..data import Pool, plain_text
 from ..errors import ConfigError
-from ..models.embed import EmbedReport, embed_tokens, open_embeddings
-from ..models.load import check_fits, load_model, load_tokenizer
+from ..models.embed import EmbedReport, check_head, embed_tokens, open_embeddings
+from ..models.load import check_fits, load_model, load_tokenizer, shards_models
 from ..models.sentence import embed_texts, load_outer
-from ..models.sharding import shards_models
 from ..run import locked
 from ..selection import Signal
 from ..text.prepare import prepare
@@ -30,21 +29,25 @@ def embed_folder(
     Raises:
         DiverseEvolError: as `open_rounds`, and what the embedding pass raises.
     """
-    out = Path(config.out)
+    out, is_sharded = Path(config.out), not config.embed.model and shards_models()
+    check_head(signals, is_sharded)
     with locked(out) as run:
         fingerprint = dist.on_main(lambda: open_record(run, config))
         if config.embed.model:
             if not dist.on_main((run.pool_dir / "index.arrow").exists):  # of all good rows: none is tokenised
                 dist.on_main(lambda: Pool.read(config.pool, config.seed, run.pool_dir, watch) and None)
             pool = Pool.open(run.pool_dir)
-            _write_ids(out, pool)
+        else:
+            tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+            check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
+            data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
+            pool = data.pool
+        if dist.is_main():
+            write_text(out / "ids.txt", "".join(f"{sample_id}\n" for sample_id in pool.ids))
+        if config.embed.model:
             return embed_outer(pool, config, out, fingerprint, watch)
-        tokenizer = load_tokenizer(config.model, config.trust_remote_code)
-        check_fits(config.model, tokenizer, config.prompt.max_length, config.trust_remote_code)
-        data = prepare(config.pool, config.prompt, tokenizer, run.pool_dir, config.seed, watch)
-        _write_ids(out, data.pool)
-        model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=shards_models())
-        about = (out, config.embed, data.pool.ids, fingerprint, watch)
+        model = load_model(config.model, "auto", config.trust_remote_code, is_sharded=is_sharded)
+        about = (out, config.embed, pool.ids, fingerprint, watch)
         return embed_tokens(model, data.tokens, *about, signals=signals)
 
 
@@ -74,13 +77,12 @@ def embed_pool(
         DiverseEvolError: the folder, the pool, the template or the model cannot be used, or the pass failed
             (see errors.py).
     """
-    config, prompt = config or EmbedConfig(), prompt or PromptConfig()
+    config, prompt, source = config or EmbedConfig(), prompt or PromptConfig(), PoolConfig(path=str(pool))
     if config.model:
         raise ConfigError(
-            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use "
-            "embed_texts for it."
+            f"embed_pool runs {model!r}; the outer model {config.model!r} would not be read. Use embed_texts "
+            "for it."
         )
-    source = PoolConfig(path=str(pool))
     run = RunConfig(pool=source, model=model, out=str(out_dir), rounds=0, prompt=prompt, embed=config)
     embed_folder(run, watch)
     return open_embeddings(Path(run.out))
@@ -91,8 +93,3 @@ def embed_outer(pool: Pool, config: RunConfig, out_dir: Path, fingerprint: str, 
     model = load_outer(str(config.embed.model), config.embed, config.trust_remote_code)
     texts = (lambda row: plain_text(pool.sample(row)), pool.n_characters)
     return embed_texts(model, *texts, out_dir, config.embed, pool.ids, fingerprint, watch)
-
-
-def _write_ids(folder: Path, pool: Pool) -> None:
-    if dist.is_main():
-        write_text(folder / "ids.txt", "".join(f"{sample_id}\n" for sample_id in pool.ids))

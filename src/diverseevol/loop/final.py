@@ -26,44 +26,34 @@ def tune_target(rounds: Rounds) -> None:
     """
     if rounds.whole.final is None:
         return
-    run, config, pool = rounds.run, rounds.whole.for_final(), rounds.data.pool
+    run, config, pool, watch = rounds.run, rounds.whole.for_final(), rounds.data.pool, rounds.watch
     n_rounds = dist.on_main(lambda: len(run.rounds_done()))
     chosen = sorted(rounds.chosen_before(n_rounds))
     made_of = {"model": config.model, "train": config.train.model_dump(mode="json"), "n_chosen": len(chosen)}
     if stored := dist.on_main(run.final_bill):
-        known = stored.values()
-        if changed := [key for key, value in made_of.items() if known.get(key) != value]:
+        if changed := [key for key, value in made_of.items() if stored.values().get(key) != value]:
             raise RunFolderError(
                 f"{run.final_dir} was tuned with another {', '.join(changed)}. "
                 "Move that folder away to tune the model again."
             )
         return
     tokenizer = load_tokenizer(config.model, config.trust_remote_code)
+    folder, bill_file, model_dir = run.final_dir, run.final_bill_file, run.final_model_dir
     tokens = build_tokens(
         lambda start, stop: [pool.sample(row) for row in chosen[start:stop]],
         len(chosen),
         tokenizer,
         config.prompt,
-        run.final_dir / "tokens",
-        rounds.watch,
+        folder / "tokens",
+        watch,
     )
-    usable, n_lost = np.flatnonzero(tokens.n_trained > 0).tolist(), int((tokens.n_trained == 0).sum())
-    if n_lost:
-        rounds.watch.note(
-            f"final: {n_lost} of {len(chosen)} rows have no token to train on by {config.model}"
-        )
-    model_dir, bill_file = run.final_model_dir, run.final_bill_file
+    usable = np.flatnonzero(tokens.n_trained > 0).tolist()
+    if n_lost := len(chosen) - len(usable):
+        watch.note(f"final: {n_lost} of {len(chosen)} rows have no token to train on by {config.model}")
     if not dist.on_main(model_dir.is_dir):  # else killed before metrics.json was written
-        checkpoints_dir, on_log = run.final_dir / "checkpoints", rounds.tracking.log_final
-        places = (
-            model_dir,
-            checkpoints_dir,
-            n_rounds,
-            on_log,
-            lambda cost: write_json(bill_file, cost.as_dict()),
-        )
-        rounds.tune(config, config.model, usable, tokens, tokenizer, *places)
-        dist.on_main(lambda: remove(checkpoints_dir))
+        what = (tokens, tokenizer, model_dir, folder / "checkpoints", n_rounds, rounds.tracking.log_final)
+        rounds.tune(config, config.model, usable, *what, lambda cost: write_json(bill_file, cost.as_dict()))
+        dist.on_main(lambda: remove(folder / "checkpoints"))
     rounds.name_stops(tokenizer, model_dir)
 
     def finish() -> None:
@@ -72,4 +62,4 @@ def tune_target(rounds: Rounds) -> None:
         remove(bill_file)
 
     dist.on_main(finish)
-    rounds.watch.note(f"Final model: {config.model}, tuned on {len(usable)} samples, in {model_dir}")
+    watch.note(f"Final model: {config.model}, tuned on {len(usable)} samples, in {model_dir}")

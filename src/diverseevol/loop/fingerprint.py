@@ -23,30 +23,27 @@ LISTS = ("seed_subset", "must_include", "exclude")
 
 
 def open_record(run: RunFolder, config: RunConfig) -> str:
-    """Start or check config.yaml; return a short hash of what the run is made of."""
-    parts = record_parts(config)
-    start_record(run, config, parts)
-    return hashlib.blake2b(
-        json.dumps(
-            [
-                parts,
-                config.pool.dedup,
-                config.pool.dedup_similarity,
-                config.embed.pooling,
-                config.prompt.model_dump(),
-            ]
-        ).encode(),
-        digest_size=8,
-    ).hexdigest()
-
-
-def record_parts(config: RunConfig) -> dict[str, str]:
-    """Fingerprints of everything that a run is made of.
+    """Start or check config.yaml; return a short hash of what the run is made of.
 
     Raises:
         ConfigError, PoolError, ModelError: a part is not there, or cannot be used.
+        RunFolderError: the run was started with something else.
     """
-    _check_outside(config)
+    parts, pool = record_parts(config), config.pool
+    start_record(run, config, parts)
+    made_of = [parts, pool.dedup, pool.dedup_similarity, config.embed.pooling, config.prompt.model_dump()]
+    return _hash(json.dumps(made_of).encode())
+
+
+def record_parts(config: RunConfig) -> dict[str, str]:
+    """Fingerprints of everything that a run is made of."""
+    out = Path(config.out).resolve()
+    for folder in (Path(source.path) for source in config.pool.all_sources()):
+        if folder.is_dir() and out.is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"--out {config.out} lies in the pool's own folder {folder}, whose files are all read as "
+                "data. Give --out another place."
+            )
     check_trackers(config)
     parts = {"pool": pool_fingerprint(config.pool), "model": model_fingerprint(config.for_rounds().model)}
     if config.selector:
@@ -59,40 +56,22 @@ def record_parts(config: RunConfig) -> dict[str, str]:
         with said_of_heldout():
             parts["heldout rows"] = pool_fingerprint(PoolConfig(path=config.heldout.path))
     for name in LISTS:
-        file = getattr(config.selection, name)
-        if file:
+        if file := getattr(config.selection, name):
             if not Path(file).is_file():
                 raise ConfigError(f"selection.{name} is {file!r}: there is no such file.")
-            parts[f"{name} list"] = hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
+            parts[f"{name} list"] = _hash(Path(file).read_bytes())
     return parts
 
 
-def _check_outside(config: RunConfig) -> None:
-    """Check that the run does not write into a folder that it reads its pool from.
-
-    Raises:
-        ConfigError: it would, and read its own files as data when it is resumed.
-    """
-    out = Path(config.out).resolve()
-    for source in config.pool.all_sources():
-        folder = Path(source.path)
-        if folder.is_dir() and out.is_relative_to(folder.resolve()):
-            raise ConfigError(
-                f"--out {config.out} lies in the pool's own folder {source.path}, whose files are all read "
-                "as data. Give --out another place."
-            )
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 @contextmanager
 def said_of_heldout() -> Iterator[None]:
-    """What is wrong with a pool here is wrong with the rows of heldout.path.
-
-    Raises:
-        ConfigError: for every PoolError.
-    """
+    """What is wrong with a pool here is wrong with the rows of heldout.path: a ConfigError that says so."""
     try:
         yield
     except PoolError as error:
-        raise ConfigError(
-            f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")
-        ) from error
+        text = f"heldout.path cannot be used: {error}".replace("pool.path", "heldout.path")
+        raise ConfigError(text) from error

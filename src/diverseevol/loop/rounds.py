@@ -24,8 +24,7 @@ from ..errors import ConfigError, PoolExhaustedError, RunFolderError
 from ..evaluation.loss import heldout_losses, loss_per_token
 from ..models.command import run_command
 from ..models.embed import embed_tokens, open_embeddings, open_signals
-from ..models.load import load_model, name_stops
-from ..models.sharding import shards_models
+from ..models.load import load_model, name_stops, shards_models
 from ..run import OWN, RunFolder, round_name
 from ..run.metrics import Cost, billed
 from ..run.stopping import measured, reason_to_stop
@@ -41,12 +40,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = 1
 """Tells the generator of a round's candidates from that of its picks."""
-OnLog = Callable[[Mapping[str, Any], int], None]
-
-
-def training_seed(seed: int, index: int) -> int:
-    """What the run's seed makes of a round's training order and dropout; below 2³¹ for the Trainer."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) & 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,7 @@ class Rounds:
         """Why the run ends by itself after this round; a later round that is done already overrules it."""
         if self.run.is_done(index + 1):
             return None
-        return reason_to_stop(self.config.stop, [self.run.metrics(at) for at in range(index + 1)])
+        return reason_to_stop(self.config.stop, self.run.all_metrics(index + 1))
 
     def _bill(self, index: int, stage: str, cost: Cost) -> None:
         self.run.add_metrics(index, {"stages": {stage: cost.as_dict()}})
@@ -123,15 +116,12 @@ class Rounds:
         """Round 0's rows: the user's seed subset, or what must be in and a uniform draw (the paper's P_0)."""
         if self.seed_rows is not None:
             return Selection(rows=self.seed_rows, columns={})
-        free = np.setdiff1d(
-            np.arange(len(self.data.pool)), np.concatenate([self.must_rows, self.excluded_rows])
-        )
-        n_drawn = max(0, n_init - len(self.must_rows))
+        n_rows, barred = len(self.data.pool), np.concatenate([self.must_rows, self.excluded_rows])
+        free, n_drawn = np.setdiff1d(np.arange(n_rows), barred), max(0, n_init - len(self.must_rows))
         if n_drawn > len(free):
             raise PoolExhaustedError(
-                f"cannot draw {n_drawn} rows for round 0: {len(free)} of {len(self.data.pool)} may be "
-                "chosen. "
-                "Lower n_init."
+                f"cannot draw {n_drawn} rows for round 0: {len(free)} of {n_rows} may be chosen. Lower "
+                "n_init."
             )
         drawn = np.random.default_rng([self.config.seed, 0]).choice(free, n_drawn, replace=False)
         return Selection(rows=np.concatenate([self.must_rows, drawn]), columns={})
@@ -139,11 +129,8 @@ class Rounds:
     def candidates(self, index: int) -> Candidates:
         """What round `index`'s model says about the pool, for the next round's strategy."""
         self._embed(index)
-        folder = self.run.signals_dir(index)
+        folder, n_rows = self.run.signals_dir(index), len(self.data.pool)
         rows = dist.on_main(lambda: self.run.seen_rows(index))
-        n_rows = len(self.data.pool)
-        selectable = np.ones(n_rows, dtype=bool)
-        selectable[self.excluded_rows] = False
         some: slice | np.ndarray = slice(None) if rows is None else rows
         columns = {name: column[some] for name, column in self.columns.items()}
         if self.model_signals - {Signal.EMBEDDING}:
@@ -151,6 +138,8 @@ class Rounds:
         vectors = None
         if Signal.EMBEDDING in self.needs:
             vectors = open_embeddings(self.run.outer_dir)[some] if self.is_outer else open_embeddings(folder)
+        selectable = np.ones(n_rows, dtype=bool)
+        selectable[self.excluded_rows] = False
         signals = Signals(
             n_rows=n_rows if rows is None else len(rows),
             embeddings=vectors,
@@ -172,42 +161,37 @@ class Rounds:
 
         A budget in tokens cuts the picks at the first that exceeds it; None if that is the first of all.
         """
-        n_tokens, pool = self.data.tokens.n_tokens, self.data.pool
+        tokens, pool, run = self.data.tokens, self.data.pool, self.run
         n_kept = self._n_within_budget(chosen, picks)
         if n_kept < len(picks.rows):
-            self.run.add_metrics(max(0, index - (n_kept == 0)), {"budget_spent": self.config.budget})
+            run.add_metrics(max(0, index - (n_kept == 0)), {"budget_spent": self.config.budget})
         if n_kept == 0:
             return None
         subset = sorted([*chosen, *picks.rows[:n_kept].tolist()])
         figures = {
             "n_new": n_kept,
             "n_chosen": len(subset),
-            "tokens_chosen": int(n_tokens[subset].sum()),
-            "trained_tokens_chosen": int(self.data.tokens.n_trained[subset].sum()),
+            "tokens_chosen": int(tokens.n_tokens[subset].sum()),
+            "trained_tokens_chosen": int(tokens.n_trained[subset].sum()),
         }
         if dist.is_main():
-            write_text(self.run.subset_file(index), "".join(pool.line_with_id(row) for row in subset))
-            self.run.add_metrics(index, figures)
-            if not self.run.chosen_file(
-                index
-            ).exists():  # the bill first: what is read back was paid for once
-                self._bill(index, "select", cost)
-                pairs = [(guard, int(row)) for guard, rows in picks.skipped.items() for row in rows]
+            write_text(run.subset_file(index), "".join(pool.line_with_id(row) for row in subset))
+            run.add_metrics(index, figures)
+            if not run.chosen_file(index).exists():
+                self._bill(index, "select", cost)  # first: what is read back was paid for once
                 skipped = [
-                    {"id": pool.id(row), "row": row, "round": index, "guard": guard} for guard, row in pairs
+                    {"id": pool.id(row), "row": int(row), "round": index, "guard": guard}
+                    for guard, rows in picks.skipped.items()
+                    for row in rows
                 ]
                 if skipped:
-                    write_jsonl(self.run.skipped_file(index), skipped)
-                self.run.save_picks(index, [self._pick(index, picks, rank) for rank in range(n_kept)])
+                    write_jsonl(run.skipped_file(index), skipped)
+                run.save_picks(index, [self._pick(index, picks, rank) for rank in range(n_kept)])
         dist.barrier()
         return subset
 
     def _n_within_budget(self, chosen: Sequence[int], picks: Selection) -> int:
-        """How many of the picks fit into a budget in tokens.
-
-        Raises:
-            ConfigError: not even the first sample of round 0 does.
-        """
+        """How many of the picks fit into a budget in tokens; of round 0 the first must."""
         _, budget = split_budget(self.config.budget)
         if budget is None:
             return len(picks.rows)
@@ -221,45 +205,26 @@ class Rounds:
 
     def _pick(self, index: int, picks: Selection, rank: int) -> dict[str, Any]:
         pool, row = self.data.pool, int(picks.rows[rank])
-        pick: dict[str, Any] = {"id": pool.id(row), "row": row, "round": index, "rank": rank}
-        for name, column in picks.columns.items():
-            value = column[rank].item()
-            if name == "nearest_row":
-                pick["nearest_id"] = pool.id(value) if value >= 0 else None
-            else:
-                pick[name] = value
-        return {**pick, **pool.place(row)}
+        known = {name: column[rank].item() for name, column in picks.columns.items()}
+        if (nearest := known.pop("nearest_row", None)) is not None:
+            known["nearest_id"] = pool.id(nearest) if nearest >= 0 else None
+        return {"id": pool.id(row), "row": row, "round": index, "rank": rank, **known, **pool.place(row)}
 
     # --- tuning
 
     def train(self, index: int, subset: Sequence[int]) -> None:
         """Leave the round's model in its folder, tuned on `subset` from the base or the previous model."""
-        run, config = self.run, self.config
-        if not dist.on_main(run.model_dir(index).is_dir):
+        run, config, model_dir = self.run, self.config, self.run.model_dir(index)
+        if not dist.on_main(model_dir.is_dir):
             is_base = config.train.start == "base" or index == 0
-            start, bill = (
-                config.model if is_base else str(run.model_dir(index - 1)),
-                partial(self._bill, index, "train"),
-            )
+            start = config.model if is_base else str(run.model_dir(index - 1))
+            bill = partial(self._bill, index, "train")
             if config.train.command:
                 self._train_by_command(index, subset, start, bill)
             else:
-                places, on_log = (
-                    (run.model_dir(index), run.checkpoints_dir(index)),
-                    self.tracking.log_training,
-                )
-                self.tune(
-                    config,
-                    start,
-                    subset,
-                    self.data.tokens,
-                    self.tokenizer,
-                    *places,
-                    index,
-                    partial(on_log, index),
-                    bill,
-                )
-        self.name_stops(self.tokenizer, run.model_dir(index))
+                what = (self.data.tokens, self.tokenizer, model_dir, run.checkpoints_dir(index), index)
+                self.tune(config, start, subset, *what, partial(self.tracking.log_training, index), bill)
+        self.name_stops(self.tokenizer, model_dir)
 
     def tune(
         self,
@@ -271,45 +236,39 @@ class Rounds:
         model_dir: Path,
         checkpoints_dir: Path,
         index: int,
-        on_log: OnLog,
+        on_log: Callable[[Mapping[str, Any], int], None],
         on_tuned: Callable[[Cost], None],
     ) -> None:
         """Tune by the built-in trainer; `on_tuned` is called on rank 0."""
         from ..models.train import fit
 
-        seed, length = training_seed(config.seed, index), config.prompt.max_length
-        about = (
-            config.train,
-            model_dir,
-            checkpoints_dir,
-            seed,
-            self.watch,
-            config.trust_remote_code,
-            on_log,
-            length,
-        )
-        fit(start, rows, tokens, tokenizer, *about, lambda cost: dist.on_main(lambda: on_tuned(cost)))
+        # The round's own order and dropout; below 2³¹ for the Trainer.
+        seed = int(np.random.SeedSequence([config.seed, index]).generate_state(1)[0]) & 0x7FFFFFFF
+        where = (config.train, model_dir, checkpoints_dir, seed, self.watch, config.trust_remote_code)
+        last = (on_log, config.prompt.max_length, lambda cost: dist.on_main(lambda: on_tuned(cost)))
+        fit(start, rows, tokens, tokenizer, *where, *last)
 
     def _train_by_command(
         self, index: int, subset: Sequence[int], start: str, on_tuned: Callable[[Cost], None]
     ) -> None:
-        run, config = self.run, self.config
-        folder = run.round_dir(index)
-        suffix = {"parquet": ".parquet", "llamafactory": ""}.get(config.train.command_format, ".json")
+        run, train, folder = self.run, self.config.train, self.run.round_dir(index)
+        suffix = {"parquet": ".parquet", "llamafactory": ""}.get(train.command_format, ".json")
         data = folder / f"train_data{suffix}"
-        dist.on_main(lambda: export_rows(self.data.pool, subset, config.train.command_format, data))
-        base = str(Path(start).resolve()) if Path(start).is_dir() else start
-        if index == 0 and config.train.sft:
-            ignored = ", ".join(
-                sorted(config.train.sft)
-            )  # report_to among them: only the trainer's series are missing
+        dist.on_main(lambda: export_rows(self.data.pool, subset, train.command_format, data))
+        if index == 0 and train.sft:
             self.watch.note(
-                f"train.command tunes: these keys of train are not passed on, write what you need into it: "
-                f"{ignored}"
+                "train.command tunes: these keys of train are not passed on, write what you need into it: "
+                f"{', '.join(sorted(train.sft))}"
             )
-        places = {"data": str(data.resolve()), "base": base, "round": str(index), "seed": str(config.seed)}
+        base = str(Path(start).resolve()) if Path(start).is_dir() else start
+        places = {
+            "data": str(data.resolve()),
+            "base": base,
+            "round": str(index),
+            "seed": str(self.config.seed),
+        }
         log_file = folder / "train.log"
-        run_command(config.train.command or "", places, run.model_dir(index), log_file, self.watch, on_tuned)
+        run_command(train.command or "", places, run.model_dir(index), log_file, self.watch, on_tuned)
 
     def name_stops(self, tokenizer: PreTrainedTokenizerBase, model_dir: Path) -> None:
         """What ends an answer is known to whoever loads the model, not to `answer` alone."""
@@ -324,8 +283,7 @@ class Rounds:
         if not folder.is_dir():
             raise RunFolderError(
                 f"{folder} is needed to go on but was not kept. Set keep: last before such a run, or start "
-                "again in a "
-                "new folder."
+                "again in a new folder."
             )
         is_sharded = shards_models(self.config.train.sft.get("fsdp"))
         return load_model(str(folder), "auto", self.config.trust_remote_code, is_sharded=is_sharded)
@@ -347,20 +305,19 @@ class Rounds:
             self._embed(index)
 
     def _embed(self, index: int) -> None:
-        folder, pool = self.run.signals_dir(index), self.data.pool
+        run, pool = self.run, self.data.pool
         if self.model_signals or self.is_outer:
-            dist.on_main(lambda: self.run.save_seen_rows(index, self._draw_candidates(index)))
-        if not self.model_signals or dist.on_main(
-            lambda: self._is_embedded(index) and self._has_bill(index, "embed")
-        ):
+            dist.on_main(lambda: run.save_seen_rows(index, self._draw_candidates(index)))
+        is_billed = dist.on_main(lambda: self._is_embedded(index) and "embed" in run.metrics(index).stages)
+        if not self.model_signals or is_billed:
             return
         # Of a killed pass, if there was one: its vectors are theirs.
-        rows = dist.on_main(lambda: self.run.seen_rows(index))
+        rows = dist.on_main(lambda: run.seen_rows(index))
         with billed() as cost:
             report = embed_tokens(
                 self._model(index),
-                self.data.tokens if rows is None else Tokens.open(self.run.tokens_dir, pool.positions[rows]),
-                folder,
+                self.data.tokens if rows is None else Tokens.open(run.tokens_dir, pool.positions[rows]),
+                run.signals_dir(index),
                 self.config.embed,
                 ids=pool.ids if rows is None else pool.ids[rows],
                 fingerprint=f"{self.fingerprint} round {index}",
@@ -370,9 +327,6 @@ class Rounds:
         cost.seconds = max(cost.seconds, report.seconds)  # of a pass that was killed before it was billed
         cost.tokens, cost.flops = report.n_tokens, report.flops
         self._bill(index, "embed", cost)
-
-    def _has_bill(self, index: int, stage: str) -> bool:
-        return stage in self.run.metrics(index).stages
 
     def _draw_candidates(self, index: int) -> np.ndarray | None:
         """The rows that the round after `index` looks at; None: all."""
@@ -385,25 +339,24 @@ class Rounds:
     def _is_embedded(self, index: int) -> bool:
         folder = self.run.signals_dir(index)
         vectors = (self.run.outer_dir if self.is_outer else folder) / "embeddings.npy"
-        if Signal.EMBEDDING in self.needs and not vectors.exists():
-            return False
-        return self.model_signals <= {Signal.EMBEDDING} or (folder / "signals.parquet").exists()
+        has_vectors = Signal.EMBEDDING not in self.needs or vectors.exists()
+        return has_vectors and (
+            self.model_signals <= {Signal.EMBEDDING} or (folder / "signals.parquet").exists()
+        )
 
     def cover(self, index: int) -> None:
         """How the chosen rows cover the pool, for a stopping rule or a tracker; also in the round before.
 
         That one has no such figures yet if it was once the last.
         """
-        for at, names in dist.on_main(
-            lambda: [(each, self._to_measure(each)) for each in (index - 1, index)]
-        ):
-            if not names:
-                continue
-            with billed() as cost:
-                candidates = self.candidates(at)
-                chosen = candidates.positions_of(self.run.chosen_before(at + 1))
-                values = {name: MEASURES[name](candidates.signals, chosen) for name in names}
-            self.run.add_metrics(at, {"gauge": values, "stages": {"gauge": cost.as_dict()}})
+        for at in (index - 1, index):
+            names = dist.on_main(partial(self._to_measure, at))
+            if names:
+                with billed() as cost:
+                    candidates = self.candidates(at)
+                    chosen = candidates.positions_of(self.run.chosen_before(at + 1))
+                    values = {name: MEASURES[name](candidates.signals, chosen) for name in names}
+                self.run.add_metrics(at, {"gauge": values, "stages": {"gauge": cost.as_dict()}})
 
     def _to_measure(self, index: int) -> list[str]:
         """What is asked of a round's embeddings and not known: what may stop the run, all for a tracker."""
@@ -433,17 +386,11 @@ class Rounds:
 
     def _unwanted(self, index: int) -> list[Path]:
         """Folders of this and earlier rounds that need not stay."""
-        rounds = range(index + 1)
-        best = self.run.best_round(rounds)
+        rounds, run = range(index + 1), self.run
+        best = run.best_round(rounds)
         needed = set() if self._ends(index) else {index}  # by the next round
-        models: dict[str, set[int]] = {
-            "all": set(rounds),
-            "last": {index},
-            "best": {index if best is None else best} | needed,
-            "none": set(),
-        }
-        signals: dict[str, set[int]] = {"all": set(rounds), "last": {index - 1, index}, "none": needed}
-        unwanted = [self.run.model_dir(at) for at in rounds if at not in models[self.config.keep]]
-        return unwanted + [
-            self.run.signals_dir(at) for at in rounds if at not in signals[self.config.keep_signals]
-        ]
+        best_models = {index if best is None else best} | needed
+        models = {"all": set(rounds), "last": {index}, "best": best_models, "none": set()}[self.config.keep]
+        signals = {"all": set(rounds), "last": {index - 1, index}, "none": needed}[self.config.keep_signals]
+        unwanted = [run.model_dir(at) for at in rounds if at not in models]
+        return unwanted + [run.signals_dir(at) for at in rounds if at not in signals]

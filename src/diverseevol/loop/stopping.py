@@ -1,10 +1,9 @@
 """What a stopping rule can look at beside the held-out loss: how well the chosen rows cover the pool.
 
 The covering radius is the distance at which K-Center's next pick would lie, so its engine is asked for that
-one pick: exact, on all ranks together, for any strategy, and without the distances of all rows to all chosen
-ones. Where K-Center itself chooses, the next round's first pick says the same, but only after the decision.
-The Vendi score reads the chosen rows alone. Both are of each round's own embeddings: their scale may drift
-with the models. The rule itself is in run/stopping.py.
+one pick: exact, on all ranks together, for any strategy. The Vendi score reads the chosen rows alone. Both
+are of each round's own embeddings: their scale may drift with the models. The rule itself is in
+run/stopping.py.
 """
 
 from __future__ import annotations
@@ -36,8 +35,6 @@ def vendi(signals: Signals, chosen: NDArray[np.int64]) -> float:
     return dist.on_main(lambda: vendi_score(np.asarray(vectors_ND[np.sort(chosen)])))
 
 
-MEASURES: dict[str, Callable[[Signals, NDArray[np.int64]], float]] = {
-    "covering_radius": covering_radius,
-    "vendi": vendi,
-}
+MEASURES: dict[str, Callable[[Signals, NDArray[np.int64]], float]]
+MEASURES = {"covering_radius": covering_radius, "vendi": vendi}
 """By the name that `stop.measure` gives them."""

@@ -13,7 +13,6 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ..base import dist
 from ..base.files import replacing
@@ -30,7 +29,6 @@ LAUNCHER_VARIABLES = (
     "GROUP_RANK",
     "MASTER_ADDR",
     "MASTER_PORT",
-    "OMP_NUM_THREADS",
 )
 
 
@@ -58,7 +56,9 @@ def run_command(
     def work() -> None:
         with replacing(model_dir) as out:
             out.mkdir(parents=True)
-            line = _filled(command, {**places, "out": str(out.resolve())})
+            line = command
+            for name, value in {**places, "out": str(out.resolve())}.items():
+                line = line.replace("{" + name + "}", shlex.quote(value))
             watch.note(f"$ {line}")
             with billed() as cost:
                 _call(line, log_file, watch)
@@ -73,31 +73,28 @@ def run_command(
     dist.on_main(work)
 
 
-def _filled(command: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        command = command.replace("{" + name + "}", shlex.quote(value))
-    return command
-
-
 def _call(line: str, log_file: Path, watch: Watch) -> None:
     """Run a shell line, showing and logging what it says as it says it."""
+    ours = (*LAUNCHER_VARIABLES, "OMP_NUM_THREADS")
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name not in LAUNCHER_VARIABLES and not name.startswith("TORCHELASTIC")
+        if name not in ours and not name.startswith("TORCHELASTIC")
     }
     log_file.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=3)
-    # A shell, because the command is the user's own, from the user's own config.
-    options: dict[str, Any] = {
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "text": True,
-        "errors": "replace",
-    }
     with (
         log_file.open("a", encoding="utf-8") as log,
-        subprocess.Popen(line, shell=True, env=environment, **options) as process,
+        # A shell, because the command is the user's own, from the user's own config.
+        subprocess.Popen(
+            line,
+            shell=True,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
     ):
         assert process.stdout is not None
         try:
@@ -111,7 +108,5 @@ def _call(line: str, log_file: Path, watch: Watch) -> None:
             process.terminate()
             raise
     if status != 0:
-        raise ModelError(
-            f"train.command ended with status {status}: "
-            f"{' / '.join(filter(None, tail)) or 'it said nothing'}. Log: {log_file}."
-        )
+        words = " / ".join(filter(None, tail)) or "it said nothing"
+        raise ModelError(f"train.command ended with status {status}: {words}. Log: {log_file}.")

@@ -2,12 +2,10 @@
 
 Source: DiverseEvol (Wu et al., 2023, https://arxiv.org/abs/2311.08182): a row's vector is the mean of the
 last layer's states, after the final norm, over all its tokens. Where we differ from the published code, with
-the same vectors up to rounding: whole batches instead of single rows, no states of other layers, no logits,
-no loss (docs/deviations.md). On a CPU, worker threads with one core each take a batch each: with 2,048 tokens
-a batch an operation is too small to be split over cores, and one core that is late holds up nobody
-(benchmarks/embed.py). On a GPU one worker computes while this thread reads and pads. A model that is sharded
-over ranks (FSDP) needs every rank in every forward pass: a rank that is done runs on a single row until all
-are.
+the same vectors up to rounding: docs/deviations.md. On a CPU, worker threads with one core each take a batch
+each: with 2,048 tokens a batch an operation is too small to be split over cores (benchmarks/embed.py). On a
+GPU one worker computes while this thread reads and pads. A model that is sharded over ranks (FSDP) needs
+every rank in every forward pass: a rank that is done runs on a single row until all are.
 Cost: one forward pass, and for `answer_loss` a second one over the shortened rows; `2 · n_workers` batches
 and the vectors of a shard in memory; N·D float32 and 8 bytes a row and signal on the disk, twice for a
 moment.
@@ -19,10 +17,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,38 +29,54 @@ import torch
 from torch import nn
 
 from ..base import dist
-from ..base.progress import SILENT, Task, Watch
+from ..base.progress import SILENT, Watch
 from ..config import EmbedConfig
 from ..errors import EmbedError
 from ..selection import Signal
-from .batches import AnswerRows, Batch, Ids, Pooling, Shard, TokenRows, batch_stop, collate, make_shards
+from .batches import AnswerRows, Batch, Ids, Pooling, Shard, collate, make_shards
 from .embed_files import (
     Computed,
     EmbedReport,
     PassFiles,
-    finished_report,
     finished_signals,
     is_embedded,
     open_embeddings,
     open_files,
     open_signals,
+    pass_record,
 )
-from .encoder import Encoder, is_out_of_memory, ready_encoder
-from .flops import head_flops, pass_flops
-from .sharding import is_sharded
+from .encoder import Encoder, head_flops, pass_flops, ready_encoder
 from .signals import TRAINED, Head, columns_of, own_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["EmbedReport", "embed_tokens", "is_embedded", "open_embeddings", "open_signals"]
+    from ..text.tokens import Tokens
+
+__all__ = ["EmbedReport", "check_head", "embed_tokens", "is_embedded", "open_embeddings", "open_signals"]
 
 EMBEDDING_ALONE: frozenset[str] = frozenset({Signal.EMBEDDING})
+Step = tuple[Shard | None, Batch, bool]
+"""A batch, its shard, and whether it is that shard's last; without a shard it only keeps other ranks
+going."""
+
+
+def check_head(signals: Iterable[str], is_sharded: bool) -> None:
+    """Check that a model gives these signals, before it is loaded.
+
+    Raises:
+        EmbedError: they come of logits, and the model would be sharded.
+    """
+    if is_sharded and (of_logits := columns_of(signals)):
+        raise EmbedError(
+            f"cannot compute {', '.join(of_logits)} with a model that is sharded over ranks (FSDP): its head "
+            "is in pieces. Start without FSDP, or take a strategy or signal that needs the embedding alone."
+        )
 
 
 def embed_tokens(
     model: PreTrainedModel,
-    tokens: TokenRows,
+    tokens: Tokens,
     out_dir: Path,
     config: EmbedConfig,
     ids: Ids,
@@ -81,20 +95,25 @@ def embed_tokens(
     Args:
         model: a causal language model, whole, with PEFT adapters or sharded over ranks; it is left in
             evaluation mode and the pass's dtype.
-        tokens: the tokenised pool, or some rows of it.
         out_dir: where the files go, on a disk that every rank sees.
-        config: pooling, dtype and batch size.
         ids: the rows' ids, for messages and for signals.parquet.
         fingerprint: a text that names the model and the tokens.
-        watch: is shown this rank's tokens.
-        signals: what to compute, names of `Signal`.
+        signals: what to compute, names of `Signal`; of a sharded model the embedding alone (`check_head`).
 
     Raises:
         EmbedError: the model cannot be embedded with, a single row does not fit in memory, or a row has no
             token that an asked-for signal could look at.
         NonFiniteError: values are NaN or infinite, with up to five ids.
     """
-    _check_asked(tokens, ids, signals, is_sharded(model))
+    if len(tokens) == 0 or int(tokens.n_tokens.min()) < 1:
+        found = (
+            f"row {tokens.n_tokens.argmin()} of the pool has no token"
+            if len(tokens)
+            else "the pool has no row"
+        )
+        raise EmbedError(
+            f"cannot embed: {found}. Its quarantine.jsonl says which rows were put aside and why."
+        )
     encoder = ready_encoder(model, config, tokens.ids(int(tokens.n_tokens.argmax())))
     header = {
         "fingerprint": fingerprint,
@@ -106,62 +125,29 @@ def embed_tokens(
     }
     missing = frozenset(map(Signal, signals - dist.on_main(lambda: finished_signals(out_dir, header))))
     if not missing:
-        return dist.on_main(lambda: finished_report(out_dir))
+        return dist.on_main(lambda: pass_record(out_dir)).report
     started = time.perf_counter()
     files = open_files(
         out_dir, header | {"signals": [signal.value for signal in Signal if signal in missing]}
     )
     passes = []
     with ExitStack() as stack:
-        head = (
-            stack.enter_context(own_head(encoder.root, encoder.decoder, encoder.output))
-            if columns_of(missing)
-            else None
-        )
+        head = None
+        if columns_of(missing):
+            head = stack.enter_context(own_head(encoder.root, encoder.decoder, encoder.output))
         if of_rows := missing - {Signal.ANSWER_LOSS}:
             pooling = config.pooling if Signal.EMBEDDING in missing else "mean"
             passes.append(_Pass("embed", encoder, tokens, ids, pooling, files, of_rows, head))
         if Signal.ANSWER_LOSS in missing:
-            answers = AnswerRows.of(tokens, encoder.decoder.config.get_text_config().bos_token_id, ids)
-            passes.append(
-                _Pass("answers alone", encoder, answers, ids, "mean", files, frozenset({Signal.LOSS}), head)
-            )
+            answers = AnswerRows(tokens, encoder.decoder.config.get_text_config().bos_token_id)
+            of_loss = frozenset({Signal.LOSS})
+            passes.append(_Pass("answers alone", encoder, answers, ids, "mean", files, of_loss, head))
         for each in passes:
             each.run(config, watch)
-    flops = sum(each.flops() for each in passes)
     n_tokens, n_padded = sum(each.n_tokens for each in passes), sum(each.n_padded_tokens for each in passes)
-    seconds, budget = time.perf_counter() - started, min(each.budget for each in passes)
-    return files.complete(ids, n_tokens, n_padded, seconds, budget, lambda n_tokens: flops)
-
-
-def _check_asked(tokens: TokenRows, ids: Ids, signals: frozenset[str], is_shared: bool) -> None:
-    if len(tokens) == 0:
-        raise EmbedError(
-            "cannot embed an empty pool: it has 0 rows. The pool's quarantine.jsonl says why rows were put "
-            "aside."
-        )
-    if int(tokens.n_tokens.min()) < 1:
-        row = int(tokens.n_tokens.argmin())
-        raise EmbedError(
-            f"cannot embed row {row} (id {ids[row]}): it has no token. Leave it out of the pool."
-        )
-    if not signals or signals - set(Signal):
-        raise EmbedError(f"cannot compute {sorted(signals)}. Ask for some of {', '.join(Signal)}.")
-    if is_shared and columns_of(signals):
-        raise EmbedError(
-            f"cannot compute {', '.join(columns_of(signals))} with a model that is sharded over ranks "
-            "(FSDP): its head is "
-            "in pieces. Give every rank the whole model, or use a strategy that needs the embedding alone."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A batch of a shard; where it is of no shard, it is computed only because other ranks are not done."""
-
-    shard: Shard | None
-    batch: Batch
-    is_last: bool
+    figures = (n_tokens, n_padded, time.perf_counter() - started, min(each.budget for each in passes))
+    flops = sum(each.flops() for each in passes)
+    return files.complete(ids, figures, lambda _: flops)
 
 
 @dataclass
@@ -170,107 +156,111 @@ class _Pass:
 
     name: str
     encoder: Encoder
-    tokens: TokenRows
+    tokens: Tokens | AnswerRows
     ids: Ids
     pooling: Pooling
     files: PassFiles
     signals: frozenset[Signal]
     head: Head | None
-    budget: int = 0
-    """Padded tokens a batch."""
+    budget: int = 0  # padded tokens a batch
     n_tokens: int = 0
     n_padded_tokens: int = 0
-    parts: list[Computed] = field(default_factory=list)
-    """What is computed of the shard at hand."""
 
     def run(self, config: EmbedConfig, watch: Watch) -> None:
-        """Compute this rank's shards that are not done, in smaller batches whenever memory runs out.
+        """Compute this rank's shards that are not done, in batches of half the size whenever memory runs out.
 
-        Raises:
-            EmbedError: a single row does not fit in memory.
-            NonFiniteError: some rank has found values that are not finite; each stops behind its first.
+        A sharded model's ranks cannot go back; of values that are not finite each rank stops behind its
+        first.
         """
+        from accelerate.utils.memory import should_reduce_batch_size
+
         self.budget = self._first_budget(config)
-        mine = make_shards(self.tokens.n_tokens)[dist.rank() :: dist.world_size()]
+        longest, n_all = int(self.tokens.n_tokens.max()), int(self.tokens.n_tokens.sum())
         is_done = False
         while not is_done:
             try:
-                self._run([shard for shard in mine if not self.files.is_done(self._key(shard))], watch)
+                self._run(watch)
                 is_done = True
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
                     raise
-                self._halve_budget(error)
+                if self.encoder.is_sharded or self.budget <= max(1, longest // 2):
+                    raise EmbedError(
+                        f"out of memory embedding {min(self.budget, n_all)} tokens at once; the longest row "
+                        f"has {longest}. Lower embed.tokens_per_batch or prompt.max_length, or use "
+                        "embed.dtype=bfloat16, a smaller model or more memory, and run again."
+                    ) from error
+                self.budget = max(1, min(self.budget, n_all) // 2)
+                if self.encoder.device.type == "cuda":
+                    torch.cuda.empty_cache()
         what = "vectors" if self.signals == EMBEDDING_ALONE else "rows' vectors or signals"
         dtype = str(self.encoder.dtype).removeprefix("torch.")
         advice = f"Lower train.learning_rate if the model diverged, or set embed.dtype=float32 (now {dtype})."
         self.files.check_finite(self.ids, what, advice)
 
-    def _run(self, shards: list[Shard], watch: Watch) -> None:
-        """Compute shards, several batches at a time, up to the first with values that are not finite."""
-        self.parts.clear()
-        waiting: deque[tuple[_Step, Future[Computed]]] = deque()
+    def _run(self, watch: Watch) -> None:
+        """Compute what is not done, up to the first shard with values that are not finite."""
+        mine = make_shards(self.tokens.n_tokens)[dist.rank() :: dist.world_size()]
+        shards = {f"{self.name}-{shard.index:04d}": shard for shard in mine}
+        to_do = {key: shard for key, shard in shards.items() if not self.files.shard_file(key).exists()}
+        parts: list[Computed] = []
+        n_tokens = float(sum(shard.n_tokens for shard in to_do.values()))
         with (
-            watch.task(self.name, float(sum(shard.n_tokens for shard in shards)), "tokens") as task,
-            _worker_threads(self.encoder) as threads,
+            watch.task(self.name, n_tokens, "tokens") as task,
+            closing(self._computed(list(to_do.values()))) as steps,
         ):
-            for step in self._steps(shards):
-                waiting.append(
-                    (step, threads.submit(self.encoder.compute, step.batch, self.signals, self.head))
-                )
-                if len(waiting) > 2 * self.encoder.n_workers:
-                    self._keep(*waiting.popleft(), task)
+            for (shard, batch, is_last), computed in steps:
+                if shard is None:
+                    continue
+                parts.append(computed)
+                self.n_tokens += batch.n_tokens
+                self.n_padded_tokens += batch.ids_BT.numel()
+                if is_last:
+                    whole = {name: np.concatenate([part[name] for part in parts]) for name in computed}
+                    if isinstance(self.tokens, AnswerRows):
+                        whole = {Signal.ANSWER_LOSS: whole[Signal.LOSS]}
+                    self.files.save(f"{self.name}-{shard.index:04d}", shard.rows, whole, shard.n_tokens)
+                    parts.clear()
+                task.advance(batch.n_tokens)
                 if self.files.bad_rows and not self.encoder.is_sharded:
                     return
-            while waiting:
-                self._keep(*waiting.popleft(), task)
 
-    def _steps(self, shards: list[Shard]) -> Iterator[_Step]:
-        """The shards' batches; where the model is sharded as many on every rank."""
-        spans = []
+    def _computed(self, shards: list[Shard]) -> Generator[tuple[Step, Computed]]:
+        """The shards' batches in order, and what comes of them; several are computed at a time."""
+        with _worker_threads(self.encoder) as threads:
+            waiting: deque[tuple[Step, Future[Computed]]] = deque()
+            for step in self._steps(shards):
+                waiting.append((step, threads.submit(self.encoder.compute, step[1], self.signals, self.head)))
+                if len(waiting) > 2 * self.encoder.n_workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            for step, future in waiting:
+                yield step, future.result()
+
+    def _steps(self, shards: list[Shard]) -> Iterator[Step]:
+        """The shards' batches of as many rows as fit the budget, or one; of a sharded model alike a rank."""
+        spans: list[tuple[Shard | None, np.ndarray, bool]] = []
         for shard in shards:
             start = 0
             while start < len(shard.rows):
-                stop = batch_stop(shard.rows, start, self.tokens.n_tokens, self.budget)
-                spans.append((shard, shard.rows[start:stop], stop == len(shard.rows)))
-                start = stop
-        # Before the first batch: other threads exchange weights from then on.
-        n_idle = max(dist.gather(len(spans))) - len(spans) if self.encoder.is_sharded else 0
-        for shard, rows, is_last in spans:
-            yield _Step(shard, self._collated(rows), is_last)
-        shortest = np.array([int(np.argmin(self.tokens.n_tokens))])
-        for _ in range(n_idle):
-            yield _Step(None, self._collated(shortest), is_last=False)
-
-    def _collated(self, rows: np.ndarray) -> Batch:
-        return collate(self.tokens, rows, self.pooling, self.ids, bool(TRAINED & self.signals))
-
-    def _keep(self, step: _Step, future: Future[Computed], task: Task) -> None:
-        """Wait for what comes of a batch, and write the shard that ends with it."""
-        computed = future.result()
-        if step.shard is None:
-            return
-        self.parts.append(computed)
-        self.n_tokens += step.batch.n_tokens
-        self.n_padded_tokens += step.batch.ids_BT.numel()
-        if step.is_last:
-            whole = {name: np.concatenate([part[name] for part in self.parts]) for name in computed}
-            if isinstance(self.tokens, AnswerRows):
-                whole = {Signal.ANSWER_LOSS: whole[Signal.LOSS]}
-            self.files.save(self._key(step.shard), step.shard.rows, whole, step.shard.n_tokens)
-            self.parts.clear()
-        task.advance(step.batch.n_tokens)
-
-    def _key(self, shard: Shard) -> str:
-        return f"{self.name}-{shard.index:04d}"
+                n_rows = max(1, self.budget // int(self.tokens.n_tokens[shard.rows[start]]))
+                rows = shard.rows[start : start + n_rows]
+                start += n_rows
+                spans.append((shard, rows, start >= len(shard.rows)))
+        if self.encoder.is_sharded:  # before the first batch: other threads exchange weights from then on
+            shortest = np.array([int(np.argmin(self.tokens.n_tokens))])
+            spans += [(None, shortest, False)] * (max(dist.gather(len(spans))) - len(spans))
+        for of_shard, rows, is_last in spans:
+            batch = collate(self.tokens, rows, self.pooling, self.ids, bool(TRAINED & self.signals))
+            yield of_shard, batch, is_last
 
     def _first_budget(self, config: EmbedConfig) -> int:
         """Padded tokens a batch, the same on every rank: as asked for, or what such a machine takes easily.
 
-        It follows from the machine's total memory and the model's sizes, not from what happens to be free, so
-        that a resumed pass makes the same batches. On a CPU small batches are fastest: what one layer reads
-        and writes should stay in the core's cache (2,048 tokens were best or within the noise for widths 128
-        and 512). On a GPU 32,768 tokens keep every unit busy; larger ones only take memory.
+        It follows from sizes, not from what happens to be free, so that a resumed pass makes the same
+        batches. On a CPU small ones are fastest: what a layer reads and writes should stay in the core's
+        cache (2,048 tokens were best for widths 128 and 512). On a GPU 32,768 keep every unit busy; larger
+        ones only take memory.
         """
         encoder = self.encoder
         if encoder.is_length_bound:
@@ -278,9 +268,8 @@ class _Pass:
         if config.tokens_per_batch != "auto":
             return config.tokens_per_batch
         linears = [module for module in encoder.decoder.modules() if isinstance(module, nn.Linear)]
-        widest = max(
-            (max(linear.in_features, linear.out_features) for linear in linears), default=4 * encoder.width
-        )
+        widths = [max(linear.in_features, linear.out_features) for linear in linears]
+        widest = max(widths, default=4 * encoder.width)
         bytes_per_token = (4 * widest + 8 * encoder.width) * encoder.dtype.itemsize + 12 * encoder.width
         if encoder.device.type == "cuda":
             total = torch.cuda.get_device_properties(encoder.device).total_memory * 9 // 10
@@ -290,35 +279,12 @@ class _Pass:
         fitting: int = left // 2 // encoder.n_workers // bytes_per_token
         return min(dist.gather(max(1, min(most, fitting))))
 
-    def _halve_budget(self, error: Exception) -> None:
-        """Make batches half as large as now, or give up.
-
-        Raises:
-            EmbedError: each row is alone already, or other ranks cannot go back with this one (FSDP).
-        """
-        longest = int(self.tokens.n_tokens.max())
-        n_padded = min(self.budget, int(self.tokens.n_tokens.sum()))
-        if self.encoder.is_sharded:
-            raise EmbedError(
-                f"out of memory embedding {n_padded} tokens at once. Set embed.tokens_per_batch below that "
-                "and run again."
-            ) from error
-        if self.budget <= longest // 2 or self.budget == 1:
-            raise EmbedError(
-                f"out of memory embedding a single row of up to {longest} tokens. Lower prompt.max_length, "
-                "or use "
-                "embed.dtype=bfloat16, a smaller model or more memory."
-            ) from error
-        self.budget = max(1, n_padded // 2)
-        if self.encoder.device.type == "cuda":
-            torch.cuda.empty_cache()
-
     def flops(self) -> float:
         """Of all rows, whoever computed them."""
-        in_decoder = pass_flops(self.encoder.decoder, self.tokens.n_tokens)
-        if self.head is None or not columns_of(self.signals):
-            return in_decoder
-        return in_decoder + head_flops(self.encoder.root.get_output_embeddings().weight, self.tokens.n_tokens)
+        n_tokens_N, has_head = self.tokens.n_tokens, self.head is not None and columns_of(self.signals)
+        weight_VD = self.encoder.root.get_output_embeddings().weight
+        in_head = head_flops(weight_VD, n_tokens_N) if has_head else 0.0
+        return pass_flops(self.encoder.decoder, n_tokens_N) + in_head
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """A model made ready for the embedding pass: its decoder, in evaluation mode and the pass's dtype.
 
-The vector of a row is a weighted mean, in float32, of the decoder's `last_hidden_state`. In transformers that
-is the state after the final norm, and equal to `hidden_states[-1]` of a model that keeps all layers
-(`capture_outputs` ties the two; older classes append it themselves).
-Padding is on the right, so in a causal model no real position sees it, and the batch needs no attention mask:
-attention then takes its fast causal kernel. Whether the model is causal is tried, not believed: two rows that
-differ only in their second halves must have the same states in their first, to the bit. Where they do not,
-padded batches carry a mask.
-Cost: the weights in the pass's dtype, in place of the model's; states of one batch, one layer at a time.
-Shape letters: B rows of a batch, T tokens, D embedding width.
+The vector of a row is a weighted mean, in float32, of the decoder's `last_hidden_state`, the state after the
+final norm. Padding is on the right, so in a causal model no real position sees it, and the batch needs no
+attention
+mask: attention then takes its fast causal kernel. Whether the model is causal is tried, not believed: two
+rows that differ only in their second halves must have the same states in their first, to the bit.
+FLOPs: 2 a token and parameter outside the embedding tables, plus attention's two products, which a causal row
+of T tokens does for T²/2 pairs: 2·T²·D a layer. A mixture of experts is counted with all its experts, the
+head at every token, also where only some positions are read.
+Shape letters: N rows, B rows of a batch, T tokens, D embedding width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..config import EmbedConfig
 from ..errors import EmbedError
+from ..run.metrics import forward_flops, n_numbers
 from ..selection import Signal
 from .batches import Batch
 from .embed_files import Computed
-from .sharding import is_sharded
+from .load import is_sharded
 from .signals import Head, columns_of, row_signals
 
 if TYPE_CHECKING:
@@ -41,31 +42,32 @@ PLAIN_DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16, torch.fl
 class Encoder:
     """Turns batches into vectors and signals; made by `ready_encoder`."""
 
-    root: PreTrainedModel
-    """The model with its head; of a PEFT model the one with the adapters inside."""
+    root: PreTrainedModel  # with its head; of a PEFT model the one with the adapters inside
     decoder: PreTrainedModel
     device: torch.device
     dtype: torch.dtype
     is_sharded: bool
-    """Call the whole model instead of its decoder: FSDP gathers the outermost weights only there."""
-    is_length_bound: bool
-    """A row's states depend on the longest row beside it, and the model changes with every batch."""
+    is_length_bound: bool  # a row's states depend on the longest row beside it
     n_workers: int
     width: int = 0
     is_masked: bool = False
-    output: type[ModelOutput] = dict
-    """What the decoder gives."""
+    output: type[ModelOutput] = dict  # what the decoder gives
 
     def compute(self, batch: Batch, signals: frozenset[Signal], head: Head | None) -> Computed:
         """What is asked for of a batch, in one forward pass."""
+        computed: Computed = {}
         mask_BT = None
         if self.is_masked and batch.is_padded:
             mask_BT = (torch.arange(batch.ids_BT.shape[1]) < batch.lengths_B[:, None]).long().to(self.device)
         with torch.no_grad() if self.is_sharded else torch.inference_mode():
             hidden_BTD = self.hidden(batch.ids_BT.to(self.device), mask_BT)[0]
-            computed: Computed = (
-                {Signal.EMBEDDING: _pooled(hidden_BTD, batch)} if Signal.EMBEDDING in signals else {}
-            )
+            if Signal.EMBEDDING in signals:
+                weights_BT1 = batch.weights_BT.to(hidden_BTD.device)[..., None]
+                states_BTD = hidden_BTD.float()
+                if batch.is_padded:  # 0 × NaN is NaN: what a padded position holds must not reach the sum
+                    states_BTD = states_BTD.masked_fill(weights_BT1 == 0, 0.0)
+                # No matrix product: a GPU may do it in TF32.
+                computed[Signal.EMBEDDING] = (states_BTD * weights_BT1).sum(dim=1).cpu().numpy()
             if head is not None and columns_of(signals):
                 n_words = self.root.get_output_embeddings().weight.shape[0]
                 computed |= row_signals(head, n_words, hidden_BTD, batch, signals)
@@ -76,7 +78,7 @@ class Encoder:
         inputs: dict[str, Any] = {"input_ids": ids_BT, "use_cache": False, "return_dict": True}
         if mask_BT is not None:
             inputs["attention_mask"] = mask_BT
-        if not self.is_sharded:
+        if not self.is_sharded:  # else the whole model: FSDP gathers the outermost weights only there
             return self.decoder(**inputs)
         if "logits_to_keep" in inspect.signature(self.root.forward).parameters:
             inputs["logits_to_keep"] = 1
@@ -98,23 +100,27 @@ def ready_encoder(model: PreTrainedModel, config: EmbedConfig, probe_ids: np.nda
     decoder, is_shared = find_decoder(model), is_sharded(model)
     model.eval()
     _cast(model, config, is_shared)
-    table = model.get_input_embeddings().weight
+    weights, table = list(model.parameters()), model.get_input_embeddings().weight
     ropes = [str(getattr(module, "rope_type", None)) for module in model.modules()]
     is_length_bound = any("dynamic" in rope or "longrope" in rope for rope in ropes)
-    is_plain = all(
-        weight.device.type == "cpu" and weight.dtype in PLAIN_DTYPES for weight in model.parameters()
-    )
     # A forward pass that changes the model (weights fetched or unpacked, frequencies by length) is for one
-    # thread alone.
+    # thread.
     is_thread_safe = (
-        is_plain
+        all(weight.device.type == "cpu" and weight.dtype in PLAIN_DTYPES for weight in weights)
         and not (is_shared or is_length_bound)
         and type(decoder).__module__.startswith("transformers.")
     )
     n_workers = torch.get_num_threads() if is_thread_safe else 1
     root = _below_adapter(model)
     encoder = Encoder(root, decoder, table.device, table.dtype, is_shared, is_length_bound, n_workers)
-    return _probed(encoder, torch.from_numpy(np.asarray(probe_ids[:64], dtype=np.int64)))
+    ids_T = torch.from_numpy(np.asarray(probe_ids[:64], dtype=np.int64))
+    half = (len(ids_T) + 1) // 2
+    other_T = torch.cat([ids_T[:half], torch.where(ids_T[half:] > 0, ids_T[half:] - 1, 1)])
+    with torch.no_grad():
+        output = encoder.hidden(torch.stack([ids_T, other_T]).to(encoder.device), None)
+    hidden_BTD = output[0]
+    is_causal = torch.equal(hidden_BTD[0, :half], hidden_BTD[1, :half])
+    return replace(encoder, width=hidden_BTD.shape[-1], is_masked=not is_causal, output=type(output))
 
 
 def find_decoder(model: PreTrainedModel) -> PreTrainedModel:
@@ -126,16 +132,14 @@ def find_decoder(model: PreTrainedModel) -> PreTrainedModel:
     """
     root = _below_adapter(model)
     if root is not model and model.active_peft_config.is_prompt_learning:
-        kind = model.active_peft_config.peft_type.value
         raise EmbedError(
-            f"cannot embed with a {kind} adapter: its virtual tokens live outside the decoder. Use LoRA or "
-            "a merged model."
+            f"cannot embed with a {model.active_peft_config.peft_type.value} adapter: its virtual tokens "
+            "live outside the decoder. Use LoRA or a merged model."
         )
     decoder = root.get_decoder()
     if decoder is root:
-        name = type(root).__name__
         raise EmbedError(
-            f"cannot embed with {name}: its get_decoder() gives no part below an LM head. "
+            f"cannot embed with {type(root).__name__}: its get_decoder() gives no part below an LM head. "
             "Load it as a causal language model."
         )
     return decoder
@@ -159,39 +163,38 @@ def _cast(model: PreTrainedModel, config: EmbedConfig, is_shared: bool) -> None:
     if is_shared:
         raise EmbedError(
             f"cannot cast a sharded model from {str(own.dtype).removeprefix('torch.')} to {name}. Set "
-            "embed.dtype=model, "
-            "and the dtype where the model is sharded."
+            "embed.dtype=model, and the dtype where the model is sharded."
         )
     for weight in model.parameters():
         weight.data = weight.data.to(getattr(torch, name))
 
 
-def _probed(encoder: Encoder, ids_T: Tensor) -> Encoder:
-    """Find out the width, and whether a change in a row's second half leaves its first half as it is."""
-    half = (len(ids_T) + 1) // 2
-    other_T = torch.cat([ids_T[:half], torch.where(ids_T[half:] > 0, ids_T[half:] - 1, 1)])
-    with torch.no_grad():
-        output = encoder.hidden(torch.stack([ids_T, other_T]).to(encoder.device), None)
-    hidden_BTD = output[0]
-    is_causal = torch.equal(hidden_BTD[0, :half], hidden_BTD[1, :half])
-    return replace(encoder, width=hidden_BTD.shape[-1], is_masked=not is_causal, output=type(output))
+def n_computing(model: PreTrainedModel) -> int:
+    """Parameters that cost products for each token: all but the token embeddings' look-up.
+
+    The output head's are counted even where it is tied.
+    """
+    n_all, table = sum(map(n_numbers, model.parameters())), model.get_input_embeddings().weight
+    return n_all if model.get_output_embeddings().weight is table else n_all - int(table.numel())
 
 
-def _pooled(hidden_BTD: Tensor, batch: Batch) -> np.ndarray:
-    weights_BT1 = batch.weights_BT.to(hidden_BTD.device)[..., None]
-    # 0 × NaN is NaN: what a padded position holds must not reach the sum. No matrix product: a GPU may do it
-    # in TF32.
-    states_BTD = hidden_BTD.float()
-    if batch.is_padded:
-        states_BTD = states_BTD.masked_fill(weights_BT1 == 0, 0.0)
-    pooled: np.ndarray = (states_BTD * weights_BT1).sum(dim=1).cpu().numpy()
-    return pooled
+def n_outside_tables(model: nn.Module) -> int:
+    """A model's parameters but those of its embedding tables."""
+    in_tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return sum(n_numbers(parameter) for parameter in model.parameters() if id(parameter) not in in_tables)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    from accelerate.utils.memory import should_reduce_batch_size
+def pass_flops(decoder: PreTrainedModel, n_tokens_N: np.ndarray) -> float:
+    """FLOPs of a decoder over rows of these lengths."""
+    config = decoder.config.get_text_config()
+    has_heads = getattr(
+        config, "num_attention_heads", None
+    )  # none in a model without attention, such as Mamba
+    squares = float(np.square(n_tokens_N.astype(np.float64)).sum()) if has_heads else 0.0
+    attention: float = 2.0 * config.num_hidden_layers * config.hidden_size * squares
+    return forward_flops(n_outside_tables(decoder), int(n_tokens_N.sum())) + attention
 
-    return isinstance(error, RuntimeError) and should_reduce_batch_size(error)
+
+def head_flops(weight_VD: Tensor, n_tokens_N: np.ndarray) -> float:
+    """FLOPs of the LM head at every token of rows of these lengths."""
+    return forward_flops(weight_VD.numel(), int(n_tokens_N.sum()))

@@ -1,15 +1,17 @@
 """Loading and trusting models: folders or Hub ids, plain or PEFT adapters, weights from safetensors only.
 
-Padding: no token is added and no embedding is resized. Where a tokenizer has no padding token its EOS stands
-in; padded positions are masked, so the result is the same as with the published code's added `[PAD]`
-(docs/deviations.md).
+No token is added and no embedding is resized: where a tokenizer has no padding token its EOS stands in;
+padded positions are masked, so the result is that of the published code's added `[PAD]` (docs/deviations.md).
+A model may be sharded over ranks (FSDP2) while it is loaded, so that no rank ever holds the whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import textwrap
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -20,17 +22,12 @@ from safetensors import SafetensorError
 
 from ..base import dist
 from ..base.files import hash_sampled, read_json, write_json
-from ..errors import REFUSALS, DiverseEvolError, ModelError
+from ..errors import REFUSALS, ConfigError, DiverseEvolError, ModelError
 
 if TYPE_CHECKING:
     import torch
+    from torch.nn import Module
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
-    from transformers.distributed import DistributedConfig
-
-
-LAYER_NUMBER = re.compile(r"\.\d+(?=\.|$)")
-FILE_OF_STOPS = "generation_config.json"
-LONGEST_WORDS = 300
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -47,8 +44,8 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
     if not tokenizer.is_fast:
         raise ModelError(
             f"the tokenizer of {name!r} ({type(tokenizer).__name__}) has no fast version, which tells what "
-            "text each token holds: "
-            "the loss mask follows from that. Take a model whose folder has a tokenizer.json."
+            "text each token holds: the loss mask follows from that. Take a model whose folder has a "
+            "tokenizer.json."
         )
     if tokenizer.eos_token_id is None:
         raise ModelError(
@@ -80,13 +77,13 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM
 
-    adapter = adapter_config(name)
-    base = _base_of(name)
-    # An absolute path, which an adapter trained on this model then names, so that it is found again from
-    # anywhere.
+    adapter, base = adapter_config(name), _base_of(name)
+    # An absolute path, which an adapter trained on this model then names, so that it is found from anywhere.
     base = str(Path(base).resolve()) if Path(base).is_dir() else base
-    if adapter and (quantisation := _quantisation(name, base, trust_remote_code)):
-        kwargs.setdefault("quantization_config", quantisation)
+    beside = Path(name) / "config.json"  # of how the base under the adapter was quantised: save_quantisation
+    found = read_json(beside).get("quantization_config") if adapter and beside.is_file() else None
+    if found and "quantization_config" not in _config(base, trust_remote_code).to_dict():
+        kwargs.setdefault("quantization_config", found)
     if kwargs.get("quantization_config"):  # quantised where it stays: such weights are not moved afterwards
         kwargs.setdefault("device_map", {"": device()})
     dist.start()
@@ -99,7 +96,17 @@ def load_model(
     kwargs |= {"dtype": dtype, "trust_remote_code": trust_remote_code, "use_safetensors": True}
     with loading("the model", name):
         model, report = AutoModelForCausalLM.from_pretrained(base, output_loading_info=True, **kwargs)
-        _check_whole(base, report)
+        # transformers would fill what is missing with random numbers.
+        for kind, keys in (
+            ("are missing from", "missing_keys"),
+            ("have another shape in", "mismatched_keys"),
+        ):
+            if report[keys]:
+                raise ModelError(
+                    f"{len(report[keys])} weights of {base!r} {kind} its files, first "
+                    f"{min(map(str, report[keys]))}. Copy or save the model again; a model without a "
+                    "language-model head cannot be tuned here."
+                )
         if adapter:
             from peft import PeftModel
 
@@ -112,56 +119,67 @@ def load_model(
     return model if is_sharded or "device_map" in kwargs else model.to(device())
 
 
-def _quantisation(name: str, base: str, trust_remote_code: bool) -> dict[str, Any] | None:
-    """How the base under an adapter was quantised when that was trained, unless its own files say so."""
-    file = Path(name) / "config.json"
-    found = json.loads(file.read_text("utf-8")).get("quantization_config") if file.is_file() else None
-    is_own = found and "quantization_config" in _config(base, trust_remote_code).to_dict()
-    return None if is_own else found
-
-
 def save_quantisation(model: PreTrainedModel, folder: Path) -> None:
     """Leave beside an adapter how its base was quantised, where `load_model` finds it again."""
-    config = model.config
-    if adapter_config(str(folder)) and getattr(config, "quantization_config", None):
-        config.save_pretrained(folder)
+    if adapter_config(str(folder)) and getattr(model.config, "quantization_config", None):
+        model.config.save_pretrained(folder)
 
 
-def _shares(name: str, trust_remote_code: bool) -> DistributedConfig:
+def _shares(name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - transformers' DistributedConfig
     """One share a rank, each layer a unit: transformers' own plan knows layers by one name alone."""
     from transformers.distributed import DistributedConfig
 
     model = empty_model(name, trust_remote_code)
-    kinds = set(model._no_split_modules or ())
-    layers = {
-        LAYER_NUMBER.sub(".*", at) for at, module in model.named_modules() if type(module).__name__ in kinds
-    }
-    return DistributedConfig(
-        fsdp_size=dist.world_size(), fsdp_plan=dict.fromkeys(sorted(layers), "free_full_weight")
-    )
+    kinds, modules = set(model._no_split_modules or ()), model.named_modules()
+    layers = {re.sub(r"\.\d+(?=\.|$)", ".*", at) for at, module in modules if type(module).__name__ in kinds}
+    plan = dict.fromkeys(sorted(layers), "free_full_weight")
+    return DistributedConfig(fsdp_size=dist.world_size(), fsdp_plan=plan)
+
+
+def shards_models(asked: object = False) -> bool:
+    """Whether each rank holds only its share of a model: as `asked` (`train.fsdp`) or by the launcher.
+
+    Raises:
+        ConfigError: weights are to be offloaded to the CPU, too.
+    """
+    dist.start()
+    if dist.world_size() == 1 or not (asked or dist.FSDP in os.environ):
+        return False
+    if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() in dist.TRUE:
+        raise ConfigError(
+            "the FSDP configuration offloads parameters, which is not supported here. Set "
+            "fsdp_offload_params: false in it, and start more processes if the shares do not fit."
+        )
+    return True
+
+
+def is_sharded(model: Module) -> bool:
+    """Whether FSDP keeps a part of the weights on each rank, so that all take part in every forward pass."""
+    if dist.world_size() == 1:
+        return False
+    from torch.distributed.fsdp import FSDPModule
+
+    return any(isinstance(module, FSDPModule) for module in model.modules())
 
 
 def name_stops(folder: Path, stops: Collection[int]) -> None:
     """Have a folder's generation_config.json name the tokens that end an answer, beside those known."""
     from transformers.utils import cached_file
 
-    base = _base_of(str(folder))
-    lenient = {
-        "_raise_exceptions_for_missing_entries": False,
-        "_raise_exceptions_for_connection_errors": False,
-    }
-    own = folder / FILE_OF_STOPS
-    if own.is_file():
-        config = read_json(own)
-    elif found := cached_file(base, FILE_OF_STOPS, **lenient):
-        config = read_json(Path(found))
-    else:
-        found = cached_file(base, "config.json", **lenient)
-        plain = read_json(Path(found)) if found else {}
+    base, own = _base_of(str(folder)), folder / "generation_config.json"
+
+    def of_the_base(file: str) -> dict[str, Any]:
+        lenient = ("_raise_exceptions_for_missing_entries", "_raise_exceptions_for_connection_errors")
+        found = cached_file(base, file, **dict.fromkeys(lenient, False))
+        return dict(read_json(Path(found))) if found else {}
+
+    config = read_json(own) if own.is_file() else of_the_base(own.name)
+    if not config:
+        keys = ("bos_token_id", "eos_token_id", "pad_token_id")
         config = {
-            key: plain[key]
-            for key in ("bos_token_id", "eos_token_id", "pad_token_id")
-            if plain.get(key) is not None
+            key: value
+            for key, value in of_the_base("config.json").items()
+            if key in keys and value is not None
         }
     known = config.get("eos_token_id")
     known = known if isinstance(known, list) else [] if known is None else [known]
@@ -179,9 +197,8 @@ def _make_savable(config: GenerationConfig) -> None:
     try:
         config.validate(strict=True)
     except ValueError as error:
-        sampling = "`do_sample` is not set to `True`"
         for name, words in re.findall(r"^- `(\w+)`: (.*)", str(error), re.MULTILINE):
-            if sampling in words:
+            if "`do_sample` is not set to `True`" in words:
                 config.do_sample = True
             else:
                 setattr(config, name, None)
@@ -189,56 +206,43 @@ def _make_savable(config: GenerationConfig) -> None:
 
 @contextmanager
 def loading(what: str, name: str) -> Iterator[None]:
-    """Load something of a model: whatever the libraries raise becomes one error that says what to do.
-
-    Raises:
-        ModelError: it cannot be loaded.
-    """
+    """Load something of a model: whatever the libraries raise becomes a ModelError that says what to do."""
     try:
         yield
     except DiverseEvolError:
         raise
     except (*REFUSALS, UserWarning, SafetensorError) as error:
-        advice = _advice(what, _base_of(name), error)
-        raise ModelError(f"cannot load {what} {name!r}: {one_line(error)} {_where(name)}{advice}") from error
+        advice = _advice(what, name, Path(_base_of(name)), error)
+        raise ModelError(f"cannot load {what} {name!r}: {one_line(error)} {advice}") from error
 
 
-def _check_whole(name: str, report: dict[str, Any]) -> None:
-    """Refuse a model whose files lack weights, which transformers would fill with random numbers."""
-    for kind, keys in (("are missing from", "missing_keys"), ("have another shape in", "mismatched_keys")):
-        if found := report[keys]:
-            first = sorted(map(str, found))[0]
-            raise ModelError(
-                f"{len(found)} weights of {name!r} {kind} its files, first {first}. "
-                "Copy or save the model again; a model without a language-model head cannot be tuned here."
-            )
-
-
-def _advice(what: str, name: str, error: Exception) -> str:
+def _advice(what: str, name: str, folder: Path, error: Exception) -> str:
+    """What was found where a model should lie, and what to do."""
+    if Path(name).is_dir():
+        files = ", ".join(sorted(item.name for item in Path(name).iterdir())[:8])
+        place = f"The folder holds: {files or 'nothing'}."
+    elif name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        place = "There is no such folder."
+    else:
+        place = "It is no local folder; as a Hub id it needs the network (HF_TOKEN for gated models)."
     if "trust_remote_code" in str(error):
-        return " Set trust_remote_code=true if you have read its code and trust it."
-    folder = Path(name)
+        return place + " Set trust_remote_code=true if you have read its code and trust it."
     if what.startswith("the tokenizer") and folder.is_dir() and not (folder / "tokenizer.json").is_file():
-        return (
-            " It has no tokenizer.json, which is read here: where it has other files (tokenizer.model, "
-            "vocab.txt), "
-            "load them once with AutoTokenizer, with sentencepiece or tiktoken installed, and "
-            "save_pretrained(…) "
-            "into the folder."
+        return place + (
+            " It has no tokenizer.json, which is read here: load its other files (tokenizer.model, "
+            "vocab.txt) once with AutoTokenizer, with sentencepiece or tiktoken installed, and "
+            "save_pretrained(…) into the folder."
         )
     if folder.is_dir() and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
         return (
-            " Pickled weights are not loaded: convert them with model.save_pretrained(…) if you trust them."
+            place
+            + " Pickled weights are not loaded: convert them with model.save_pretrained(…) if you trust them."
         )
-    return ""
+    return place
 
 
 def _base_of(name: str) -> str:
-    """The model under an adapter, or `name` itself.
-
-    Raises:
-        ModelError: the adapter names a folder that is not there.
-    """
+    """The model under an adapter, or `name` itself."""
     if (adapter := adapter_config(name)) is None:
         return name
     base = str(adapter["base_model_name_or_path"])
@@ -265,10 +269,8 @@ def adapter_config(name: str) -> dict[str, Any] | None:
 
 def tokenizer_folder(name: str) -> str:
     """Where the tokenizer of `name` lies: with the base model for an adapter folder without one."""
-    adapter = adapter_config(name)
-    if adapter and not (Path(name) / "tokenizer_config.json").is_file():
-        return _base_of(name)
-    return name
+    has_own = (Path(name) / "tokenizer_config.json").is_file()
+    return name if has_own else _base_of(name)
 
 
 def check_fits(
@@ -279,14 +281,12 @@ def check_fits(
     Raises:
         ModelError: there is no such model, its positions end earlier, or its embedding does.
     """
-    config = _config(model_name, trust_remote_code).get_text_config()
-    n_known = getattr(config, "vocab_size", None)
+    n_known = getattr(_config(model_name, trust_remote_code).get_text_config(), "vocab_size", None)
     if n_known and len(tokenizer) > n_known:
         raise ModelError(
             f"the tokenizer of {model_name!r} has {len(tokenizer)} tokens, but the model's embedding "
-            f"{n_known} rows. "
-            "Resize the embedding (model.resize_token_embeddings) and save the model, or take back the "
-            "added tokens."
+            f"{n_known} rows. Resize the embedding (model.resize_token_embeddings) and save the model, or "
+            "take back the added tokens."
         )
     positions = n_positions(model_name, trust_remote_code)
     if positions and max_length > positions:
@@ -297,22 +297,14 @@ def check_fits(
 
 
 def n_positions(model_name: str, trust_remote_code: bool = False) -> int | None:
-    """How many tokens a model reads by its configuration; None where that names no end.
-
-    Raises:
-        ModelError: there is no such model.
-    """
+    """How many tokens a model reads by its configuration; None where that names no end."""
     config = _config(model_name, trust_remote_code).get_text_config()
     found = getattr(config, "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else None
 
 
 def empty_model(model_name: str, trust_remote_code: bool = False) -> PreTrainedModel:
-    """A model's modules without its weights (on the meta device); of an adapter folder, its base model.
-
-    Raises:
-        ModelError: there is no such model, or its class cannot be made without weights.
-    """
+    """A model's modules without its weights (on the meta device); of an adapter folder, its base model."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -324,9 +316,8 @@ def empty_model(model_name: str, trust_remote_code: bool = False) -> PreTrainedM
 def _config(model_name: str, trust_remote_code: bool) -> Any:  # noqa: ANN401 - the library's configuration
     from transformers import AutoConfig
 
-    name = _base_of(model_name)
     with loading("the model", model_name):
-        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        return AutoConfig.from_pretrained(_base_of(model_name), trust_remote_code=trust_remote_code)
 
 
 def fingerprint(name: str) -> str:
@@ -336,25 +327,13 @@ def fingerprint(name: str) -> str:
         return name
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.iterdir()):
-        if file.suffix not in {".json", ".safetensors", ".model", ".jinja", ".txt"}:
-            continue
-        digest.update(f"{file.name}\0".encode())
-        hash_sampled(digest, file, n_blocks=2)
+        if file.suffix in {".json", ".safetensors", ".model", ".jinja", ".txt"}:
+            digest.update(f"{file.name}\0".encode())
+            hash_sampled(digest, file, n_blocks=2)
     return digest.hexdigest()
-
-
-def _where(name: str) -> str:
-    path = Path(name)
-    if path.is_dir():
-        files = ", ".join(sorted(item.name for item in path.iterdir())[:8])
-        return f"The folder holds: {files or 'nothing'}."
-    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        return "There is no such folder."
-    return "It is no local folder; as a Hub id it needs the network (HF_TOKEN for gated models)."
 
 
 def one_line(error: Exception) -> str:
     """What a library says, in one line of bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = text if len(text) <= LONGEST_WORDS else text[:LONGEST_WORDS] + "…"
+    text = textwrap.shorten(str(error), 300, placeholder="…") or type(error).__name__
     return text if text.endswith((".", "!", "?", "…")) else text + "."

@@ -3,8 +3,7 @@
 Source: Sentence-BERT (Reimers and Gurevych, 2019, https://arxiv.org/abs/1908.10084) and its library, which
 gives a vector a text; pooling, normalisation, default prompt and the longest text that is not cut are the
 model's own. The vectors do not change from round to round, so they are computed once a run. Shards
-(batches.py, by characters), files and resuming (embed_files.py) are those of the pass over tokens; batches
-never cross a shard, so the vectors depend neither on the number of ranks nor on where a pass was killed.
+(batches.py, by characters), files and resuming (embed_files.py) are those of the pass over tokens.
 Cost: one forward pass a row; the texts of a shard in memory. Shape letters: N rows, D width, B rows of a
 shard.
 """
@@ -27,8 +26,8 @@ from ..errors import ConfigError, ModelError
 from ..run.metrics import forward_flops
 from ..selection import Signal
 from .batches import Ids, make_shards
-from .embed_files import EmbedReport, finished_report, finished_signals, open_files
-from .flops import n_outside_tables
+from .embed_files import EmbedReport, finished_signals, open_files, pass_record
+from .encoder import n_outside_tables
 from .load import device, loading
 from .load import fingerprint as folder_fingerprint
 
@@ -55,9 +54,9 @@ def check_outer(name: str) -> None:
 def outer_fingerprint(name: str) -> str:
     """A short hash of a local model folder with the folders of its modules, or the Hub id itself."""
     folder = Path(name)
-    if not folder.is_dir():
-        return name
-    parts = [folder, *sorted(part for part in folder.rglob("*") if part.is_dir())]
+    parts = (
+        [folder, *sorted(part for part in folder.rglob("*") if part.is_dir())] if folder.is_dir() else [name]
+    )
     return " ".join(folder_fingerprint(str(part)) for part in parts)
 
 
@@ -81,13 +80,9 @@ def load_outer(name: str, config: EmbedConfig, trust_remote_code: bool = False) 
             if not list(file.parent.glob("*.safetensors")):
                 raise ModelError(
                     f"embed.model {name!r} has pickled weights, {file.relative_to(folder)}, which are not "
-                    "loaded. "
-                    "Convert them with model.save_pretrained(…) where you trust them."
+                    "loaded. Convert them with model.save_pretrained(…) where you trust them."
                 )
-        options: dict[str, Any] = {
-            "trust_remote_code": trust_remote_code,
-            "model_kwargs": {"use_safetensors": True},
-        }
+        options = {"trust_remote_code": trust_remote_code, "model_kwargs": {"use_safetensors": True}}
         model = SentenceTransformer(str(folder), device=str(device()), **options)
     return model if config.dtype in ("auto", "model") else model.to(getattr(torch, config.dtype))
 
@@ -105,22 +100,21 @@ def embed_texts(
     """Write `out_dir/embeddings.npy`, float32[N, D], row i the outer model's vector of text i.
 
     Every rank calls it, and gets the same report. A call that was killed is taken up by the next with the
-    same `fingerprint`.
+    same `fingerprint`. Batches never cross a shard, so that neither kills nor the number of ranks change a
+    number.
 
     Args:
         model: what `load_outer` gave.
         text_of: the text of a row.
         n_characters_N: about how long each is, to put texts of like length together.
-        out_dir: where the files go, on a disk that every rank sees.
         config: batch size (padded tokens) and dtype.
-        ids: the rows' ids, for messages.
         fingerprint: a text that names the model and the texts.
-        watch: is shown this rank's texts.
 
     Raises:
-        EmbedError: the disk is full.
         NonFiniteError: values are NaN or infinite, with up to five ids.
     """
+    from accelerate.utils import find_executable_batch_size
+
     header = {
         "fingerprint": fingerprint,
         "n_rows": len(ids),
@@ -129,44 +123,37 @@ def embed_texts(
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
     }
     if dist.on_main(lambda: finished_signals(out_dir, header)):
-        return dist.on_main(lambda: finished_report(out_dir))
-    from accelerate.utils import find_executable_batch_size
+        return dist.on_main(lambda: pass_record(out_dir)).report
+    started, n_tokens, n_padded = time.perf_counter(), 0, 0
 
-    started, counts = time.perf_counter(), _Counts()
+    def count(_module: torch.nn.Module, arguments: tuple[dict[str, Any], ...]) -> None:
+        nonlocal n_tokens, n_padded
+        given, mask = (arguments[0].get(name) for name in ("input_ids", "attention_mask"))
+        if given is not None:
+            n_padded += given.numel()
+            n_tokens += given.numel() if mask is None else int(mask.sum())
+
     files = open_files(out_dir, header | {"signals": [Signal.EMBEDDING.value]})
-    longest = int(model.max_seq_length or 512)  # tokens of the longest text that the model does not cut
-    budget = config.tokens_per_batch
+    longest, budget = int(model.max_seq_length or 512), config.tokens_per_batch  # longer texts are cut
     n_at_once = TEXTS_PER_BATCH if budget == "auto" else max(1, budget // longest)
     shards = make_shards(np.maximum(n_characters_N, 1))[dist.rank() :: dist.world_size()]
-    mine = [shard for shard in shards if not files.is_done(f"texts-{shard.index:04d}")]
-    counting = model[0].register_forward_pre_hook(counts.add)
+    mine = [shard for shard in shards if not files.shard_file(f"texts-{shard.index:04d}").exists()]
+    counting = model[0].register_forward_pre_hook(count)
     encode = find_executable_batch_size(_encode, starting_batch_size=n_at_once)
     with watch.task("embed (outer model)", float(sum(len(shard.rows) for shard in mine)), "texts") as task:
         for shard in mine:
-            n_before = counts.n_tokens
+            n_before = n_tokens
             vectors_BD, n_at_once = encode(model, [text_of(int(row)) for row in shard.rows])
-            computed, n_tokens = {Signal.EMBEDDING.value: vectors_BD}, counts.n_tokens - n_before
-            files.save(f"texts-{shard.index:04d}", shard.rows, computed, n_tokens)
+            computed = {Signal.EMBEDDING.value: vectors_BD}
+            files.save(f"texts-{shard.index:04d}", shard.rows, computed, n_tokens - n_before)
             if files.bad_rows:
                 break
             task.advance(len(shard.rows))
     counting.remove()
     files.check_finite(ids, "vectors of embed.model", "Set embed.dtype=float32, or leave these rows out.")
     n_weights, seconds = n_outside_tables(model), time.perf_counter() - started
-    figures = (counts.n_tokens, counts.n_padded, seconds, n_at_once * longest)
-    return files.complete(ids, *figures, lambda n_tokens: forward_flops(n_weights, n_tokens))
-
-
-class _Counts:
-    """Tokens that a model was given, as its own tokenizer cuts the texts."""
-
-    n_tokens = n_padded = 0
-
-    def add(self, _module: torch.nn.Module, arguments: tuple[dict[str, Any], ...]) -> None:
-        ids, mask = (arguments[0].get(name) for name in ("input_ids", "attention_mask"))
-        if ids is not None:
-            self.n_padded += ids.numel()
-            self.n_tokens += ids.numel() if mask is None else int(mask.sum())
+    figures = (n_tokens, n_padded, seconds, n_at_once * longest)
+    return files.complete(ids, figures, lambda n_all: forward_flops(n_weights, n_all))
 
 
 def _encode(batch_size: int, model: SentenceTransformer, texts: list[str]) -> tuple[np.ndarray, int]:

@@ -1,13 +1,11 @@
 """What a model's logits say about rows: the signals of the uncertainty strategies, chunk by chunk.
 
-The decoder's states are there once (embed.py); the model's own head, with whatever it does to its logits,
-runs on them a chunk of positions at a time. For that the decoder is made to hand on the states that it is
-given (`own_head`). The `paper_*` signals are DiverseEvol's (Wu et al., 2023,
+The model's own head, with whatever it does to its logits, runs on the decoder's states a chunk of positions
+at a time (`own_head`). The `paper_*` signals are DiverseEvol's (Wu et al., 2023,
 https://arxiv.org/abs/2311.08182): raw logits, averaged over all positions of a row, whose last predicts
 nothing. The others look at the positions that predict the trained tokens: the token at place i is predicted
 at place i − 1, so a trained token at a row's very beginning is not counted.
-Cost: the head's product and a few sweeps over a chunk; two chunks of float32 as memory
-(benchmarks/signals.py).
+Cost: the head's product and a few sweeps over a chunk; two chunks of float32 (benchmarks/signals.py).
 Shape letters: B rows of a batch, T tokens, P positions, V vocabulary, D embedding width.
 """
 
@@ -68,20 +66,14 @@ def row_signals(
     head: Head, n_words: int, hidden_BTD: Tensor, batch: Batch, signals: frozenset[Signal]
 ) -> dict[str, np.ndarray]:
     """The signals of a batch's rows, float64[B] each; `n_words` is V."""
-    targets_BT = (
-        batch.targets_BT if batch.targets_BT is not None else torch.full_like(batch.ids_BT, NO_TARGET)
-    )
     is_token_BT = torch.arange(batch.ids_BT.shape[1]) < batch.lengths_B[:, None]
-    is_read_BT = is_token_BT if PAPER & signals else targets_BT != NO_TARGET
+    is_read_BT = is_token_BT if PAPER & signals else batch.targets_BT != NO_TARGET
     positions_P = is_read_BT.flatten().nonzero()[:, 0]
-    targets_P = targets_BT.flatten()[positions_P]
-    hidden_PD = hidden_BTD.flatten(0, 1)
+    targets_P, hidden_PD = batch.targets_BT.flatten()[positions_P], hidden_BTD.flatten(0, 1)
     n_at_once = max(1, (CPU_CHUNK if hidden_PD.device.type == "cpu" else GPU_CHUNK) // n_words)
     chunks = [
-        position_signals(
-            head(hidden_PD[positions.to(hidden_PD.device)]), targets.to(hidden_PD.device), signals
-        )
-        for positions, targets in zip(
+        position_signals(head(hidden_PD[at.to(hidden_PD.device)]), targets.to(hidden_PD.device), signals)
+        for at, targets in zip(
             torch.split(positions_P, n_at_once), torch.split(targets_P, n_at_once), strict=True
         )
     ]

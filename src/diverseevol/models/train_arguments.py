@@ -7,9 +7,11 @@ key is a fault of ours.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,9 +24,7 @@ from trl import SFTConfig, SFTTrainer
 from ..base import dist
 from ..config import PRESETS, TRACKERS, TrainConfig
 from ..errors import REFUSALS, ConfigError, DiverseEvolError
-from .load import one_line
-from .sharding import shards_models
-from .step_sampler import steps_of
+from .load import one_line, shards_models
 
 USUAL_KEYS = frozenset(key for preset in PRESETS.values() for key in preset["train"])
 """Keys that a preset sets: with them alone the trainer works, so a failure is not theirs."""
@@ -37,12 +37,13 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int, max_length
     Raises:
         ConfigError: SFTConfig refuses a value; the key and its own words are in the message.
     """
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    has_gpu = torch.cuda.is_available()
+    has_bf16 = has_gpu and torch.cuda.is_bf16_supported()
     keys: dict[str, Any] = {
         "bf16": has_bf16,
         "tf32": has_bf16 or None,
-        "use_cpu": not torch.cuda.is_available(),
-        "dataloader_pin_memory": torch.cuda.is_available(),
+        "use_cpu": not has_gpu,
+        "dataloader_pin_memory": has_gpu,
         "save_strategy": "no",
         "save_total_limit": 2,
         "logging_steps": 1,
@@ -54,85 +55,65 @@ def sft_config(config: TrainConfig, checkpoints_dir: Path, seed: int, max_length
     }
     keys |= config.sft
     keys.pop("fsdp", None)  # sharded while it is loaded (load.py): accelerate must not do it again
-    keys["report_to"] = _others(keys["report_to"], config)
+    # The Trainer itself serves the trackers that the run does not (run/tracking.py).
+    is_all = keys["report_to"] in ("all", ["all"])
+    trackers = get_available_reporting_integrations() if is_all else config.report_to
+    keys["report_to"] = [name for name in trackers if name not in TRACKERS]
     if "gradient_checkpointing" not in keys:  # the older name, which the newer one would silently overrule
         keys.setdefault("activation_checkpointing", False)
     if config.total_batch_size and "gradient_accumulation_steps" not in config.sft:
-        keys["gradient_accumulation_steps"] = steps_of(
-            config.total_batch_size, keys["per_device_train_batch_size"], dist.world_size()
-        )
+        at_once = keys["per_device_train_batch_size"] * dist.world_size()
+        keys["gradient_accumulation_steps"] = math.ceil(config.total_batch_size / at_once)
     keys |= {"output_dir": str(checkpoints_dir), "seed": seed, "data_seed": seed}
-    if shards_models(config.sft.get("fsdp")):
-        _check_shared_out(keys["save_strategy"], config.method)
-    is_packed = bool(keys.get("packing"))
-    keys |= (
-        {"max_length": max_length}
-        if is_packed
-        else {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
-    )
+    if shards_models(config.sft.get("fsdp")) and (keys["save_strategy"] != "no" or config.method == "qlora"):
+        raise ConfigError(
+            f"train.save_strategy is {keys['save_strategy']!r} and train.method {config.method}; a model "
+            "that is sharded over ranks (FSDP) is neither saved by the Trainer nor quantised. Set "
+            "train.checkpoint_minutes instead, and train.method=lora, or start without FSDP."
+        )
+    if keys.get("packing"):
+        keys["max_length"] = max_length
+    else:
+        keys |= {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
     return _made(_sft_args, keys, config.sft, "train")
 
 
-def _check_shared_out(save_strategy: str, method: str) -> None:
-    if save_strategy != "no":
-        raise ConfigError(
-            f"train.save_strategy is {save_strategy!r}, which a model that is sharded over ranks (FSDP) "
-            "cannot have. "
-            "Set train.checkpoint_minutes instead."
-        )
-    if method == "qlora":
-        raise ConfigError(
-            "train.method is qlora, but a model that is sharded over ranks (FSDP) cannot be quantised. Set "
-            "train.method=lora, or start "
-            "without FSDP."
-        )
-
-
-_HELD_OUT = "Held-out rows are measured after every round: set pool.holdout or heldout.path."
+_DATA = "Held-out rows are measured after every round: set pool.holdout or heldout.path."
 _TOKENS = "The rows come tokenised, and the answers alone are trained on: `prompt` says how."
+_RESUMES = "A killed run resumes by itself."
+_NO_EFFECT = "It has no effect on the models that are tuned here."
 OWN_KEYS = {
-    ("output_dir",): "The round's folder is used.",
-    ("seed", "data_seed"): "Set `seed` of the run.",
-    ("trust_remote_code", "local_rank"): "The run's own key or the launcher says it.",
-    ("max_length", "truncation_mode"): "Set `prompt.max_length`; longer rows are cut at the right.",
-    ("dataset_*", "completion_only_loss", "assistant_only_loss", "label_names", "shuffle_dataset"): _TOKENS,
-    ("chat_template_path", "eos_token", "pad_token"): "Set it in the model's own folder.",
-    ("fsdp_config",): "`fsdp: true` shards the model; there is nothing more to set.",
-    ("resume_from_checkpoint", "ignore_data_skip", "save_only_model"): "A killed run resumes by itself.",
-    ("restore_callback_states_from_checkpoint", "enable_jit_checkpoint"): "A killed run resumes by itself.",
-    ("push_to_hub", "hub_*"): "Use `diverseevol export` or huggingface_hub on the finished model.",
-    (
-        "load_best_model_at_end",
-        "metric_for_best_model",
-        "greater_is_better",
-    ): "Set keep: best, with pool.holdout.",
-    ("do_eval", "do_predict", "eval_*", "*_eval_*", "*_full_eval", "prediction_loss_only"): _HELD_OUT,
-    ("include_for_metrics",): _HELD_OUT,
+    "output_dir": "The round's folder is used.",
+    "seed data_seed": "Set `seed` of the run.",
+    "trust_remote_code local_rank": "The run's own key or the launcher says it.",
+    "max_length truncation_mode": "Set `prompt.max_length`; longer rows are cut at the right.",
+    "dataset_* completion_only_loss assistant_only_loss label_names shuffle_dataset": _TOKENS,
+    "chat_template_path eos_token pad_token": "Set it in the model's own folder.",
+    "fsdp_config": "`fsdp: true` shards the model; there is nothing more to set.",
+    "resume_from_checkpoint ignore_data_skip save_only_model": _RESUMES,
+    "restore_callback_states_from_checkpoint enable_jit_checkpoint": _RESUMES,
+    "push_to_hub hub_*": "Use `diverseevol export` or huggingface_hub on the finished model.",
+    "load_best_model_at_end metric_for_best_model greater_is_better": "Set keep: best, with pool.holdout.",
+    "do_eval do_predict eval_* *_eval_* *_full_eval prediction_loss_only include_for_metrics": _DATA,
 }
 """Keys of SFTConfig that mean nothing here, and what to set or do instead."""
 OWN_MODEL_KEYS = {
-    ("trust_remote_code",): "Set `trust_remote_code` of the run.",
-    ("use_safetensors",): "Weights are read from safetensors alone.",
-    ("quantization_config", "load_in_4bit", "load_in_8bit"): "Set train.method: qlora.",
-    ("revision", "subfolder"): "Set `model` to that folder.",
-    ("device_map",): "Each process tunes on its own device.",
+    "trust_remote_code": "Set `trust_remote_code` of the run.",
+    "use_safetensors": "Weights are read from safetensors alone.",
+    "quantization_config load_in_4bit load_in_8bit": "Set train.method: qlora.",
+    "revision subfolder": "Set `model` to that folder.",
+    "device_map": "Each process tunes on its own device.",
 }
 """Keys of train.model_init_kwargs that the run sets, and what to do instead."""
-_NO_DATA = (
-    "It is for adapters that begin from a pass over data, or from other adapters, which the run has none of."
-)
-_NO_EFFECT = "It has no effect on the models that are tuned here."
 OWN_LORA_KEYS = {
-    ("task_type", "inference_mode"): "The adapter of a causal language model is trained.",
-    ("peft_type",): "Other adapters need a trainer of your own: train.command.",
-    ("base_model_name_or_path", "revision"): "Set `model`.",
-    ("auto_mapping", "peft_version"): "PEFT fills it in.",
-    ("loftq_config", "eva_config", "corda_config", "lora_ga_config", "arrow_config"): _NO_DATA,
-    ("megatron_*", "runtime_config", "use_qalora", "qalora_group_size"): _NO_EFFECT,
+    "task_type inference_mode": "The adapter of a causal language model is trained.",
+    "peft_type": "Other adapters need a trainer of your own: train.command.",
+    "base_model_name_or_path revision": "Set `model`.",
+    "auto_mapping peft_version": "PEFT fills it in.",
+    "loftq_config eva_config corda_config lora_ga_config arrow_config": "The run has no data to begin with.",
+    "megatron_* runtime_config use_qalora qalora_group_size": _NO_EFFECT,
 }
 """Keys of LoraConfig that the run or PEFT sets, and what to do instead."""
-_PLAIN_INITS = (None, True, False, "gaussian", "orthogonal")
-"""Ways to begin an adapter that need no pass over data and leave the base's weights as they are."""
 
 
 def check_own_keys(config: TrainConfig) -> None:
@@ -144,40 +125,31 @@ def check_own_keys(config: TrainConfig) -> None:
     flags = {
         key for key, kind in get_type_hints(SFTConfig).items() if kind is bool
     }  # elsewhere false says something
-    _refuse_own(OWN_KEYS, config.sft, "train", flags)
     model_keys = config.sft.get("model_init_kwargs")
-    _refuse_own(
-        OWN_MODEL_KEYS, model_keys if isinstance(model_keys, Mapping) else {}, "train.model_init_kwargs"
-    )
-    _refuse_own(OWN_LORA_KEYS, config.lora, "train.lora", {*config.lora})
+    for section, own, keys in (
+        ("train", OWN_KEYS, config.sft),
+        ("train.model_init_kwargs", OWN_MODEL_KEYS, model_keys if isinstance(model_keys, Mapping) else {}),
+        ("train.lora", OWN_LORA_KEYS, config.lora),
+    ):
+        for key, value in keys.items():
+            reasons = [
+                why for names, why in own.items() if any(fnmatchcase(key, name) for name in names.split())
+            ]
+            can_be_off = section != "train.model_init_kwargs" and (section == "train.lora" or key in flags)
+            is_off = value in (None, "no", "CAUSAL_LM", "LORA") or (value is False and can_be_off)
+            if reasons and not is_off:
+                raise ConfigError(f"{section}.{key} is set by the run itself. {reasons[0]}")
     init = config.lora.get("init_lora_weights")
-    if init not in _PLAIN_INITS:
+    if init not in (None, True, False, "gaussian", "orthogonal"):
         raise ConfigError(
-            f"train.lora.init_lora_weights is {init!r}, which changes the base's own weights or needs a "
-            "pass over data "
-            "first, so the adapter alone would not be the tuned model. Use true, gaussian or orthogonal, or "
-            "leave it out."
+            f"train.lora.init_lora_weights is {init!r}, which changes the base's own weights or needs a pass "
+            "over data first, so the adapter alone would not be the tuned model. Use true, gaussian or "
+            "orthogonal, or leave it out."
         )
-
-
-def _refuse_own(
-    own: Mapping[tuple[str, ...], str], keys: Mapping[str, Any], section: str, flags: Collection[str] = ()
-) -> None:
-    for key, value in keys.items():
-        reason = next(
-            (why for names, why in own.items() if any(fnmatchcase(key, name) for name in names)), None
-        )
-        is_off = value in (None, "no", "CAUSAL_LM", "LORA") or (value is False and key in flags)
-        if reason and not is_off:
-            raise ConfigError(f"{section}.{key} is set by the run itself. {reason}")
 
 
 def lora_config(config: TrainConfig) -> Any:  # noqa: ANN401 - PEFT's class, imported where it is used
-    """The LoraConfig of an adapter.
-
-    Raises:
-        ConfigError: LoraConfig refuses a value; the key and its own words are in the message.
-    """
+    """The LoraConfig of an adapter; a value that it refuses is a ConfigError with its own words."""
     from peft import LoraConfig
 
     return _made(LoraConfig, {**config.lora, "task_type": "CAUSAL_LM"}, config.lora, "train.lora")
@@ -192,79 +164,47 @@ def _sft_args(**keys: Any) -> SFTConfig:  # noqa: ANN401 - SFTConfig's own types
 
 
 def _made(kind: Callable[..., Made], keys: Mapping[str, Any], own: Mapping[str, Any], section: str) -> Made:
-    """What `kind` makes of the keys.
+    """What `kind` makes of the keys; where it refuses them, the one of the user's `own` at fault is named."""
 
-    Raises:
-        ConfigError: it refuses them; the key without which it would not, of the user's `own`, is named.
-    """
+    def is_at_fault(key: str) -> bool:
+        with suppress(*REFUSALS):
+            kind(**{name: value for name, value in keys.items() if name != key})
+            return True
+        return False
+
     try:
         return kind(**keys)
     except REFUSALS as error:
-        names = [
-            key for key in own if _is_made(kind, {name: value for name, value in keys.items() if name != key})
-        ]
-        named = (
-            ", ".join(f"{section}.{key} is {own[key]!r}" for key in names)
-            or f"the keys of {section} cannot be used"
-        )
-        raise ConfigError(f"{named}: {one_line(error)}") from error
-
-
-def _is_made(kind: Callable[..., object], keys: Mapping[str, Any]) -> bool:
-    try:
-        kind(**keys)
-    except REFUSALS:
-        return False
-    return True
+        named = ", ".join(f"{section}.{key} is {value!r}" for key, value in own.items() if is_at_fault(key))
+        raise ConfigError(f"{named or f'the keys of {section} cannot be used'}: {one_line(error)}") from error
 
 
 @contextmanager
 def naming_keys(config: TrainConfig) -> Iterator[None]:
-    """A library that fails over a key of the user's says which; without such a key it is a fault of ours.
-
-    Raises:
-        ConfigError: for what a library raises, with the keys that it speaks of, or all that are passed
-            through.
-    """
+    """A library that fails over a key of the user's says which; without such a key it is a fault of ours."""
     try:
         yield
     except DiverseEvolError:
         raise
     except REFUSALS as error:
-        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         keys = {f"train.{key}": value for key, value in config.sft.items() if key not in USUAL_KEYS}
         if config.method != "full":
-            keys |= {
-                f"train.lora.{key}": value for key, value in ({"target_modules": None} | config.lora).items()
-            }
-        text = one_line(error)
-        spoken_of = [
-            key
-            for key, value in keys.items()
-            if set(_words({key.split(".")[-1]: value})) & set(re.findall(r"\w+", text.lower()))
-        ]
+            lora = {"target_modules": None} | config.lora
+            keys |= {f"train.lora.{key}": value for key, value in lora.items()}
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         is_ours = Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parents[1])
         if (
             not keys or is_ours or (isinstance(error, OSError) and error.errno)
         ):  # a full disk is no key's fault
             raise
-        named = ", ".join(spoken_of or keys)
+        text = one_line(error)
+        said = set(re.findall(r"\w{3,}", text.lower()))  # it may speak of a key, or of names in its value
+        words = {
+            key: json.dumps([key.rpartition(".")[2], value], default=str).lower()
+            for key, value in keys.items()
+        }
+        spoken_of = [key for key, names in words.items() if said & set(re.findall(r"\b[a-z_]\w{2,}", names))]
         raise ConfigError(
-            f"tuning fails with {named} as set: {text} Change it or leave it out; --debug shows more."
+            f"tuning fails with {', '.join(spoken_of or keys)} as set: {text} Change it or leave it out; "
+            "--debug shows more."
         ) from error
-
-
-def _words(value: object) -> Iterator[str]:
-    """The names in a key and its value, at any depth, by which a library may speak of it."""
-    if isinstance(value, Mapping):
-        yield from (word for item in value.items() for part in item for word in _words(part))
-    elif isinstance(value, list | tuple):
-        yield from (word for part in value for word in _words(part))
-    elif isinstance(value, str):
-        yield from (word for word in re.findall(r"\w+", value.lower()) if len(word) > 2)
-
-
-def _others(report_to: object, config: TrainConfig) -> list[str]:
-    """The trackers that the Trainer serves itself: those that the run does not (tracking/)."""
-    names = get_available_reporting_integrations() if report_to in ("all", ["all"]) else config.report_to
-    return [name for name in names if name not in TRACKERS]

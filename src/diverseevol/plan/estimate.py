@@ -23,8 +23,7 @@ from typing import Any
 from ..config import RunConfig, TrainConfig, round_sizes, split_budget
 from ..data.benchmarks import KNOWN
 from ..errors import REFUSALS, ModelError
-from ..models.encoder import find_decoder
-from ..models.flops import head_flops, n_computing, n_outside_tables, pass_flops
+from ..models.encoder import find_decoder, head_flops, n_computing, n_outside_tables, pass_flops
 from ..models.load import empty_model
 from ..run.metrics import forward_flops, training_flops
 from .facts import Facts
