@@ -8,15 +8,13 @@ prints it and exits with 1.
     ├── ConfigError            (ValueError)     a key, a value or a combination in the configuration
     ├── PoolError              (ValueError)     the instruction data: a source, its format, its rows
     ├── PromptError            (ValueError)     a template that cannot render a sample, or masks it wrongly
-    ├── ModelError             (RuntimeError)   a model or tokenizer that cannot be loaded, tuned, saved or
-    trusted
+    ├── ModelError             (RuntimeError)   a model or tokenizer that cannot be loaded, tuned or saved
     ├── EmbedError             (RuntimeError)   vectors or signals that cannot be made or read
     │   └── NonFiniteError                      NaN or infinite values, with their rows
     ├── SelectionError         (ValueError)     a selection that cannot be made
     │   └── PoolExhaustedError                  more picks asked for than selectable rows are left
     ├── EvaluationError        (ValueError)     questions, answers, a judge or verdicts
-    └── RunFolderError         (RuntimeError)   the run folder: locked, changed, incomplete, damaged, not
-    writable
+    └── RunFolderError         (RuntimeError)   the run folder: locked, changed, damaged, not writable
 """
 
 from __future__ import annotations
@@ -50,11 +48,7 @@ class EmbedError(DiverseEvolError, RuntimeError):
 
 
 class NonFiniteError(EmbedError):
-    """A signal holds NaN or infinite values; the message names the ids.
-
-    Attributes:
-        rows: The rows of vectors that hold them, in ascending order; empty where it is something else.
-    """
+    """A signal holds NaN or infinite values; the message names the ids, `rows` the rows of vectors."""
 
     def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
         super().__init__(message)
@@ -78,15 +72,7 @@ class RunFolderError(DiverseEvolError, RuntimeError):
 
 
 REFUSALS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    re.error,
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError),
+    *(OSError, RuntimeError, TypeError, ValueError, re.error),
 )
 """What libraries raise over a value or a file that they do not take."""

@@ -6,33 +6,23 @@ import pytest
 from diverseevol.base.files import hash_sampled, read_json, remove, replacing, size_of, write_json, write_text
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_a_folder_takes_the_place_of_a_full_one(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
     with pytest.raises(RuntimeError), replacing(path) as partial:
         partial.write_text("half")
         raise RuntimeError
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
-
-
-def test_a_folder_takes_the_place_of_a_full_folder(tmp_path):
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
     path = tmp_path / "model"
+    (tmp_path / "model.partial").mkdir()
+    (tmp_path / "model.partial" / "rest").write_text("x")  # what a killed process left is overwritten
     for content in ("first", "second"):
         with replacing(path) as partial:
+            assert not partial.exists()
             partial.mkdir()
             (partial / "x").write_text(content)
-    assert (path / "x").read_text() == "second"
-    assert os.listdir(tmp_path) == ["model"]
-
-
-def test_what_a_killed_process_left_is_overwritten(tmp_path):
-    (tmp_path / "a.partial").mkdir()
-    (tmp_path / "a.partial" / "rest").write_text("x")
-    with replacing(tmp_path / "a") as partial:
-        assert not partial.exists()
-        partial.mkdir()
-    assert os.listdir(tmp_path / "a") == []
+    assert (path / "x").read_text() == "second" and os.listdir(path) == ["x"]
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "model"]
 
 
 def test_json_is_exact_and_refuses_nan(tmp_path):
@@ -48,16 +38,12 @@ def test_size_and_removal(tmp_path):
     (tmp_path / "d" / "e" / "f").write_bytes(b"12345")
     assert size_of(tmp_path / "d") == size_of(tmp_path / "d" / "e" / "f") == 5
     assert size_of(tmp_path / "none") == 0
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    remove(tmp_path / "link")
+    assert os.listdir(tmp_path) == ["d"]
     remove(tmp_path / "d")
     remove(tmp_path / "d")
     assert os.listdir(tmp_path) == []
-
-
-def test_removing_a_link_leaves_what_it_points_to(tmp_path):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    remove(tmp_path / "link")
-    assert os.listdir(tmp_path) == ["real"]
 
 
 def test_a_large_file_is_hashed_by_blocks_spread_over_it(tmp_path, monkeypatch):

@@ -1,9 +1,8 @@
 """Ranks, shards and exchanges over torch.distributed; on a single process everything here is a no-op.
 
-torchrun and accelerate are the engine: they start the processes and set RANK, WORLD_SIZE and LOCAL_RANK. This
-module is the only one that exchanges over torch.distributed, and it does not import torch before a second
-process exists. Small values travel as objects over gloo (also beside NCCL), so that a stage need not know
-which device it runs on.
+torchrun and accelerate start the processes and set RANK, WORLD_SIZE and LOCAL_RANK. Only this module talks
+over torch.distributed, and it does not import torch before a second process exists. Small values travel as
+objects over gloo (also beside NCCL), so that a stage need not know which device it runs on.
 """
 
 from __future__ import annotations
@@ -50,16 +49,13 @@ def is_main() -> bool:
 
 
 def start() -> None:
-    """Join the process group that torchrun or accelerate announced.
-
-    Does nothing on one process or if already joined.
-
-    accelerate's wish for FSDP becomes ours: on its own variable transformers would have rank 0 alone read a
-    model's weights, and accelerate would shard once more what is sharded while it is loaded.
+    """Join the process group that torchrun or accelerate announced, if it is not joined already.
 
     Raises:
         ConfigError: there are more processes than GPUs.
     """
+    # accelerate's wish for FSDP becomes ours: on its own variable transformers would have rank 0 alone read a
+    # model's weights, and accelerate would shard once more what is sharded while it is loaded.
     if os.environ.pop("ACCELERATE_USE_FSDP", "false").lower() in TRUE:
         os.environ[FSDP] = "true"
     if world_size() == 1:
@@ -69,18 +65,17 @@ def start() -> None:
 
     if group.is_initialized():
         return
-    if torch.cuda.is_available():
-        n_gpus = torch.cuda.device_count()
-        if local_rank() >= n_gpus:
-            raise ConfigError(
-                f"{local_rank() + 1} or more processes were started on this machine, which shows {n_gpus} "
-                "GPU(s). "
-                f"Start one a GPU: torchrun --nproc-per-node {n_gpus}."
-            )
-        torch.cuda.set_device(local_rank())
-        group.init_process_group("cpu:gloo,cuda:nccl", timeout=TIMEOUT)
-    else:
+    if not torch.cuda.is_available():
         group.init_process_group("gloo", timeout=TIMEOUT)
+        return
+    n_gpus = torch.cuda.device_count()
+    if (here := local_rank()) >= n_gpus:
+        raise ConfigError(
+            f"{here + 1} or more processes were started on this machine, which shows {n_gpus} GPU(s). "
+            f"Start one a GPU: torchrun --nproc-per-node {n_gpus}."
+        )
+    torch.cuda.set_device(local_rank())
+    group.init_process_group("cpu:gloo,cuda:nccl", timeout=TIMEOUT)
 
 
 def stop() -> None:
@@ -110,10 +105,7 @@ def gather(value: T) -> list[T]:
 
 
 def gather_numbers(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every rank's few numbers, float64[K], as (ranks, K) on every rank.
-
-    Some ten times faster than `gather`.
-    """
+    """Every rank's few numbers, float64[K], as (ranks, K) on every rank; much faster than `gather`."""
     if world_size() == 1:
         return values[None]
     import numpy as np

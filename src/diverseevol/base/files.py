@@ -39,13 +39,10 @@ def expanded(path: str) -> str:
 
 @contextmanager
 def replacing(path: Path, is_synced: bool = True) -> Iterator[Path]:
-    """Hand out a temporary path beside `path`.
+    """Hand out a temporary path beside `path`; on success it is synced and takes `path`'s place.
 
-    On success its file or folder is synced and takes `path`'s place.
-
-    The name is fixed, not random: what a killed process left behind is overwritten by the next try instead of
-    piling up. Without `is_synced` the disk is not waited for: others read the old or the new, but a power cut
-    may lose it.
+    The name is fixed: what a killed process left behind is overwritten by the next try. Without `is_synced`
+    the disk is not waited for: others read the old or the new, but a power cut may lose it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -55,9 +52,8 @@ def replacing(path: Path, is_synced: bool = True) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
-    for file in [partial, *partial.rglob("*")] if is_synced else []:
-        if file.is_file():
-            _sync(file)
+    if is_synced:
+        _sync(*(file for file in [partial, *partial.rglob("*")] if file.is_file()))
     if path.is_dir():
         # A folder cannot be renamed over a full one; the old one steps aside first.
         old = path.with_name(path.name + ".old")
@@ -91,31 +87,21 @@ REMAKE = "Delete it, and the same command makes it again."
 
 
 def read_json(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Any:  # noqa: ANN401
-    """Read a JSON file of a run folder.
-
-    Args:
-        path: The file.
-        shape: The type that its value has, as pydantic checks it.
-        remedy: What to do where it is damaged.
+    """Read a JSON file of a run folder whose value has the type `shape`, as pydantic checks it.
 
     Raises:
-        RunFolderError: it cannot be read, is not JSON, or holds something else.
+        RunFolderError: it is not JSON or holds something else; `remedy` says what to do.
     """
     return _checked(path, path.read_bytes(), shape, str(path), remedy)
 
 
-def read_jsonl(
-    path: Path,
-    shape: Any = dict[str, Any],  # noqa: ANN401
-    remedy: str = REMAKE,
-) -> Iterator[Any]:
-    r"""Read a file of JSON values, one a line.
-
-    Lines end at \n alone, since JSON's texts may hold every other line end of Unicode.
+def read_jsonl(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Iterator[Any]:  # noqa: ANN401
+    """Read a file of JSON values, one a line.
 
     Raises:
         RunFolderError: likewise; the message names the line.
     """
+    # Lines end at \n alone, since JSON's texts may hold every other line end of Unicode.
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             yield _checked(path, line, shape, f"{path} line {number}", remedy)
@@ -190,9 +176,10 @@ def size_of(path: Path) -> int:
     return total
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _sync(*paths: Path) -> None:
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,8 +1,7 @@
 """Progress of a long piece of work: a bar on a terminal, a plain line now and then in a log file.
 
-Everything that may take longer than two seconds takes a `Watch` and calls `watch.advance(n)`; where nobody
-looks, `SILENT` is passed. Library code never prints: the command line decides which kind of watch to hand
-down.
+Everything that may take longer than two seconds takes a `Watch`; where nobody looks, `SILENT` is passed.
+Library code never prints: the command line decides which kind of watch to hand down.
 """
 
 from __future__ import annotations
@@ -25,18 +24,13 @@ class Task:
     """One piece of work under way: how far it is, how fast it goes and how long it will take."""
 
     name: str
-    total: float | None
-    """Units in all; may become known later."""
+    total: float | None  # units in all; may become known later
     unit: str
-    on_advance: Callable[[Task], None] | None = None
-    """Called whenever units are counted as done."""
-    about: str = ""
-    """A word about where the work stands, such as a loss."""
+    on_advance: Callable[[Task], None] | None = None  # called whenever units are counted as done
+    about: str = ""  # a word about where the work stands, such as a loss
     done: float = 0.0
-    last: float = field(default_factory=lambda: time.monotonic())
-    """Second of the latest advance."""
-    recent: tuple[float, float] = (0.0, 0.0)
-    """Units and seconds up to it, those of long ago forgotten alike."""
+    last: float = field(default_factory=lambda: time.monotonic())  # second of the latest advance
+    recent: tuple[float, float] = (0.0, 0.0)  # units and seconds up to it, those of long ago forgotten alike
 
     def advance(self, n: float = 1) -> None:
         """Count `n` more units as done."""
@@ -53,10 +47,7 @@ class Task:
 
     @property
     def rate(self) -> float:
-        """Units a second, between advances: a long step that is under way does not slow it down.
-
-        0: not known yet.
-        """
+        """Units a second, between advances: a long step under way does not slow it down; 0: not known yet."""
         n, seconds = self.recent
         return n / seconds if seconds > 0 else 0.0
 
@@ -102,10 +93,7 @@ class LineWatch:
 
     @contextmanager
     def task(self, name: str, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a piece of work that says a line every `every` seconds.
-
-        The first after two seconds, so short work stays quiet.
-        """
+        """Open work that says a line every `every` seconds, the first after two: short work is quiet."""
         said = time.monotonic() + 2.0 - self.every
 
         def say_if_due(task: Task) -> None:

@@ -15,20 +15,12 @@ ROUNDING = 9  # digits of a remainder that count, so that equal shares have equa
 def share_out(
     n: int, shares_G: np.ndarray, room_G: np.ndarray, have_G: np.ndarray | None = None
 ) -> np.ndarray:
-    """Share `n` out so that what the groups have afterwards comes as near to the shares as it can.
+    """Share `n` out so that what the groups have afterwards comes as near to the shares as it can: int64[G].
 
     A group's exact due is level × share - have, but not below 0 nor above its room, with the one level at
     which the dues add up to `n`; so a group that runs out gives its rest to the others, in proportion. Each
     gets the whole part of its due, and the largest remainders one more (of equal ones the first).
-
-    Args:
-        n: how many to share out; the room of the groups with a share must suffice.
-        shares_G: at least 0, of any sum; a group of share 0 gets nothing.
-        room_G: int, how many each can take.
-        have_G: int, how many each has already; none: 0.
-
-    Returns:
-        int64[G] that add up to `n`.
+    A group of share 0 gets nothing; the room of the others must suffice.
     """
     have_G = np.zeros(len(shares_G)) if have_G is None else have_G
     has_share = shares_G > 0

@@ -21,25 +21,14 @@ def progress_words(
     done: float, total: float | None, unit: str, rate: float, left: float | None, about: str = ""
 ) -> str:
     """`3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`; what is not known is not said."""
-    share = f" of {_count(total)} {unit} ({done / total:.0%})" if total else f" {unit}"
-    parts = [
-        f"{_count(done)}{share}",
-        rate_words(rate, unit),
-        "" if left is None else f"{duration(left)} left",
-        about,
-    ]
-    return ", ".join(filter(None, parts))
-
-
-def _count(n: float) -> str:
-    return f"{n:,.0f}" if n < 1e6 else f"{n / 1e6:,.1f}M"
+    done_words, all_words = (f"{n:,.0f}" if n < 1e6 else f"{n / 1e6:,.1f}M" for n in (done, total or 0))
+    share = f" of {all_words} {unit} ({done / total:.0%})" if total else f" {unit}"
+    left_words = "" if left is None else f"{duration(left)} left"
+    return ", ".join(filter(None, (done_words + share, rate_words(rate, unit), left_words, about)))
 
 
 def rate_words(rate: float, unit: str) -> str:
-    """A rate as people say it: `1,234/s`, `4.5/s`, or `12 s/step` where a unit takes longer than a second.
-
-    Empty if not known.
-    """
+    """A rate as people say it: `1,234/s`, `4.5/s`, or `12 s/step` for slow units; empty if not known."""
     if rate <= 0:
         return ""
     if rate < 1:
@@ -48,10 +37,7 @@ def rate_words(rate: float, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a number of seconds as people say it: `4.2 s`, `3 min 20 s`, `2 h 05 min`.
-
-    `<0.1 s` where there is hardly any.
-    """
+    """Write a number of seconds as people say it: `<0.1 s`, `4.2 s`, `3 min 20 s`, `2 h 05 min`."""
     if 0 < seconds < 0.05:
         return "<0.1 s"
     if seconds < 59.5:
@@ -79,8 +65,5 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal would take for a command, or could not show.
-
-    Names and ids come out of files.
-    """
+    """Text (names and ids come out of files) without what a terminal would take for a command."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
