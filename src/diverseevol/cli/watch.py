@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,20 @@ def open_watch() -> Watch:
     if sys.stderr.isatty():
         return BarWatch(Console(stderr=True))
     return LineWatch(lambda text: print(f"{strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True))
+
+
+def quiet_libraries() -> None:
+    """Turn the libraries' own bars and informational lines off; their errors stay."""
+    import datasets
+    import transformers
+
+    # PEFT asks transformers for a setting by its older name, and for GPT-2 corrects one of its own; nobody
+    # here can act on either.
+    warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+    warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
 
 def bar_width(console_width: int) -> int:
@@ -84,7 +99,10 @@ class BarWatch:
         """Open a bar; one inside another stands below it."""
         progress = self.progress
         if progress is None:
-            with self._display() as self.progress:
+            name_column = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+            # Only the words may be cut.
+            columns = (name_column, _Bar(Column(width=bar_width(self.console.width))), _Words(Column()))
+            with Progress(*columns, console=self.console, transient=True) as self.progress:
                 try:
                     with self.task(name, total, unit) as task:
                         yield task
@@ -97,12 +115,6 @@ class BarWatch:
             yield task
         finally:
             progress.remove_task(number)
-
-    def _display(self) -> Progress:
-        width = bar_width(self.console.width)
-        name = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
-        bar, words = _Bar(Column(width=width)), _Words(Column())  # only the words may be cut
-        return Progress(name, bar, words, console=self.console, transient=True)
 
     def note(self, text: str) -> None:
         """Say one line, broken between words where it is too long.

@@ -1,7 +1,4 @@
-"""Settings of the verbs that stand beside a run's configuration.
-
-One section a verb, explained field by field.
-"""
+"""Settings of the verbs that stand beside a run's configuration, one section a verb."""
 
 from __future__ import annotations
 
@@ -69,8 +66,10 @@ class AnswerConfig(Section):
 
 
 class JudgeConfig(Section):
-    """How a judge is asked."""
+    """How a judge is asked, and its verdicts are added up."""
 
+    n_questions: int | None = Field(default=None, ge=1)
+    """How many questions the benchmark has."""
     template: PathText = "pairwise"
     """The instruction: pairwise, or a file of yours."""
     base_url: str | None = Field(default_factory=lambda: os.environ.get("OPENAI_BASE_URL"))
@@ -93,15 +92,6 @@ class JudgeConfig(Section):
     """Money per million tokens received."""
     yes: bool = False
     """Spend without asking."""
-
-
-class ScoreConfig(Section):
-    """How verdicts are added up."""
-
-    n_questions: int | None = Field(default=None, ge=1)
-    """How many questions the benchmark has."""
-    seed: int = Field(default=0, ge=0)
-    """Of the bootstrap's draws."""
 
 
 class DiversityConfig(Section):

@@ -1,49 +1,41 @@
-"""`status`: where a run stands and why a sample was or was not chosen, by its folder alone.
-
-Loads no torch.
-"""
+"""What a run folder says: `status`, also of a sample, `export` and `report`. No torch is loaded."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import strftime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ..base.text import duration, printable, progress_words
+from . import options as o
+from .render import show_json
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from ..run.metrics import Metrics
-    from ..run.progress import TaskWord
     from ..run.status import RunStatus
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 INTERVAL = 1.0
 """Seconds between two looks."""
 STARTING = 20.0
-"""Seconds that a watcher gives a run to begin or to go on.
-
-It loads its libraries before it takes its folder.
-"""
+"""Seconds that a watcher gives a run to begin or go on: it loads libraries before it takes its folder."""
+SAMPLE = "A sample's id or pool row: why it was chosen, or not."
+WATCH = "Go on until the run ends: 0 finished, 1 stopped before, 130 Ctrl-C."
+FORMAT = "records, alpaca, sharegpt, messages, prompt_completion, parquet, llamafactory, axolotl or trl."
+LABELS = "Show the coverage of this column's values; else the run's own groups, or clusters."
 
 
 def status(
-    run: RunArgument,
-    sample: Annotated[
-        str | None,
-        typer.Argument(metavar="[ID]", help="A sample's id or pool row: why it was chosen, or not."),
-    ] = None,
-    is_watching: Annotated[
-        bool,
-        typer.Option("--watch", help="Go on until the run ends: 0 finished, 1 stopped before, 130 Ctrl-C."),
-    ] = False,
+    run: o.RunArgument,
+    sample: Annotated[str | None, typer.Argument(metavar="[ID]", help=SAMPLE)] = None,
+    is_watching: Annotated[bool, typer.Option("--watch", help=WATCH)] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="For scripts; with --watch a line a change.")
     ] = False,
@@ -56,27 +48,27 @@ def status(
     from ..run import runs_below
     from ..run.status import explain_sample, run_status
 
+    lines: Iterable[str]
+    value: Any
     if sample is not None:
-        found = explain_sample(run, sample)
-        _print([json.dumps(found, ensure_ascii=False)] if as_json else sample_lines(found))
+        value = explain_sample(run, sample)
+        lines = sample_lines(value)
     elif below := runs_below(run):
         if is_watching:
-            raise RunFolderError(
-                f"--watch follows one run, and {run} holds {len(below)}. Name one, such as {below[-1]}."
-            )
+            found = f"--watch follows one run, and {run} holds {len(below)}"
+            raise RunFolderError(f"{found}. Name one, such as {below[-1]}.")
         states = [run_status(root) for root in below]
-        all_json = json.dumps([state.as_dict() for state in states], ensure_ascii=False)
-        _print([all_json] if as_json else map(overview_line, states))
+        value, lines = [state.as_dict() for state in states], map(overview_line, states)
     elif is_watching:
         raise typer.Exit(_watch(run, as_json))
     else:
         state = run_status(run)
-        _print([json.dumps(state.as_dict(), ensure_ascii=False)] if as_json else status_lines(state))
-
-
-def _print(lines: Iterator[str] | list[str]) -> None:
-    for line in lines:
-        typer.echo(line)
+        value, lines = state.as_dict(), status_lines(state)
+    if as_json:
+        show_json(value)
+    else:
+        for line in lines:
+            typer.echo(line)
 
 
 def _watch(run: Path, as_json: bool) -> int:
@@ -85,15 +77,18 @@ def _watch(run: Path, as_json: bool) -> int:
     try:
         if as_json or not sys.stdout.isatty():
             for state in looks(run):
-                _print([json.dumps(state.as_dict(), ensure_ascii=False)] if as_json else changes(last, state))
+                if as_json:
+                    show_json(state.as_dict())
+                else:
+                    for line in changes(last, state):
+                        typer.echo(line)
                 last = state
         else:
             from rich.live import Live
 
             with Live(auto_refresh=False, vertical_overflow="crop") as live:
-                for state in looks(run):
-                    live.update(live_view(state, live.console.width, live.console.height), refresh=True)
-                    last = state
+                for last in looks(run):
+                    live.update(live_view(last, live.console.width, live.console.height), refresh=True)
     except KeyboardInterrupt:
         typer.echo("No longer watching; the run itself is not touched.", err=True)
         return 130
@@ -137,7 +132,7 @@ def live_view(state: RunStatus, width: int, height: int) -> Group:
 
     lines = list(status_lines(state, width))
     n_over = max(0, len(lines) - height + 3) if state.rounds else 0
-    shown = [line for number, line in enumerate(lines) if not 1 <= number <= n_over]
+    shown = lines[:1] + lines[1 + n_over :]
     parts: list[Any] = [Text(line, no_wrap=True, overflow="ellipsis") for line in shown]
     if task := state.task:
         parts.append(ProgressBar(total=task.total, completed=task.done, width=min(width, 60)))
@@ -146,7 +141,7 @@ def live_view(state: RunStatus, width: int, height: int) -> Group:
 
 def status_lines(state: RunStatus, width: int = 100) -> Iterator[str]:
     """Everything, for one look; picks in at most `width` letters."""
-    yield f"{printable(state.run)}: {head_words(state)}"
+    yield head_line(state)
     yield from map(round_line, state.rounds)
     if state.stopped:
         yield f"stopped by itself: {state.stopped}"
@@ -166,32 +161,25 @@ def overview_line(state: RunStatus) -> str:
 
 def changes(last: RunStatus | None, state: RunStatus) -> Iterator[str]:
     """What is new, with the time: another state, finished rounds, picks, stages."""
-    now = strftime("%H:%M:%S")
+
+    def place(one: RunStatus) -> tuple[Any, ...]:
+        return one.round, one.stage, one.task and one.task.name
+
+    lines: list[str] = []
     if last is None or last.state != state.state:
-        yield f"{now} {printable(state.run)}: {head_words(state)}"
-    for metrics in state.rounds[len(last.rounds) if last else 0 :]:
-        yield f"{now} {round_line(metrics)}"
+        lines.append(head_line(state))
+    lines += map(round_line, state.rounds[len(last.rounds) if last else 0 :])
     if state.picks != (last.picks if last else []):
-        yield from (f"{now} {pick_words(pick)}" for pick in state.picks)
-    if state.stage and (last is None or _place(last) != _place(state)):
-        yield f"{now} {at_words(state)}"
+        lines += map(pick_words, state.picks)
+    if state.stage and (last is None or place(last) != place(state)):
+        lines.append(at_words(state))
     if state.is_running is False:
-        yield f"{now} {sum_words(state)}"
+        lines.append(sum_words(state))
+    return (f"{strftime('%H:%M:%S')} {line}" for line in lines)
 
 
-def _place(state: RunStatus) -> tuple[Any, ...]:
-    return state.round, state.stage, state.task and state.task.name
-
-
-def head_words(state: RunStatus) -> str:
-    """Who works on it, how it chooses, and from what."""
-    return f"{printable(state.state)}; {state.strategy}, {pool_words(state)}"
-
-
-def pool_words(state: RunStatus) -> str:
-    """Rows of the pool, and what was left out of it."""
-    if state.stage == "pool":
-        return "pool not read yet"
+def head_line(state: RunStatus) -> str:
+    """Who works on it, how it chooses, from what, and what was left out of that."""
     counts = state.counts
     n_kept = counts.n_duplicates - counts.n_duplicates_dropped
     parts = [
@@ -200,7 +188,9 @@ def pool_words(state: RunStatus) -> str:
         f"{n_kept:,} duplicates among them" if n_kept > 0 else "",
         f"{counts.n_contaminated:,} left out as benchmark questions" if counts.n_contaminated else "",
     ]
-    return f"pool {counts.n_pool:,} rows ({', '.join(filter(None, parts))})"
+    pool = f"pool {counts.n_pool:,} rows ({', '.join(filter(None, parts))})"
+    pool = "pool not read yet" if state.stage == "pool" else pool
+    return f"{printable(state.run)}: {printable(state.state)}; {state.strategy}, {pool}"
 
 
 def round_line(metrics: Metrics) -> str:
@@ -217,15 +207,13 @@ def round_line(metrics: Metrics) -> str:
 
 
 def at_words(state: RunStatus) -> str:
-    """The round and stage under way, and how far that is."""
+    """`round 1: train: 3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`."""
     where = "after the last round" if state.round is None else f"round {state.round}"
-    return f"{where}: {task_words(state.task)}" if state.task else f"{where}: at stage {state.stage}"
-
-
-def task_words(task: TaskWord) -> str:
-    """`train: 3 of 6 steps (50%), 4.2 s/step, 13 s left, loss 2.1`."""
+    task = state.task
+    if task is None:
+        return f"{where}: at stage {state.stage}"
     words = progress_words(task.done, task.total, task.unit, task.rate, task.seconds_left, task.about)
-    return printable(f"{task.name}: {words}")
+    return printable(f"{where}: {task.name}: {words}")
 
 
 def pick_words(pick: dict[str, Any], width: int = 100) -> str:
@@ -245,14 +233,13 @@ def cost_lines(progress: dict[str, Any] | None) -> Iterator[str]:
         tokens, flops = progress[stage]["tokens"], progress[stage]["flops"]
         if flops["measured"]:
             more = flops["measured"] / flops["predicted"] - 1
-            yield (
-                f"{stage}: {tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured; "
-                f"FLOPs {flops['predicted']:.3g} predicted, {flops['measured']:.3g} measured ({more:+.0%})"
-            )
+            counted = f"{tokens['predicted']:,.0f} tokens predicted, {tokens['measured']:,.0f} measured"
+            measured = f"{flops['predicted']:.3g} predicted, {flops['measured']:.3g} measured ({more:+.0%})"
+            yield f"{stage}: {counted}; FLOPs {measured}"
     memory = progress["memory"]
     if memory["predicted"] and memory["measured"]:
-        predicted, measured = memory["predicted"] / 1e9, memory["measured"] / 1e9
-        yield f"peak memory: {predicted:.2f} GB predicted, {measured:.2f} GB measured"
+        predicted, measured_bytes = memory["predicted"] / 1e9, memory["measured"] / 1e9
+        yield f"peak memory: {predicted:.2f} GB predicted, {measured_bytes:.2f} GB measured"
 
 
 def sum_words(state: RunStatus) -> str:
@@ -265,15 +252,59 @@ def sum_words(state: RunStatus) -> str:
 
 def sample_lines(found: dict[str, Any]) -> Iterator[str]:
     """Why a sample was chosen or not, with its record and the nearest chosen one's."""
+
+    def short(record: dict[str, Any], width: int = 400) -> str:
+        text = json.dumps(record, ensure_ascii=False)
+        return f"  {text if len(text) <= width else text[:width] + '…'}"
+
     at = f"pool row {found['row']}" if found["row"] is not None else "not in the pool"
     yield f"{found['id']} ({at}; {found['source']}, record {found['source_row']})"
     yield found["why"]
-    yield _short(found["record"])
+    yield short(found["record"])
     if found.get("nearest"):
         yield f"nearest chosen: {found['nearest']['id']}"
-        yield _short(found["nearest"]["record"])
+        yield short(found["nearest"]["record"])
 
 
-def _short(record: dict[str, Any], width: int = 400) -> str:
-    text = json.dumps(record, ensure_ascii=False)
-    return f"  {text if len(text) <= width else text[:width] + '…'}"
+def export(
+    run: o.RunArgument,
+    format: Annotated[str, typer.Option("--format", help=FORMAT)],
+    out: Annotated[Path, typer.Option("--out", help="File, or folder for llamafactory, axolotl and trl.")],
+    round_name: Annotated[
+        str, typer.Option("--round", help="A round's number, last, or best (lowest held-out loss).")
+    ] = "last",
+) -> None:
+    """Write the chosen subset in the form another tool reads."""
+    from ..data import Pool
+    from ..data.export import export_rows
+    from ..run import RunFolder
+    from ..run.status import round_named
+
+    folder = RunFolder(run)
+    folder.config()  # says whether this is a run folder
+    index = round_named(folder, round_name)
+    rows = sorted(folder.chosen_before(index + 1))
+    export_rows(Pool.open(folder.pool_dir), rows, format, out)
+    typer.echo(f"Wrote {len(rows)} samples of round {index} as {format} to {out}")
+
+
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN…", help="Run folders, or the folder of one comparison.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The page, FILE.html.")],
+    map_: Annotated[
+        Literal["pca", "umap"],
+        typer.Option("--map", help="How the map of the pool is drawn; umap needs the extra umap."),
+    ] = "pca",
+    labels: Annotated[str | None, typer.Option("--labels", help=LABELS)] = None,
+) -> None:
+    """Write one HTML page on a run, several runs or a comparison: figures, a map, every pick with its reason.
+
+    It fetches nothing.
+    """
+    from ..report import write_report
+    from .watch import open_watch
+
+    write_report(runs, out, map_, labels, open_watch())
+    typer.echo(f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
