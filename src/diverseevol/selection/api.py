@@ -1,7 +1,4 @@
-"""Selection in one call, for people who have embeddings and want rows.
-
-So many, or as many as a budget in tokens holds.
-"""
+"""Selection in one call, for people who have embeddings and want rows: so many, or a budget in tokens."""
 
 from __future__ import annotations
 
@@ -79,10 +76,8 @@ def select_within(
     """
     bad = np.flatnonzero(~(np.isfinite(n_tokens) & (n_tokens > 0)))
     if bad.size:
-        raise SelectionError(
-            f"{bad.size} rows have no number of tokens above 0, first row {bad[0]} ({n_tokens[bad[0]]}). "
-            "Mend the column."
-        )
+        found = f"first row {bad[0]} ({n_tokens[bad[0]]})"
+        raise SelectionError(f"{bad.size} rows have no number of tokens above 0, {found}. Mend the column.")
     n_asked, step = 0, min(n_left, int(budget / n_tokens.mean()) + 1)
     picks: Selection | None = None
     while step:

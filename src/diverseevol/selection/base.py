@@ -1,6 +1,4 @@
-"""What a strategy is given and what it gives back.
-
-Plain frozen values, and the protocol every strategy follows.
+"""What a strategy is given, what it gives back, and the protocol that it follows.
 
 Shape letters: N pool rows, D embedding width.
 """

@@ -94,22 +94,16 @@ class _Coverage:
     def __init__(
         self, reader: RowReader, rows: np.ndarray, represented: np.ndarray, chosen: np.ndarray
     ) -> None:
-        self.reader = reader
-        self.device = reader.device
-        self.rows = rows
+        n, self.reader, self.device, self.rows = len(represented), reader, reader.device, rows
         self.represented_MD = self._units(represented, torch.float64)
-        self.units_ND = self._units(self.rows, fast_type(self.device))
-        self.best_M = torch.zeros(len(represented), dtype=torch.float64, device=self.device)
-        for block in blocks(len(chosen), BLOCK_NUMBERS // len(represented)):
+        self.units_ND = self._units(rows, fast_type(self.device))
+        self.best_M = torch.zeros(n, dtype=torch.float64, device=self.device)
+        for block in blocks(len(chosen), BLOCK_NUMBERS // n):
             self.best_M = torch.maximum(self.best_M, self._similar(chosen[block]).amax(dim=0))
         self.equal = rounding_of(reader)
-        self.resolution = len(represented) * self.equal
-        self.rounding = math.sqrt(len(represented)) * 2.0**-22
-        self.bounds_N = np.full(len(self.rows), np.inf)
-        self.gains_N = np.zeros(len(self.rows))
-        self._correct(
-            torch.arange(len(represented), device=self.device), self.best_M, torch.ones_like(self.best_M), 1
-        )
+        self.resolution, self.rounding = n * self.equal, math.sqrt(n) * 2.0**-22
+        self.bounds_N, self.gains_N = np.full(len(rows), np.inf), np.zeros(len(rows))
+        self._correct(torch.arange(n, device=self.device), self.best_M, torch.ones_like(self.best_M), 1)
 
     def best(self) -> int:
         """The row of the largest gain; of equal ones the lowest."""
@@ -133,17 +127,17 @@ class _Coverage:
                 return exact_N
             if len(left) > n_at_once:
                 left = left[np.argpartition(-reach_L, n_at_once)[:n_at_once]]
-            exact_N[left] = self.bounds_N[left] = self._exact(left)
+            for block in blocks(len(left), BLOCK_NUMBERS // len(self.best_M)):
+                exceeding_BM = self._similar(self.rows[left[block]]).sub_(self.best_M).clamp_(min=0)
+                exact_N[left[block]] = exceeding_BM.sum(dim=1).cpu().numpy()
+            self.bounds_N[left] = exact_N[left]
             done = np.flatnonzero(exact_N > GONE)
             off_L = exact_N[done] - self.gains_N[done]
             room = off_L.max() + 8 * (off_L.max() - off_L.min()) + self.rounding
             n_at_once *= 2
 
     def add(self, row: int) -> float:
-        """Count `row` as chosen: represented rows that it is closer to add less from now on.
-
-        Returns its gain.
-        """
+        """Count `row` as chosen: represented rows close to it add less from now on. Returns its gain."""
         similar_M = self._similar(np.array([row]))[0]
         higher_M = torch.maximum(self.best_M, similar_M)
         changed_R = torch.nonzero(higher_M - self.best_M > self.equal)[:, 0]
@@ -164,14 +158,6 @@ class _Coverage:
                 exceeding_BR = torch.clamp(products_BR, low, high).sub_(low)
                 self.gains_N[block] += sign * exceeding_BR.sum(dim=1, dtype=torch.float64).cpu().numpy()
 
-    def _exact(self, positions: np.ndarray) -> np.ndarray:
-        """The candidates' gains in float64."""
-        gains_L = np.empty(len(positions))
-        for block in blocks(len(positions), BLOCK_NUMBERS // len(self.best_M)):
-            exceeding_BM = self._similar(self.rows[positions[block]]).sub_(self.best_M).clamp_(min=0)
-            gains_L[block] = exceeding_BM.sum(dim=1).cpu().numpy()
-        return gains_L
-
     def _similar(self, rows: np.ndarray) -> Tensor:
         """The rows' cosines with the represented rows in float64, (B, M)."""
         return self._units(rows, torch.float64) @ self.represented_MD.T
@@ -185,10 +171,7 @@ class _Coverage:
 
 
 def rounding_of(reader: RowReader) -> float:
-    """The difference below which cosines are equal.
-
-    Some ten times what float64 products round, whatever the order of their sums.
-    """
+    """Below it cosines are equal: ten times what float64 products round, whatever the order of their sums."""
     return math.sqrt(reader.width) * 2.0**-50
 
 
@@ -199,10 +182,7 @@ def fast_type(device: torch.device) -> torch.dtype:
 
 
 def _most_similar_before(reader: RowReader, picks: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """For each pick the most similar of the chosen rows and the picks before it.
-
-    The lowest of equal ones; -1 if there is none.
-    """
+    """For each pick the most similar row chosen before it, the lowest of equal ones; -1 if there is none."""
     others = np.concatenate([chosen, picks])
     similar_KP = reader.float64(picks) @ reader.float64(others).T
     is_before_KP = np.arange(len(others)) < len(chosen) + np.arange(len(picks))[:, None]

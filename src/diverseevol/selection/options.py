@@ -1,6 +1,4 @@
-"""Options of every strategy, each a strategy around another.
-
-Guards that keep rows out, whitened vectors, quotas by group.
+"""Options of every strategy, each a strategy around another: guards, whitened vectors, quotas by group.
 
 Guards only narrow what may be picked, and report what they kept out. The isolation of a row is a simple form
 of the distance to the k-th nearest neighbour (Ramaswamy et al., 2000, https://doi.org/10.1145/342009.335437),
@@ -15,7 +13,6 @@ rows of a block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -39,10 +36,7 @@ SEED = 0  # the landmarks are the same in every round and do not take from the s
 
 @dataclass(frozen=True, config=STRICT)
 class Minimum:
-    """The option `minimum: {column: value, …}`: rows below a value are not picked.
-
-    A row without one is below.
-    """
+    """The option `minimum: {column: value, …}`: rows below a value, or without one, are not picked."""
 
     strategy: SkipValidation[Strategy]
     least: Annotated[dict[str, FiniteFloat], Field(min_length=1)]
@@ -55,9 +49,7 @@ class Minimum:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick with the strategy among the rows that reach every minimum.
-
-        The others are in `skipped["minimum"]`.
+        """Pick among the rows that reach every minimum; the others are in `skipped["minimum"]`.
 
         Raises:
             PoolExhaustedError: too few do.
@@ -90,9 +82,7 @@ class Outliers:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick with the strategy among the others.
-
-        Those kept out, rounded down to whole rows, are in `skipped["outliers"]`.
+        """Pick among the others; those kept out, rounded down to whole rows, are in `skipped["outliers"]`.
 
         Of equal measures the lowest row is kept out first.
 
@@ -128,21 +118,18 @@ def _select_without(
     if n_left < n_new:
         raise PoolExhaustedError(
             f"cannot select {n_new} new samples: {guard} keeps out {is_out.sum()} and leaves {n_left} of "
-            f"{signals.n_rows}. "
-            f"Lower n_new, or loosen {guard}."
+            f"{signals.n_rows}. Lower n_new, or loosen {guard}."
         )
     picks = strategy.select(signals.only(free[~is_out]), *rest)
     return replace(picks, skipped={**picks.skipped, guard: free[is_out]})
 
 
 def isolation_of(reader: RowReader, rows: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Measure how isolated `rows` are.
-
-    It is the distance to the `N_NEAREST`-th nearest of a sample of `counted`, the landmarks.
+    """Measure how isolated rows are: the distance to the `N_NEAREST`-th nearest of a sample of `counted`.
 
     Returns:
-        float32[M], the Euclidean distance to the landmark other than the row itself; float32, so that
-        rounding of the product does not tell equal distances apart.
+        float32[M], Euclidean, to landmarks other than the row itself; float32, so that rounding of the
+        product does not tell equal distances apart.
 
     Raises:
         NonFiniteError: a row holds NaN or infinite values.
@@ -164,9 +151,7 @@ def isolation_of(reader: RowReader, rows: np.ndarray, counted: np.ndarray) -> np
 
 
 def whiten(embeddings: Embeddings, n: int, rows: np.ndarray | None = None) -> np.ndarray:
-    """Whiten rows to `n` columns.
-
-    Mean-centre, covariance, its directions U and variances s, U · diag(1/√s), rows to unit length.
+    """Whiten rows: minus the mean, times the covariance's directions U · diag(1/√s), to unit length.
 
     Args:
         embeddings: (N, D).
@@ -184,11 +169,14 @@ def whiten(embeddings: Embeddings, n: int, rows: np.ndarray | None = None) -> np
     reader = RowReader(embeddings)
     rows = np.arange(len(embeddings)) if rows is None else rows
     reader.check(rows)
-    mean_D: np.ndarray = sum((part.sum(axis=0) for _, part in _parts(reader, rows)), np.zeros(reader.width))
-    mean_D = mean_D / max(1, len(rows))
+    parts = [rows[block] for block in blocks(len(rows), BLOCK_NUMBERS // reader.width)]
+    mean_D = np.zeros(reader.width)
+    for part in parts:
+        mean_D += reader.float64(part).sum(axis=0)
+    mean_D /= max(1, len(rows))
     covariance_DD = np.zeros((reader.width, reader.width))
-    for _, part_BD in _parts(reader, rows):
-        centred_BD = part_BD - mean_D
+    for part in parts:
+        centred_BD = reader.float64(part) - mean_D
         covariance_DD += centred_BD.T @ centred_BD / len(rows)
     variances_D, directions_DD = np.linalg.eigh(covariance_DD)  # ascending
     least = reader.width * np.finfo(np.float64).eps * max(variances_D[-1], np.square(mean_D).max())
@@ -199,24 +187,16 @@ def whiten(embeddings: Embeddings, n: int, rows: np.ndarray | None = None) -> np
         )
     matrix_Dn = directions_DD[:, ::-1][:, :n] / np.sqrt(variances_D[::-1][:n])
     whitened_Nn = np.zeros((len(embeddings), n), dtype=np.float32)
-    for some_rows, part_BD in _parts(reader, rows):
-        whitened_Bn = (part_BD - mean_D) @ matrix_Dn
+    for part in parts:
+        whitened_Bn = (reader.float64(part) - mean_D) @ matrix_Dn
         length_B1 = np.linalg.norm(whitened_Bn, axis=1, keepdims=True)
-        whitened_Nn[some_rows] = whitened_Bn / np.where(length_B1 == 0, 1, length_B1)
+        whitened_Nn[part] = whitened_Bn / np.where(length_B1 == 0, 1, length_B1)
     return whitened_Nn
-
-
-def _parts(reader: RowReader, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for block in blocks(len(rows), BLOCK_NUMBERS // reader.width):
-        yield rows[block], reader.float64(rows[block])
 
 
 @dataclass(frozen=True, config=STRICT)
 class Whitened:
-    """The option `whiten: n` of every strategy that needs embeddings.
-
-    It sees them whitened to `n` directions.
-    """
+    """The option `whiten: n` of every strategy that needs embeddings: it sees them in `n` directions."""
 
     strategy: SkipValidation[Strategy]
     n: PositiveInt
@@ -262,9 +242,7 @@ class Quota:
     def select(
         self, signals: Signals, chosen_rows: np.ndarray, n_new: int, rng: np.random.Generator
     ) -> Selection:
-        """Pick group by group, in the order of their names.
-
-        A group's picks count as chosen for the groups after it.
+        """Pick group by group, in the order of their names; a group's picks count as chosen for the next.
 
         Quotas are whole numbers by the largest remainder; a group that runs out gives its rest to the others.
         The picks are merged so that each beginning of them keeps to the shares; `nearest_row` may therefore
@@ -287,9 +265,18 @@ class Quota:
                 part = self.strategy.select(signals.only(free[group_N[free] == group]), so_far, n, rng)
                 so_far = np.concatenate([so_far, part.rows])
                 parts.append(part)
-        picks = _merged(parts)
-        picks.columns["group"] = names_N[picks.rows]
-        return picks
+        # Dealt out so that each part is spread evenly over the whole.
+        place = np.concatenate([(np.arange(len(part.rows)) + 0.5) / len(part.rows) for part in parts])
+        order = np.argsort(place, kind="stable")
+        rows = np.concatenate([part.rows for part in parts])[order]
+        columns = {
+            name: np.concatenate([part.columns[name] for part in parts])[order] for name in parts[0].columns
+        }
+        skipped = {
+            name: np.unique(np.concatenate([part.skipped[name] for part in parts]))
+            for name in parts[0].skipped
+        }
+        return Selection(rows, {**columns, "group": names_N[rows]}, skipped)
 
     def _quotas(self, names: list[str], room_G: np.ndarray, n_new: int) -> np.ndarray:
         """How many to pick from each group."""
@@ -316,16 +303,3 @@ def _text(value: object) -> str:
     if value is None or value != value:  # NaN is the value that is not itself
         return ""
     return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _merged(parts: list[Selection]) -> Selection:
-    """Deal out the parts' picks, so that each part is spread evenly over the whole."""
-    place = np.concatenate([(np.arange(len(part.rows)) + 0.5) / len(part.rows) for part in parts])
-    order = np.argsort(place, kind="stable")
-    columns = {
-        name: np.concatenate([part.columns[name] for part in parts])[order] for name in parts[0].columns
-    }
-    skipped = {
-        name: np.unique(np.concatenate([part.skipped[name] for part in parts])) for name in parts[0].skipped
-    }
-    return Selection(np.concatenate([part.rows for part in parts])[order], columns, skipped)

@@ -121,15 +121,13 @@ def _built(
     try:
         return make(*wrapped, **options)
     except ValidationError as error:
-        first = max(
-            error.errors(include_url=False), key=lambda each: len(each["loc"])
-        )  # in a union: what came nearest
+        # In a union: what came nearest.
+        first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
         own = first.get("ctx", {}).get("error")
         if isinstance(own, DiverseEvolError):
             raise own from None
-        raise SelectionError(
-            f"{what}: {first['loc'][0]}: {first['msg']}; found {first['input']!r}."
-        ) from None
+        text = f"{what}: {first['loc'][0]}: {first['msg']}; found {first['input']!r}."
+        raise SelectionError(text) from None
 
 
 def _registered() -> dict[str, EntryPoint]:
@@ -137,12 +135,9 @@ def _registered() -> dict[str, EntryPoint]:
 
 
 def _factory(name: str) -> Callable[..., Strategy]:
-    if name in BUILT_IN:
-        return _load(*BUILT_IN[name])
-    loaded: Callable[..., Strategy] = _registered()[name].load()
-    return loaded
-
-
-def _load(module: str, attribute: str) -> Callable[..., Strategy]:
-    make: Callable[..., Strategy] = getattr(import_module(f".{module}", __package__), attribute)
+    make: Callable[..., Strategy] = _load(*BUILT_IN[name]) if name in BUILT_IN else _registered()[name].load()
     return make
+
+
+def _load(module: str, attribute: str) -> Any:  # noqa: ANN401 - whatever makes a strategy
+    return getattr(import_module(f".{module}", __package__), attribute)

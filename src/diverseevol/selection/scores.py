@@ -1,6 +1,4 @@
-"""Selection by one number a row.
-
-What the model is least sure of, what it gets wrong, what an instruction helps it with.
+"""Selection by one number a row: what the model is unsure of or gets wrong, how an instruction helps.
 
 Sources: least confidence, margin and entropy of DiverseEvol (Wu et al., 2023,
 https://arxiv.org/abs/2311.08182), on raw logits over all positions (`variant` paper); the same on
@@ -79,10 +77,10 @@ class ByScore:
                 f"Compute {', '.join(self.reads)} again, in float32."
             )
         is_within = scores_M < self.limit
-        if int(is_within.sum()) < n_new:
+        n_within = int(is_within.sum())
+        if n_within < n_new:
             raise PoolExhaustedError(
-                f"cannot select {n_new} new samples by {self.name}: of {len(free)} unchosen rows "
-                f"{int(is_within.sum())} "
+                f"cannot select {n_new} new samples by {self.name}: of {len(free)} unchosen rows {n_within} "
                 f"have a score below {self.limit:g}; the others are left out. Lower n_new or rounds."
             )
         free, scores_M = free[is_within], scores_M[is_within]
@@ -100,17 +98,15 @@ def least_confidence(variant: Variant = "paper") -> ByScore:
 @validate_call
 def margin(variant: Variant = "paper") -> ByScore:
     """The smallest difference of the two largest logits (paper) or probabilities, on average over a row."""
-    return ByScore(
-        "margin", (Signal.PAPER_MARGIN if variant == "paper" else Signal.MARGIN,), takes_largest=False
-    )
+    signal = Signal.PAPER_MARGIN if variant == "paper" else Signal.MARGIN
+    return ByScore("margin", (signal,), takes_largest=False)
 
 
 @validate_call
 def entropy(variant: Variant = "paper") -> ByScore:
     """The largest entropy of the next token, on average over all positions (paper) or the response."""
-    return ByScore(
-        "entropy", (Signal.PAPER_ENTROPY if variant == "paper" else Signal.ENTROPY,), takes_largest=True
-    )
+    signal = Signal.PAPER_ENTROPY if variant == "paper" else Signal.ENTROPY
+    return ByScore("entropy", (signal,), takes_largest=True)
 
 
 @validate_call
@@ -120,8 +116,5 @@ def loss(order: Literal["highest", "lowest"] = "highest") -> ByScore:
 
 
 def ifd() -> ByScore:
-    """The largest Instruction-Following Difficulty below 1.
-
-    Loss behind the instruction over loss without it.
-    """
+    """The largest Instruction-Following Difficulty below 1: loss behind the instruction over loss without."""
     return ByScore("ifd", (Signal.LOSS, Signal.ANSWER_LOSS), takes_largest=True, score=np.divide, limit=1.0)
