@@ -131,20 +131,20 @@ def test_too_many_are_refused_with_what_there_is():
 
 @pytest.fixture(scope="module")
 def doubled(pool_file, tmp_path_factory):
-    """The pool with every tenth row a second time."""
-    rows = lines(pool_file)
-    return write(tmp_path_factory.mktemp("doubled") / "pool.jsonl", [*rows, *rows[::10]])
+    """A part of the pool, with every third row a second time."""
+    rows = lines(pool_file)[:60]
+    return write(tmp_path_factory.mktemp("doubled") / "pool.jsonl", [*rows, *rows[::3]])
 
 
 @pytest.fixture(scope="module")
 def held(made_model, doubled, tmp_path_factory):
     """A run that takes off a part and then chooses every row it can but ten."""
     out = tmp_path_factory.mktemp("runs") / "a"
-    words = ("pool.holdout=40", "pool.holdout_by=skill")
-    settings_ = config(made_model, doubled, out, *words, n_init=20, n_new=120)
+    words = ("pool.holdout=15", "pool.holdout_by=skill")
+    settings_ = config(made_model, doubled, out, *words, n_init=10, n_new=40)
     said = []
     rounds = list(evolve(settings_, LineWatch(said.append)))
-    assert len([line for line in said if line.startswith("held out: 40 rows")]) == 1
+    assert len([line for line in said if line.startswith("held out: 15 rows")]) == 1
     return out, settings_, rounds
 
 
@@ -154,11 +154,11 @@ def test_a_held_out_row_or_a_copy_of_one_is_never_chosen(held):
     rows = pool.rows_of((out / "heldout/ids.txt").read_text().split())
     copies = (out / "heldout/copies.txt").read_text().split()
     contents = {pool.id(row)[:16] for row in rows.tolist()}
-    assert len(rows) == len(contents) == 40
+    assert len(rows) == len(contents) == 15
     assert copies
     assert {name[:16] for name in copies} < contents
     chosen = [name for round_ in rounds for name in round_.chosen_ids]
-    assert len(chosen) == 140
+    assert len(chosen) == 50
     assert not {name[:16] for name in chosen} & contents
     subset = lines(out / "rounds/01/subset.jsonl")
     assert not {record["_id"][:16] for record in subset} & contents
@@ -177,7 +177,7 @@ def test_its_loss_is_that_of_the_same_rows_from_a_file(held, made_model, doubled
     write(tmp_path / "pool.jsonl", records)
     chosen = [name for round_ in rounds for name in round_.chosen_ids]
     pool = Pool.read(tmp_path / "pool.jsonl")
-    (tmp_path / "first.txt").write_text("\n".join(map(str, pool.rows_of(chosen[:20]).tolist())))
+    (tmp_path / "first.txt").write_text("\n".join(map(str, pool.rows_of(chosen[:10]).tolist())))
     words = (
         f"heldout.path={out / 'heldout/rows.jsonl'}",
         "heldout.group=skill",
@@ -202,12 +202,12 @@ def test_a_resumed_run_keeps_its_split_and_strategies_share_it(held, made_model,
     rows = lines(doubled)
     random.Random(3).shuffle(rows)
     write(tmp_path / "pool.jsonl", rows)
-    words = ("pool.holdout=40", "pool.holdout_by=skill", "selection.strategy=k_center")
+    words = ("pool.holdout=15", "pool.holdout_by=skill", "selection.strategy=k_center")
     first = next(iter(evolve(config(made_model, tmp_path / "pool.jsonl", tmp_path / "b", *words))))
     assert first.n_chosen == 10
     assert set((tmp_path / "b/heldout/ids.txt").read_text().split()) == set((out / "heldout/ids.txt").read_text().split())
-    with pytest.raises(Exception, match=r"cannot resume .* with another pool.holdout \(40 then, 41 now\)"):
-        next(evolve(config(made_model, doubled, out, "pool.holdout=41", "pool.holdout_by=skill", n_init=20, n_new=120)))
+    with pytest.raises(Exception, match=r"cannot resume .* with another pool.holdout \(15 then, 16 now\)"):
+        next(evolve(config(made_model, doubled, out, "pool.holdout=16", "pool.holdout_by=skill", n_init=10, n_new=40)))
 
 
 def test_what_is_wrong_is_said_before_a_model_is_loaded(made_model, pool_file, tmp_path, monkeypatch):

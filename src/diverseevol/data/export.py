@@ -23,6 +23,7 @@ from ..base.files import replacing, write_text
 from ..base.text import nearest
 from ..config import yaml_text
 from ..errors import ConfigError, PoolError
+from .layouts import COLUMNS, STANDARD
 from .pool import Pool
 from .sample import Sample, Turn, as_list
 
@@ -38,13 +39,6 @@ SHAREGPT_TAGS = {
     "system_tag": "system",
 }
 SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}
-ALPACA_COLUMNS = {
-    "prompt": "instruction",
-    "query": "input",
-    "response": "output",
-    "system": "system",
-    "history": "history",
-}
 AXOLOTL = {
     "type": "chat_template",
     "field_messages": "messages",
@@ -298,7 +292,7 @@ def _llamafactory(pool: Pool, rows: Sequence[int], folder: Path) -> None:
         lines = _lines(pool, rows, "alpaca")
         has = {key for line in lines for key, value in json.loads(line).items() if value}
         has |= {"instruction", "output"}
-        columns = {part: column for part, column in ALPACA_COLUMNS.items() if column in has}
+        columns = {part: name for part in COLUMNS if (name := getattr(STANDARD["alpaca"], part)) in has}
         info: Record = {"formatting": "alpaca", "columns": columns}
     else:
         lines = _converted(pool, rows, _strict_sharegpt, "llamafactory")

@@ -14,9 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from ..base.files import read_jsonl, write_jsonl
+from ..base.files import damaged, read_jsonl, write_jsonl
 from .contamination import Match
 from .duplicates import Duplicate
 from .pool import Pool, Records, Status
@@ -25,36 +23,11 @@ from .sample import Row, short
 QUARANTINE, DUPLICATES, CONTAMINATION = "quarantine.jsonl", "duplicates.jsonl", "contamination.jsonl"
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class _Bad(_Line):
-    source: str
-    row: int
-    reason: str
-    text: str
-
-
-class _Repeated(_Line):
-    id: str
-    kept_id: str
-    kind: str
-    similarity: float
-    is_dropped: bool
-
-
-class _Contaminated(_Line):
-    id: str
-    benchmark: str
-    question_id: Any
-    matched: str
-    kind: str = ""
-    score: float = 0.0
-    role: str = ""
-
-
-SHAPES = {QUARANTINE: _Bad, DUPLICATES: _Repeated, CONTAMINATION: _Contaminated}
+NEEDED = {
+    QUARANTINE: {"source", "row", "reason", "text"},
+    DUPLICATES: {"id", "kept_id", "kind", "similarity", "is_dropped"},
+    CONTAMINATION: {"id", "benchmark", "question_id", "kind", "score", "matched", "role"},
+}
 
 
 def save_duplicates(records: Records, duplicates: Sequence[Duplicate], file: Path, is_dropped: bool) -> None:
@@ -101,8 +74,11 @@ def bad_line(row: Row) -> str:
 
 def left_out_lines(file: Path) -> Iterator[dict[str, Any]]:
     """The lines of one of the files; none where nothing was left out and it is not there."""
-    if file.exists():
-        yield from read_jsonl(file, SHAPES[file.name], remedy=f"Delete {file.parent} and run again.")
+    remedy = f"Delete {file.parent} and run again."
+    for number, line in enumerate(read_jsonl(file, remedy=remedy) if file.exists() else (), 1):
+        if missing := NEEDED[file.name] - line.keys():
+            raise damaged(f"{file} line {number}", f"it has no {min(missing)}", remedy)
+        yield line
 
 
 def why_left_out(pool_dir: Path, pool: Pool, position: int) -> str:
