@@ -1,6 +1,4 @@
-"""Vectors in files, of which only the rows asked for are ever in memory.
-
-.npy, safetensors, Parquet, folders of shards.
+"""Vectors in files, of which only rows asked for are in memory: .npy, safetensors, Parquet, folders of these.
 
 Rows are read with pread into buffers of our own, not through a memory map: the pages of a map count as the
 process's memory, and whoever limits that (Slurm, Kubernetes) would end the process though it needs none of
@@ -22,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +31,7 @@ from ..errors import EmbedError
 
 KINDS = (".npy", ".safetensors", ".parquet")
 SAFETENSORS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
-GAP_BYTES = (
-    2**14
-)  # rows between two wanted ones that are read along rather than skipped: a call costs about as much
+GAP_BYTES = 2**14  # unwanted rows between two wanted ones are read along: a call costs about as much
 SPAN_BYTES = 2**22  # read at once for scattered rows
 BATCH_ROWS = 1024  # of a Parquet file
 BUFFER_BYTES = 2**20  # of its column, read at once; without a buffer it would be a whole row group
@@ -43,10 +39,7 @@ BUFFER_BYTES = 2**20  # of its column, read at once; without a buffer it would b
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A matrix in a file, row after row.
-
-    How its numbers are stored (bfloat16: its two bytes as an integer), and from where on.
-    """
+    """A matrix in a file, row after row: how its numbers are stored (bfloat16: two bytes), and where."""
 
     path: Path
     offset: int
@@ -163,9 +156,7 @@ class FileVectors:
 def open_vectors(
     path: str | Path, scratch_dir: str | Path | None = None, watch: Watch = SILENT
 ) -> FileVectors:
-    """Open vectors for selection without reading them into memory.
-
-    Under several processes every rank calls it.
+    """Open vectors for selection without reading them into memory; under several processes on every rank.
 
     Args:
         path: a .npy; a .safetensors, or `FILE:NAME` for one of its tensors; a Parquet file, or `FILE:COLUMN`
@@ -216,9 +207,7 @@ def _split_name(path: str | Path) -> tuple[Path, str | None]:
 
 def _files_of(place: Path) -> list[Path]:
     """The files that a path means, all of one kind, in the order of their rows."""
-    files = (
-        [place] if place.is_file() else [file for file in place.iterdir() if not file.name.startswith(".")]
-    )
+    files = [place] if place.is_file() else [f for f in place.iterdir() if not f.name.startswith(".")]
     kinds = sorted({file.suffix for file in files} & set(KINDS))
     if not kinds:
         raise EmbedError(
@@ -249,9 +238,7 @@ def _layout_of(path: Path, name: str | None) -> Layout:
     except (SafetensorError, ValueError, EOFError) as error:
         raise EmbedError(f"{path} is cut off or no such file: {error}. Copy or write it again.") from None
     except OSError as error:
-        raise EmbedError(
-            f"cannot read {path}: {error.strerror or error}. Correct the path or its permissions."
-        ) from None
+        raise _unreadable(path, error) from None
     if len(layout.shape) != 2 or layout.shape[1] == 0:
         raise EmbedError(
             f"{path} holds an array of the shape {layout.shape}. Vectors are rows of one width: the shape "
@@ -260,14 +247,17 @@ def _layout_of(path: Path, name: str | None) -> Layout:
     return layout
 
 
+def _unreadable(path: Path, error: OSError) -> EmbedError:
+    why = error.strerror or error
+    return EmbedError(f"cannot read {path}: {why}. Correct the path or its permissions.")
+
+
 def _npy(path: Path, name: str | None) -> Layout:
     if name is not None:
         raise EmbedError(f"{path} has no names inside, so {name!r} names nothing. Give {path} alone.")
     rows = np.load(path, mmap_mode="r", allow_pickle=False)  # which checks the header against the file
     if rows.dtype.kind not in "fiu":
-        raise EmbedError(
-            f"{path} holds {rows.dtype}, not numbers. Save an array of float16, float32 or float64."
-        )
+        raise EmbedError(f"{path} holds {rows.dtype}, not numbers. Save float16, float32 or float64.")
     if not rows.flags.c_contiguous:
         raise EmbedError(
             f"{path} is stored column by column (Fortran order). Save np.ascontiguousarray(array): rows are "
@@ -279,37 +269,49 @@ def _npy(path: Path, name: str | None) -> Layout:
 def _safetensors(path: Path, name: str | None) -> Layout:
     from safetensors import safe_open
 
-    with safe_open(path, "numpy") as file:  # which checks the header against the file
-        matrices = [key for key in file.keys() if len(file.get_slice(key).get_shape()) == 2]  # noqa: SIM118
-        known = ", ".join(sorted(file.keys())[:10]) or "none"
+    with safe_open(path, "numpy"):  # which checks the header against the file
+        pass
+    with path.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(length))
+    tensors = {key: header[key] for key in sorted(set(header) - {"__metadata__"})}
+    matrices = [key for key, tensor in tensors.items() if len(tensor["shape"]) == 2]
+    known = ", ".join(list(tensors)[:10]) or "none"
     if name is None and len(matrices) != 1:
         raise EmbedError(
             f"{path} holds {len(matrices)} tensors of two axes, not one. Name one as {path}:NAME; it has "
             f"{known}."
         )
-    with path.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        header = json.loads(opened.read(length))
-    tensor = header.get(name or matrices[0])
-    if tensor is None:
+    name = name or matrices[0]
+    if name not in tensors:
         raise EmbedError(f"{path} has no tensor {name!r}. It has {known}.")
-    kind = tensor["dtype"]
+    kind, start = tensors[name]["dtype"], 8 + length + tensors[name]["data_offsets"][0]
     if kind not in SAFETENSORS:
-        raise EmbedError(
-            f"{name or matrices[0]!r} of {path} holds {kind}. Known: {', '.join(SAFETENSORS)}; convert it."
-        )
-    offset = 8 + length + tensor["data_offsets"][0]
-    return Layout(
-        path, offset, tuple(tensor["shape"]), np.dtype(SAFETENSORS[kind]), is_bfloat16=kind == "BF16"
-    )
+        raise EmbedError(f"{name!r} of {path} holds {kind}. Known: {', '.join(SAFETENSORS)}; convert it.")
+    return Layout(path, start, tuple(tensors[name]["shape"]), np.dtype(SAFETENSORS[kind]), kind == "BF16")
 
 
 def _copy_to_npy(files: Sequence[Path], column: str | None, scratch_dir: Path, watch: Watch) -> Path:
     """Copy the vectors of Parquet files, one after the other, into a new .npy."""
-    copy = scratch_dir / f".{files[0].stem}-{os.getpid()}.npy"
+    copy, n_rows, kind = scratch_dir / f".{files[0].stem}-{os.getpid()}.npy", 0, None
+    for file in files:
+        with _parquet(file) as opened:
+            n_rows += opened.metadata.num_rows
     try:
-        with copy.open("wb") as out:
-            _copy(files, column, out, watch)
+        with copy.open("wb") as out, watch.task("reading the vectors", n_rows, "rows") as task:
+            for file in files:
+                for values_BD in _batches(file, column):
+                    found = f"{values_BD.shape[1]} numbers of {values_BD.dtype} a row"
+                    if kind is None:
+                        kind, shape = found, (n_rows, values_BD.shape[1])
+                        header = {"descr": values_BD.dtype.str, "fortran_order": False, "shape": shape}
+                        np.lib.format.write_array_header_1_0(out, header)
+                    elif found != kind:
+                        raise EmbedError(f"{file} has {found}, what stands before it {kind}. Take it away.")
+                    out.write(values_BD.data)
+                    task.advance(len(values_BD))
+        if kind is None:
+            raise EmbedError(f"{files[0]} holds no rows. Give vectors.")
     except BaseException as error:
         remove(copy)
         if isinstance(error, OSError):
@@ -321,43 +323,17 @@ def _copy_to_npy(files: Sequence[Path], column: str | None, scratch_dir: Path, w
     return copy
 
 
-def _copy(files: Sequence[Path], column: str | None, out: BinaryIO, watch: Watch) -> None:
-    n_rows, kind = 0, None
-    for file in files:
-        with _parquet(file) as opened:
-            n_rows += opened.metadata.num_rows
-    with watch.task("reading the vectors", n_rows, "rows") as task:
-        for file in files:
-            for values_BD in _batches(file, column):
-                found = f"{values_BD.shape[1]} numbers of {values_BD.dtype} a row"
-                if kind is None:
-                    kind, shape = found, (n_rows, values_BD.shape[1])
-                    header = {"descr": values_BD.dtype.str, "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(out, header)
-                elif found != kind:
-                    raise EmbedError(f"{file} has {found}, what stands before it {kind}. Take it away.")
-                out.write(values_BD.data)
-                task.advance(len(values_BD))
-    if kind is None:
-        raise EmbedError(f"{files[0]} holds no rows. Give vectors.")
-
-
 def _batches(path: Path, column: str | None) -> Iterator[np.ndarray]:
     """The vectors of a Parquet file as (B, D) arrays; a number that is missing is NaN."""
     import pyarrow.compute as pc
     from pyarrow import types
 
+    def holds_vectors(kind: Any) -> bool:  # noqa: ANN401
+        is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+        return bool(is_list and (types.is_floating(kind.value_type) or types.is_integer(kind.value_type)))
+
     with _parquet(path) as file:
-        known = [
-            field.name
-            for field in file.schema_arrow
-            if (
-                types.is_list(field.type)
-                or types.is_large_list(field.type)
-                or types.is_fixed_size_list(field.type)
-            )
-            and (types.is_floating(field.type.value_type) or types.is_integer(field.type.value_type))
-        ]
+        known = [field.name for field in file.schema_arrow if holds_vectors(field.type)]
         if column not in known and (column or len(known) != 1):
             shown = ", ".join(known) or "none"
             raise EmbedError(f"{path} has the list columns of numbers {shown}. Name one as {path}:COLUMN.")
@@ -368,8 +344,7 @@ def _batches(path: Path, column: str | None) -> Iterator[np.ndarray]:
             for pos in np.flatnonzero((widths_B != width) | (widths_B == 0))[:1]:
                 raise EmbedError(
                     f"row {n_before + pos} of {path} has {widths_B[pos]} numbers in {name!r}, the first row "
-                    f"{width}. "
-                    "Repair or remove the row."
+                    f"{width}. Repair or remove the row."
                 )
             numbers = batch.column(0).flatten().to_numpy(zero_copy_only=False)
             yield np.ascontiguousarray(numbers).reshape(-1, width)
@@ -387,9 +362,7 @@ def _parquet(path: Path) -> Iterator[Any]:
     except pa.ArrowException as error:
         raise EmbedError(f"{path} is no whole Parquet file: {error}. Copy or write it again.") from None
     except OSError as error:
-        raise EmbedError(
-            f"cannot read {path}: {error.strerror or error}. Correct the path or its permissions."
-        ) from None
+        raise _unreadable(path, error) from None
 
 
 def _close(handles: list[int]) -> None:
