@@ -228,11 +228,7 @@ class AnswerFile:
         self._parts_dir = file.with_suffix(".unfinished")
 
     def begin(self, settings: Mapping[str, Any], overwrite: bool) -> bool:
-        """Start or go on; False if everything is answered already.
-
-        Raises:
-            EvaluationError: what is there was answered with other settings, or is not ours.
-        """
+        """Start or go on; False if everything is answered already."""
 
         def begin() -> bool:
             if overwrite:
@@ -264,11 +260,7 @@ class AnswerFile:
 
     @contextmanager
     def writing(self) -> Iterator[Callable[[Line], None]]:
-        """Hold the file for this program alone, and hand out what appends this process's lines.
-
-        Raises:
-            RunFolderError: another program answers into it.
-        """
+        """Hold the file for this program alone, and hand out what appends this process's lines."""
         # A power cut may lose the last lines, which are then answered again: no answer waits for the disk.
         part = self._parts_dir / f"{dist.rank():04d}.jsonl"
         with locked(self._parts_dir), open_journal(part, is_synced=False) as journal:
@@ -284,11 +276,7 @@ class AnswerFile:
         return {key_of(line["question_id"]): line for line in lines}
 
     def finish(self, question_ids: Sequence[int | str]) -> dict[str, Line]:
-        """Write the whole in the benchmark's order, once every rank is here; return its lines by their keys.
-
-        Raises:
-            EvaluationError: a question is not answered.
-        """
+        """Write the whole in the benchmark's order, once every rank is here; give its lines by their keys."""
         keys = [key_of(name) for name in question_ids]
 
         def finish() -> dict[str, Line]:

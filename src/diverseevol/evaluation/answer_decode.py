@@ -84,11 +84,7 @@ class Chooser:
             model.generate(ids_1T, attention_mask=mask_1T, max_new_tokens=1, custom_generate=take)
 
     def next_tokens(self, scores_BV: Tensor, rows: Sequence[int], step: int) -> Tensor:
-        """The next token of each of the batch's `rows`, int64[B], and take note of it.
-
-        Raises:
-            NonFiniteError: a score is NaN.
-        """
+        """The next token of each of the batch's `rows`, int64[B], and take note of it."""
         if bool(scores_BV.isnan().any()):
             raise NonFiniteError(
                 "the model's scores for the next token are NaN. Lower train.learning_rate if it diverged, "
@@ -140,9 +136,6 @@ def decode(
         max_new: How many tokens each row may have.
         stops: Tokens that end an answer.
         on_step: Is told, after each token, how many rows got one.
-
-    Raises:
-        NonFiniteError: the model computes NaN.
     """
     where, longest = model.get_input_embeddings().weight.device, max(map(len, prompts))
     padding = [[0] * (longest - len(prompt)) for prompt in prompts]

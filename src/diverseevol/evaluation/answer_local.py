@@ -1,8 +1,8 @@
 """A loaded model that answers by the prompt of training, on all ranks: batches of like length, longest first.
 
 A model reads `context` tokens, prompt and answer together: `max_new_tokens`, but half at most, are kept free
-for the answer. A longer prompt is cut from the left of the question's input or, if it has none, of the question
-itself; the template stays whole. Each rank has the whole model and every ranks-th prompt.
+for the answer. A longer prompt is cut from the left of the input or, if it has none, of the question itself;
+the template stays whole. Each rank has the whole model and every ranks-th prompt.
 """
 
 from __future__ import annotations
@@ -52,11 +52,7 @@ class Prompts:
     max_new: int
 
     def make(self, question: Question) -> Prompt:
-        """The prompt of a question; of one of several turns, of the first.
-
-        Raises:
-            PromptError: the template refuses the question, or fills the context by itself.
-        """
+        """The prompt of a question; of one of several turns, of the first."""
         sample = asked(question)
         ids = self.encoder.encode_prompt(sample)
         if self.context is None:
@@ -103,13 +99,7 @@ class LocalModel:
     n_rows: int | None = None
 
     def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:
-        """Answer this rank's part of the questions, which are the same on every rank.
-
-        Raises:
-            PromptError: the template refuses a question.
-            ModelError: a single prompt does not fit in memory.
-            NonFiniteError: the model computes NaN.
-        """
+        """Answer this rank's part of the questions, which are the same on every rank."""
         self.model.eval()
         lengths = [len(self.prompts.make(question).ids) for question in questions]
         order = sorted(range(len(questions)), key=lambda number: (-lengths[number], number))

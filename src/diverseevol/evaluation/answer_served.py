@@ -46,12 +46,7 @@ class ServedModel:
     _takes_top_k: bool = field(default=True, init=False)
 
     def answer(self, questions: Sequence[Question], write: Callable[[Line], None], task: Task) -> None:
-        """Answer the questions, on rank 0.
-
-        Raises:
-            ModelError: the server cannot be reached, or refuses a question.
-            PromptError: the template refuses a question.
-        """
+        """Answer the questions, on rank 0."""
         queue, model = deque(questions), str(self.given.served_model)
 
         async def work(client: ApiClient) -> None:

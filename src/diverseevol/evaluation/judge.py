@@ -208,11 +208,7 @@ def _announce(
 def _ask(
     asking: Asking, client: ApiClient, n_at_once: int, contests: Sequence[Contest], watch: Watch
 ) -> None:
-    """Ask for what is not kept; what is there is written down whatever happens.
-
-    Raises:
-        EvaluationError: judgements are left over.
-    """
+    """Ask for what is not kept; what is there is written down whatever happens."""
     before = asking.budget.spent
     try:
         asking.run(client, n_at_once, watch)

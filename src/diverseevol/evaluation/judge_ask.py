@@ -127,11 +127,7 @@ class Budget:
         return f"{tokens.n_in:,} tokens in and {tokens.n_out:,} out{money}"
 
     async def reserve(self, most: Tokens) -> None:
-        """Set the highest cost of a request aside.
-
-        Raises:
-            EvaluationError: it is more than what is left.
-        """
+        """Set the highest cost of a request aside."""
         while self._limit is not None and self.money(self.spent + self._reserved + most) > self._limit:
             if self._reserved == Tokens():
                 raise EvaluationError(
@@ -206,11 +202,7 @@ class Asking:
             asyncio.run(work_at_once(task))
 
     async def _ask(self, client: ApiClient, key: str, judgement: Judgement) -> str | None:
-        """Ask for one judgement and keep the reply; where this brought no scores, say why.
-
-        Raises:
-            EvaluationError: nothing more can be asked, or its highest cost is not left.
-        """
+        """Ask for one judgement and keep the reply; where this brought no scores, say why."""
         judge, messages = self.judge, self.judge.template.fill(judgement)
         most, used = judge.most_tokens(judgement), Tokens()
         await self.budget.reserve(most)

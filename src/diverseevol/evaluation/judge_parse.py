@@ -1,10 +1,9 @@
 """From a judge's reply to its two scores, strictly: a reply is readable in one way, or unreadable.
 
 Only the beginning of a reply counts; numbers further down (reasons, a quoted answer) are never scores.
-Thinking before it, up to </think> (</thinking>, </reasoning>, [/THINK]), whether it was opened or not, blank
-lines, code-fence lines, and marks of emphasis, headings, quotes and bullets are passed over. Where thinking
-ends more than once, or a reply has scores before and others behind the end of a thinking that was not opened,
-it is unreadable: an answer that the judge quotes may have written one of them. Then:
+Thinking before it, whether it was opened or not, blank lines, code fences, and marks of emphasis, headings,
+quotes and bullets are passed over. Where thinking ends more than once, or there are scores before and others
+behind the end of one that was not opened, an answer that the judge quotes may have written one of them. Then:
 
     verdict   = [title] pair | [title] labelled labelled | labelled NEWLINE labelled |
                 score NEWLINE score (no fractions)
@@ -16,8 +15,8 @@ it is unreadable: an answer that the judge quotes may have written one of them. 
                 or a bare 1, 2, A, B before a : or =
     title     = score, scores, rating, ratings or verdict and a colon, on the same line or on the line before
     score     = a decimal number, as it is or with /10 or "out of 10"; at least 0, at most 10
-Nothing else may stand on these lines but a final point. So these are unreadable: a verdict in words; "10/10"
-(one fraction or two scores?); "8 9 7"; "8-9"; JSON; a label twice; a score off the scale.
+Nothing else may stand on these lines but a final point: "10/10" (one fraction or two scores?), "8 9 7", JSON,
+a label twice and a score off the scale are unreadable.
 """
 
 from __future__ import annotations

@@ -58,12 +58,8 @@ def answer_line(
 ) -> Line:
     """The line of a question in a file of answers.
 
-    Args:
-        text: What was generated, without the tokens that frame a turn.
-        n_tokens: Its tokens, without the one that ended it; None where a server does not say.
-        finish: eos, length, or content_filter where a server refused the question.
-        is_cut: Whether the question had to be shortened.
-        model: Whose answer it is.
+    `n_tokens` are without the one that ended it; None where a server does not say. `finish`: eos, length, or
+    content_filter where a server refused the question; `is_cut`: it had to be shortened.
     """
     asked = f"{question.turns[0]}\n{question.input}" if question.input else question.turns[0]
     said = {"question_id": question.id, "question": asked, "category": question.category, "answer": text}
