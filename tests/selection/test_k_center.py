@@ -105,24 +105,6 @@ def test_rows_that_are_not_selectable_are_never_read_or_picked_but_count_when_ch
         select(points, [0, 4, 9], 40, selectable=selectable)
 
 
-@pytest.mark.parametrize("chosen", [[0, 17, 44], []])
-def test_any_container_gives_the_same(chosen, make_points, as_triples, tmp_path):
-    points = make_points("huge_scale", 80, 7, np.random.default_rng(8))
-    expected = as_triples(select(points, chosen, 20))
-    np.save(tmp_path / "e.npy", points)
-    tensor = torch.from_numpy(points).requires_grad_()
-    for same in (
-        np.load(tmp_path / "e.npy", mmap_mode="r"),
-        tensor,
-        np.asfortranarray(points),
-        points.astype(">f4"),
-        tensor.double(),
-    ):
-        assert as_triples(select(same, chosen, 20)) == expected
-    assert as_triples(select(points, np.array(chosen, dtype=np.int32), 20)) == expected
-    assert as_triples(select(points, torch.tensor(chosen, dtype=torch.int64), 20)) == expected
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int8])
 def test_torch_types_of_few_bits(dtype, oracle, as_triples):
     points = (torch.randn(70, 6, generator=torch.Generator().manual_seed(0)) * 9).to(dtype)

@@ -385,9 +385,11 @@ def _direct_bounds(reader: RowReader, x_BD: Tensor, centres_CD: Tensor, centre_B
 
 def _spread(points_MK: Tensor, n_most: int) -> list[int]:
     """The numbers of points that lie far apart: farthest first."""
-    nearest_M, found = torch.full((len(points_MK),), torch.inf, device=points_MK.device), [0]
+    norms_M, found = points_MK.square().sum(dim=1), [0]
+    nearest_M = torch.full_like(norms_M, torch.inf)
     while len(found) < n_most:
-        nearest_M = torch.minimum(nearest_M, (points_MK - points_MK[found[-1]]).square().sum(dim=1))
+        to_last_M = torch.addmv(norms_M, points_MK, points_MK[found[-1]], alpha=-2) + norms_M[found[-1]]
+        nearest_M = torch.minimum(nearest_M, to_last_M)
         found.append(int(nearest_M.argmax()))
     return found
 
