@@ -9,12 +9,9 @@ import pytest
 from diverseevol import load_config
 
 QUICK = (
-    "train.learning_rate=1e-3",
-    "train.num_train_epochs=1",
-    "train.per_device_train_batch_size=8",
-    "train.total_batch_size=8",
+    "train.learning_rate=1e-3", "train.num_train_epochs=1", "train.per_device_train_batch_size=8", "train.total_batch_size=8",
     "prompt.max_length=256",
-)
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -32,36 +29,17 @@ def config_for(made_model, pool_file, heldout_file):
     """The configuration of a small run or comparison in a folder."""
 
     def make(out, *words, **options):
-        given = {
-            "pool.path": str(pool_file),
-            "model": str(made_model),
-            "out": str(out),
-            "rounds": 2,
-            "n_init": 8,
-            "n_new": 4,
-            "heldout": {"path": str(heldout_file), "group": "skill"},
-            **options,
-        }
+        given = {"pool.path": str(pool_file), "model": str(made_model), "out": str(out), "rounds": 2, "n_init": 8, "n_new": 4}
+        given |= {"heldout": {"path": str(heldout_file), "group": "skill"}, **options}
         return load_config(None, (*QUICK, *words), options=given)
 
     return make
 
 
 def noisy_fit(
-    start,
-    rows,
-    tokens,
-    tokenizer,
-    config,
-    model_dir,
-    checkpoints_dir,
-    seed,
-    watch,
-    trust_remote_code=False,
-    on_log=None,
-    max_length=512,
+    start, rows, tokens, tokenizer, config, model_dir, checkpoints_dir, seed, watch, code=False, on_log=None, max_length=512,
     on_tuned=lambda cost: None,
-):
+):  # fmt: skip
     """In place of training, which takes most of a run's time: noise on the weights that follows from seed and rows alone."""
     import torch
 
@@ -107,18 +85,18 @@ def quick(quickly):
 @pytest.fixture(scope="session")
 def counted():
     """Count the calls of functions, by their dotted names, as long as a patch holds."""
+
+    def count_calls(patch, names):
+        counts = dict.fromkeys(names, 0)
+        for name in names:
+            module, function = name.rsplit(".", 1)
+            original = getattr(sys.modules[module], function)
+
+            def counted(*args, name=name, original=original, **kwargs):
+                counts[name] += 1
+                return original(*args, **kwargs)
+
+            patch.setattr(name, counted)
+        return counts
+
     return count_calls
-
-
-def count_calls(patch, names):
-    counts = dict.fromkeys(names, 0)
-    for name in names:
-        module, function = name.rsplit(".", 1)
-        original = getattr(sys.modules[module], function)
-
-        def counted(*args, name=name, original=original, **kwargs):
-            counts[name] += 1
-            return original(*args, **kwargs)
-
-        patch.setattr(name, counted)
-    return counts

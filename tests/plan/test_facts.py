@@ -50,19 +50,13 @@ def test_they_are_those_of_the_run_that_is_started(run, tmp_path):
     assert json.loads((tmp_path / "run/plan.json").read_text())["lengths"] == before.as_dict()
 
 
-def test_a_sample_stands_for_a_large_pool(run, monkeypatch):
+def test_a_sample_stands_for_a_large_pool_and_a_list_gives_round_0(run, tmp_path, monkeypatch):
     whole = read_facts(run(), SILENT)
     monkeypatch.setattr("diverseevol.plan.facts.MAX_SAMPLED", 50)
-    some = read_facts(run(), SILENT)
-    assert (some.n_rows, len(some.tokens_S)) == (200, 50)
-    assert some.mean != whole.mean
-    assert some.mean == pytest.approx(whole.mean, rel=0.3)
-
-
-def test_a_list_gives_round_0(run, tmp_path):
-    rows = tmp_path / "rows.txt"
-    rows.write_text("3\n1\n")
-    assert read_facts(run(f"selection.seed_subset={rows}", "selection.strategy=random"), SILENT).n_first == 2
+    (tmp_path / "rows.txt").write_text("3\n1\n")
+    some = read_facts(run(f"selection.seed_subset={tmp_path / 'rows.txt'}", "selection.strategy=random"), SILENT)
+    assert (some.n_rows, len(some.tokens_S), some.n_first) == (200, 50, 2)
+    assert whole.mean != some.mean == pytest.approx(whole.mean, rel=0.3)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_seeds_of_one_strategy_are_one_arm_and_others_keep_their_names(made, ope
     subject = opened(one, two)
     assert {arm: [run.seed for run in runs] for arm, runs in subject.arms.items()} == {"k_center": [0, 1]}
     assert [run.name for run in subject.runs] == [str(one), str(two)]  # both folders are called a
-    other = made.make_run(tmp_path / "b", rounds=[[0, 1]], losses=[1.0]).root
+    other = made.make_run(tmp_path / "b", rounds=[[0, 1]], losses=[1.0], seed=1).root
     assert list(opened(one, other).arms) == ["a", "b"]  # another schedule: no two seeds of one thing
     assert list(opened(one, made.make_run(tmp_path / "c").root).arms) == ["a", "c"]  # the same seed
 

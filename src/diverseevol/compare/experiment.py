@@ -22,21 +22,15 @@ RANDOM, ONE_TIME, FULL = "random", "one_time", "full"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A comparison to be made; `check` it before anything is loaded.
+    """A comparison to be made; `check` it before anything is loaded."""
 
-    Attributes:
-        config: The schedule and all else that the runs have in common; its `out` is the comparison's folder.
-        strategies: What is compared, without random or with it.
-        seeds: One run an arm and seed.
-        is_one_time: Whether the first strategy also chooses all at once.
-        is_full: Whether the whole pool is tuned on, too.
-    """
-
-    config: RunConfig
-    strategies: tuple[str, ...]
-    seeds: tuple[int, ...]
-    is_one_time: bool = False
-    is_full: bool = False
+    config: (
+        RunConfig  # the schedule and all else that the runs have in common; `out` is the comparison's folder
+    )
+    strategies: tuple[str, ...]  # without random or with it
+    seeds: tuple[int, ...]  # one run an arm and seed
+    is_one_time: bool = False  # whether the first strategy also chooses all at once
+    is_full: bool = False  # whether the whole pool is tuned on, too
 
     @property
     def scheduled(self) -> tuple[str, ...]:

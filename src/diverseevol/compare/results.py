@@ -43,9 +43,8 @@ def compare_strategies(experiment: Experiment, watch: Watch = SILENT) -> Compari
     """Run what is not done yet, compare, and leave comparison.json and comparison.csv in the folder.
 
     Raises:
-        ConfigError: see `Experiment.check`; and as the loop raises it.
+        DiverseEvolError: what `Experiment.check` and a run raise; whatever was finished stays.
         RunFolderError: the folder is a run's own, or in use.
-        DiverseEvolError: what a run raises; whatever was finished stays.
     """
     experiment.check()
     root = experiment.root

@@ -54,8 +54,7 @@ class Exercise:
 
     record: Record
     statement: str
-    is_held_out: bool
-    """Kept for held-out sets; the content alone decides, so no list has to be passed on."""
+    is_held_out: bool  # kept for held-out sets; the content alone decides, so no list has to be passed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +128,7 @@ def _drawn(slot: str, values: Mapping[str, _Value], rng: Random) -> object:
 
 
 _DATA = json.loads(Path(__file__).with_name("skills.json").read_text("utf-8"))
-_FAMILIES = _DATA["families"]
-SKILLS = tuple(Skill(slots=family["slots"], **skill) for family in _FAMILIES for skill in family["skills"])
+SKILLS = tuple(Skill(slots=each["slots"], **skill) for each in _DATA["families"] for skill in each["skills"])
 WORDS: dict[str, Any] = _DATA["words"]
 WORDS["nouns"] = WORDS["animal"] + WORDS["fruit"] + WORDS["tool"] + WORDS["place"]
 _SPELT = ("nouns", "adjectives", "opposite", "past", "colour", "spanish")
@@ -150,8 +148,7 @@ def make_pool(n_rows: int = 3000, seed: int = 0) -> list[Record]:
     skills = rng.sample(SKILLS, n_skills)
     records: list[Record] = []
     for rank, (skill, n) in enumerate(zip(skills, zipf_counts(n_rows, n_skills), strict=True)):
-        n_near = round(n * NEAR_SHARE) if rank < n_skills / 2 else 0
-        n_exact = round(n * EXACT_SHARE)
+        n_near, n_exact = round(n * NEAR_SHARE) if rank < n_skills / 2 else 0, round(n * EXACT_SHARE)
         rows = _distinct(skill, n - n_near - n_exact, rng, is_held_out=False)
         near = [_reworded(row, rng) for row in rng.choices(rows, k=n_near)]
         records += rows + near + rng.choices(rows, k=n_exact)
