@@ -26,13 +26,13 @@ FAULTS = [
         "evaluation/comparison.py", "(1 - CONFIDENCE) / max(1, n_arms)", "(1 - CONFIDENCE)", "tests/evaluation/test_comparison.py"
     ),
     Fault(
-        "evaluation/comparison_words.py",
+        "evaluation/comparison.py",
         '.verdict == "better" != at_tokens',
         ".verdict != at_tokens",
         "tests/evaluation/test_comparison_words.py",
     ),
     Fault(
-        "evaluation/comparison_words.py",
+        "evaluation/comparison.py",
         "if is_same_size and ratio > 1 else ()",
         "if is_same_size else ()",
         "tests/evaluation/test_comparison_words.py",

@@ -8,11 +8,11 @@ import pytest
 
 from diverseevol import embed_pool, load_config
 from diverseevol.base.progress import SILENT
-from diverseevol.errors import PoolError, RunFolderError
+from diverseevol.errors import RunFolderError
 from diverseevol.evaluation import base_embedding
 from diverseevol.evaluation.base_embedding import fixed_embedding as embedded
 from diverseevol.loop.setup import open_rounds
-from diverseevol.run import RunFolder, locked
+from diverseevol.run import locked
 
 N = 40
 
@@ -78,12 +78,6 @@ def test_another_model_cuts_the_pool_with_its_own_tokenizer(run, other_model, po
     assert np.load(embedded(run, None, SILENT).file).shape == (N, 32)
 
 
-def test_pooling_is_the_runs_own(made_model, pool_file, tmp_path):
-    run = start_run(made_model, pool_file, tmp_path / "run", **{"embed.pooling": "last"})
-    mean = expected(made_model, pool_file, tmp_path)
-    assert np.abs(np.load(embedded(run, None, SILENT).file) - mean).max() > 0.01
-
-
 def test_a_base_model_that_has_changed_is_refused(made_model, pool_file, tmp_path):
     model = shutil.copytree(made_model, tmp_path / "model")
     run = start_run(model, pool_file, tmp_path / "run")
@@ -125,15 +119,6 @@ def test_leave_to_run_a_models_code_is_for_the_base_model_alone(made_model, othe
     embedded(run, None, SILENT)
     embedded(run, str(other_model), SILENT)
     assert asked == [True, False]
-
-
-def test_no_run_and_no_pool(tmp_path, made_model, pool_file):
-    with pytest.raises(RunFolderError, match="is not a run folder"):
-        embedded(RunFolder(tmp_path), None, SILENT)
-    run = start_run(made_model, pool_file, tmp_path / "run")
-    (run.pool_dir / "index.arrow").unlink()
-    with pytest.raises(PoolError, match=r"there is no index.arrow"):
-        embedded(run, None, SILENT)
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/b/", "..", "Ünï code", "org/name"])

@@ -105,12 +105,6 @@ def test_an_interval_with_0_in_it_is_never_called_better(low, high, verdict, rev
     assert verdict_of(found, is_lower_better=False) == reversed_verdict
 
 
-def test_one_seed_shows_nothing_however_large_the_difference():
-    comparison = compare_runs([run("random", 5, [3, 2, 2.0]), run("k_center", 5, [3, 2, 0.1])], [LOSS], ["random"])
-    found = at_end(comparison)
-    assert (found.verdict, found.paired.mean, found.paired.low) == ("one seed shows nothing", pytest.approx(-1.9), None)
-
-
 def test_a_measure_of_which_more_is_better():
     runs = []
     for seed, (ours, random) in enumerate([(75, 70), (77, 71), (74, 70)]):
@@ -127,15 +121,6 @@ def without_counting_pairs(monkeypatch):
 
 
 @pytest.mark.usefixtures("without_counting_pairs")
-def test_without_a_difference_better_is_said_in_one_experiment_of_forty():
-    rng = np.random.default_rng(1)
-    verdicts = [at_end(compare_runs(made_runs(0.0, 4, rng), [LOSS], ["random"])).verdict for _ in range(1000)]
-    # 2.5 % on either side; four standard errors of 1,000 experiments are 2 points.
-    assert 0.005 < verdicts.count("better") / 1000 < 0.045
-    assert 0.005 < verdicts.count("worse") / 1000 < 0.045
-
-
-@pytest.mark.usefixtures("without_counting_pairs")
 def test_with_three_arms_any_of_them_is_called_better_no_more_often():
     rng = np.random.default_rng(2)
     n_any = 0
@@ -144,16 +129,6 @@ def test_with_three_arms_any_of_them_is_called_better_no_more_often():
         n_any += any(at_end(comparison, arm=arm).verdict == "better" for arm in "abc")
     assert confidence_each(3) == pytest.approx(1 - 0.05 / 3)
     assert n_any / 500 < 0.05
-
-
-@pytest.mark.usefixtures("without_counting_pairs")
-def test_a_true_difference_is_found_as_often_as_the_power_says():
-    rng = np.random.default_rng(3)
-    # Noise of a difference is 0.02 * sqrt(2); 10 seeds show one standard deviation of it with 80 % power.
-    effect = -0.02 * math.sqrt(2)
-    verdicts = [at_end(compare_runs(made_runs(effect, 10, rng), [LOSS], ["random"])).verdict for _ in range(400)]
-    assert 0.74 < verdicts.count("better") / 400 < 0.86
-    assert "worse" not in verdicts
 
 
 def test_equal_tokens_are_read_off_the_curve_of_the_one_that_spent_more():
@@ -175,17 +150,6 @@ def test_equal_tokens_are_read_off_the_curve_of_the_one_that_spent_more():
         arm="a",
     )
     assert (found.at, found.paired.mean) == (800, pytest.approx(2.2 - 2.5))
-
-
-def test_each_seed_has_its_own_common_number_of_tokens():
-    runs = []
-    for seed, spent in enumerate((1600, 6400)):
-        runs += [
-            run("k_center", seed, [3.0, 2.0], (100, 200), [400, spent]),
-            run("random", seed, [3.0, 2.5], (100, 200), [400, 800]),
-        ]
-    found = at_end(compare_runs(runs, [LOSS], ["random"]), "tokens")
-    assert found.paired.mean == pytest.approx(np.mean([2.5 - 2.5, 2.75 - 2.5]))
 
 
 def test_equal_flops_and_equal_time_are_read_likewise_and_left_out_where_unknown():

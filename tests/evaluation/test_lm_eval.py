@@ -82,8 +82,3 @@ def test_without_lm_eval_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     with pytest.raises(ConfigError, match=r"--tasks needs lm-eval .*pip install 'diverseevol\[lm-eval\]'"):
         check_tasks(TaskRequest(("hellaswag",)))
-
-
-def test_a_task_folder_must_be_there(only_ones_own, tmp_path):
-    with pytest.raises(ConfigError, match="--task-folder is .*: there is no such folder"):
-        check_tasks(TaskRequest(("hellaswag",), folder=tmp_path / "no"))

@@ -94,7 +94,7 @@ def _show(comparison: Comparison, stored: dict[str, Any]) -> None:
 
 def show_measure(comparison: Comparison, measure: Measure) -> None:
     """Budget by budget: each arm's mean and spread, and its difference to random at equal samples."""
-    from ..evaluation.comparison_words import shown
+    from ..evaluation.comparison import shown
 
     rows: list[tuple[str, ...] | None] = []
     n_before = None

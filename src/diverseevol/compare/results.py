@@ -28,8 +28,7 @@ from ..base.text import duration
 from ..config import RunConfig
 from ..data import Pool, read_rows_file
 from ..errors import RunFolderError
-from ..evaluation.comparison import Comparison, Measure, Point, Run, compare_runs
-from ..evaluation.comparison_words import in_words, remarks, rows
+from ..evaluation.comparison import Comparison, Measure, Point, Run, compare_runs, in_words, remarks, rows
 from ..run import RunFolder, locked
 from ..run.metrics import Bill, totals
 from .experiment import FULL, Experiment
