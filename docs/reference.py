@@ -21,7 +21,7 @@ from typer.models import Context
 
 import diverseevol
 from diverseevol.cli.app import app
-from diverseevol.cli.settings import SettingsCommand
+from diverseevol.cli.options import SettingsCommand
 from diverseevol.config import PRESETS, RunConfig, SourceConfig
 
 FOLDER = Path(__file__).parent / "reference"
@@ -92,7 +92,7 @@ def command_line() -> str:
         "\n## Settings\n\nAlso as `KEY=VALUE`; every key of the configuration's first level is one of `run`, `plan`, `compare`.\n"
     )
     for name, verb in get_command(app).commands.items():
-        if isinstance(verb, SettingsCommand):
+        if isinstance(verb, SettingsCommand) and not verb.hidden:
             lines = (f"* `--{key.replace('_', '-')}`: {_prose(field.description)}" for key, field in verb.explained().items())
             text += "\n".join([f"\n**`{name}`**\n", *lines, ""])
     return text.replace("```console", "```text")

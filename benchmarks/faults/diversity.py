@@ -106,7 +106,7 @@ FAULTS = [
         "sorted(folder.chosen_before(rounds[-1] + 1))",
         "tests/cli/test_diversity.py",
     ),
-    Fault("cli/diversity_tables.py", "value > high", "value > low", "tests/cli/test_diversity.py"),
+    Fault("cli/measure.py", "value > high", "value > low", "tests/cli/test_diversity.py"),
     Fault("evaluation/coverage.py", "centres_CD[start:stop]))", "centres_CD[: stop - 1]))", "tests/evaluation/test_coverage.py"),
     Fault(
         "evaluation/coverage.py",

@@ -29,7 +29,7 @@ FAULTS = [
     Fault("run/progress.py", "if time.monotonic() - self.written >= EVERY", "if True", PROGRESS),
     Fault("run/progress.py", "not word.process.endswith", "word.process.endswith", PROGRESS),
     Fault(
-        "cli/status.py",
+        "cli/results.py",
         'state.state == "finished" or not may_start',
         'state.state == "finished"',
         "tests/cli/test_status.py",

@@ -3,7 +3,7 @@
 from . import Fault
 
 FOLDER, PROGRESS, STATUS = "tests/run/test_folder.py", "tests/run/test_progress.py", "tests/cli/test_status.py"
-SETTINGS, PLAN, TRACKING = "tests/cli/test_settings.py", "tests/plan/test_started_runs.py", "tests/run/test_tracking.py"
+SETTINGS, PLAN, TRACKING = "tests/cli/test_options.py", "tests/plan/test_started_runs.py", "tests/run/test_tracking.py"
 
 FAULTS = [
     Fault("run/folder.py", "{**old, **value} if isinstance(old, dict)", "value if isinstance(old, dict)", FOLDER),
@@ -18,8 +18,8 @@ FAULTS = [
     Fault("run/metrics.py", "exclude_unset=True", "exclude_unset=False", FOLDER),
     Fault("run/status.py", "at >= n_rounds or", "", STATUS),
     Fault("run/status.py", "(Status.KEPT, Status.DUPLICATE,", "(Status.KEPT, Status.CONTAMINATED,", STATUS),
-    Fault("cli/status.py", "if state != last:", "if True:", STATUS),
-    Fault("cli/settings.py", "or name in declared", "", SETTINGS),
-    Fault("cli/settings.py", "text if is_text else", "", SETTINGS),
-    Fault("cli/settings.py", '"true" if is_flag else', "", SETTINGS),
+    Fault("cli/results.py", "if state != last:", "if True:", STATUS),
+    Fault("cli/options.py", "or name in declared", "", SETTINGS),
+    Fault("cli/options.py", "elif _takes_text(field.annotation)", "elif False", SETTINGS),
+    Fault("cli/options.py", '"true" if is_flag else', "", SETTINGS),
 ]

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from diverseevol import diversity, load_config
 from diverseevol.base.progress import SILENT
-from diverseevol.cli import diversity_tables
 from diverseevol.cli.app import app
+from diverseevol.cli.measure import digits, side_of_band
 from diverseevol.data import Pool
 from diverseevol.errors import (
     ConfigError,
@@ -226,14 +226,14 @@ def test_wrong_usage_exits_with_2(words, message):
 
 def test_a_value_says_on_which_side_of_the_band_it_lies():
     band = {"random_low": 1.0, "random_high": 2.0}
-    assert [diversity_tables._sign({"value": value, **band}) for value in (0.9, 1.0, 2.0, 2.1)] == ["-", " ", " ", "+"]
-    assert diversity_tables._sign({"value": 3.0}) == " "
-    assert diversity_tables._sign({"value": None, "random_low": None, "random_high": None}) == " "
+    assert [side_of_band({"value": value, **band}) for value in (0.9, 1.0, 2.0, 2.1)] == ["-", " ", " ", "+"]
+    assert side_of_band({"value": 3.0}) == " "
+    assert side_of_band({"value": None, "random_low": None, "random_high": None}) == " "
 
 
 def test_numbers_are_short():
     numbers = [(0.0123456, 4), (12.3456, 4), (12345.6, 4), (999.7, 3), (1e12, 4), (0.0, 4), (None, 4)]
-    assert [diversity_tables._number(value, n) for value, n in numbers] == [
+    assert [digits(value, n) for value, n in numbers] == [
         "0.01235",
         "12.35",
         "12,346",

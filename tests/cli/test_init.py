@@ -7,13 +7,19 @@ from typer.testing import CliRunner
 
 from diverseevol import evolve, load_config
 from diverseevol.cli.app import app
-from diverseevol.cli.init import config_text
 from diverseevol.config import PRESETS
 from diverseevol.errors import ConfigError
 from diverseevol.run import RunFolder
 
 NAMED = {"pool.path": "p.jsonl", "model": "m", "out": "runs/mine"}
 SMALL = ("rounds=1", "n_init=8", "budget=16", "n_new=8", "prompt.max_length=256")  # of the pool and the model that the tests have
+
+
+def config_text(preset, tmp_path):
+    file = tmp_path / "shown.yaml"
+    words = ("--preset", preset, "--pool", "p.jsonl", "--model", "m", "--out", "runs/mine")
+    written(file, *words)
+    return file.read_text()
 
 
 def written(file, *words):
@@ -33,8 +39,8 @@ def test_what_it_writes_is_the_preset(preset, tmp_path):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_key_is_explained(preset):
-    lines = config_text(preset, NAMED).splitlines()
+def test_every_key_is_explained(preset, tmp_path):
+    lines = config_text(preset, tmp_path).splitlines()
     keys = [at for at, line in enumerate(lines) if re.match(r" *[a-z_]+:", line)]
     assert len(keys) > 40
     for at in keys[1:]:  # the first is the preset itself, which the file's head names
@@ -44,7 +50,7 @@ def test_every_key_is_explained(preset):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_keys_that_are_commented_out_show_the_default(preset, tmp_path):
-    text = config_text(preset, NAMED)
+    text = config_text(preset, tmp_path)
     shown = re.sub(r"^( *)# ([a-z_]+: (?:null|\[\]|\{\}))$", r"\1\2", text, flags=re.MULTILINE)
     assert shown != text
     file = tmp_path / "shown.yaml"

@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from diverseevol import load_config
-from diverseevol.cli.plan import planned as plan_values
+from diverseevol.cli.app import app
 
 LLAMA_7B = {
     "architectures": ["LlamaForCausalLM"],
@@ -41,8 +41,9 @@ def llama(shared_data, tmp_path_factory):
 
 
 def planned(llama, pool, *words, preset="paper"):
-    config = load_config(None, words, preset, {"pool.path": str(pool), "model": str(llama), "out": "unused"})
-    return json.loads(json.dumps(plan_values(config, "h100", 0.4, False)))
+    words = ("plan", "--pool", pool, "--model", llama, "--preset", preset, "--json", *words)
+    ended = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    return json.loads(ended.stdout)
 
 
 def seconds_of_children():

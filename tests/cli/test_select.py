@@ -284,7 +284,7 @@ MISTAKES = {
     "a signal that embed computes": (
         dict(words=("--strategy", "entropy")), SelectionError,
         "needs a column 'paper_entropy', which is not there. No columns are known; --columns gives more, "
-        "and `diverseevol embed --compute paper_entropy` computes it",
+        "and `--pool POOL --compute paper_entropy` computes it",
     ),
     "no columns file": (dict(words=("--columns", "none.csv")), SelectionError, "no columns at 'none.csv'"),
     "no such column": (

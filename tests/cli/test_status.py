@@ -14,8 +14,8 @@ from rich.console import Console
 
 from diverseevol import evolve, load_config
 from diverseevol.base.files import read_json
-from diverseevol.cli import status as module
-from diverseevol.cli.status import at_words, changes, cost_lines, head_words, live_view, looks, pick_words, pool_words, sum_words
+from diverseevol.cli import results as module
+from diverseevol.cli.results import at_words, changes, cost_lines, head_line, live_view, looks, pick_words, sum_words
 from diverseevol.errors import RunFolderError
 from diverseevol.run import Metrics
 from diverseevol.run.progress import TaskWord
@@ -75,13 +75,20 @@ def drawn(values, width, height=40):
     return captured.get().splitlines()
 
 
-def test_rows_that_are_not_in_the_pool_are_counted_by_kind():
-    assert pool_words(state()) == "pool 2,000 rows (0 in quarantine)"
-    assert pool_words(state(counts=PoolCounts(2000, 1234, 7, 7, 3))) == (
-        "pool 2,000 rows (1,234 in quarantine, 7 duplicates left out, 3 left out as benchmark questions)"
-    )
-    assert pool_words(state(stage="pool")) == "pool not read yet"
-    assert pool_words(state(counts=PoolCounts(2000, 0, 7))) == "pool 2,000 rows (0 in quarantine, 7 duplicates among them)"
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "pool 2,000 rows (0 in quarantine)"),
+        (
+            {"counts": PoolCounts(2000, 1234, 7, 7, 3)},
+            "pool 2,000 rows (1,234 in quarantine, 7 duplicates left out, 3 left out as benchmark questions)",
+        ),
+        ({"stage": "pool"}, "pool not read yet"),
+        ({"counts": PoolCounts(2000, 0, 7)}, "pool 2,000 rows (0 in quarantine, 7 duplicates among them)"),
+    ],
+)
+def test_rows_that_are_not_in_the_pool_are_counted_by_kind(changed, words):
+    assert head_line(state(**changed)) == f"runs/a: running (process 7 on far); k_center, {words}"
 
 
 @pytest.mark.parametrize("dedup", [False, "exact"])
@@ -134,7 +141,7 @@ def test_only_what_is_new_is_said():
         return [line.partition(" ")[2] for line in changes(last, now)]
 
     first = state()
-    assert said(None, first) == [f"runs/a: {head_words(first)}", *said(state(rounds=[], round=0), first)]
+    assert said(None, first) == [head_line(first), *said(state(rounds=[], round=0), first)]
     assert said(first, state(task=task(done=3.6))) == []
     assert said(first, state(task=task(name="held-out loss", total=None, unit="tokens", rate=0.0, about=""))) == [
         "round 1: held-out loss: 3 tokens, 15 s left"

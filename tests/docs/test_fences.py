@@ -21,7 +21,7 @@ from diverseevol.data.formats import Reader
 from diverseevol.demo import show
 
 pytest.importorskip("openai", reason="needs the package openai (pip install 'diverseevol[judge]')")
-VERBS = get_command(app).commands
+VERBS = {name: verb for name, verb in get_command(app).commands.items() if not verb.hidden}
 
 
 def of(language):

@@ -162,7 +162,7 @@ def test_a_folder_stands_for_its_files_in_natural_order_and_a_run_for_its_verdic
     assert find_verdict_files(tmp_path / "a" / "rd_3.jsonl") == [tmp_path / "a" / "rd_3.jsonl"]
     assert [file.stem for file in find_verdict_files(tmp_path)] == ["rd_3", "rd_1", "rd_2", "rd_10"]
     made.write(tmp_path / "config.yaml", ["seed: 0\n"])
-    with pytest.raises(PoolError, match="has no verdicts yet. Have its answers judged: diverseevol judge .* --benchmark NAME"):
+    with pytest.raises(PoolError, match="has no verdicts yet. Have its answers judged: diverseevol score .* --benchmark NAME"):
         find_verdict_files(tmp_path)
     file = made.own(tmp_path / "verdicts" / "vicuna" / "round-03-vs-base.jsonl", [("a", 0, 8, 6)])
     assert find_verdict_files(tmp_path) == [file]

@@ -27,8 +27,8 @@ QUICK = {
     "demo": ("--rows", "700", "--only-data"),
     "diversity": ("--random-sets", "2"),
     "init": ("--force",),
-    "judge": ("--yes",),
     "plan": ("out=runs/planned",),
+    "score": ("--yes",),
 }
 SERVED = "http://localhost:8000/v1"
 

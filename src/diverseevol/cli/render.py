@@ -15,7 +15,7 @@ FILE_WIDTH = 140
 
 def show_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """One JSON document on one line."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(json.dumps(value))  # in ASCII: texts from files may hold what no encoding knows
 
 
 def show_lines(lines: Iterable[str], style: str | None = None) -> None:

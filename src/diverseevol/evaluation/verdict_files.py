@@ -113,7 +113,7 @@ def find_verdict_files(path: Path) -> list[Path]:
     found = [file for file in below if kind_of(file) in (".jsonl", ".json") and file.is_file()]
     if not found:
         raise PoolError(
-            f"{path} has no verdicts yet. Have its answers judged: diverseevol judge {path} --benchmark NAME."
+            f"{path} has no verdicts yet. Have its answers judged: diverseevol score {path} --benchmark NAME."
             if is_run
             else f"{path} holds no .jsonl or .json file. Give a verdict file or a folder of them."
         )

@@ -1,4 +1,4 @@
-"""A pool as one model sees it, without a run: what `diverseevol embed` and `embed_pool` do."""
+"""A pool as one model sees it, without a run: what `diverseevol select --pool` and `embed_pool` do."""
 
 from __future__ import annotations
 
