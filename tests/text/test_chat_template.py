@@ -40,20 +40,11 @@ MISTRAL = (
     "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
     "{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}{% else %}{{ m.content + eos_token }}{% endif %}{% endfor %}"
 )
-LLAMA_3 = (
-    LOOP + "{% set c = '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' + m.content | trim + '<|eot_id|>' %}"
-    "{% if loop.index0 == 0 %}{% set c = bos_token + c %}{% endif %}{{ c }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
-)
 GEMMA = (
     "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     + LOOP
     + "{{ '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\n' + m.content | trim + '<end_of_turn>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
-)
-PHI_3 = (
-    LOOP + "{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
 )
 DEEPSEEK = (
     "{{ bos_token }}" + LOOP + "{% if m.role == 'user' %}{{ '<｜User｜>' + m.content }}{% elif m.role == 'assistant' %}"
@@ -99,9 +90,7 @@ SPECIAL = {
     "generation": (GENERATION, ["<|im_start|>", "<|im_end|>"]),
     "llama_2": (LLAMA_2, []),
     "mistral": (MISTRAL, ["[INST]", "[/INST]"]),
-    "llama_3": (LLAMA_3, ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]),
     "gemma": (GEMMA, ["<start_of_turn>", "<end_of_turn>"]),
-    "phi_3": (PHI_3, ["<|end|>", *ROLES]),
     "deepseek": (DEEPSEEK, ["<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"]),
     "qwen_3": (QWEN_3, ["<|im_start|>", "<|im_end|>"]),
     "gpt_oss": (GPT_OSS, ["<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>", "<|call|>"]),
@@ -117,9 +106,7 @@ TRAINED = {
     "generation": ["enoA<|im_end|>", "owtA<|im_end|>"],
     "llama_2": [" Aone </s>", " Atwo </s>"],
     "mistral": ["Aone</s>", "Atwo</s>"],
-    "llama_3": ["Aone<|eot_id|>", "Atwo<|eot_id|>"],
     "gemma": ["Aone<end_of_turn>", "Atwo<end_of_turn>"],
-    "phi_3": ["Aone<|end|>", "Atwo<|end|>"],
     "deepseek": ["Aone<｜end▁of▁sentence｜>", "Atwo<｜end▁of▁sentence｜>"],
     "qwen_3": ["Aone<|im_end|>", THINK + "Atwo<|im_end|>"],
     "gpt_oss": ["<|channel|>final<|message|>Aone<|end|>", "<|channel|>final<|message|>Atwo<|return|>"],
@@ -187,7 +174,7 @@ def test_generation_prompt_is_the_beginning_of_the_training_text(name):
 @pytest.mark.parametrize("blanks", ["  {} \n", "{}\n\n", "\n{}", "{} "])
 def test_blanks_around_an_answer_are_the_templates_business(name, blanks):
     chat = prompter(name)
-    strips = name in ("llama_2", "llama_3", "gemma")
+    strips = name in ("llama_2", "gemma")
     texts = [blanks.format(word) for word in ("Aone", "Atwo")]
     expected = [
         whole.replace(word, word if strips else text)
@@ -203,7 +190,7 @@ def test_empty_answer_trains_its_end(name):
     assert trained == [end]
 
 
-@pytest.mark.parametrize("name", ["chatml", "llama_2", "llama_3", "phi_3", "deepseek", "qwen_3", "gpt_oss", "glm"])
+@pytest.mark.parametrize("name", ["chatml", "llama_2", "deepseek", "qwen_3", "gpt_oss", "glm"])
 def test_system_turn_is_there_and_not_trained(name):
     sample = Sample((Turn("system", "Be brief."), *dialogue().turns))
     segments = prompter(name).segments(sample)
@@ -261,9 +248,14 @@ def test_calls_get_ids_of_nine_characters_and_answers_take_them():
         Turn("tool", "1"),
         Turn("tool", "2"),
         said("3"),
+        Turn("assistant", "", tool_calls='{"name": "mul"}'),
+        Turn("tool", "4"),
     )
     text = "".join(segment.text for segment in ChatPrompter.of(make_tokenizer(template, [])).segments(Sample(turns)))
-    assert text == "userQ</s>assistantcall00000addminesub</s>toolcall00000add1</s>toolminesub2</s>assistant3</s>"
+    assert (
+        text
+        == "userQ</s>assistantcall00000addminesub</s>toolcall00000add1</s>toolminesub2</s>assistant3</s>assistantcall00002mul</s>toolcall00002mul4</s>"
+    )
 
 
 @pytest.mark.parametrize(
@@ -310,6 +302,20 @@ def test_template_that_looks_at_how_an_answer_begins():
     template = CHATML.replace("m.content +", "('!' if m.content.startswith('A') else '') + m.content +")
     chat = ChatPrompter.of(make_tokenizer(template, SPECIAL["chatml"][1]))
     assert runs(chat.segments(dialogue())) == ["!Aone<|im_end|>", "!Atwo<|im_end|>"]
+
+
+def test_an_answer_is_whole_though_the_generation_prompt_begins_it():
+    template = CHATML.replace("assistant\n' }}{% endif", "assistant\n<think>\n' }}{% endif")
+    answer = "<think>\nhm\n</think>A"
+    chat = ChatPrompter.of(make_tokenizer(template, SPECIAL["chatml"][1]))
+    assert runs(chat.segments(dialogue(answer, answer))) == [answer + "<|im_end|>"] * 2
+
+
+def test_a_call_that_only_its_own_syntax_closes_ends_with_what_begins_the_next_turn():
+    call = "(m.content + '<|im_end|>' if not m.tool_calls else '<tool_call>' + m.tool_calls[0].function.name + '</tool_call>')"
+    template = CHATML.replace("m.content + '<|im_end|>' + '\n'", call)
+    chat = ChatPrompter.of(make_tokenizer(template, SPECIAL["chatml"][1], ("<tool_call>", "</tool_call>")))
+    assert runs(chat.segments(Sample((*CALLED, said("2")))))[0] == "<tool_call>add</tool_call><|im_start|>"
 
 
 def test_control_tokens_in_a_record_are_cut_in_two():
