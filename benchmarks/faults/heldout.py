@@ -29,7 +29,7 @@ FAULTS = [
     Fault("loop/rounds.py", "if self.run.is_done(index + 1):", "if False:", "tests/loop/test_loop_stops.py"),
     Fault("loop/rounds.py", "(index - 1, None), (index", "(index", "tests/loop/test_loop_stops.py"),
     Fault("loop/setup.py", "needs |= {Signal.EMBEDDING}", "needs |= set()", "tests/loop/test_loop_stops.py"),
-    Fault("run/resume.py", '    "stop",\n', "", "tests/loop/test_loop_stops.py"),
+    Fault("run/resume.py", '"stop", ', "", "tests/loop/test_loop_stops.py"),
     Fault(
         "evaluation/heldout.py",
         "chosen_before(_index(name) + 1)",

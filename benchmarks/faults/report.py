@@ -25,7 +25,7 @@ FAULTS = [
     Fault("report/runs.py", '(run["arm"] == FULL, run["arm"] == RANDOM)', "0", RUNS),
     Fault("report/findings.py", 'line.get("is_dropped")', 'not line.get("is_dropped")', REPORT),
     Fault("report/findings.py", "known[N_EACH:][-N_EACH:]", "known[-N_EACH:]", REPORT),
-    Fault("run/progress.py", "word.process == holder", "True", PROGRESS),
+    Fault("run/progress.py", "word.process != holder", "False", PROGRESS),
     Fault("run/progress.py", "if time.monotonic() - self.written >= EVERY", "if True", PROGRESS),
     Fault("run/progress.py", "not word.process.endswith", "word.process.endswith", PROGRESS),
     Fault(
