@@ -69,21 +69,6 @@ def test_wrong_usage_exits_with_2():
     assert call("export", "runs/none").returncode == 2
 
 
-def test_status_for_people_and_for_scripts(run_dir):
-    text = call("status", run_dir).stdout
-    assert "finished; k_center, pool 200 rows" in text
-    assert "2 of 2 rounds done" in text
-    state = json.loads(call("status", run_dir, "--json").stdout)
-    assert state["state"] == "finished"
-    assert [metrics["n_chosen"] for metrics in state["rounds"]] == [8, 12]
-
-
-def test_status_of_no_run(tmp_path):
-    ended = call("status", tmp_path)
-    assert ended.returncode == 1
-    assert "is not a run folder" in ended.stderr
-
-
 def test_explain_a_chosen_and_an_unchosen_sample(run_dir):
     pick = json.loads((run_dir / "rounds/01/chosen.jsonl").read_text().splitlines()[2])
     text = call("status", run_dir, pick["id"]).stdout
@@ -109,36 +94,11 @@ def test_explain_a_chosen_and_an_unchosen_sample(run_dir):
         assert "quarantine.jsonl says why" in said
 
 
-@pytest.mark.parametrize("format", ["records", "alpaca", "messages", "sharegpt"])
-def test_export_writes_the_subset(run_dir, tmp_path, format):
-    ended = call("export", run_dir, "--format", format, "--out", tmp_path / "x.jsonl", "--round", 0)
-    assert ended.returncode == 0, ended.stderr
-    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 8
-
-
 def test_export_of_a_round_that_is_not_there(run_dir, tmp_path):
     for name, message in (("7", "round 7 of"), ("best", "no held-out losses"), ("newest", "give a round's number, last or best")):
         ended = call("export", run_dir, "--format", "alpaca", "--out", tmp_path / "x.jsonl", "--round", name)
         assert ended.returncode == 1
         assert message in ended.stderr
-
-
-def test_show_samples_marks_what_is_trained_on(made_model, pool_file, tmp_path):
-    ended = call("run", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "r", "--show-samples", 2)
-    assert ended.returncode == 0, ended.stderr
-    first = json.loads(pool_file.read_text().splitlines()[0])
-    assert f"### Response:⟦{first['output']}" in ended.stdout.replace("\n", "").replace("⟧⟦", "") or "⟦" in ended.stdout
-    assert not (tmp_path / "r").exists()
-
-
-def test_embed_leaves_one_row_a_sample(made_model, pool_file, tmp_path):
-    import numpy as np
-
-    ended = call("embed", "--pool", pool_file, "--model", made_model, "--out", tmp_path / "e")
-    assert ended.returncode == 0, ended.stderr
-    assert np.load(tmp_path / "e/embeddings.npy").shape == (200, 32)
-    assert len((tmp_path / "e/ids.txt").read_text().split()) == 200
-    assert "no signal is called 'los'" in call("embed", "--pool", "p", "--model", "m", "--out", "e", "--signals", "los").stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -55,3 +55,19 @@ def test_a_budget_in_tokens_over_what_embed_left(made_model, pool_file, tmp_path
     np.save(tmp_path / "v/embeddings.npy", np.ones((3, 4), np.float32) * np.arange(3)[:, None])  # of another pool
     ended = call(app, ["select", *map(str, words[:-1]), str(tmp_path / "q.jsonl")])
     assert "needs a column 'n_tokens', which is not there" in str(ended.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--pool", "p", "--n-new", "3"), "to embed, give --pool and either --model or --outer"),
+        (("--pool", "p", "--model", "m", "--outer", "o"), "to embed, give --pool and either --model or --outer"),
+        (("--pool", "p", "--model", "m", "--n-new", "3"), "--embeddings names the vectors to pick from"),
+        (("--n-new", "3"), "--embeddings names the vectors to pick from"),
+        (("--embeddings", "x.npy"), "give either --n-new or --tokens"),
+    ],
+)
+def test_what_select_needs(words, message):
+    ended = CliRunner().invoke(app, ["select", "--out", "o", *words], env={"COLUMNS": "300"})
+    assert ended.exit_code == 2
+    assert message in " ".join(ended.output.replace("│", " ").split())

@@ -258,13 +258,6 @@ def test_wrong_calls_say_what_to_do(run_dir, words, error, message):
         call(*(run_dir if word == "RUN" else word for word in words.split()))
 
 
-def test_no_run_folder(tmp_path):
-    from diverseevol.errors import RunFolderError
-
-    with pytest.raises(RunFolderError, match="is not a run folder"):
-        call(tmp_path, "--benchmark", "vicuna", "--model", "m", "--opponent", "base")
-
-
 def test_the_key_appears_nowhere(files, tmp_path):
     """A server that throws the key back in every way, every log turned on, tracebacks shown."""
 
