@@ -65,7 +65,10 @@ def hostile_run(tmp_path_factory):
     add_verdicts(run, 2, [(8, 5), (3, 9)], answer=NASTY[0], other=NASTY[15])
     bad = [{"source": "<b>", "row": at, "line": 1, "reason": text[:300], "text": text} for at, text in enumerate(NASTY)]
     add_lines(run.pool_dir / "quarantine.jsonl", bad)
-    found = [{"id": text, "benchmark": text, "question_id": text, "matched": text} for text in NASTY]
+    found = [
+        {"id": text, "benchmark": text, "question_id": text, "kind": text, "score": 1.0, "role": text, "matched": text}
+        for text in NASTY
+    ]
     add_lines(run.pool_dir / "contamination.jsonl", found)
     return run.root
 

@@ -168,7 +168,16 @@ def test_problems_are_counted_by_kind_with_the_first_of_each(made, opened, tmp_p
         for at, kind in enumerate(["exact", "near", "near"])
     ]
     made.add_lines(run.pool_dir / "duplicates.jsonl", pairs)
-    match = {"id": "c", "benchmark": "vicuna", "question_id": 7, "matched": "how do I", "is_dropped": True}
+    match = {
+        "id": "c",
+        "benchmark": "vicuna",
+        "question_id": 7,
+        "kind": "exact",
+        "score": 1.0,
+        "role": "q",
+        "matched": "how do I",
+        "is_dropped": True,
+    }
     made.add_lines(run.pool_dir / "contamination.jsonl", [match])
     quarantine, duplicates, contamination = problems_of(opened(run.root).main)
     assert quarantine.n == 3 and quarantine.rows[0] == ("2", "unknown format: keys foo", 'row 31: {"foo": 1}')
