@@ -18,14 +18,6 @@ def test_candidates_are_the_chosen_and_a_share_of_the_others():
     assert rows.tolist() == again.tolist()
 
 
-def test_every_row_is_as_likely_to_be_a_candidate():
-    times = np.zeros(40)
-    for seed in range(2000):
-        times[draw_candidates(40, [], np.array([], dtype=int), 0.25, 1, np.random.default_rng(seed))] += 1
-    assert times.sum() == 2000 * 10
-    assert np.abs(times / 2000 - 0.25).max() < 0.05
-
-
 def test_positions_and_pool_rows():
     rows = np.array([2, 5, 7, 30])
     candidates = Candidates(Signals(n_rows=4), rows)

@@ -114,14 +114,6 @@ def test_what_cannot_be_meant(words, message):
         config("m", "p", "o", *words)
 
 
-def test_another_selector_or_target_is_another_run(with_selector, target, made_model, pool_file):
-    out, _, _ = with_selector
-    with pytest.raises(RunFolderError, match="the model is not the one"):
-        list(evolve(config(target, pool_file, out, f"selector={target}", "final=true")))
-    with pytest.raises(RunFolderError, match="the final model is not the one"):
-        list(evolve(config(made_model, pool_file, out, f"selector={made_model}", "final=true")))
-
-
 def test_each_is_tuned_by_its_own_keys():
     whole = config("m", "p", "o", "selector={model: s, train: {learning_rate: 1e-4}}", "final={train: {method: lora}}")
     rounds, final = whole.for_rounds(), whole.for_final()

@@ -53,33 +53,6 @@ def finished(made_model, pool_file, tmp_path_factory):
     return out, list(evolve(settings)), settings
 
 
-def test_rounds_grow_by_new_samples_of_the_pool(finished):
-    out, rounds, _ = finished
-    assert [round_.n_chosen for round_ in rounds] == [10, 15, 20]
-    chosen = list(itertools.chain(*ids_of(rounds)))
-    assert len(set(chosen)) == 20
-    assert set(chosen) <= set(Pool.open(out / "pool").ids.tolist())
-
-
-def test_the_subset_is_the_users_records_in_pool_order(finished, pool_file):
-    out, rounds, _ = finished
-    subset, source = lines(out / "rounds/02/subset.jsonl"), lines(pool_file)
-    chosen = {line["id"]: line for index in range(3) for line in lines(out / f"rounds/{index:02d}/chosen.jsonl")}
-    assert [record.pop("_id") for record in subset] == [
-        line["id"] for line in sorted(chosen.values(), key=lambda line: line["row"])
-    ]
-    assert subset == [source[line["source_row"]] for line in sorted(chosen.values(), key=lambda line: line["row"])]
-
-
-def test_metrics_bill_every_stage(finished):
-    _, rounds, _ = finished
-    stages = rounds[1].metrics["stages"]
-    assert set(stages) == {"select", "train", "embed"}
-    assert stages["train"]["flops"] > 0
-    assert stages["embed"]["tokens"] > 1000
-    assert "embed" not in rounds[2].metrics["stages"]  # nothing reads the last round's embeddings
-
-
 def test_strategies_start_from_the_same_samples(finished, made_model, pool_file, tmp_path):
     _, rounds, _ = finished
     random = list(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random")))
@@ -194,23 +167,6 @@ def test_previous_goes_on_from_the_last_model(made_model, pool_file, tmp_path):
     assert loss[1] < loss[0] - 0.05
 
 
-def test_a_changed_pool_or_config_is_named(made_model, pool_file, tmp_path):
-    file = tmp_path / "pool.jsonl"
-    shutil.copy(pool_file, file)
-    next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random")))
-    with pytest.raises(RunFolderError, match="another n_init"):
-        next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random", n_init=11)))
-    file.write_text(file.read_text() + json.dumps({"instruction": "new", "output": "row"}) + "\n")
-    with pytest.raises(RunFolderError, match="the pool is not the one"):
-        next(evolve(config(made_model, file, tmp_path / "b", "selection.strategy=random")))
-
-
-def test_extending_without_weights_says_so(made_model, pool_file, tmp_path):
-    list(evolve(config(made_model, pool_file, tmp_path / "b", "keep=none", rounds=1)))
-    with pytest.raises(RunFolderError, match="is needed to go on but was not kept"):
-        list(evolve(config(made_model, pool_file, tmp_path / "b", "keep=none")))
-
-
 def test_a_share_of_the_pool_is_embedded_and_picked_from(made_model, pool_file, tmp_path):
     from diverseevol.run.status import explain_sample
 
@@ -298,21 +254,6 @@ def test_scores_of_the_model_choose(made_model, pool_file, tmp_path):
     assert [line["score"] for line in picks] == sorted(line["score"] for line in picks)
 
 
-def test_guards_and_quotas_read_the_records_and_say_what_they_skipped(made_model, pool_file, tmp_path):
-    words = ("selection.quota={by: skill, shares: equal}", "selection.outliers={share: 0.05, by: isolation}")
-    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", *words)))
-    picks = lines(tmp_path / "b/rounds/01/chosen.jsonl")
-    pool = Pool.open(tmp_path / "b/pool")
-    assert [line["group"] for line in picks] == [pool.record(line["row"])["skill"] for line in picks]
-    assert len({line["group"] for line in picks}) == 5
-    skipped = lines(tmp_path / "b/rounds/01/skipped.jsonl")
-    assert {line["guard"] for line in skipped} == {"outliers"}
-    assert not {line["row"] for line in skipped} & {line["row"] for line in picks}
-    assert rounds[2].n_chosen == 20
-    with pytest.raises(ConfigError, match=r"needs a column 'skil', which no record has. They have: source, "):
-        next(evolve(config(made_model, pool_file, tmp_path / "c", "selection.quota={by: skil, shares: equal}")))
-
-
 def test_a_start_that_failed_may_be_mended(made_model, tmp_path):
 
     rows = [json.dumps({"instruction": f"Say {number}", "output": str(number)}) for number in range(30)]
@@ -349,34 +290,3 @@ def test_heldout_rows_of_the_pool_that_are_excluded_are_fine(made_model, pool_fi
     assert rounds[1].metrics["heldout"]["loss"] > 0
     with pytest.raises(ConfigError, match=r"heldout.path cannot be used: no pool at 'nope.jsonl'.*Correct heldout.path"):
         next(evolve(config(made_model, pool_file, tmp_path / "c", "heldout=nope.jsonl")))
-
-
-def test_why_a_template_refuses_rows_is_said(made_model, tmp_path):
-    from transformers import AutoTokenizer
-
-    model = shutil.copytree(made_model, tmp_path / "model")
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    tokenizer.chat_template = (
-        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-        "{{ m.role }}: {{ m.content }}{{ eos_token if m.role == 'assistant' }}\n{% endfor %}"
-    )
-    tokenizer.save_pretrained(model)
-    rows = [{"system": "Be brief." if number < 2 else "", "instruction": f"Say {number}", "output": "x"} for number in range(40)]
-    (tmp_path / "pool.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    words = ("prompt.template=chat", "selection.strategy=random")
-    rounds = list(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "b", *words, rounds=0)))
-    assert rounds[0].n_chosen == 10
-    reasons = [line["reason"] for line in lines(tmp_path / "b/pool/quarantine.jsonl")]
-    assert len(reasons) == 2
-    assert all("System role not supported" in reason for reason in reasons)
-    with pytest.raises(PoolError, match=r"2 of 40 rows are bad \(5.0%\)(.|\n)*System role not supported"):
-        next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "c", *words, "pool.max_bad=0.01", rounds=0)))
-    tokenizer.chat_template = "{{ messages[0].contents.nothing.at_all }}"
-    tokenizer.save_pretrained(model)
-    with pytest.raises(PoolError, match=r"not one of 40 rows is good(.|\n)*the chat template"):
-        next(evolve(config(model, tmp_path / "pool.jsonl", tmp_path / "d", *words, rounds=0)))
-
-
-def test_every_round_is_trained_whatever_is_kept(made_model, pool_file, tmp_path):
-    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", "selection.strategy=random", "keep=none", rounds=1)))
-    assert all("loss_last" in round_.metrics["stages"]["train"] for round_ in rounds)

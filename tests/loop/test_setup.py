@@ -9,7 +9,7 @@ import pytest
 from diverseevol import embed_pool, evolve, load_config
 from diverseevol.config import EmbedConfig, PromptConfig
 from diverseevol.data import Pool
-from diverseevol.errors import ConfigError, ModelError, RunFolderError
+from diverseevol.errors import ConfigError, RunFolderError
 
 QUICK = ("train.num_train_epochs=1", "train.per_device_train_batch_size=8", "train.total_batch_size=8", "prompt.max_length=256")
 
@@ -99,14 +99,6 @@ def test_resumed_it_is_not_loaded_again_and_must_be_the_same(outer, outer_model,
     (model / "1_Pooling/config.json").write_text(json.dumps({"embedding_dimension": 24, "pooling_mode": "cls"}))
     with pytest.raises(RunFolderError, match="the embed.model is not the one"):
         next(evolve(settings))
-
-
-def test_one_that_cannot_be_loaded_is_found_before_training(outer_model, made_model, pool_file, tmp_path):
-    with pytest.raises(ModelError, match="cannot load the sentence-transformers model .embed.model. 'no/such/model'"):
-        next(evolve(config(made_model, pool_file, tmp_path / "b", "embed.model=no/such/model")))
-    assert not (tmp_path / "b/rounds").exists()
-    rounds = list(evolve(config(made_model, pool_file, tmp_path / "b", f"embed.model={outer_model}", rounds=1)))
-    assert [round_.n_chosen for round_ in rounds] == [10, 15]
 
 
 def test_an_adapter_is_no_base_for_full_tuning(made_model, pool_file, tmp_path):

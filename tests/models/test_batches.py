@@ -18,11 +18,6 @@ def test_shards_are_the_pool_longest_first(make_tokens, small_shards):
     assert len(shards) >= tokens.n_tokens.sum() // 60
 
 
-def test_a_large_pool_has_few_shards(monkeypatch):
-    monkeypatch.setattr("diverseevol.models.batches.SHARD_TOKENS", 1)
-    assert 4000 < len(make_shards(np.full(100_000, 7, dtype=np.int32))) <= 4096
-
-
 def test_lengths_are_summed_without_overflow():
     assert make_shards(np.full(70, 2**25, dtype=np.int32))[-1].rows[-1] == 69
 

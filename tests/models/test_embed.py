@@ -53,7 +53,7 @@ def limit_memory(model, n_padded, error=None):
     return passed
 
 
-@pytest.mark.parametrize("tokens_per_batch", ["auto", 1, 31, 64, 10_000])
+@pytest.mark.parametrize("tokens_per_batch", ["auto", 1, 64])
 def test_batch_size_changes_nothing(tokens_per_batch, llama, tokens, embed, one_row_at_a_time, small_shards):
     embeddings_ND, report = embed(llama, tokens, tokens_per_batch=tokens_per_batch)
     np.testing.assert_allclose(embeddings_ND, one_row_at_a_time(llama, tokens), atol=2e-6)
@@ -88,17 +88,7 @@ def test_workers_split_batches_not_operations(n_workers, llama, tokens, embed, m
     assert {n_inner for _, n_inner in inner} == {1 if n_workers > 1 else real()}
 
 
-def test_torch_threads_are_put_back(llama, tokens, embed):
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        embed(llama, tokens)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("n_batches", [0, 1, 5, 9])
+@pytest.mark.parametrize("n_batches", [0, 5])
 def test_killed_and_resumed_equals_uninterrupted(n_batches, llama, tokens, embed, small_shards, tmp_path):
     expected_ND, whole = embed(llama, tokens, tmp_path / "whole", tokens_per_batch=31)
     with pytest.raises(Killed):
@@ -135,15 +125,6 @@ def test_shards_of_another_pass_are_not_trusted(change, llama, tokens, embed, sm
     embeddings_ND, report = embed(llama, tokens, **change)
     np.testing.assert_array_equal(embeddings_ND, expected_ND)
     assert report.n_tokens_now == report.n_tokens
-
-
-def test_a_finished_file_is_kept_for_its_own_pass_only(llama, tokens, embed, tmp_path):
-    _, first = embed(llama, tokens)
-    np.save(tmp_path / "embeddings.npy", np.full((len(tokens), 16), 5.0, dtype=np.float32))
-    kept_ND, again = embed(llama, tokens)
-    assert (kept_ND == 5.0).all() and again == first
-    other_ND, _ = embed(llama, tokens, pooling="last")
-    assert not (other_ND == 5.0).any()
 
 
 def test_an_old_file_is_gone_while_another_pass_is_under_way(llama, tokens, embed, tmp_path):
@@ -184,12 +165,6 @@ def test_ranks_that_share_a_model_cannot_go_back(llama, tokens, embed, monkeypat
     with pytest.raises(EmbedError, match=r"out of memory embedding \d+ tokens at once; "):
         embed(llama, tokens, tokens_per_batch=400)
     assert not llama.model._forward_hooks
-
-
-def test_other_errors_are_not_taken_for_memory(llama, tokens, embed):
-    limit_memory(llama, 70, RuntimeError("expected scalar type Half"))
-    with pytest.raises(RuntimeError, match="expected scalar type Half"):
-        embed(llama, tokens, tokens_per_batch=400)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -53,7 +53,7 @@ def test_the_file_holds_ids_and_a_column_each(wide_llama, long_tokens, signals_o
     assert all((table.column(name).to_numpy() == found[name]).all() for name in NAMES)
 
 
-@pytest.mark.parametrize("n_batches", [0, 1, 7, 24, 25, 30, 41])
+@pytest.mark.parametrize("n_batches", [0, 24, 41])
 def test_killed_and_resumed_equals_uninterrupted(n_batches, wide_llama, long_tokens, signals_of, small_shards, tmp_path):
     model, options = wide_llama(), dict(tokens_per_batch=31, signals=EVERYTHING)
     expected, whole = signals_of(model, long_tokens, tmp_path / "whole", **options)

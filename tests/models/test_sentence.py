@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from diverseevol.base.progress import SILENT
 from diverseevol.cli.app import app
 from diverseevol.config import EmbedConfig, load_config
-from diverseevol.errors import ConfigError, ModelError, NonFiniteError
+from diverseevol.errors import ModelError, NonFiniteError
 from diverseevol.loop.embed_pool import embed_folder
 from diverseevol.models.embed import open_embeddings
-from diverseevol.models.sentence import check_outer, embed_texts, load_outer, outer_fingerprint
+from diverseevol.models.sentence import embed_texts, load_outer, outer_fingerprint
 
 TEXTS = [" ".join(f"word{number % (row + 3)}" for number in range(1 + 7 * row % 23)) for row in range(19)]
 N_CHARACTERS = np.array([len(text) for text in TEXTS])
@@ -109,13 +109,6 @@ def test_values_that_are_not_finite_name_their_rows(model, small_shards, tmp_pat
     assert np.isfinite(vectors).all()
 
 
-def test_the_dtype_is_the_one_asked_for(outer_model, tmp_path):
-    model = load_outer(str(outer_model), EmbedConfig(dtype="bfloat16"))
-    vectors, report = embed(model, tmp_path)
-    assert report.dtype == "bfloat16"
-    assert np.array_equal(vectors, torch.from_numpy(vectors).bfloat16().float().numpy())
-
-
 def test_what_cannot_be_loaded_says_why(outer_model, tmp_path, monkeypatch):
     with pytest.raises(
         ModelError,
@@ -137,14 +130,6 @@ def test_what_cannot_be_loaded_says_why(outer_model, tmp_path, monkeypatch):
     (foreign / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(ModelError, match="Set trust_remote_code=true if you have read its code"):
         load_outer(str(foreign), EmbedConfig())
-
-
-def test_without_the_package_it_is_named(monkeypatch):
-    monkeypatch.setattr("diverseevol.models.sentence.find_spec", lambda name: None)
-    with pytest.raises(
-        ConfigError, match=r"needs the package sentence-transformers; .*pip install 'diverseevol\[sentence-transf"
-    ):
-        check_outer("all-mpnet-base-v2")
 
 
 def test_the_fingerprint_sees_the_modules_folders(outer_model, tmp_path):

@@ -31,8 +31,3 @@ def test_the_message_names_the_key_the_value_and_the_way_out(word):
     with pytest.raises(ConfigError) as caught:
         check_own_keys(train(word))  # names and types are checked as the config is read
     assert BAD[word] in str(caught.value)
-
-
-def test_what_is_right_is_taken():
-    check_own_keys(train("train.bf16=null", "train.learning_rate=1", "train.max_steps=-1", "train.eval_strategy=no"))
-    check_own_keys(train("train.lora={r: 4, target_modules: [a], lora_dropout: 0, use_dora: true}"))

@@ -64,11 +64,9 @@ def embed_pool(
     Args:
         model: a model or adapter, as a folder or a Hub id.
         pool: a file, a folder or a Hub id of instruction data, in any known format.
-        out_dir: a new folder, or an earlier call's; gets embeddings.npy, ids.txt, and the pool's index under
-            `pool`.
+        out_dir: a new folder, or an earlier call's; gets embeddings.npy, ids.txt, and the pool's index.
         config: pooling, dtype and batch size.
         prompt: template and longest row.
-        watch: shows progress.
 
     Returns:
         float32[N, D], memory-mapped; row i is row i of `Pool.open(out_dir / "pool")`.

@@ -43,9 +43,8 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     if not tokenizer.is_fast:
         raise ModelError(
-            f"the tokenizer of {name!r} ({type(tokenizer).__name__}) has no fast version, which tells what "
-            "text each token holds: the loss mask follows from that. Take a model whose folder has a "
-            "tokenizer.json."
+            f"the tokenizer of {name!r} ({type(tokenizer).__name__}) has no fast version, which the loss "
+            "mask needs. Take a model whose folder has a tokenizer.json."
         )
     if tokenizer.eos_token_id is None:
         raise ModelError(
@@ -97,10 +96,8 @@ def load_model(
     with loading("the model", name):
         model, report = AutoModelForCausalLM.from_pretrained(base, output_loading_info=True, **kwargs)
         # transformers would fill what is missing with random numbers.
-        for kind, keys in (
-            ("are missing from", "missing_keys"),
-            ("have another shape in", "mismatched_keys"),
-        ):
+        wrong = {"missing_keys": "are missing from", "mismatched_keys": "have another shape in"}
+        for keys, kind in wrong.items():
             if report[keys]:
                 raise ModelError(
                     f"{len(report[keys])} weights of {base!r} {kind} its files, first "
@@ -175,12 +172,8 @@ def name_stops(folder: Path, stops: Collection[int]) -> None:
 
     config = read_json(own) if own.is_file() else of_the_base(own.name)
     if not config:
-        keys = ("bos_token_id", "eos_token_id", "pad_token_id")
-        config = {
-            key: value
-            for key, value in of_the_base("config.json").items()
-            if key in keys and value is not None
-        }
+        plain, keys = of_the_base("config.json"), ("bos_token_id", "eos_token_id", "pad_token_id")
+        config = {key: plain[key] for key in keys if plain.get(key) is not None}
     known = config.get("eos_token_id")
     known = known if isinstance(known, list) else [] if known is None else [known]
     if new := sorted(set(stops) - set(known)):
@@ -234,9 +227,8 @@ def _advice(what: str, name: str, folder: Path, error: Exception) -> str:
             "save_pretrained(…) into the folder."
         )
     if folder.is_dir() and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
-        return (
-            place
-            + " Pickled weights are not loaded: convert them with model.save_pretrained(…) if you trust them."
+        place += (
+            " Pickled weights are not loaded: convert them with model.save_pretrained(…) where you trust it."
         )
     return place
 

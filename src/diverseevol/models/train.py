@@ -6,6 +6,8 @@ of processes) and in checkpoints that count only once they are complete; a shard
 comes of it is the folder alone: whoever needs the model loads that.
 """
 
+# ruff: noqa: ANN401 - methods as the library's base classes have them
+
 from __future__ import annotations
 
 import gc
@@ -221,7 +223,7 @@ class _RoundTrainer(SFTTrainer):  # type: ignore[misc]
 
     step_sampler: StepSampler | None = None
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:  # noqa: ANN401 - as the base class has it
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return self.step_sampler or super()._get_train_sampler(train_dataset)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -249,23 +251,23 @@ class _Callback(TrainerCallback):  # type: ignore[misc]
         has_own = args.save_strategy != "no" or shards_models(config.sft.get("fsdp"))
         self.seconds = None if has_own else 60 * config.checkpoint_minutes
 
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.task.total = state.max_steps
         self.task.skip(state.global_step)  # of an earlier process
 
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.task.advance(1)
         if self.seconds is not None and state.global_step < state.max_steps:
             control.should_save |= dist.broadcast(time.monotonic() - self.last_saved >= self.seconds)
 
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ANN401
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         logs = kwargs.get("logs", {})
         if "loss" in logs:
             self.task.about = f"loss {logs['loss']:.4f}"
         if state.is_world_process_zero:
             self.take(logs, state.global_step)
 
-    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ANN401
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         dist.barrier()
         if dist.is_main():
             write_text(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE, "")

@@ -193,17 +193,17 @@ def naming_keys(config: TrainConfig) -> Iterator[None]:
             keys |= {f"train.lora.{key}": value for key, value in lora.items()}
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         is_ours = Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parents[1])
-        if (
-            not keys or is_ours or (isinstance(error, OSError) and error.errno)
-        ):  # a full disk is no key's fault
+        is_disk = isinstance(error, OSError) and error.errno  # a full one is no key's fault
+        if not keys or is_ours or is_disk:
             raise
         text = one_line(error)
-        said = set(re.findall(r"\w{3,}", text.lower()))  # it may speak of a key, or of names in its value
-        words = {
-            key: json.dumps([key.rpartition(".")[2], value], default=str).lower()
-            for key, value in keys.items()
-        }
-        spoken_of = [key for key, names in words.items() if said & set(re.findall(r"\b[a-z_]\w{2,}", names))]
+        said = set(re.findall(r"[a-z_]\w{2,}", text.lower())) - {"true", "false", "null"}
+
+        def is_spoken_of(key: str) -> bool:  # by its name, or a name in its value
+            names = json.dumps([key.rpartition(".")[2], keys[key]], default=str).lower()
+            return bool(said & set(re.findall(r"\b[a-z_]\w{2,}", names)))
+
+        spoken_of = list(filter(is_spoken_of, keys))
         raise ConfigError(
             f"tuning fails with {', '.join(spoken_of or keys)} as set: {text} Change it or leave it out; "
             "--debug shows more."
