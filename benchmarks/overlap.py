@@ -134,7 +134,7 @@ def show_whole(pool: Pool, words: list[str]) -> None:
 
 def show_recall(pool: Pool) -> None:
     records = pool.records
-    parts = [compared_parts(records.sample(position)) for position in range(len(records))]
+    parts = [compared_parts(sample) for sample in records.samples(0, len(records))]
     expected, brute_seconds = timed(lambda: by_brute_force(parts))
     found, seconds = timed(lambda: find_duplicates(records, np.ones(len(records), dtype=bool), THRESHOLD, SILENT))
     own = {one.position: one.similarity for one in found}

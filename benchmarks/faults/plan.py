@@ -32,7 +32,7 @@ FAULTS = [
     ),
     Fault(
         "loop/final.py",
-        "if known.get(key) != value",
+        "if stored.values().get(key) != value",
         "if False",
         "tests/loop/test_final.py",
     ),

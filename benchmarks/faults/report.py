@@ -3,7 +3,7 @@
 from . import Fault
 
 REPORT = "tests/report"
-PAGE, PICKS, FIGURES, RUNS = (f"{REPORT}/test_{name}.py" for name in ("page", "picks", "figures", "runs"))
+PAGE, SAMPLES, FIGURES, RUNS = (f"{REPORT}/test_{name}.py" for name in ("page", "samples", "figures", "runs"))
 PROGRESS, TRACKING = "tests/run/test_progress.py", "tests/run/test_tracking.py"
 
 FAULTS = [
@@ -12,11 +12,11 @@ FAULTS = [
     Fault("report/text.py", "[:n_bytes].decode", ".decode", PAGE),
     Fault("report/write.py", "autoescape=True", "autoescape=False", PAGE),
     Fault("report/page/page.html", "default-src 'none'; ", "", PAGE),
-    Fault("report/samples.py", 'if turn.role != "system"', "if True", PICKS),
-    Fault("report/samples.py", "np.concatenate([run.chosen_rows, run.unchoosable_rows])", "run.chosen_rows", PICKS),
-    Fault("report/samples.py", "np.searchsorted(self.rows_N, rows)", "rows", PICKS),
-    Fault("report/samples.py", "reversed(run.rounds)", "run.rounds", PICKS),
-    Fault("report/samples.py", "if width < 2 or", "if width < 1 or", PICKS),
+    Fault("report/samples.py", 'if turn.role != "system"', "if True", SAMPLES),
+    Fault("report/samples.py", "np.concatenate([run.chosen_rows, run.unchoosable_rows])", "run.chosen_rows", SAMPLES),
+    Fault("report/samples.py", "np.searchsorted(self.rows_N, rows)", "rows", SAMPLES),
+    Fault("report/samples.py", "reversed(run.rounds)", "run.rounds", SAMPLES),
+    Fault("report/samples.py", "if width < 2 or", "if width < 1 or", SAMPLES),
     Fault("report/curves.py", "ddof=1", "ddof=0", FIGURES),
     Fault("report/coverage.py", "np.array([chosen[name] for name in names]) / max(1, len(known))", 'shares["pool"]', FIGURES),
     Fault("report/curves.py", '"below" if measure["is_lower_better"] else "above"', '"above"', FIGURES),

@@ -40,6 +40,25 @@ def test_equals_one_row_at_a_time_whatever_the_batch(made_model, monkeypatch, bo
         assert sums[row] == pytest.approx(float(losses[torch.tensor(mask)[1:]].sum()), rel=1e-5)
 
 
+def test_a_plain_loop_over_tokens_gives_the_same(made_model):
+    """The definition: every trained token's negative log probability, summed in a loop, by rows of any group."""
+    model = AutoModelForCausalLM.from_pretrained(made_model).eval()
+    groups = [f"g{row % 3}" for row in range(len(ROWS))]
+    found: dict[str, list[float]] = {}
+    for row, (ids, mask) in enumerate(zip(ROWS, MASKS, strict=True)):
+        with torch.no_grad():
+            shares = model(input_ids=torch.tensor(ids)[None]).logits[0].double().log_softmax(-1)
+        for place in range(1, len(ids)):
+            if mask[place]:
+                found.setdefault(groups[row], []).append(-float(shares[place - 1, ids[place]]))
+    result = loss.loss_per_token(loss.heldout_losses(model, Tokens(), SILENT), Tokens.n_trained, groups)
+    means = {group: np.mean(losses) for group, losses in found.items()}
+    assert result["by_group"] == pytest.approx(means, rel=1e-5)
+    assert result["loss"] == pytest.approx(np.mean(np.concatenate(list(found.values()))), rel=1e-5)
+    assert result["balanced_loss"] == pytest.approx(np.mean(list(means.values())), rel=1e-5)
+    assert result["worst_group"] == max(means, key=means.get)
+
+
 def test_losses_that_are_not_finite_name_the_row(made_model):
     model = AutoModelForCausalLM.from_pretrained(made_model)
     with torch.no_grad():

@@ -95,7 +95,11 @@ def read_json(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> 
     return _checked(path, path.read_bytes(), shape, str(path), remedy)
 
 
-def read_jsonl(path: Path, shape: Any = dict[str, Any], remedy: str = REMAKE) -> Iterator[Any]:  # noqa: ANN401
+def read_jsonl(
+    path: Path,
+    shape: Any = dict[str, Any],  # noqa: ANN401 - any type
+    remedy: str = REMAKE,
+) -> Iterator[Any]:
     """Read a file of JSON values, one a line.
 
     Raises:

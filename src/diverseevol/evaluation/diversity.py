@@ -156,20 +156,9 @@ def diversity(
     coverage_of = f"labels in {labels!r}" if isinstance(labels, str) else "labels"
     if run is not None:
         folder = RunFolder(Path(run))
-        folder.config()  # says whether this is a run folder
-        rounds = tuple(folder.rounds_done())
-        if not rounds:
-            raise RunFolderError(f"{run} has no finished round yet, so there is no subset to measure.")
-        pool = Pool.open(folder.pool_dir)
+        pool, rounds = _opened(folder)
         labels = pool_columns(pool, [labels], "--labels")[labels] if isinstance(labels, str) else labels
-        if vectors is None:
-            from .base_embedding import fixed_embedding
-
-            fixed = fixed_embedding(folder, model, watch)
-            vectors, source = open_vectors(fixed.file), f"model {fixed.model}"
-        elif isinstance(vectors, str | Path):
-            vectors = open_vectors(vectors, folder.root, watch)
-        _check_pool(vectors, source, pool, folder.root)
+        vectors, source = _vectors_of(folder, pool, vectors, source, model, watch)
         chosen_rows = np.array(folder.chosen_before(rounds[-1] + 1), dtype=np.int64)
         sizes = np.cumsum([len(folder.picks(index)) for index in rounds]).tolist()
         choosable_rows = np.setdiff1d(np.arange(len(pool)), pool.rows_of(folder.barred_ids()))
@@ -180,12 +169,9 @@ def diversity(
     def measure() -> DiversityReport:
         n_rows, width = map(int, opened.shape)
         if labels is None:
-            cells, what = (
-                k_means_cells(opened, min(N_CELLS, n_rows) if n_cells is None else n_cells, seed),
-                None,
-            )
+            cells = k_means_cells(opened, min(N_CELLS, n_rows) if n_cells is None else n_cells, seed)
         else:
-            cells, what = cells_of_labels(labels), coverage_of
+            cells = cells_of_labels(labels)
         found, pool_found = _measured(
             opened, chosen_rows, sizes, choosable_rows, cells, random_sets, seed, watch
         )
@@ -197,7 +183,7 @@ def diversity(
             embeddings=source,
             n_rows=n_rows,
             width=width,
-            coverage_of=what or "k-means cells",
+            coverage_of="k-means cells" if labels is None else coverage_of,
             n_cells=len(set(cells.tolist()) - {NO_CELL}),
             n_without_label=int((cells == NO_CELL).sum()),
             random_sets=random_sets,
@@ -212,21 +198,45 @@ def diversity(
     return dist.on_main(measure)
 
 
-def _check_pool(vectors: Vectors, source: str, pool: Pool, root: Path) -> None:
-    """The vectors must be the pool's; where ids lie beside them, in its order."""
+def _opened(folder: RunFolder) -> tuple[Pool, tuple[int, ...]]:
+    """A run's pool, and its finished rounds."""
+    folder.config()  # says whether this is a run folder
+    rounds = tuple(folder.rounds_done())
+    if not rounds:
+        raise RunFolderError(f"{folder.root} has no finished round yet, so there is no subset to measure.")
+    return Pool.open(folder.pool_dir), rounds
+
+
+def _vectors_of(
+    folder: RunFolder,
+    pool: Pool,
+    vectors: str | Path | Vectors | None,
+    source: str,
+    model: str | None,
+    watch: Watch,
+) -> tuple[Vectors, str]:
+    """The vectors of a run's pool, its own where none are given; where ids lie beside them, in its order."""
+    if vectors is None:
+        from .base_embedding import fixed_embedding
+
+        fixed = fixed_embedding(folder, model, watch)
+        vectors, source = open_vectors(fixed.file), f"model {fixed.model}"
+    elif isinstance(vectors, str | Path):
+        vectors = open_vectors(vectors, folder.root, watch)
     if vectors.shape[0] != len(pool):
         raise EmbedError(
-            f"{source} has {vectors.shape[0]:,} rows, the pool of {root} {len(pool):,}. Give one vector for "
-            "each pool row."
+            f"{source} has {vectors.shape[0]:,} rows, the pool of {folder.root} {len(pool):,}. Give one "
+            "vector for each pool row."
         )
     ids = vectors.folder / "ids.txt" if isinstance(vectors, FileVectors) else None
     if ids is None or not ids.exists():
-        return
+        return vectors, source
     with open_text(ids) as lines:
         for row, (line, own) in enumerate(zip_longest(lines, pool.ids.tolist(), fillvalue="nothing")):
             if line.rstrip("\r\n") != own:
                 found = f"row {row} is {line.rstrip()}, the pool's is {own}"
                 raise EmbedError(f"{ids}: {found}. Give vectors in the pool's order.")
+    return vectors, source
 
 
 def _measured(
