@@ -50,7 +50,12 @@ FAULTS = [
         "compare/results.py", 'keep="all", keep_signals="all"', 'keep="none", keep_signals="all"', "tests/compare/test_results.py"
     ),
     Fault("compare/results.py", "    if exclude:", "    if False:", "tests/compare/test_results.py"),
-    Fault("compare/experiment.py", '"n_new": sum(self.sizes[1:]), "budget": None}', '"n_new": sum(self.sizes[1:])}', "tests/compare/test_experiment.py"),
+    Fault(
+        "compare/experiment.py",
+        '"n_new": sum(self.sizes[1:]), "budget": None}',
+        '"n_new": sum(self.sizes[1:])}',
+        "tests/compare/test_experiment.py",
+    ),
     Fault("compare/experiment.py", "all(stored.get(key) == wanted[key] for key in wanted)", "True", "tests/compare"),
     Fault("compare/sharing.py", ", without=lender.losses_dir", "", "tests/compare"),
     Fault("compare/sharing.py", "if of_seed == seed or not pool.holdout:", "if True:", "tests/compare"),

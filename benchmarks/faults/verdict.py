@@ -3,7 +3,12 @@
 from . import Fault
 
 FAULTS = [
-    Fault("evaluation/scoring.py", "float(100 * ours / opponent)", "100 * ours / (ours + opponent)", "tests/evaluation/test_scoring.py"),
+    Fault(
+        "evaluation/scoring.py",
+        "float(100 * ours / opponent)",
+        "100 * ours / (ours + opponent)",
+        "tests/evaluation/test_scoring.py",
+    ),
     Fault("evaluation/scoring.py", "counts_QO.all(axis=1)", "counts_QO.any(axis=1)", "tests/evaluation/test_scoring.py"),
     Fault(
         "evaluation/scoring.py",
