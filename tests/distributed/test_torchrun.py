@@ -1,4 +1,4 @@
-"""The same run on one and several processes, as people start it: torchrun (on two: tests/acceptance/test_resume.py)."""
+"""A run on several processes, as people start it: torchrun (that it chooses what one does: tests/acceptance/test_resume.py)."""
 
 import json
 import subprocess
@@ -24,15 +24,6 @@ def alone(made_model, pool_file, out, *words):
     sizes = {"rounds": 2, "n_init": 12, "n_new": 6}
     options = {"pool.path": str(pool_file), "model": str(made_model), "out": str(out), **sizes}
     return list(evolve(load_config(None, (*QUICK, *words), options=options)))
-
-
-def test_three_processes_choose_what_one_does(made_model, pool_file, tmp_path):
-    ended = start(3, made_model, pool_file, tmp_path / "3")
-    assert ended.returncode == 0, ended.stderr
-    for round_ in alone(made_model, pool_file, tmp_path / "1"):
-        file = f"rounds/{round_.index:02d}/chosen.jsonl"
-        found = [json.loads(line)["id"] for line in (tmp_path / "3" / file).read_text().splitlines()]
-        assert found == list(round_.chosen_ids)
 
 
 def test_two_processes_hold_out_and_stop_as_one_does(made_model, pool_file, tmp_path):

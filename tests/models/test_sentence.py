@@ -161,8 +161,8 @@ def test_plain_text_is_embedded_without_a_tokenizer_of_ours(outer_model, model, 
     ("words", "status", "message"),
     [
         (["--outer", "x", "--signals", "loss"], 1, "--outer gives embeddings alone; --compute asks for loss."),
-        (["--outer", "x", "--model", "y"], 2, "give either --model or --outer"),
-        ([], 2, "give either --model or --outer"),
+        (["--outer", "x", "--model", "y"], 2, "to embed, give --pool and either --model or --outer"),
+        ([], 2, "to embed, give --pool and either --model or --outer"),
     ],
 )
 def test_the_command_takes_one_kind_of_model(words, status, message):
