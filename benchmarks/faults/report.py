@@ -16,7 +16,7 @@ FAULTS = [
     Fault("report/samples.py", "np.concatenate([run.chosen_rows, run.unchoosable_rows])", "run.chosen_rows", SAMPLES),
     Fault("report/samples.py", "np.searchsorted(self.rows_N, rows)", "rows", SAMPLES),
     Fault("report/samples.py", "reversed(run.rounds)", "run.rounds", SAMPLES),
-    Fault("report/samples.py", "if width < 2 or", "if width < 1 or", SAMPLES),
+    Fault("report/map.py", "if width < 2 or", "if width < 1 or", SAMPLES),
     Fault("report/curves.py", "ddof=1", "ddof=0", FIGURES),
     Fault("report/coverage.py", "np.array([chosen[name] for name in names]) / max(1, len(known))", 'shares["pool"]', FIGURES),
     Fault("report/curves.py", '"below" if measure["is_lower_better"] else "above"', '"above"', FIGURES),
@@ -29,7 +29,7 @@ FAULTS = [
     Fault("run/progress.py", "if time.monotonic() - self.written >= EVERY", "if True", PROGRESS),
     Fault("run/progress.py", "not word.process.endswith", "word.process.endswith", PROGRESS),
     Fault(
-        "cli/results.py",
+        "cli/status.py",
         'state.state == "finished" or not may_start',
         'state.state == "finished"',
         "tests/cli/test_status.py",

@@ -18,7 +18,7 @@ FAULTS = [
     Fault("run/metrics.py", "exclude_unset=True", "exclude_unset=False", FOLDER),
     Fault("run/status.py", "at >= n_rounds or", "", STATUS),
     Fault("run/status.py", "(Status.KEPT, Status.DUPLICATE,", "(Status.KEPT, Status.CONTAMINATED,", STATUS),
-    Fault("cli/results.py", "if state != last:", "if True:", STATUS),
+    Fault("cli/status.py", "if state != last:", "if True:", STATUS),
     Fault("cli/options.py", "or name in declared", "", SETTINGS),
     Fault("cli/options.py", "elif _takes_text(field.annotation)", "elif False", SETTINGS),
     Fault("cli/options.py", '"true" if is_flag else', "", SETTINGS),

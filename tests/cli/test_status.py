@@ -14,8 +14,8 @@ from rich.console import Console
 
 from diverseevol import evolve, load_config
 from diverseevol.base.files import read_json
-from diverseevol.cli import results as module
-from diverseevol.cli.results import at_words, changes, cost_lines, head_line, live_view, looks, pick_words, sum_words
+from diverseevol.cli import status as module
+from diverseevol.cli.status import at_words, changes, cost_lines, head_line, live_view, looks, pick_words, sum_words
 from diverseevol.errors import RunFolderError
 from diverseevol.run import Metrics
 from diverseevol.run.progress import TaskWord

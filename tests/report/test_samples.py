@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from diverseevol.errors import ConfigError
+from diverseevol.report import map as page_map
 from diverseevol.report import samples
+from diverseevol.report.map import project
 from diverseevol.report.samples import (
     PoolVectors,
     find_vectors,
     gather_samples,
     nearest_unchosen,
-    project,
     reason_of,
     table_of_picks,
     texts_of,
@@ -157,7 +158,7 @@ def test_the_map_is_the_principal_components_of_the_shown_rows(monkeypatch):
     shares = values**2 / (values**2).sum()
     assert found.axes == (f"first component ({shares[0]:.0%} of the variance)", f"second component ({shares[1]:.0%})")
     assert found.note == "Principal components of the shown rows' vectors by the model."
-    monkeypatch.setattr(samples, "FIT_NUMBERS", 12 * 100)  # the components of many rows are those of every so many
+    monkeypatch.setattr(page_map, "FIT_NUMBERS", 12 * 100)  # the components of many rows are those of every so many
     found = project(of(points.astype(np.float32)), np.arange(200))
     assert found.note.startswith("Principal components of 67 of the shown rows' vectors") and len(found.xy_P2) == 200
 

@@ -29,9 +29,10 @@ from .evaluate import answer, score
 from .measure import diversity, heldout
 from .options import SIZES, SettingsCommand
 from .prepare import check, init, plan
-from .results import export, report, status
+from .results import export, report
 from .run import demo, run
 from .select import SelectCommand, select
+from .status import status
 
 EPILOG = "First steps: diverseevol demo · diverseevol run --pool pool.jsonl --model MODEL --out runs/a"
 INTERRUPTED = 130

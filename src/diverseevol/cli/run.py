@@ -12,7 +12,7 @@ import typer
 
 from . import options as o
 from .render import show_lines, show_table
-from .results import round_line
+from .status import round_line
 
 if TYPE_CHECKING:
     from ..config import RunConfig

@@ -30,8 +30,9 @@ from .coverage import coverage_figure, lengths_figure
 from .curves import difference_figures, diversity_figures, quality_figures
 from .figure import shown
 from .findings import judged_rounds, problems_of
+from .map import Method, project
 from .runs import Subject, open_subject
-from .samples import Method, find_vectors, gather_samples, project, table_of_picks
+from .samples import find_vectors, gather_samples, table_of_picks
 from .text import script_json, shortened, visible
 
 
