@@ -80,19 +80,21 @@ def configuration() -> str:
 
 def command_line() -> str:
     """The page of every verb and option, as typer documents it, with what reads badly there put right."""
-    text = get_docs_for_click(obj=get_command(app), ctx=Context(get_command(app)), name="diverseevol")
+    group = get_command(app)
+    group.commands = {name: verb for name, verb in group.commands.items() if not verb.hidden}
+    text = get_docs_for_click(obj=group, ctx=Context(group), name="diverseevol")
     text = text.replace("# `diverseevol`", "# Command line", 1).replace("[[CONFIG] [KEY=VALUE]…]...", "[CONFIG] [KEY=VALUE]...")
     text = re.sub(r"^Example: (.*)$", r"**Example**:\n\n```console\n$ \1\n```", text, flags=re.MULTILINE)
     text = text.replace("[CONFIG] [KEY=VALUE]… <list[str]>", "[CONFIG] [KEY=VALUE]...").replace("&#x27;", "'")
     text = text.replace("<list[str]>", "<str>")
-    for name, verb in get_command(app).commands.items():  # typer's list of verbs is cut off, and leads nowhere
+    for name, verb in group.commands.items():  # typer's list of verbs is cut off, and leads nowhere
         text = re.sub(rf"^\* `{name}`: .*$", f"* [`{name}`](#diverseevol-{name}): {verb.help}", text, flags=re.MULTILINE)
     text = re.sub(r"^First steps:.*\n\n", "", text, flags=re.MULTILINE)
     text += (
         "\n## Settings\n\nAlso as `KEY=VALUE`; every key of the configuration's first level is one of `run`, `plan`, `compare`.\n"
     )
-    for name, verb in get_command(app).commands.items():
-        if isinstance(verb, SettingsCommand) and not verb.hidden:
+    for name, verb in group.commands.items():
+        if isinstance(verb, SettingsCommand):
             lines = (f"* `--{key.replace('_', '-')}`: {_prose(field.description)}" for key, field in verb.explained().items())
             text += "\n".join([f"\n**`{name}`**\n", *lines, ""])
     return text.replace("```console", "```text")

@@ -63,7 +63,7 @@ def test_a_budget_in_tokens_over_what_embed_left(made_model, pool_file, tmp_path
         (("--pool", "p", "--n-new", "3"), "to embed, give --pool and either --model or --outer"),
         (("--pool", "p", "--model", "m", "--outer", "o"), "to embed, give --pool and either --model or --outer"),
         (("--pool", "p", "--model", "m", "--n-new", "3"), "--embeddings names the vectors to pick from"),
-        (("--n-new", "3"), "--embeddings names the vectors to pick from"),
+        (("--n-new", "3"), "give --embeddings to pick from, or --pool and --model to embed"),
         (("--embeddings", "x.npy"), "give either --n-new or --tokens"),
     ],
 )
@@ -71,3 +71,28 @@ def test_what_select_needs(words, message):
     ended = CliRunner().invoke(app, ["select", "--out", "o", *words], env={"COLUMNS": "300"})
     assert ended.exit_code == 2
     assert message in " ".join(ended.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "."), "--out . is a folder"),
+        (("--chosen", "no.txt"), "there is no file 'no.txt'"),
+        (("--strategy", "loss"), "Give --compute embedding,loss."),
+        (("selection.metric=cosine",), "'selection.metric=cosine' is a key of runs"),
+        (("seed=3",), "'seed=3' is a key of runs"),
+    ],
+)
+def test_what_the_picking_would_refuse_is_refused_before_anything_is_embedded(words, message, tmp_path):
+    given = ["--pool", "p", "--model", "m", "--embeddings", str(tmp_path / "v"), "--n-new", "3"]
+    ended = CliRunner().invoke(app, ["select", *given, "--out", str(tmp_path / "p.jsonl"), *words])
+    assert ended.exit_code and message in " ".join(f"{ended.exception} {ended.output}".replace("│", " ").split())
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_killed_selection_that_left_an_empty_file_begins_anew(tmp_path):
+    np.save(tmp_path / "X.npy", np.eye(5, dtype=np.float32))
+    (tmp_path / "p.jsonl.unfinished").touch()
+    words = ["select", "--embeddings", tmp_path / "X.npy", "--n-new", "2", "--out", tmp_path / "p.jsonl"]
+    assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
+    assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 2

@@ -85,7 +85,7 @@ def test_every_part_that_is_missing_says_what_adds_it(made, tmp_path):
     assert "k_center chose 2 of 60 rows (3.3%) in one round." in words
     for remedy in (
         "No held-out loss was measured: diverseevol run … pool.holdout=500",
-        f"diverseevol score {run.root} --benchmark NAME add them",
+        f"diverseevol score {run.root} --benchmark NAME --opponent base --model JUDGE add them",
         f"Not measured yet: diverseevol diversity {run.root} adds the covering radius",
         f"No vectors were kept: diverseevol diversity {run.root} embeds the pool",
         "Neither labels nor vectors: --labels COLUMN",

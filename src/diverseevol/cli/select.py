@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ConfigError
+from ..errors import ConfigError, SelectionError
 from . import options as o
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def select(
     strategy: Annotated[str, typer.Option("--strategy", help="Which one; the list is below.")] = "k_center",
     ids: Annotated[Path | None, typer.Option("--ids", help=IDS)] = None,
     columns: Annotated[Path | None, typer.Option("--columns", help=COLUMNS)] = None,
-    seed: Annotated[int, typer.Option("--seed", help="For strategies that draw.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="For strategies that draw.")] = None,
     pool: o.PoolOption = None,
     model: Annotated[str | None, typer.Option("--model", help="Model or adapter that embeds --pool.")] = None,
     outer: Annotated[str | None, typer.Option("--outer", help=OUTER)] = None,
@@ -75,36 +76,70 @@ def select(
 
     The same command again resumes.
     """
+    from ..loop.select_files import select_files
     from ..selection import make_strategy
 
     words, is_picking = words or [], n_new is not None or tokens is not None
     if (pool is None) != (model is None and outer is None) or (model and outer):
         raise typer.BadParameter("to embed, give --pool and either --model or --outer")
+    if pool is None and embeddings is None:
+        raise typer.BadParameter("give --embeddings to pick from, or --pool and --model to embed")
     if (n_new is None) == (tokens is None) and (is_picking or pool is None):
         raise typer.BadParameter("give either --n-new or --tokens")
     if (embeddings is None) == (is_picking or pool is None):
         raise typer.BadParameter("--embeddings names the vectors to pick from; to embed only, give --out")
     keys = [word for word in words if pool is not None and (not is_picking or _is_key(word))]
+    if is_picking and (wrong := [word for word in keys if word.startswith(("selection.", "seed="))]):
+        found = f"{wrong[0]!r} is a key of runs"
+        raise typer.BadParameter(f"{found}. Give the strategy's own, as metric=cosine; --strategy; --seed")
     chooser = make_strategy(strategy, **o.key_values([word for word in words if word not in keys]))
     from ..base import dist
     from .watch import open_watch
 
     watch = open_watch()
     dist.start()
+    if pool is not None and is_picking:
+        _check_picking(out, (chosen, ids, columns), strategy, chooser.needs, compute, Path(str(embeddings)))
     if pool is not None:
-        given = {"pool": pool, "model": model or outer, "embed.model": outer, "rounds": 0}
-        _embed(given | {"out": embeddings or str(out), "seed": seed or None}, compute, keys, watch)
+        given: dict[str, Any] = {"pool": pool, "model": model or outer, "embed.model": outer, "rounds": 0}
+        _embed(
+            given | {"out": embeddings or str(out), "seed": None if is_picking else seed},
+            compute,
+            keys,
+            watch,
+        )
     if is_picking:
-        from ..loop.select_files import select_files
-
         started, source = time.perf_counter(), str(embeddings)
         files: dict[str, Any] = {"chosen": chosen, "ids": ids, "columns": columns}
         n_picks, (n_rows, width) = select_files(
-            source, out, chooser, n_new, tokens=tokens, seed=seed, watch=watch, **files
+            source, out, chooser, n_new, tokens=tokens, seed=seed or 0, watch=watch, **files
         )
         seconds = time.perf_counter() - started
         picked = f"{strategy} picked {n_picks:,} of {n_rows:,} × {width:,} in {source} into {out}"
         watch.note(f"Done: {picked}, {seconds:.1f} s")
+
+
+def _check_picking(
+    out: Path,
+    files: Sequence[Path | None],
+    strategy: str,
+    needs: Collection[str],
+    compute: str,
+    embeddings: Path,
+) -> None:
+    """Refuse what the picking would refuse, before hours of embedding."""
+    from ..loop.select_files import writable_folder
+    from ..selection import Signal
+
+    writable_folder(out)
+    if lost := [file for file in files if file and not file.exists()]:
+        raise SelectionError(f"there is no file {str(lost[0])!r}. Correct its name.")
+    is_elsewhere = files[-1] is not None or (embeddings / "signals.parquet").exists()
+    computed = {name.strip() for name in compute.split(",")}
+    missing = sorted({name for name in needs if name in set(Signal)} - computed)
+    if missing and not is_elsewhere:
+        asked = f"{strategy} needs {', '.join(missing)}, and --compute asks for {compute}"
+        raise SelectionError(f"{asked}. Give --compute {','.join([compute, *missing])}.")
 
 
 def _is_key(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""A server with the OpenAI API: one request, and what came of it. `judge` and `answer` both ask through it.
+"""A server with the OpenAI API: one request, and what came of it. The judge and `answer` both ask through it.
 
 The key comes from the environment, goes into the Authorization header and nowhere else: it is struck out of
 all that a server sends back, before anybody sees or stores it. What fails in passing (408, 409, 429, 5xx,

@@ -113,7 +113,8 @@ def find_verdict_files(path: Path) -> list[Path]:
     found = [file for file in below if kind_of(file) in (".jsonl", ".json") and file.is_file()]
     if not found:
         raise PoolError(
-            f"{path} has no verdicts yet. Have its answers judged: diverseevol score {path} --benchmark NAME."
+            f"{path} has no verdicts yet. Have its answers judged: diverseevol score {path} --benchmark NAME "
+            "--opponent base --model JUDGE."
             if is_run
             else f"{path} holds no .jsonl or .json file. Give a verdict file or a folder of them."
         )
@@ -185,7 +186,9 @@ def read_verdicts(path: Path, scale: tuple[float, float] = SCALE) -> Verdicts:
             problems += _taken(judged, (question_id, at), one, on_scale)
     if not judged:
         first = f": {problems[0].detail}" if problems else ""
-        raise EvaluationError(f"{path} holds no verdicts{first}. Give the file that `judge` wrote.")
+        raise EvaluationError(
+            f"{path} holds no verdicts{first}. Give a file of verdicts, as `score --model` writes it."
+        )
     return _arrays(str(path), (models[0], models[1]), judged, problems)
 
 

@@ -35,7 +35,7 @@ from ..selection.k_center import KCenter, Pick, selection_of
 from ..selection.vectors import open_vectors
 
 N_TOKENS = "n_tokens"
-"""The column that `embed` need not write, for its pool holds it."""
+"""The column that embedding need not write, for its pool holds it."""
 N_HASHED = 256
 """Rows, evenly spread, by whose values the vectors of a killed call are known again."""
 N_SHOWN = 5
@@ -96,7 +96,7 @@ def select_files(
     Raises:
         DiverseEvolError: a file cannot be read or written, does not fit the others, or the strategy refuses.
     """
-    vectors = open_vectors(embeddings, _writable_folder(out), watch)
+    vectors = open_vectors(embeddings, writable_folder(out), watch)
     n_rows, width = vectors.shape
     named = open_ids(ids, vectors.folder, n_rows)
     chosen_rows = read_chosen(chosen, n_rows, named)
@@ -132,7 +132,7 @@ def select_files(
     return len(picks.rows), (n_rows, width)
 
 
-def _writable_folder(out: Path) -> Path:
+def writable_folder(out: Path) -> Path:
     """The folder that `out` is in or, until it is made, the one that it will be made in."""
     if out.is_dir():
         raise ConfigError(f"--out {out} is a folder. Give a file, such as {out / 'picks.jsonl'}.")
@@ -341,7 +341,7 @@ class Journal:
 
         def read() -> list[Pick]:
             # A line without its end was cut off by the kill.
-            first, *lines = file.read_text("utf-8").split("\n")[:-1] if file.exists() else [""]
+            first, *lines = (file.read_text("utf-8").split("\n")[:-1] if file.exists() else []) or [""]
             if first != json.dumps(header):
                 return []
             return [(float(distance), int(row), int(near)) for distance, row, near in map(json.loads, lines)]

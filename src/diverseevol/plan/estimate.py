@@ -35,7 +35,7 @@ LIBRARIES = 200e6
 """Bytes that a first tuning loads beside tensors: 0.14 and 0.22 GB on two models, torch 2.13 on a CPU."""
 BENCHMARKS = ("vicuna", "koala", "wizardlm")
 JUDGES_FRAME, JUDGES_REPLY = 276, 200
-"""Tokens around a question and two answers, and of a verdict (evaluation/judge/: pairwise.txt, cost.py)."""
+"""Tokens around a question and two answers, and of a verdict (evaluation/templates/pairwise.txt)."""
 
 
 @dataclass(frozen=True, slots=True)
