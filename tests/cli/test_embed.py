@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from diverseevol.cli import select as module
 from diverseevol.cli.app import app
 from diverseevol.cli.select import COMPUTE
 from diverseevol.data import Pool
@@ -96,3 +97,18 @@ def test_a_killed_selection_that_left_an_empty_file_begins_anew(tmp_path):
     words = ["select", "--embeddings", tmp_path / "X.npy", "--n-new", "2", "--out", tmp_path / "p.jsonl"]
     assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
     assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 2
+
+
+def test_signals_may_lie_beside_the_vectors_or_in_a_file_and_the_seed_draws_only(tmp_path, monkeypatch):
+    embedded = []
+    monkeypatch.setattr(module, "_embed", lambda given, *rest: embedded.append(given["seed"]))
+    np.save(tmp_path / "embeddings.npy", np.eye(4, dtype=np.float32))
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"loss": {row}}}\n' for row in range(4)))
+    words = ["--pool", "p", "--model", "m", "--embeddings", tmp_path, "--n-new", 1, "--strategy", "loss", "--seed", 7]
+    words += ["--out", tmp_path / "p.jsonl", "--columns", tmp_path / "rows.jsonl"]
+    ended = CliRunner().invoke(app, ["select", *map(str, words)])
+    assert ended.exit_code == 0, ended.exception
+    assert json.loads((tmp_path / "p.jsonl").read_text())["row"] == 3
+    (tmp_path / "signals.parquet").touch()
+    module._check_picking(tmp_path / "q.jsonl", (None,), "loss", {"loss"}, [Signal.EMBEDDING], tmp_path)
+    assert embedded == [None]

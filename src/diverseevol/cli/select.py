@@ -14,6 +14,7 @@ from . import options as o
 
 if TYPE_CHECKING:
     from ..base.progress import Watch
+    from ..selection import Signal
 
 VECTORS = (
     "The vectors: .npy, .safetensors, Parquet or a folder of such shards; FILE:NAME names the tensor or the "
@@ -98,25 +99,34 @@ def select(
 
     watch = open_watch()
     dist.start()
-    if pool is not None and is_picking:
-        _check_picking(out, (chosen, ids, columns), strategy, chooser.needs, compute, Path(str(embeddings)))
     if pool is not None:
+        signals = _signals(compute)
+        if is_picking:
+            files = (chosen, ids, columns)
+            _check_picking(out, files, strategy, chooser.needs, signals, Path(str(embeddings)))
         given: dict[str, Any] = {"pool": pool, "model": model or outer, "embed.model": outer, "rounds": 0}
-        _embed(
-            given | {"out": embeddings or str(out), "seed": None if is_picking else seed},
-            compute,
-            keys,
-            watch,
-        )
+        given |= {"out": embeddings or str(out), "seed": None if is_picking else seed}
+        _embed(given, signals, keys, watch)
     if is_picking:
         started, source = time.perf_counter(), str(embeddings)
-        files: dict[str, Any] = {"chosen": chosen, "ids": ids, "columns": columns}
+        beside: dict[str, Any] = {"chosen": chosen, "ids": ids, "columns": columns}
         n_picks, (n_rows, width) = select_files(
-            source, out, chooser, n_new, tokens=tokens, seed=seed or 0, watch=watch, **files
+            source, out, chooser, n_new, tokens=tokens, seed=seed or 0, watch=watch, **beside
         )
         seconds = time.perf_counter() - started
         picked = f"{strategy} picked {n_picks:,} of {n_rows:,} × {width:,} in {source} into {out}"
         watch.note(f"Done: {picked}, {seconds:.1f} s")
+
+
+def _signals(compute: str) -> tuple[Signal, ...]:
+    """What --compute asks for, in its order."""
+    from ..selection import Signal
+
+    names = [name.strip() for name in compute.split(",")]
+    unknown = [name for name in names if name not in set(Signal)]
+    if unknown:
+        raise ConfigError(f"no signal is called {unknown[0]!r}. Known: {', '.join(Signal)}.")
+    return tuple(map(Signal, names))
 
 
 def _check_picking(
@@ -124,10 +134,10 @@ def _check_picking(
     files: Sequence[Path | None],
     strategy: str,
     needs: Collection[str],
-    compute: str,
+    signals: Sequence[Signal],
     embeddings: Path,
 ) -> None:
-    """Refuse what the picking would refuse, before hours of embedding."""
+    """Refuse what the picking would refuse, before hours of embedding; of `files` the last holds columns."""
     from ..loop.select_files import writable_folder
     from ..selection import Signal
 
@@ -135,11 +145,10 @@ def _check_picking(
     if lost := [file for file in files if file and not file.exists()]:
         raise SelectionError(f"there is no file {str(lost[0])!r}. Correct its name.")
     is_elsewhere = files[-1] is not None or (embeddings / "signals.parquet").exists()
-    computed = {name.strip() for name in compute.split(",")}
-    missing = sorted({name for name in needs if name in set(Signal)} - computed)
+    missing = [name for name in Signal if name in needs and name not in signals]
     if missing and not is_elsewhere:
-        asked = f"{strategy} needs {', '.join(missing)}, and --compute asks for {compute}"
-        raise SelectionError(f"{asked}. Give --compute {','.join([compute, *missing])}.")
+        asked = f"{strategy} needs {', '.join(missing)}, and --compute asks for {', '.join(signals)}"
+        raise SelectionError(f"{asked}. Give --compute {','.join([*signals, *missing])}.")
 
 
 def _is_key(word: str) -> bool:
@@ -150,26 +159,22 @@ def _is_key(word: str) -> bool:
     return not equals or key.partition(".")[0].strip() in RunConfig.model_fields
 
 
-def _embed(given: dict[str, Any], compute: str, words: list[str], watch: Watch) -> None:
+def _embed(given: dict[str, Any], signals: Sequence[Signal], words: list[str], watch: Watch) -> None:
     from ..selection import Signal
 
-    names = [name.strip() for name in compute.split(",")]
-    unknown = [name for name in names if name not in set(Signal)]
-    if unknown:
-        raise ConfigError(f"no signal is called {unknown[0]!r}. Known: {', '.join(Signal)}.")
     config = o.config_from(words, None, given)
-    if config.embed.model and set(names) != {Signal.EMBEDDING}:
-        asked = f"--outer gives embeddings alone; --compute asks for {compute}"
+    if config.embed.model and set(signals) != {Signal.EMBEDDING}:
+        asked = f"--outer gives embeddings alone; --compute asks for {', '.join(signals)}"
         raise ConfigError(f"{asked}. Give --model for the others.")
     from .watch import quiet_libraries
 
     quiet_libraries()
     from ..loop.embed_pool import embed_folder
 
-    report, folder = embed_folder(config, watch, frozenset(map(Signal, names))), Path(config.out)
+    report, folder = embed_folder(config, watch, frozenset(signals)), Path(config.out)
     files = []
-    if Signal.EMBEDDING in names:
+    if Signal.EMBEDDING in signals:
         files.append(f"{folder / 'embeddings.npy'} ({report.n_rows:,} × {report.width})")
-    if set(names) != {Signal.EMBEDDING}:
+    if set(signals) != {Signal.EMBEDDING}:
         files.append(f"{folder / 'signals.parquet'} ({report.n_rows:,} rows)")
     watch.note(f"Done: {', '.join(files)}, {report.tokens_per_second:,.0f} tokens/s")
