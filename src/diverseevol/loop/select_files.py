@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -43,10 +43,19 @@ N_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """The rows' ids, in row order, and the file that they are from."""
+    """A text file with the rows' ids, one a line, in row order; it is gone through, never held in memory."""
 
     path: Path
-    names: list[str]
+
+    def lines(self) -> Iterator[str]:
+        """All of them, in row order."""
+        with open_text(self.path) as text:
+            for line in text:
+                yield line.rstrip("\r\n")
+
+    def of_rows(self, rows: Collection[int]) -> dict[int, str]:
+        """The ids of some rows."""
+        return {row: name for row, name in enumerate(self.lines()) if row in rows}
 
     def rows_of(self, wanted: Collection[str]) -> dict[str, int]:
         """The rows of those that are ids.
@@ -55,7 +64,7 @@ class Ids:
             SelectionError: one of them is the id of two rows.
         """
         found: dict[str, int] = {}
-        for row, name in enumerate(self.names):
+        for row, name in enumerate(self.lines()):
             if name in wanted and found.setdefault(name, row) != row:
                 raise SelectionError(
                     f"{self.path} gives the id {name!r} to the rows {found[name]} and {row}. Make ids unique."
@@ -116,7 +125,8 @@ def select_files(
         except NonFiniteError as error:
             if not error.rows or named is None:
                 raise
-            shown = ", ".join(f"{named.names[row]} (row {row})" for row in error.rows[:N_SHOWN])
+            bad = named.of_rows(error.rows[:N_SHOWN])
+            shown = ", ".join(f"{name} (row {row})" for row, name in bad.items())
             problem = (
                 f"NaN or infinite values in the embeddings of {shown}. Embed these anew, or leave them out."
             )
@@ -146,8 +156,12 @@ def writable_folder(out: Path) -> Path:
 
 
 def _write(out: Path, picks: Selection, ids: Ids | None) -> None:
+    nearest = picks.columns["nearest_row"].tolist() if "nearest_row" in picks.columns else []
+    guarded = {row for rows in picks.skipped.values() for row in rows.tolist()}
+    names = ids.of_rows({*picks.rows.tolist(), *nearest, *guarded}) if ids else {}
+
     def named(row: int) -> dict[str, Any]:
-        return {"id": ids.names[row], "row": row} if ids else {"row": row}
+        return {"id": names[row], "row": row} if ids else {"row": row}
 
     lines = []
     for rank, row in enumerate(picks.rows.tolist()):
@@ -155,8 +169,8 @@ def _write(out: Path, picks: Selection, ids: Ids | None) -> None:
         for name, column in picks.columns.items():
             value = column[rank].item()
             line[name] = None if isinstance(value, float) and not math.isfinite(value) else value
-        if ids and "nearest_row" in line:
-            line["nearest_id"] = ids.names[line["nearest_row"]] if line["nearest_row"] >= 0 else None
+        if ids and nearest:
+            line["nearest_id"] = names.get(nearest[rank])
         lines.append(line)
     write_jsonl(out, lines)
     skipped_file = out.with_suffix(".skipped.jsonl")
@@ -178,15 +192,14 @@ def open_ids(file: Path | None, folder: Path, n_rows: int) -> Ids | None:
         SelectionError: there is not one id a row.
         PoolError: the file cannot be read.
     """
-    path = file or folder / "ids.txt"
-    if file is None and not path.exists():
+    ids = Ids(file or folder / "ids.txt")
+    if file is None and not ids.path.exists():
         return None
-    with open_text(path) as lines:
-        names = [line.rstrip("\r\n") for line in lines]
-    if len(names) != n_rows:
-        found = f"{path} holds {len(names):,} ids for {n_rows:,} rows"
+    n_ids = sum(1 for _ in ids.lines())
+    if n_ids != n_rows:
+        found = f"{ids.path} holds {n_ids:,} ids for {n_rows:,} rows"
         raise SelectionError(f"{found}. Give the ids of these vectors with --ids.")
-    return Ids(path, names)
+    return ids
 
 
 def read_chosen(file: Path | None, n_rows: int, ids: Ids | None) -> np.ndarray:
