@@ -333,6 +333,8 @@ def _guess(reader: RowReader, rows: np.ndarray, centres_CD: Tensor, device: torc
     it is for the nearest anchor, one of some rows that are compared with all centres: right where rows lie in
     clusters, and unimportant where the directions span the data. It is tried on a few rows first.
     """
+    if len(centres_CD) == 1:
+        return lambda x_BD: torch.zeros(len(x_BD), dtype=torch.int64, device=device)
     middle_D = torch.nan_to_num(centres_CD.mean(dim=0), 0.0, 0.0, 0.0)
     shifted_CD = centres_CD - middle_D
     norms_C = shifted_CD.square().sum(dim=1)
